@@ -1,0 +1,72 @@
+"""What they may do: one question, one answer (authorization.k8s.io/v1 ``ResourceAttributes``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from image_registry.auth.identity import Identity
+from image_registry.oci.reference import Repository
+
+IMAGE_GROUP = "image.alauda.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A question: may the caller use ``verb`` on this resource? The subresource is sent apart (parity 4.4)."""
+
+    verb: str
+    resource: str
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    group: str = IMAGE_GROUP
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        where = f' in namespace "{self.namespace}"' if self.namespace else " at the cluster scope"
+        name = f' "{self.name}"' if self.name else ""
+        return f"{self.verb} {resource}.{self.group}{name}{where}"
+
+
+def pull(repository: Repository) -> Access:
+    """Permission to read layers and manifests of a repository (D5)."""
+    return Access("get", "imagestreams", "layers", repository.namespace, repository.name)
+
+
+def push(repository: Repository) -> Access:
+    """Permission to write layers and manifests of a repository (D5)."""
+    return Access("update", "imagestreams", "layers", repository.namespace, repository.name)
+
+
+def delete(repository: Repository) -> Access:
+    """Permission to delete tags and manifests of a repository (design, decision 2)."""
+    return Access("delete", "imagestreamtags", "", repository.namespace, repository.name)
+
+
+def create_stream(namespace: str) -> Access:
+    """Permission that a push needs to bring a new repository into being (parity reference 1.7)."""
+    return Access("create", "imagestreams", "", namespace)
+
+
+def list_streams(namespace: str = "") -> Access:
+    """Permission to see the repositories of a namespace, or of all (catalog)."""
+    return Access("list", "imagestreams", "", namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer; ``reason`` is fit for users when access is refused."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class AuthorizationUnavailable(Exception):
+    """The party that decides (the API server) cannot be asked now."""
+
+
+class Authorizer(Protocol):
+    """Decides; implementations cache briefly. Raises :class:`AuthorizationUnavailable`."""
+
+    def decide(self, identity: Identity, access: Access) -> Decision: ...

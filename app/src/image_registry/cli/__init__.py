@@ -1,0 +1,4 @@
+"""The ``ac`` command.
+
+Level 5. Knows nothing of ``server``.
+"""

@@ -1,0 +1,38 @@
+"""What can be wrong with a request, in the words of the rules.
+
+Doors translate: ``distribution_api`` into OCI errors, ``image_api`` into Kubernetes ``Status`` objects.
+"""
+
+from __future__ import annotations
+
+
+class ImageStreamsError(Exception):
+    """Base of the tree; the text is fit for users."""
+
+
+class StreamUnknown(ImageStreamsError):
+    """No such ImageStream (repository)."""
+
+
+class TagUnknown(ImageStreamsError):
+    """The stream exists, the tag does not."""
+
+
+class ImageUnknown(ImageStreamsError):
+    """No such Image, or the repository does not hold that digest."""
+
+
+class ImageInUse(ImageStreamsError):
+    """The Image is still referenced by a stream and must not be deleted."""
+
+
+class Conflict(ImageStreamsError):
+    """A precondition (uid, resourceVersion) does not hold."""
+
+
+class InvalidContinue(ImageStreamsError):
+    """The continue token of a list is not one of ours."""
+
+
+class MetadataUnavailable(ImageStreamsError):
+    """The database cannot be reached now; reads may fall back to storage, writes must wait."""
