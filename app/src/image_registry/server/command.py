@@ -1,0 +1,199 @@
+"""``image-registry``: one program for every process of the product.
+
+Commands only read options and hand over; what a process is made of is in :mod:`~image_registry.server.wiring`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from image_registry import __version__
+from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
+
+
+def main() -> None:
+    """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
+    from image_registry.imagestreams.errors import MetadataUnavailable
+    from image_registry.kube.client import ClusterUnreachable, KubeError
+
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (InvalidSettings, ClusterUnreachable, KubeError, MetadataUnavailable, OSError) as error:
+        click.echo(f"image-registry: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="image-registry")
+def cli() -> None:
+    """The image registry of the Alauda Container Platform."""
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+@cli.command("data-plane")
+def data_plane() -> None:
+    """Serve the OCI distribution API (/v2/); settings come from REGISTRY_* variables."""
+    from image_registry.server import wiring
+
+    wiring.run_data_plane(Settings.from_environment(os.environ))
+
+
+@cli.command("api-server")
+def api_server() -> None:
+    """Serve the aggregated API image.alauda.io/v1; settings come from REGISTRY_* variables."""
+    from image_registry.server import wiring
+
+    wiring.run_api_server(Settings.from_environment(os.environ))
+
+
+@cli.command()
+@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder for blobs and, by default, metadata.")
+@click.option("--listen", default="127.0.0.1:5000", show_default=True, metavar="HOST:PORT")
+@click.option("--auth", default="none", show_default=True, metavar="none|htpasswd:FILE", help="Who may push and pull.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key, PEM.")
+@click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=16, show_default=True, help="Per worker.")
+@click.option("--log-level", type=click.Choice(list(LogLevel)), default=LogLevel.NORMAL, show_default=True)
+def serve(
+    *,
+    root: Path,
+    listen: str,
+    auth: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    database: str | None,
+    workers: int,
+    threads: int,
+    log_level: str,
+) -> None:
+    """Serve the registry alone, without a cluster, from one folder."""
+    from image_registry.server import wiring
+
+    mode, _, users = auth.partition(":")
+    if mode not in (AuthMode.NONE, AuthMode.HTPASSWD) or (mode == AuthMode.HTPASSWD) != bool(users):
+        raise click.BadParameter(f"{auth!r}: write none, or htpasswd:FILE", param_hint="--auth")
+    for path in (tls_cert, tls_key, Path(users) if users else None):
+        if path is not None and not path.is_file():
+            raise click.BadParameter(f"no such file: {path}")
+    root.mkdir(parents=True, exist_ok=True)
+    wiring.run_serve(
+        Settings(
+            http_addr=listen,
+            http_tls_certificate=tls_cert,
+            http_tls_key=tls_key,
+            http_workers=workers,
+            http_threads=threads,
+            storage_filesystem_rootdirectory=root,
+            database_url=database or f"sqlite:///{(root / 'metadata.db').resolve()}",
+            auth=AuthMode(mode),
+            auth_htpasswd_path=Path(users) if users else None,
+            internal_hostname=listen,
+            log_level=LogLevel(log_level),
+        )
+    )
+
+
+@cli.group()
+def database() -> None:
+    """Look after the metadata database."""
+
+
+@database.command()
+@click.option("--wait", default=120, show_default=True, help="Seconds to wait for the database to answer.")
+def upgrade(wait: int) -> None:
+    """Bring the schema to this version; safe to run from several Pods at once."""
+    from image_registry.server import wiring
+
+    for line in wiring.upgrade_database(Settings.from_environment(os.environ), wait):
+        click.echo(line)
+
+
+@cli.group()
+def bootstrap() -> None:
+    """Create what the chart must not: keys, certificates, passwords."""
+
+
+NAMESPACE = click.option("--namespace", required=True, help="Namespace of the release.")
+KUBECONFIG = click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, exists=True), help="Default: the Pod's service account."
+)
+
+
+@bootstrap.command()
+@NAMESPACE
+@KUBECONFIG
+@click.option("--hostname", "hostnames", multiple=True, help="Further name or address for the registry's certificate.")
+def secrets(namespace: str, kubeconfig: Path | None, hostnames: tuple[str, ...]) -> None:
+    """Create missing Secrets (CA, certificates, token key, database password) and renew old certificates."""
+    from image_registry.operator.bootstrap import BootstrapOptions, ensure_secrets
+
+    options = BootstrapOptions(namespace=namespace, hostnames=hostnames)
+    for line in ensure_secrets(_cluster(kubeconfig), options):
+        click.echo(line)
+
+
+@bootstrap.command("api-service")
+@NAMESPACE
+@KUBECONFIG
+@click.option("--timeout", default=120, show_default=True, help="Seconds to wait until the API is available.")
+def api_service(namespace: str, kubeconfig: Path | None, timeout: int) -> None:
+    """Write the CA bundle into the APIService and wait until it is available."""
+    from image_registry.operator.bootstrap import publish_api_service_ca
+
+    for line in publish_api_service_ca(_cluster(kubeconfig), namespace, timeout):
+        click.echo(line)
+
+
+@cli.command("node-ca")
+@click.option("--service-host", required=True, metavar="HOST:PORT", help="Pull address inside of the cluster.")
+@click.option("--ca-file", type=click.Path(path_type=Path), required=True, help="The registry's CA bundle, PEM.")
+@click.option("--certs-dir", type=click.Path(path_type=Path), default=Path("/etc/containerd/certs.d"), show_default=True)
+@click.option("--hosts-file", type=click.Path(path_type=Path), default=Path("/etc/hosts"), show_default=True)
+@click.option("--daemonset", metavar="NAMESPACE/NAME", help="Remove everything at the end if this DaemonSet is going.")
+@click.option("--remove", is_flag=True, help="Undo what was written to this node, then end.")
+def node_ca(
+    *,
+    service_host: str,
+    ca_file: Path,
+    certs_dir: Path,
+    hosts_file: Path,
+    daemonset: str | None,
+    remove: bool,
+) -> None:
+    """Make this node's container runtime find and trust the registry, and keep it so."""
+    from image_registry.operator import node_trust
+
+    options = node_trust.NodeTrustOptions(
+        service_host=service_host, ca_file=ca_file, certs_dir=certs_dir, hosts_file=hosts_file, daemonset=daemonset
+    )
+    if remove:
+        node_trust.remove(options)
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    node_trust.run(options, stop)
+
+
+def _cluster(kubeconfig: Path | None):  # type: ignore[no-untyped-def]
+    from image_registry.kube.client import ClusterClient
+
+    return ClusterClient.from_kubeconfig(kubeconfig) if kubeconfig else ClusterClient.from_pod()

@@ -1,0 +1,53 @@
+"""What WSGI loses: the caller's raw headers and client certificate.
+
+WSGI joins repeated headers with commas, so a group whose name holds a comma would become two groups; and it has no
+place for the verified client certificate. gunicorn's ``pre_request`` hook sees both worlds in the thread that then
+runs the application, so a thread-local carries the raw list across. Nothing a client sends can forge these keys:
+environment keys made from headers always begin with ``HTTP_``.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+PEER_SUBJECT = "image_registry.peer_subject"
+"""Common name of the verified client certificate, or ``None``."""
+
+REMOTE_HEADERS = "image_registry.remote_headers"
+"""Raw ``(name, value)`` pairs of the request headers, in order, names in upper case."""
+
+_current = threading.local()
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def remember_headers(_worker: object, request: Any) -> None:
+    """gunicorn ``pre_request`` hook."""
+    _current.headers = list(request.headers)
+
+
+class PeerMiddleware:
+    """Puts what :func:`remember_headers` saw, and the certificate's common name, into the WSGI environment."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[REMOTE_HEADERS] = getattr(_current, "headers", [])
+        environ[PEER_SUBJECT] = common_name(environ.get("gunicorn.socket"))
+        return self._application(environ, start_response)
+
+
+def common_name(connection: object) -> str | None:
+    """The common name of a certificate that the TLS layer has verified; ``None`` without one."""
+    if not isinstance(connection, ssl.SSLSocket):
+        return None
+    certificate: Any = connection.getpeercert()
+    for relative_name in (certificate or {}).get("subject", ()):
+        for key, value in relative_name:
+            if key == "commonName":
+                return str(value)
+    return None

@@ -1,0 +1,89 @@
+"""How a process serves: one gunicorn profile, gthread workers, the pure-Python parser (design, decision 21).
+
+The application is built inside each worker after the fork, so no connection, lock or thread is shared by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Any
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from image_registry.server.peer import PeerMiddleware, WSGIApplication, remember_headers
+
+GRACEFUL_TIMEOUT = 25
+"""Seconds for running requests after SIGTERM; less than the Pod's terminationGracePeriodSeconds."""
+
+KEEPALIVE = 75
+"""Seconds a connection without a request stays open: longer than the idle time of common reverse proxies."""
+
+IDLE_WORKER_TIMEOUT = 120
+"""Seconds without a sign of life from a worker's main loop (never blocked by a request) until it is replaced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What differs between the processes."""
+
+    name: str
+    bind: str
+    workers: int
+    threads: int
+    build: Callable[[], WSGIApplication]
+    tls: Callable[[], SSLContext] | None = None
+    ready: Callable[[], None] | None = None
+    """Called once in the parent when the socket listens."""
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        super().__init__()
+
+    def load_config(self) -> None:
+        profile = self._profile
+        options: dict[str, Any] = {
+            "bind": profile.bind,
+            "proc_name": profile.name,
+            "workers": profile.workers,
+            "threads": profile.threads,
+            "worker_class": "gthread",
+            "worker_connections": 2000,
+            "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat file that must not wait for a slow disk
+            "timeout": IDLE_WORKER_TIMEOUT,
+            "graceful_timeout": GRACEFUL_TIMEOUT,
+            "keepalive": KEEPALIVE,
+            "http_parser": "python",
+            "control_socket_disable": True,  # it would be written below a read-only root
+            "accesslog": None,  # the application writes its own access log with request ids
+            "errorlog": "-",
+            "loglevel": "warning",
+            "limit_request_line": 8190,
+            "limit_request_fields": 100,
+            "limit_request_field_size": 16380,  # registry tokens with many scopes and groups
+            "pre_request": remember_headers,
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+        }
+        if profile.ready is not None:
+            ready = profile.ready
+            options["when_ready"] = lambda _arbiter: ready()
+        if profile.tls is not None:
+            tls = profile.tls
+            # gunicorn decides "is this TLS" by these two; the hook below supplies the context itself
+            options["certfile"] = options["keyfile"] = "/dev/null"
+            options["ssl_context"] = lambda _config, _default: tls()
+            options["do_handshake_on_connect"] = False
+        for key, value in options.items():
+            self.cfg.set(key, value)
+
+    def load(self) -> WSGIApplication:
+        return PeerMiddleware(self._profile.build())
+
+
+def run(profile: Profile) -> None:
+    """Serve until SIGTERM; does not return."""
+    _Server(profile).run()

@@ -1,0 +1,149 @@
+"""Settings of the serving processes: read once from the environment, checked at start, printed without secrets.
+
+In a cluster the chart writes these variables; ``image-registry serve`` fills the same class from its options. Nothing
+else in the house reads the environment. Every variable is documented in ``docs/reference/settings.md`` (tested).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+PREFIX = "REGISTRY_"
+
+
+class InvalidSettings(ValueError):
+    """The settings cannot work together; the text names the variable and the cure."""
+
+
+class AuthMode(StrEnum):
+    """Who decides about callers (design, D5)."""
+
+    CLUSTER = "cluster"
+    HTPASSWD = "htpasswd"
+    NONE = "none"
+
+
+class LogLevel(StrEnum):
+    """The operator's names for verbosity (parity reference 3.1)."""
+
+    NORMAL = "Normal"
+    DEBUG = "Debug"
+    TRACE = "Trace"
+    TRACE_ALL = "TraceAll"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a process needs to know before it starts."""
+
+    http_addr: str = "0.0.0.0:5000"
+    http_tls_certificate: Path | None = None
+    http_tls_key: Path | None = None
+    http_workers: int = 2
+    http_threads: int = 32
+    storage_filesystem_rootdirectory: Path = Path("/registry")
+    database_url: str = ""
+    auth: AuthMode = AuthMode.CLUSTER
+    auth_htpasswd_path: Path | None = None
+    auth_token_keys: Path | None = None
+    auth_audience: str = "image-registry"
+    internal_hostname: str = "image-registry.image-registry-system.svc:5000"
+    external_hostnames: tuple[str, ...] = ()
+    read_only: bool = False
+    log_level: LogLevel = LogLevel.NORMAL
+
+    def __post_init__(self) -> None:
+        host, _, port = self.http_addr.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise InvalidSettings(f"{PREFIX}HTTP_ADDR is {self.http_addr!r}; write it as HOST:PORT")
+        if (self.http_tls_certificate is None) != (self.http_tls_key is None):
+            raise InvalidSettings(f"{PREFIX}HTTP_TLS_CERTIFICATE and {PREFIX}HTTP_TLS_KEY belong together: set both")
+        if self.http_workers < 1 or self.http_threads < 1:
+            raise InvalidSettings(f"{PREFIX}HTTP_WORKERS and {PREFIX}HTTP_THREADS must be at least 1")
+        if self.auth is AuthMode.HTPASSWD and self.auth_htpasswd_path is None:
+            raise InvalidSettings(f"{PREFIX}AUTH=htpasswd needs {PREFIX}AUTH_HTPASSWD_PATH, the file with the users")
+        if not self.database_url:
+            raise InvalidSettings(
+                f"no database: set {PREFIX}DATABASE_URL, or {PREFIX}DATABASE_HOST with {PREFIX}DATABASE_PASSWORD_FILE"
+            )
+
+    @property
+    def tls(self) -> bool:
+        """True when the process serves TLS itself."""
+        return self.http_tls_certificate is not None
+
+    def redacted(self) -> dict[str, str]:
+        """The settings as text for the log, the database password blanked."""
+        shown = {field.name: str(getattr(self, field.name)) for field in fields(self)}
+        url = urlsplit(self.database_url)
+        if url.password:
+            shown["database_url"] = url._replace(netloc=f"{url.username}:***@{url.hostname}:{url.port}").geturl()
+        return shown
+
+    @staticmethod
+    def from_environment(environment: Mapping[str, str]) -> Settings:
+        """Read ``REGISTRY_*``; raises :class:`InvalidSettings` naming the variable that is wrong."""
+        values: dict[str, Any] = {}
+        for field in fields(Settings):
+            text = environment.get(PREFIX + field.name.upper(), "").strip()
+            if text:
+                values[field.name] = _read(field.name, text)
+        if "database_url" not in values:
+            values["database_url"] = database_url(environment)
+        return Settings(**values)
+
+
+def database_url(environment: Mapping[str, str]) -> str:
+    """The URL from its parts, the password from a file so that it is in no environment; empty without a host."""
+    host = environment.get(f"{PREFIX}DATABASE_HOST", "")
+    if not host:
+        return ""
+    port = environment.get(f"{PREFIX}DATABASE_PORT", "5432")
+    name = environment.get(f"{PREFIX}DATABASE_NAME", "registry")
+    user = environment.get(f"{PREFIX}DATABASE_USER", "registry")
+    options = {
+        "sslmode": environment.get(f"{PREFIX}DATABASE_SSLMODE", ""),
+        "sslrootcert": environment.get(f"{PREFIX}DATABASE_SSLROOTCERT", ""),
+    }
+    password_file = environment.get(f"{PREFIX}DATABASE_PASSWORD_FILE", "")
+    if not password_file:
+        raise InvalidSettings(f"{PREFIX}DATABASE_HOST is set but {PREFIX}DATABASE_PASSWORD_FILE is not")
+    try:
+        password = Path(password_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSettings(f"cannot read {PREFIX}DATABASE_PASSWORD_FILE {password_file}: {error.strerror}") from None
+    query = "&".join(f"{key}={quote(value, safe='')}" for key, value in options.items() if value)
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"postgresql+psycopg://{credentials}@{host}:{port}/{name}" + (f"?{query}" if query else "")
+
+
+def _read(name: str, text: str) -> Any:
+    variable = PREFIX + name.upper()
+    try:
+        match name:
+            case "http_workers" | "http_threads":
+                return int(text)
+            case "read_only":
+                return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+            case "auth":
+                return AuthMode(text)
+            case "log_level":
+                return LogLevel(text)
+            case "external_hostnames":
+                return tuple(part.strip() for part in text.split(",") if part.strip())
+            case _ if name.endswith(("_path", "_certificate", "_key", "_keys", "_rootdirectory")):
+                return Path(text)
+            case _:
+                return text
+    except (ValueError, KeyError):
+        allowed = {
+            "auth": ", ".join(AuthMode),
+            "log_level": ", ".join(LogLevel),
+            "read_only": "true, false",
+        }.get(name, "a whole number")
+        raise InvalidSettings(f"{variable} is {text!r}; use {allowed}") from None

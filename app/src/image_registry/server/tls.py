@@ -1,0 +1,71 @@
+"""TLS contexts that follow their files.
+
+Certificates rotate while traffic flows (design, D10): kubelet swaps the files of a mounted Secret, and the next
+handshake uses the new ones. gunicorn asks for a context per connection, so the answer must be cheap: it is built again
+only when a file has changed, looked at once a second at most.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+CHECK_INTERVAL = 1.0
+"""Seconds between two looks at the files."""
+
+
+class ReloadingContext:
+    """A server-side TLS context (TLS 1.2 or newer) rebuilt when certificate, key or client CA change.
+
+    ``client_ca`` returns the PEM text of the CAs whose client certificates are verified, or an empty text; certificates
+    are optional for the client, but one that is sent must verify.
+    """
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Callable[[], str] | None = None) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._client_ca = client_ca
+        self._lock = threading.Lock()
+        self._checked = 0.0
+        self._built_from: tuple[object, ...] = ()
+        self._context: ssl.SSLContext | None = None
+
+    def __call__(self) -> ssl.SSLContext:
+        """The current context. A half-written pair of files keeps the previous context in use."""
+        now = time.monotonic()
+        context = self._context
+        if context is not None and now - self._checked < CHECK_INTERVAL:
+            return context
+        with self._lock:
+            if self._context is not None and now - self._checked < CHECK_INTERVAL:
+                return self._context
+            source = (*(_stamp(path) for path in (self._certificate, self._key)), self._ca())
+            if self._context is None or source != self._built_from:
+                try:
+                    self._context = self._build(str(source[-1]))
+                    self._built_from = source
+                except (OSError, ssl.SSLError):
+                    if self._context is None:
+                        raise
+            self._checked = now
+            return self._context
+
+    def _ca(self) -> str:
+        return self._client_ca() if self._client_ca else ""
+
+    def _build(self, client_ca: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._certificate, self._key)
+        if client_ca:
+            context.load_verify_locations(cadata=client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino, status.st_size
