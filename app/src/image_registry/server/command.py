@@ -63,7 +63,7 @@ def api_server() -> None:
 
 
 @cli.command()
-@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder for blobs and, by default, metadata.")
+@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder for blobs and metadata.")
 @click.option("--listen", default="127.0.0.1:5000", show_default=True, metavar="HOST:PORT")
 @click.option("--auth", default="none", show_default=True, metavar="none|htpasswd:FILE", help="Who may push and pull.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
@@ -165,9 +165,11 @@ def api_service(namespace: str, kubeconfig: Path | None, timeout: int) -> None:
 @cli.command("node-ca")
 @click.option("--service-host", required=True, metavar="HOST:PORT", help="Pull address inside of the cluster.")
 @click.option("--ca-file", type=click.Path(path_type=Path), required=True, help="The registry's CA bundle, PEM.")
-@click.option("--certs-dir", type=click.Path(path_type=Path), default=Path("/etc/containerd/certs.d"), show_default=True)
+@click.option(
+    "--certs-dir", type=click.Path(path_type=Path), default=Path("/etc/containerd/certs.d"), show_default=True
+)
 @click.option("--hosts-file", type=click.Path(path_type=Path), default=Path("/etc/hosts"), show_default=True)
-@click.option("--daemonset", metavar="NAMESPACE/NAME", help="Remove everything at the end if this DaemonSet is going.")
+@click.option("--daemonset", metavar="NAMESPACE/NAME", help="Clean up at the end if this DaemonSet is going.")
 @click.option("--remove", is_flag=True, help="Undo what was written to this node, then end.")
 def node_ca(
     *,
