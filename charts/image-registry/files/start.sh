@@ -1,0 +1,74 @@
+#!/bin/sh
+# Starts PostgreSQL on any image that has initdb and postgres: makes the cluster when there is none, gives the Secret's
+# user the Secret's password, and serves TLS only. The password goes from file to server, never through arguments.
+set -eu
+umask 077
+
+secret=/etc/image-registry/database
+tls=/etc/image-registry/tls
+for folder in /usr/lib/postgresql/*/bin; do
+  [ -d "$folder" ] && PATH="$folder:$PATH"
+done
+
+say() { echo "image-registry-db: $*"; }
+
+major=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  if [ -d "$PGDATA" ] && [ -n "$(ls -A "$PGDATA")" ]; then
+    say "$PGDATA is not empty but holds no PostgreSQL cluster: move its content away, or give the claim a clean volume"
+    exit 1
+  fi
+  # Made aside and renamed when whole: a first start that is killed leaves nothing that the next one would take for data.
+  rm -rf "$PGDATA.new"
+  say "making a new PostgreSQL $major cluster"
+  initdb --pgdata="$PGDATA.new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 \
+    --encoding=UTF8 --locale=C --data-checksums >/dev/null
+  rm -rf "$PGDATA"
+  mv "$PGDATA.new" "$PGDATA"
+  sync
+fi
+
+found=$(cat "$PGDATA/PG_VERSION")
+if [ "$found" != "$major" ]; then
+  say "the data are of PostgreSQL $found but the image is $major: set postgresql.image.tag to $found, or dump and restore"
+  exit 1
+fi
+
+# A text as an SQL string, an SQL name: what the quotes end is doubled.
+text() { printf "'%s'" "$(sed "s/'/''/g" "$1")"; }
+name() { printf '"%s"' "$(sed 's/"/""/g' "$1")"; }
+
+# A single-user server answers before anybody can connect; one statement per line, errors without the statement.
+alone() {
+  postgres --single -D "$PGDATA" -c log_min_error_statement=panic -c log_statement=none -c standard_conforming_strings=on \
+    -c password_encryption=scram-sha-256 postgres
+}
+user=$(name "$secret/username")
+database=$(name "$secret/database")
+roles=$(echo "SELECT 'found' FROM pg_roles WHERE rolname = $(text "$secret/username")" | alone)
+case "$roles" in
+  *'"found"'*) ;;
+  *) echo "CREATE ROLE $user LOGIN" | alone >/dev/null ;;
+esac
+{
+  printf 'ALTER ROLE %s LOGIN PASSWORD ' "$user"
+  text "$secret/password"
+  printf '\n'
+} | alone >/dev/null
+databases=$(echo "SELECT 'found' FROM pg_database WHERE datname = $(text "$secret/database")" | alone)
+case "$databases" in
+  *'"found"'*) ;;
+  *) echo "CREATE DATABASE $database OWNER $user" | alone >/dev/null ;;
+esac
+
+# A renewed certificate arrives as new files; PostgreSQL, process 1 from here on, reads them on SIGHUP.
+(while sleep 3600; do kill -HUP 1 || exit 0; done) &
+
+say "serving PostgreSQL $major on port 5432"
+exec postgres -D "$PGDATA" \
+  -c listen_addresses='*' -c port=5432 -c unix_socket_directories=/tmp \
+  -c hba_file=/etc/image-registry/start/pg_hba.conf \
+  -c ssl=on -c ssl_cert_file="$tls/tls.crt" -c ssl_key_file="$tls/tls.key" -c ssl_min_protocol_version=TLSv1.2 \
+  -c password_encryption=scram-sha-256 -c max_connections="$MAX_CONNECTIONS" \
+  -c logging_collector=off -c log_destination=stderr

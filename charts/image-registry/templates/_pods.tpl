@@ -1,0 +1,113 @@
+{{/*
+What the Pods have in common: the restricted Pod Security profile, placement, graceful ends.
+*/}}
+
+{{/* Pod level; argument: the numeric user, which is the group as well. */}}
+{{- define "image-registry.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* Container level. */}}
+{{- define "image-registry.securityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop:
+    - ALL
+readOnlyRootFilesystem: true
+{{- end -}}
+
+{{/* Spread where possible, never at the price of not running. Argument: dict "root" "name" "constraints". */}}
+{{- define "image-registry.spread" -}}
+topologySpreadConstraints:
+{{- if .constraints }}
+  {{- toYaml .constraints | nindent 2 }}
+{{- else }}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "image-registry.selectorLabels" $ | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Placement by the four usual values; argument: a map that holds them. */}}
+{{- define "image-registry.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* Stay reachable until every proxy has heard that the Pod leaves. Argument: seconds. */}}
+{{- define "image-registry.drain" -}}
+lifecycle:
+  preStop:
+    exec:
+      command: ["sleep", {{ . | toString | quote }}]
+{{- end -}}
+
+{{/* Probes over HTTPS; liveness asks only the process itself. Argument: dict "port" "readiness". */}}
+{{- define "image-registry.probes" -}}
+startupProbe:
+  httpGet:
+    path: /livez
+    port: {{ .port }}
+    scheme: HTTPS
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+readinessProbe:
+  httpGet:
+    path: {{ .readiness }}
+    port: {{ .port }}
+    scheme: HTTPS
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: {{ .port }}
+    scheme: HTTPS
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end -}}
+
+{{/* Settings that both servers read. */}}
+{{- define "image-registry.serverEnv" -}}
+- name: REGISTRY_AUTH
+  value: cluster
+- name: REGISTRY_INTERNAL_HOSTNAME
+  value: {{ include "image-registry.internalHostname" . | quote }}
+{{- with include "image-registry.externalHostnames" . }}
+- name: REGISTRY_EXTERNAL_HOSTNAMES
+  value: {{ . | quote }}
+{{- end }}
+- name: REGISTRY_LOG_LEVEL
+  value: {{ .Values.config.logLevel }}
+- name: REGISTRY_HTTP_TLS_CERTIFICATE
+  value: /etc/image-registry/tls/tls.crt
+- name: REGISTRY_HTTP_TLS_KEY
+  value: /etc/image-registry/tls/tls.key
+{{- end -}}
