@@ -3,6 +3,7 @@
 # user the Secret's password, and serves TLS only. The password goes from file to server, never through arguments.
 set -eu
 umask 077
+cd /
 
 secret=/etc/image-registry/database
 tls=/etc/image-registry/tls
@@ -39,10 +40,14 @@ fi
 text() { printf "'%s'" "$(sed "s/'/''/g" "$1")"; }
 name() { printf '"%s"' "$(sed 's/"/""/g' "$1")"; }
 
+# A Pod that was killed leaves a lock that names process 1. In the next Pod that is this script, and no server: PostgreSQL
+# takes a lock of its own process, its parent or this one for old.
+export PG_GRANDPARENT_PID=$$
+
 # A single-user server answers before anybody can connect; one statement per line, errors without the statement.
 alone() {
-  postgres --single -D "$PGDATA" -c log_min_error_statement=panic -c log_statement=none -c standard_conforming_strings=on \
-    -c password_encryption=scram-sha-256 postgres
+  postgres --single -D "$PGDATA" -c log_min_error_statement=panic -c log_statement=none -c log_checkpoints=off \
+    -c standard_conforming_strings=on -c password_encryption=scram-sha-256 postgres
 }
 user=$(name "$secret/username")
 database=$(name "$secret/database")
@@ -66,9 +71,4 @@ esac
 (while sleep 3600; do kill -HUP 1 || exit 0; done) &
 
 say "serving PostgreSQL $major on port 5432"
-exec postgres -D "$PGDATA" \
-  -c listen_addresses='*' -c port=5432 -c unix_socket_directories=/tmp \
-  -c hba_file=/etc/image-registry/start/pg_hba.conf \
-  -c ssl=on -c ssl_cert_file="$tls/tls.crt" -c ssl_key_file="$tls/tls.key" -c ssl_min_protocol_version=TLSv1.2 \
-  -c password_encryption=scram-sha-256 -c max_connections="$MAX_CONNECTIONS" \
-  -c logging_collector=off -c log_destination=stderr
+exec postgres -D "$PGDATA" -c config_file=/etc/image-registry/start/postgresql.conf

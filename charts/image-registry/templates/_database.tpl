@@ -31,6 +31,9 @@ How both servers reach PostgreSQL: the bundled one, verified against our own CA,
       name: {{ $secret }}
       key: {{ $key }}
 {{- end }}
+# PostgreSQL's client looks for certificates at home, and stops where it may not look.
+- name: HOME
+  value: /tmp
 - name: REGISTRY_DATABASE_SSLROOTCERT
   value: /etc/image-registry/database/ca.crt
 - name: REGISTRY_DATABASE_PASSWORD_FILE

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Keeps the table of values in a chart's README equal to the comments and defaults of its values.yaml.
+
+A value is documented where it is defined, by a ``# --`` comment above it; this turns those comments into the table
+between the two markers of README.md. ``--check`` changes nothing and fails when the table is old.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHART = Path(__file__).resolve().parent / "image-registry"
+BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
+KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z][A-Za-z0-9]*):")
+
+
+def documented(text: str) -> Iterator[tuple[str, str]]:
+    """Dotted name and description of every value that has one, in the order of the file."""
+    path: list[str] = []
+    pending: list[str] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("# -- "):
+            pending = [stripped[5:]]
+        elif stripped.startswith("# ") and pending:
+            pending.append(stripped[2:])
+        elif match := KEY.match(line):
+            depth = len(match["indent"]) // 2
+            path = [*path[:depth], match["key"]]
+            if pending:
+                yield ".".join(path), " ".join(pending)
+            pending = []
+        else:
+            pending = []
+
+
+def leaves(values: dict[str, Any], names: set[str], prefix: str = "") -> Iterator[str]:
+    """Names of values below which nothing is documented: each must be documented itself."""
+    for key, value in values.items():
+        name = prefix + key
+        if name not in names and isinstance(value, dict) and value:
+            yield from leaves(value, names, f"{name}.")
+        else:
+            yield name
+
+
+def table(text: str) -> str:
+    """The Markdown table; ValueError names a value without a comment."""
+    values = yaml.safe_load(text)
+    rows = dict(documented(text))
+    if missing := [name for name in leaves(values, set(rows)) if name not in rows]:
+        raise ValueError(f"values.yaml: write a `# --` comment above {', '.join(missing)}")
+    lines = ["| Value | Default | Meaning |", "| --- | --- | --- |"]
+    for name, meaning in rows.items():
+        default: Any = values
+        for part in name.split("."):
+            default = default[part]
+        lines.append(
+            f"| `{name}` | `{json.dumps(default, ensure_ascii=False)}` | {meaning.replace('|', chr(92) + '|')} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write the table, or say what to do when it is old."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when the README is old")
+    arguments = parser.parse_args()
+    readme = CHART / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    head, _, rest = before.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    try:
+        after = f"{head}{BEGIN}\n{table((CHART / 'values.yaml').read_text(encoding='utf-8'))}\n{END}{tail}"
+    except ValueError as error:
+        parser.exit(1, f"{error}\n")
+    if arguments.check and after != before:
+        parser.exit(1, "README.md does not list the values of values.yaml: run python3 charts/document_values.py\n")
+    if after != before:
+        readme.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

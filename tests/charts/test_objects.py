@@ -1,0 +1,376 @@
+"""The objects that people, the operator and the collection rely on by name."""
+
+from __future__ import annotations
+
+import pytest
+
+NAMESPACE = "image-registry-system"
+
+
+def variables(container):
+    return {variable["name"]: variable for variable in container["env"]}
+
+
+def values_of(container):
+    return {name: variable.get("value") for name, variable in variables(container).items()}
+
+
+def main_container(release, deployment):
+    return release.named("Deployment", deployment)["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_the_names_of_the_contract_exist(render):
+    release = render()
+    assert release.names("Deployment") == {"image-registry", "image-api-server"}
+    assert release.names("StatefulSet") == {"image-registry-db"}
+    assert release.names("DaemonSet") == {"node-ca"}
+    assert release.names("Service") == {"image-registry", "image-api-server", "image-registry-db"}
+    assert release.names("APIService") == {"v1.image.alauda.io"}
+    assert release.names("PersistentVolumeClaim") == {"image-registry-storage"}
+    assert {"registry", "image-api-server", "node-ca"} <= release.names("ServiceAccount")
+    assert main_container(release, "image-registry")["name"] == "registry"
+    labels = release.named("Deployment", "image-registry")["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "image-registry"
+
+
+def test_cluster_roles_are_word_by_word_those_of_the_golden_file(render, golden):
+    release = render()
+    found = {
+        name: release.named("ClusterRole", name)["rules"]
+        for name in release.names("ClusterRole")
+        if not name.startswith(NAMESPACE)
+    }
+    assert found == golden["clusterRoles"]
+
+
+def test_rights_on_images_reach_the_roles_that_people_already_have(render):
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+
+    def reached(name):
+        labels = render().named("ClusterRole", name)["metadata"]["labels"]
+        return {label.removeprefix(prefix) for label in labels if label.startswith(prefix)}
+
+    assert reached("image.alauda.io:view") == {"view", "edit", "admin"}
+    assert reached("image.alauda.io:edit") == {"edit", "admin"}
+    assert reached("system:image-pusher") == set()
+
+
+def test_the_servers_get_no_more_rights_than_the_golden_file_says(render, golden):
+    release = render()
+    roles = {
+        f"{m['kind']}/{m['metadata']['name']}": m["rules"]
+        for m in release
+        if m["kind"] in {"Role", "ClusterRole"} and (m["kind"] == "Role" or m["metadata"]["name"].startswith(NAMESPACE))
+    }
+    assert roles == golden["ownRoles"]
+    bindings = {
+        f"{m['metadata'].get('namespace', '*')}/{m['metadata']['name']}": (
+            m["roleRef"]["name"],
+            [subject["name"] for subject in m["subjects"]],
+        )
+        for m in release
+        if m["kind"] in {"RoleBinding", "ClusterRoleBinding"}
+    }
+    assert bindings == {key: (role, subjects) for key, (role, subjects) in golden["bindings"].items()}
+
+
+def test_the_api_service_is_a_plain_object_without_a_ca_bundle(render):
+    api = render().named("APIService", "v1.image.alauda.io")
+    assert set(api["spec"]) == {"group", "version", "groupPriorityMinimum", "versionPriority", "service"}
+    assert api["spec"]["service"] == {"name": "image-api-server", "namespace": NAMESPACE, "port": 443}
+    assert "annotations" not in api["metadata"], "no hook, no keep: it goes before its servers"
+
+
+def test_no_secret_and_no_certificate_is_in_a_release(render, mode):
+    release = render(mode)
+    assert release.names("Secret") == set()
+    assert release.names("ConfigMap") <= {"image-registry-db-start", "image-registry-test", "extra-map", "extra-text"}
+
+
+def test_service_ports_are_found_by_the_names_of_container_ports(render):
+    release = render()
+    for name, service_port, port in (("image-registry", 5000, 5000), ("image-api-server", 443, 8443)):
+        (published,) = release.named("Service", name)["spec"]["ports"]
+        (container_port,) = main_container(release, name)["ports"]
+        assert (published["port"], container_port["containerPort"]) == (service_port, port)
+        assert published["targetPort"] == container_port["name"]
+    assert release.named("Service", "image-registry")["spec"]["ports"][0]["name"] == "5000-tcp"
+
+
+def test_the_image_api_keeps_its_last_pod_during_an_upgrade(render):
+    deployment = render().named("Deployment", "image-api-server")
+    assert deployment["spec"]["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+    spec = deployment["spec"]["template"]["spec"]
+    sleep = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep[0] == "sleep"
+    assert int(sleep[1]) + 25 < spec["terminationGracePeriodSeconds"], "drain, then gunicorn's graceful timeout"
+    assert spec["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+@pytest.mark.parametrize(
+    ("mode", "strategy"),
+    [("default", "Recreate"), ("shared", "RollingUpdate"), ("emptydir", "Recreate"), ("existing-claim", "Recreate")],
+)
+def test_pods_of_the_data_plane_replace_each_other_as_their_storage_allows(render, mode, strategy):
+    deployment = render(mode).named("Deployment", "image-registry")
+    assert deployment["spec"]["strategy"]["type"] == strategy
+    assert ("lifecycle" in deployment["spec"]["template"]["spec"]["containers"][0]) is (strategy == "RollingUpdate")
+
+
+def test_liveness_never_asks_the_database(render):
+    for name in ("image-registry", "image-api-server"):
+        container = main_container(render(), name)
+        assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+
+
+@pytest.mark.parametrize(
+    ("mode", "annotations"),
+    [("default", {"helm.sh/resource-policy": "keep"}), ("everything", {})],
+)
+def test_the_claim_outlives_the_release_unless_it_is_managed(render, mode, annotations):
+    claim = render(mode).named("PersistentVolumeClaim", "image-registry-storage")
+    assert claim["metadata"].get("annotations", {}) == annotations
+
+
+def test_an_existing_claim_is_used_and_none_is_made(render):
+    release = render("existing-claim")
+    assert release.names("PersistentVolumeClaim") == set()
+    volumes = release.named("Deployment", "image-registry")["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "storage", "persistentVolumeClaim": {"claimName": "old-registry-data"}} in volumes
+
+
+def test_the_bundled_database_is_reached_by_verified_tls(render):
+    for name in ("image-registry", "image-api-server"):
+        pod = render().named("Deployment", name)["spec"]["template"]["spec"]
+        for container in pod["initContainers"] + pod["containers"]:
+            env = values_of(container)
+            assert env["REGISTRY_DATABASE_HOST"] == f"image-registry-db.{NAMESPACE}.svc"
+            assert env["REGISTRY_DATABASE_SSLMODE"] == "verify-full"
+            assert env["REGISTRY_DATABASE_SSLROOTCERT"] == "/etc/image-registry/database/ca.crt"
+            assert env["REGISTRY_DATABASE_PASSWORD_FILE"] == "/etc/image-registry/database/password"
+            assert not [name for name in env if "PASSWORD" in name and not name.endswith("_FILE")]
+
+
+def test_an_external_database_is_described_by_its_secret_alone(render):
+    release = render("external-database")
+    assert release.names("StatefulSet") == set()
+    assert "image-registry-db" not in release.names("Service") | release.names("NetworkPolicy")
+    env = variables(main_container(release, "image-registry"))
+    keys = {"HOST": "host", "PORT": "port", "NAME": "database", "USER": "username", "SSLMODE": "sslmode"}
+    for variable, key in keys.items():
+        assert env[f"REGISTRY_DATABASE_{variable}"]["valueFrom"]["secretKeyRef"] == {
+            "name": "registry-postgresql",
+            "key": key,
+        }
+    (volume,) = [
+        v
+        for v in release.named("Deployment", "image-registry")["spec"]["template"]["spec"]["volumes"]
+        if v["name"] == "database"
+    ]
+    required, optional = (source["secret"] for source in volume["projected"]["sources"])
+    assert "optional" not in required
+    assert optional["optional"] is True, "ca.crt may be missing"
+
+
+def test_both_servers_wait_for_the_database_with_a_deadline(render):
+    for name in ("image-registry", "image-api-server"):
+        (upgrade,) = render().named("Deployment", name)["spec"]["template"]["spec"]["initContainers"]
+        assert upgrade["args"] == ["database", "upgrade", "--wait", "300"]
+
+
+def test_the_database_restarts_when_its_start_files_change(render):
+    def checksum(**values):
+        release = render(values=values)
+        return release.named("StatefulSet", "image-registry-db")["spec"]["template"]["metadata"]["annotations"]
+
+    assert checksum(postgresql={"maxConnections": 50}) != checksum()
+    assert checksum(config={"logLevel": "Debug"}) == checksum()
+
+
+def test_removed_takes_the_servers_and_keeps_the_data(render):
+    release = render("removed")
+    for kind in ("Deployment", "APIService", "PodDisruptionBudget", "Ingress"):
+        assert release.names(kind) == set()
+    assert release.names("Service") == {"image-registry-db"}
+    assert release.names("PersistentVolumeClaim") == {"image-registry-storage"}
+    assert release.names("StatefulSet") == {"image-registry-db"}
+    assert release.names("DaemonSet") == {"node-ca"}
+
+
+def test_a_budget_is_made_for_more_than_one_pod_only(render):
+    assert render().names("PodDisruptionBudget") == {"image-api-server"}
+    assert render("emptydir").names("PodDisruptionBudget") == set()
+    for name in ("image-registry", "image-api-server"):
+        budget = render("shared").named("PodDisruptionBudget", name)["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert render("everything").names("PodDisruptionBudget") == set()
+
+
+def test_only_our_servers_reach_the_database(render):
+    release = render()
+    (rule,) = release.named("NetworkPolicy", "image-registry-db")["spec"]["ingress"]
+    names = {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in rule["from"]}
+    assert names == {"image-registry", "image-api-server"}
+    for name, port in (("image-registry", 5000), ("image-api-server", 8443)):
+        assert release.named("NetworkPolicy", name)["spec"]["ingress"] == [
+            {"ports": [{"port": port, "protocol": "TCP"}]}
+        ]
+    assert "ingress" not in release.named("NetworkPolicy", "node-ca")["spec"], "nobody calls node-ca"
+    assert render("everything").names("NetworkPolicy") == set()
+
+
+def test_one_value_sends_every_image_to_a_mirror(render):
+    images = render("mirror").image_references()
+    assert images == {
+        f"mirror.example.com:5443/alauda/image-registry@sha256:{'1' * 64}",
+        f"mirror.example.com:5443/library/postgres:17@sha256:{'2' * 64}",
+    }
+    for owner, pod in render("mirror").pods().items():
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "mirror-credentials"}], owner
+
+
+def test_images_are_named_by_registry_repository_tag_and_digest(render):
+    assert render().image_references() == {
+        "docker.io/alauda/image-registry:2.0.0.dev0",
+        "docker.io/library/postgres:17",
+    }
+    own = {"registry": "", "repository": "lab.local/image-registry", "tag": "dev"}
+    assert "lab.local/image-registry:dev" in render(values={"image": own}).image_references()
+
+
+def test_hooks_clean_up_after_themselves_and_have_deadlines(render, mode):
+    release = render(mode)
+    hooks = [m for m in release if "helm.sh/hook" in m["metadata"].get("annotations", {})]
+    assert hooks
+    for hook in hooks:
+        annotations = hook["metadata"]["annotations"]
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+        if hook["kind"] == "Job":
+            assert hook["spec"]["activeDeadlineSeconds"] == 300
+            assert hook["spec"]["backoffLimit"] == 3
+            account = hook["spec"]["template"]["spec"]["serviceAccountName"]
+            helpers = [m for m in hooks if m["metadata"]["name"].endswith(account)]
+            for helper in helpers:
+                assert helper["metadata"]["annotations"]["helm.sh/hook"] == annotations["helm.sh/hook"]
+                weight = int(helper["metadata"]["annotations"]["helm.sh/hook-weight"])
+                assert helper is hook or weight < int(annotations["helm.sh/hook-weight"])
+
+
+def test_certificates_are_made_before_and_published_after_an_install(render):
+    release = render("routes")
+    secrets = release.named("Job", "image-registry-bootstrap-secrets")
+    assert secrets["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert secrets["spec"]["template"]["spec"]["containers"][0]["args"] == [
+        "bootstrap",
+        "secrets",
+        "--namespace=image-registry-system",
+        "--hostname=default-route-image-registry-system.apps.example.com",
+        "--hostname=registry.example.com",
+        "--hostname=192.0.2.10",
+    ]
+    publish = release.named("Job", "image-registry-bootstrap-api-service")
+    assert publish["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade"
+    arguments = publish["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments == ["bootstrap", "api-service", "--namespace=image-registry-system", "--timeout=280"]
+
+
+def test_routes_reach_the_registry_by_https_without_limits_on_uploads(render):
+    release = render("routes")
+    assert release.names("Ingress") == {"default-route", "public"}
+    default, public = (release.named("Ingress", name) for name in ("default-route", "public"))
+    assert default["spec"]["tls"] == [{"hosts": ["default-route-image-registry-system.apps.example.com"]}]
+    assert public["spec"]["tls"] == [{"hosts": ["registry.example.com"], "secretName": "registry-example-com"}]
+    for ingress in (default, public):
+        assert ingress["spec"]["ingressClassName"] == "nginx"
+        annotations = ingress["metadata"]["annotations"]
+        assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+        assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
+    assert public["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "3600"
+    names = values_of(main_container(release, "image-registry"))["REGISTRY_EXTERNAL_HOSTNAMES"]
+    assert names == "default-route-image-registry-system.apps.example.com,registry.example.com"
+
+
+def test_node_ca_writes_only_the_two_places_it_is_given(render):
+    pod = render().named("DaemonSet", "node-ca")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == [
+        "node-ca",
+        "--service-host=image-registry.image-registry-system.svc:5000",
+        "--ca-file=/etc/image-registry/ca/ca-bundle.crt",
+        "--certs-dir=/host/certs.d",
+        "--hosts-file=/host/hosts",
+        "--daemonset=image-registry-system/node-ca",
+    ]
+    writable = {m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")}
+    assert writable == {"/host/certs.d", "/host/hosts", "/tmp"}
+    assert render("everything").named("DaemonSet", "node-ca")["spec"]["template"]["spec"]["containers"][0][
+        "securityContext"
+    ] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "seLinuxOptions": {"type": "spc_t"},
+    }
+
+
+def test_extension_points_reach_the_pods(render):
+    release = render("everything")
+    for name in ("image-registry", "image-api-server"):
+        template = release.named("Deployment", name)["spec"]["template"]
+        assert template["metadata"]["annotations"]["example.com/scrape"] == "true"
+        assert template["metadata"]["labels"]["example.com/team"] == "platform"
+        container = template["spec"]["containers"][0]
+        assert {"name": "TZ", "value": "UTC"} in container["env"]
+        assert {"name": "extra", "mountPath": "/extra"} in container["volumeMounts"]
+    assert {"extra-map", "extra-text"} <= release.names("ConfigMap")
+    spec = release.named("Deployment", "image-registry")["spec"]
+    assert spec["revisionHistoryLimit"] == 0, "zero is a value"
+    assert spec["template"]["spec"]["nodeSelector"] == {"disk": "fast"}
+    (constraint,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert constraint["whenUnsatisfiable"] == "DoNotSchedule"
+
+
+def test_settings_of_the_configuration_reach_the_registry(render):
+    env = values_of(main_container(render("existing-claim"), "image-registry"))
+    assert env["REGISTRY_READ_ONLY"] == "true"
+    assert env["REGISTRY_LOG_LEVEL"] == "Debug"
+    assert env["REGISTRY_AUTH"] == "cluster"
+    assert env["REGISTRY_INTERNAL_HOSTNAME"] == "image-registry.image-registry-system.svc:5000"
+
+
+def test_every_setting_given_is_one_that_the_servers_read(render, mode):
+    """A variable with a typo would be ignored in silence."""
+    from dataclasses import fields
+
+    from image_registry.server.settings import PREFIX, Settings
+
+    known = {PREFIX + field.name.upper() for field in fields(Settings)}
+    parts = ("HOST", "PORT", "NAME", "USER", "SSLMODE", "SSLROOTCERT", "PASSWORD_FILE")
+    known |= {f"{PREFIX}DATABASE_{part}" for part in parts}
+    for owner, pod in render(mode).pods().items():
+        for container in pod["spec"].get("initContainers", []) + pod["spec"]["containers"]:
+            given = {name for name in (v["name"] for v in container.get("env", [])) if name.startswith(PREFIX)}
+            assert given <= known, owner
+
+
+def test_every_command_given_is_one_that_the_program_has(render, mode):
+    from image_registry.server.command import cli
+
+    for owner, pod in render(mode).pods().items():
+        for container in pod["spec"].get("initContainers", []) + pod["spec"]["containers"]:
+            if "command" in container:
+                continue
+            command, arguments = cli, list(container["args"])
+            while arguments and hasattr(command, "commands"):
+                command = command.commands[arguments.pop(0)]
+            known = {option for parameter in command.params for option in parameter.opts}
+            given = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
+            assert given <= known, f"{owner}: {command.name}"
+            required = {p.opts[0] for p in command.params if p.required}
+            assert required <= given, f"{owner}: {command.name}"
