@@ -51,4 +51,48 @@ Contradictions between values that the schema can not see: each ends in one sent
 {{- fail (printf "commonLabels sets %s, which selectors of this chart use: choose a label key of your own" .) -}}
 {{- end -}}
 {{- end -}}
+{{- include "image-registry.validateClaims" . -}}
+{{- end -}}
+
+{{/*
+What Kubernetes forbids to change in a running cluster, said before anything of an upgrade has happened. Without a cluster
+(helm template, a client-side dry run) nothing is found and nothing is checked.
+*/}}
+{{- define "image-registry.validateClaims" -}}
+{{- if include "image-registry.storageIsClaim" . -}}
+{{- $wanted := .Values.config.storage.pvc -}}
+{{- $found := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "image-registry.claimName" .) -}}
+{{- if and $found (not (has $wanted.accessMode $found.spec.accessModes)) -}}
+{{- fail (printf "the claim %s is %s, which can not be changed to %s: set config.storage.pvc.accessMode to %s, or make a new claim, copy the data and name it in config.storage.pvc.claim" $found.metadata.name (join " and " $found.spec.accessModes) $wanted.accessMode (first $found.spec.accessModes)) -}}
+{{- end -}}
+{{- $class := dig "spec" "storageClassName" "" $found -}}
+{{- if and $found (not $wanted.claim) $wanted.storageClassName (ne $wanted.storageClassName $class) -}}
+{{- fail (printf "the claim %s has the StorageClass %q, which can not be changed to %q: leave config.storage.pvc.storageClassName empty, or make a new claim, copy the data and name it in config.storage.pvc.claim" $found.metadata.name $class $wanted.storageClassName) -}}
+{{- end -}}
+{{- if and .Release.IsInstall $wanted.claim (not $found) (lookup "v1" "Namespace" "" .Release.Namespace) -}}
+{{- fail (printf "config.storage.pvc.claim names %s, but namespace %s has no such claim: make it first, or leave the name empty to let the chart make one" $wanted.claim .Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- if include "image-registry.bundledDatabase" . -}}
+{{- $wanted := .Values.config.metadata.postgresql.managed -}}
+{{- $found := lookup "apps/v1" "StatefulSet" .Release.Namespace "image-registry-db" -}}
+{{- if $found -}}
+{{- $templates := $found.spec.volumeClaimTemplates | default list -}}
+{{- if kindIs "map" $wanted.emptyDir -}}
+{{- if $templates -}}
+{{- fail "the running database has a claim, which can not be exchanged for an emptyDir: set config.metadata.postgresql.managed.emptyDir to null, or dump the database and delete the StatefulSet image-registry-db first" -}}
+{{- end -}}
+{{- else if not $templates -}}
+{{- fail "the running database is in an emptyDir, which can not be exchanged for a claim: dump the database and delete the StatefulSet image-registry-db first, or keep config.metadata.postgresql.managed.emptyDir as it is" -}}
+{{- else -}}
+{{- $claim := (first $templates).spec -}}
+{{- if ne $claim.resources.requests.storage $wanted.size -}}
+{{- fail (printf "the running database asked for %s, and a StatefulSet can not change that: set config.metadata.postgresql.managed.size to %s and, to grow, the size in the claim data-image-registry-db-0 itself" $claim.resources.requests.storage $claim.resources.requests.storage) -}}
+{{- end -}}
+{{- if and (or $wanted.storageClassName $claim.storageClassName) (ne $wanted.storageClassName ($claim.storageClassName | default "")) -}}
+{{- fail (printf "the running database has the StorageClass %q, and a StatefulSet can not change that: set config.metadata.postgresql.managed.storageClassName to it" ($claim.storageClassName | default "")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
