@@ -36,3 +36,7 @@ class InvalidContinue(ImageStreamsError):
 
 class MetadataUnavailable(ImageStreamsError):
     """The database cannot be reached now; reads may fall back to storage, writes must wait."""
+
+
+class UploadUnknown(ImageStreamsError):
+    """No such upload session in this repository."""

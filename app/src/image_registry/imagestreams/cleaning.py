@@ -1,0 +1,64 @@
+"""Making the links in storage agree with the tables again after something was deleted.
+
+Deleting happens in any process, cleaning in the one that has the storage, later, perhaps after new content was pushed
+to the same name. So the outbox names repositories only; *what* goes is everything in storage that the tables do not
+hold at the time of cleaning, compared under the lock of the repository. A push writes its links under the same lock,
+after its rows: it is either seen whole here, or it waits and finds out under the lock which blobs are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from image_registry.imagestreams.rows import utc
+from image_registry.metadata import cleanups, images, streams
+from image_registry.metadata.database import Database
+from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a repository holds by the tables; every other link may go, blobs only if linked before ``blobs_before``."""
+
+    tags: frozenset[str]
+    manifests: frozenset[Digest]
+    blobs: frozenset[Digest]
+    blobs_before: datetime | None
+
+
+def pending(database: Database, limit: int) -> list[Repository]:
+    """Repositories to clean, those that wait longest first."""
+    with database.read() as connection:
+        return [Repository(row.namespace, row.name) for row in cleanups.pending(connection, limit)]
+
+
+def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bool]) -> bool:
+    """Let ``sweep`` remove what is not kept; true when the repository is clean.
+
+    ``sweep`` runs under the lock of the repository and must not call back into the database. It returns false to stop
+    early, so that pushes are not held up by a long removal; then the repository stays pending, as it does when
+    ``sweep`` raises.
+    """
+    namespace, name = repository.namespace, repository.name
+    with database.write() as connection:
+        streams.lock(database, connection, namespace, name)
+        request = cleanups.find(connection, namespace, name)
+        if request is None:
+            return True
+        kept = Kept(frozenset(), frozenset(), frozenset(), utc(request.blobs_before) if request.blobs_before else None)
+        stream = streams.find_id(connection, namespace, name)
+        if stream is not None:
+            held = images.content(connection, stream)
+            manifests = {Digest.parse(row.digest) for row in held}
+            blobs = {Digest.parse(layer[0]) for row in held for layer in row.layers}
+            blobs |= {Digest.parse(row.config) for row in held if row.config}
+            tags = streams.tag_names(connection, stream, after="", limit=None)
+            # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository
+            kept = Kept(frozenset(tags), frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before)
+        if not sweep(kept):
+            return False
+        cleanups.done(connection, namespace, name)
+    return True

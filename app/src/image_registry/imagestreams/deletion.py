@@ -1,0 +1,119 @@
+"""Deleting streams, tags, manifests and images.
+
+Nothing here touches storage: what must disappear there is noted in the outbox in the same transaction and cleaned by
+the process that has the storage (:mod:`~image_registry.imagestreams.cleaning`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from image_registry.imagestreams import rows
+from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
+from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta
+from image_registry.metadata import cleanups, images, revisions, streams
+from image_registry.metadata.database import Database
+from image_registry.metadata.revisions import Change
+from image_registry.metadata.tables import Record
+from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
+
+
+def delete_tag(database: Database, repository: Repository, tag: str, now: datetime) -> None:
+    """Delete a tag and its history; the manifests stay, and so do the Images."""
+    with database.write() as connection:
+        stream = _locked(database, connection, repository)
+        if not streams.remove_tag(connection, stream.id, tag):
+            raise TagUnknown(f"repository {repository} has no tag {tag!r}")
+        _modified(database, connection, repository, stream.id, now)
+
+
+def delete_manifest(database: Database, repository: Repository, digest: Digest, now: datetime) -> tuple[str, ...]:
+    """Take a manifest out of the repository with the tags that mean it; returns those tags.
+
+    Other tags forget it in their history: an event must not offer what cannot be pulled.
+    """
+    with database.write() as connection:
+        stream = _locked(database, connection, repository)
+        tags = streams.tags_meaning(connection, stream.id, str(digest))
+        if not images.release(connection, stream.id, str(digest)):
+            raise ImageUnknown(f"repository {repository} holds no manifest {digest}")
+        for tag in tags:
+            streams.remove_tag(connection, stream.id, tag)
+        streams.forget_image(connection, stream.id, str(digest))
+        _modified(database, connection, repository, stream.id, now)
+    return tuple(tags)
+
+
+def delete_stream(
+    database: Database, repository: Repository, *, uid: str | None, resource_version: int | None, now: datetime
+) -> ImageStream:
+    """Delete a stream with its tags, history and held manifests; returns what it was."""
+    with database.write() as connection:
+        row = _locked(database, connection, repository)
+        stream = rows.stream(row, rows.tag_histories(streams.histories(connection, [row.id])))
+        _check(f"ImageStream {repository}", stream.meta, uid, resource_version)
+        streams.remove(connection, row.id)
+        cleanups.request(connection, repository.namespace, repository.name, now, blobs=True)
+        change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", _last_state(stream.meta))
+        revisions.append(database, connection, [change], now)
+    return stream
+
+
+def delete_image(
+    database: Database, digest: Digest, *, uid: str | None, resource_version: int | None, now: datetime
+) -> Image:
+    """Delete an Image that no stream holds; returns what it was."""
+    with database.write() as connection:
+        row = images.find(connection, str(digest), exclusive=True)
+        if row is None:
+            raise ImageUnknown(f"no image {digest}")
+        image = rows.image(row)
+        _check(f"Image {digest}", image.meta, uid, resource_version)
+        holder = images.holder(connection, str(digest))
+        if holder is not None:
+            raise ImageInUse(
+                f"image {digest} is held by ImageStream {holder.namespace}/{holder.name}; "
+                "delete its tags and manifest there first"
+            )
+        images.remove(connection, str(digest))
+        change = Change(revisions.IMAGE, "", str(digest), "DELETED", _last_state(image.meta))
+        revisions.append(database, connection, [change], now)
+    return image
+
+
+def _locked(database: Database, connection: Connection, repository: Repository) -> Record:
+    streams.lock(database, connection, repository.namespace, repository.name)
+    row = streams.find(connection, repository.namespace, repository.name)
+    if row is None:
+        raise StreamUnknown(f"no ImageStream {repository}")
+    return row
+
+
+def _modified(database: Database, connection: Connection, repository: Repository, stream: int, now: datetime) -> None:
+    cleanups.request(connection, repository.namespace, repository.name, now)
+    change = Change(revisions.STREAM, repository.namespace, repository.name, "MODIFIED")
+    streams.changed(connection, stream, revisions.append(database, connection, [change], now)[0])
+
+
+def _check(what: str, meta: ObjectMeta, uid: str | None, resource_version: int | None) -> None:
+    if uid is not None and uid != meta.uid:
+        raise Conflict(f"{what} has uid {meta.uid}, the precondition says {uid}: it was made anew; look at it again")
+    if resource_version is not None and resource_version != meta.resource_version:
+        raise Conflict(
+            f"{what} has resourceVersion {meta.resource_version}, the precondition says {resource_version}: "
+            "it was changed; look at it again"
+        )
+
+
+def _last_state(meta: ObjectMeta) -> dict[str, Any]:
+    return {
+        "uid": meta.uid,
+        "created": meta.created.isoformat(),
+        "generation": meta.generation,
+        "labels": dict(meta.labels),
+        "annotations": dict(meta.annotations),
+    }

@@ -1,0 +1,140 @@
+"""A push: the one transaction in which a manifest becomes an Image, a held manifest and perhaps a tag event.
+
+Order inside of the transaction, the same for every writer so that nobody waits in a circle: the lock of the
+repository, the row of the image, the storage links that the door writes, the revision counter, commit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from image_registry.imagestreams import rows, tag_events
+from image_registry.imagestreams.model import TagEvent
+from image_registry.imagestreams.tag_events import Effect
+from image_registry.metadata import images, revisions, streams
+from image_registry.metadata.database import Database
+from image_registry.metadata.revisions import Change
+from image_registry.oci.digest import Digest
+from image_registry.oci.manifest import Manifest
+from image_registry.oci.reference import Repository
+
+FIRST_GENERATION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """What a push changed; ``previous`` is what the tag meant before, if it meant something else."""
+
+    created_stream: bool
+    created_image: bool
+    changed_tag: bool
+    previous: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What is pushed, by whom, and what the door has to say about it.
+
+    ``authorize_create`` runs before a stream is made and may raise. ``before_commit`` runs under the lock of the
+    repository when nothing but the commit is left: the door makes sure that the blobs are still linked and writes its
+    links there; it must not call back into the database. Whatever either raises undoes the push.
+    """
+
+    repository: Repository
+    manifest: Manifest
+    tag: str | None
+    config: bytes | None
+    pushed_by: str
+    authorize_create: Callable[[], None]
+    before_commit: Callable[[], None]
+
+
+def push(database: Database, request: Push, *, reference: str, now: datetime) -> PushOutcome:
+    """Apply the push; ``reference`` is the pull specification of the manifest in this repository."""
+    namespace, name = request.repository.namespace, request.repository.name
+    digest = str(request.manifest.digest)
+    # asked outside of the transaction where possible: an answer may take a round trip to the API server
+    with database.read() as connection:
+        may_create = streams.find_id(connection, namespace, name) is None
+    if may_create:
+        request.authorize_create()
+    with database.write() as connection:
+        streams.lock(database, connection, namespace, name)
+        row = streams.find(connection, namespace, name)
+        if row is None and not may_create:  # deleted since we looked
+            request.authorize_create()
+        stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), 1)
+        created_image = images.add(
+            database,
+            connection,
+            rows.image_row(request.manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference),
+        )
+        images.hold(
+            connection,
+            {
+                "stream_id": stream,
+                "digest": digest,
+                "media_type": request.manifest.media_type,
+                "size": len(request.manifest.raw),
+                "pushed": now,
+                "pushed_by": rows.text(request.pushed_by),
+            },
+        )
+        changed_tag, previous = False, None
+        if request.tag is not None:
+            event = TagEvent(now, request.manifest.digest, reference, generation)
+            changed_tag, previous = _record(connection, stream, request.tag, event)
+        request.before_commit()
+        changes = []
+        if created_image:
+            changes.append(Change(revisions.IMAGE, "", digest, "ADDED"))
+        if row is None or changed_tag:
+            changes.append(Change(revisions.STREAM, namespace, name, "ADDED" if row is None else "MODIFIED"))
+        numbers = revisions.append(database, connection, changes, now)
+        if created_image:
+            images.changed(connection, digest, numbers[0])
+        if row is None or changed_tag:
+            streams.changed(connection, stream, numbers[-1])
+    return PushOutcome(row is None, created_image, changed_tag, previous)
+
+
+def _new_stream(connection: Connection, request: Push, now: datetime) -> int:
+    return streams.add(
+        connection,
+        {
+            "namespace": request.repository.namespace,
+            "name": request.repository.name,
+            "uid": str(uuid.uuid4()),
+            "created": now,
+            "labels": {},
+            "annotations": {},
+            "lookup_local": False,
+            "generation": FIRST_GENERATION,
+            "resource_version": 0,
+        },
+    )
+
+
+def _record(connection: Connection, stream: int, tag: str, event: TagEvent) -> tuple[bool, Digest | None]:
+    """Apply the event to the tag; returns whether the tag changed, and what it meant before if that was another."""
+    row = streams.newest_event(connection, stream, tag)
+    newest = rows.tag_event(row) if row else None
+    values = {
+        "created": event.created,
+        "image": str(event.image),
+        "reference": event.reference,
+        "generation": event.generation,
+    }
+    effect = tag_events.effect(newest, event)
+    if effect is Effect.NOTHING:
+        return False, None
+    if effect is Effect.REPLACE and row is not None:
+        streams.replace_event(connection, stream, tag, row.id, values)
+    else:
+        streams.add_event(connection, stream, tag, values, first=newest is None, cap=tag_events.HISTORY)
+    return True, newest.image if newest and newest.image != event.image else None

@@ -1,0 +1,191 @@
+"""Looking at streams, tags and images; every list is paged by its key, so a page costs what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from image_registry.imagestreams import rows
+from image_registry.imagestreams.errors import ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
+from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
+from image_registry.metadata import images, revisions, streams
+from image_registry.metadata.database import Database
+from image_registry.metadata.tables import Record
+from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
+
+T = TypeVar("T")
+
+
+def manifest(database: Database, repository: Repository, digest: Digest) -> StoredManifest:
+    """A manifest that the repository holds. Raises :class:`StreamUnknown`, :class:`ImageUnknown`."""
+    with database.read() as connection:
+        row = images.held(connection, repository.namespace, repository.name, str(digest))
+        if row is None:
+            _stream_id(connection, repository)
+            raise ImageUnknown(f"repository {repository} holds no manifest {digest}")
+    return rows.stored_manifest(row)
+
+
+def tag(database: Database, repository: Repository, name: str) -> StoredManifest:
+    """What a tag means now. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
+    with database.read() as connection:
+        row = streams.tag_target(connection, repository.namespace, repository.name, name)
+        if row is None:
+            _stream_id(connection, repository)
+            raise _no_tag(repository, name)
+    return rows.stored_manifest(row)
+
+
+def tags(database: Database, repository: Repository, *, limit: int | None, after: str | None) -> Page[str]:
+    """Tag names in byte order."""
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = streams.tag_names(connection, _stream_id(connection, repository), after=after or "", limit=_more(limit))
+    return _page(found, limit, revision, item=str, key=str)
+
+
+def repositories(
+    database: Database, *, namespaces: frozenset[str] | None, limit: int | None, after: str | None
+) -> Page[Repository]:
+    """Names of streams by namespace, then name."""
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = streams.names(connection, within=namespaces, after=_after(after), limit=_more(limit))
+    return _page(found, limit, revision, item=lambda row: Repository(row.namespace, row.name), key=_name)
+
+
+def namespaces(database: Database) -> list[str]:
+    """Namespaces that hold streams."""
+    with database.read() as connection:
+        return streams.namespaces(connection)
+
+
+def stream(database: Database, repository: Repository) -> ImageStream:
+    """One stream with the history of all its tags. Raises :class:`StreamUnknown`."""
+    with database.snapshot() as connection:
+        row = _stream_row(connection, repository)
+        return rows.stream(row, rows.tag_histories(streams.histories(connection, [row.id])))
+
+
+def all_streams(
+    database: Database, *, namespace: str | None, limit: int | None, after: str | None
+) -> Page[ImageStream]:
+    """Streams with the history of all their tags."""
+    within = None if namespace is None else {namespace}
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = streams.page(connection, within=within, after=_after(after), limit=_more(limit))
+        shown = [row.id for row in (found if limit is None else found[:limit])]
+        events = {
+            stream_id: rows.tag_histories(group)
+            for stream_id, group in groupby(streams.histories(connection, shown), lambda event: event.stream_id)
+        }
+    return _page(found, limit, revision, item=lambda row: rows.stream(row, events.get(row.id, ())), key=_name)
+
+
+def stream_tag(database: Database, repository: Repository, name: str) -> tuple[ImageStream, TagHistory, Image | None]:
+    """A tag with its history, its stream without tags, and its Image."""
+    with database.snapshot() as connection:
+        row = _stream_row(connection, repository)
+        history = rows.tag_histories(streams.history(connection, row.id, name))
+        if not history:
+            raise _no_tag(repository, name)
+        found = images.find(connection, str(history[0].newest.image))
+    return rows.stream(row), history[0], rows.image(found) if found else None
+
+
+def stream_tags(
+    database: Database, *, namespace: str | None, limit: int | None, after: str | None
+) -> Page[tuple[ImageStream, TagHistory]]:
+    """Tags by namespace, stream and tag; each with its newest event only, and its stream without tags."""
+    start = None
+    if after is not None:
+        name, colon, last = after.partition(":")
+        if not colon or "/" not in name:
+            raise InvalidContinue(f"{after[:300]!r} is not the end of a page of tags; start the list again")
+        start = (*_split(name), last)
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = streams.current_events(connection, namespace=namespace, after=start, limit=_more(limit))
+    return _page(
+        found,
+        limit,
+        revision,
+        item=lambda row: (rows.stream(row, prefix="stream_"), TagHistory(row.tag, (rows.tag_event(row),))),
+        key=lambda row: f"{row.stream_namespace}/{row.stream_name}:{row.tag}",
+    )
+
+
+def image(database: Database, digest: Digest) -> Image:
+    """Raises :class:`ImageUnknown`."""
+    with database.read() as connection:
+        row = images.find(connection, str(digest))
+    if row is None:
+        raise ImageUnknown(f"no image {digest}")
+    return rows.image(row)
+
+
+def all_images(database: Database, *, limit: int | None, after: str | None) -> Page[Image]:
+    """Images in order of their digests."""
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = images.page(connection, after=after or "", limit=_more(limit))
+    return _page(found, limit, revision, item=rows.image, key=lambda row: str(row.digest))
+
+
+def revision(database: Database) -> int:
+    """The newest revision."""
+    with database.read() as connection:
+        return revisions.newest(connection)
+
+
+def _page(
+    found: Sequence[Any], limit: int | None, at: int, *, item: Callable[[Any], T], key: Callable[[Any], str]
+) -> Page[T]:
+    shown = found if limit is None else found[:limit]
+    more = len(found) > len(shown) and bool(shown)
+    return Page(tuple(item(entry) for entry in shown), key(shown[-1]) if more else None, at)
+
+
+def _more(limit: int | None) -> int | None:
+    """One more than is shown tells whether anything follows."""
+    return None if limit is None else max(limit, 0) + 1
+
+
+def _after(key: str | None) -> tuple[str, str] | None:
+    return None if key is None else _split(key)
+
+
+def _split(key: str) -> tuple[str, str]:
+    namespace, _, name = key.partition("/")
+    return namespace, name
+
+
+def _name(row: Record) -> str:
+    return f"{row.namespace}/{row.name}"
+
+
+def _stream_id(connection: Connection, repository: Repository) -> int:
+    number = streams.find_id(connection, repository.namespace, repository.name)
+    if number is None:
+        raise _no_stream(repository)
+    return number
+
+
+def _stream_row(connection: Connection, repository: Repository) -> Record:
+    row = streams.find(connection, repository.namespace, repository.name)
+    if row is None:
+        raise _no_stream(repository)
+    return row
+
+
+def _no_stream(repository: Repository) -> StreamUnknown:
+    return StreamUnknown(f"no ImageStream {repository}")
+
+
+def _no_tag(repository: Repository, name: str) -> TagUnknown:
+    return TagUnknown(f"repository {repository} has no tag {name!r}")

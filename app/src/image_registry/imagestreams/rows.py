@@ -1,0 +1,137 @@
+"""Between rows of the tables and the values of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from image_registry.imagestreams.docker_image import docker_image
+from image_registry.imagestreams.model import (
+    Image,
+    ImageLayer,
+    ImageStream,
+    ObjectMeta,
+    StoredManifest,
+    SubManifest,
+    TagEvent,
+    TagHistory,
+)
+from image_registry.metadata.tables import Record
+from image_registry.oci.digest import Digest
+from image_registry.oci.manifest import Descriptor, Manifest, Platform
+from image_registry.oci.reference import Repository
+
+MANAGED = "image.alauda.io/managed"
+"""Annotation of an Image whose content lies in this registry (parity reference 1.3 and 9.1)."""
+
+_SURROGATES = dict.fromkeys((0, *range(55296, 57344)), "�")
+
+
+def utc(time: datetime) -> datetime:
+    """SQLite forgets the zone, PostgreSQL answers in that of the session; all our times are UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def text(value: str) -> str:
+    """``value`` without characters that are JSON but that no database stores: NUL and halves of surrogate pairs."""
+    return value.translate(_SURROGATES)
+
+
+def stored_manifest(row: Record) -> StoredManifest:
+    """From ``digest``, ``media_type``, ``size``."""
+    digest, media_type, size = row
+    return StoredManifest(Digest.parse(digest), media_type, size)
+
+
+def tag_event(row: Record) -> TagEvent:
+    """From a row of ``tag_events``."""
+    return TagEvent(utc(row.created), Digest.parse(row.image), row.reference, row.generation)
+
+
+def tag_histories(rows: Iterable[Record]) -> tuple[TagHistory, ...]:
+    """From the events of one stream, sorted by tag, the newest first."""
+    return tuple(
+        TagHistory(tag, tuple(tag_event(row) for row in events)) for tag, events in groupby(rows, lambda row: row.tag)
+    )
+
+
+def stream(row: Record, tags: tuple[TagHistory, ...] = (), *, prefix: str = "") -> ImageStream:
+    """From a row of ``image_streams``, or of a join that labels its columns with ``prefix``."""
+    values = row._mapping  # noqa: SLF001 - public in SQLAlchemy; the underscore avoids column names
+    return ImageStream(
+        repository=Repository(values[f"{prefix}namespace"], values[f"{prefix}name"]),
+        meta=_meta({key: values[prefix + key] for key in _META}),
+        lookup_local=values[f"{prefix}lookup_local"],
+        tags=tags,
+    )
+
+
+def image(row: Record) -> Image:
+    """From a row of ``images``."""
+    return Image(
+        digest=Digest.parse(row.digest),
+        meta=_meta(row._mapping),  # noqa: SLF001 - as above
+        reference=row.reference,
+        media_type=row.media_type,
+        manifest_size=row.manifest_size,
+        config=Digest.parse(row.config) if row.config else None,
+        content_size=row.content_size,
+        layers=tuple(ImageLayer(Digest.parse(digest), size, kind) for digest, size, kind in row.layers),
+        manifests=tuple(SubManifest(Digest.parse(digest), *rest) for digest, *rest in row.manifests),
+        docker_metadata=row.docker_metadata,
+        artifact_type=row.artifact_type,
+        subject=Digest.parse(row.subject) if row.subject else None,
+    )
+
+
+def image_row(
+    manifest: Manifest, config: bytes | None, *, uid: str, created: datetime, reference: str
+) -> dict[str, Any]:
+    """The row of ``images`` for a pushed manifest; its revision comes at the end of the transaction."""
+    return {
+        "digest": str(manifest.digest),
+        "uid": uid,
+        "created": created,
+        "labels": {},
+        "annotations": {MANAGED: "true"},
+        "generation": 1,
+        "resource_version": 0,
+        "reference": reference,
+        "media_type": manifest.media_type,
+        "manifest_size": len(manifest.raw),
+        "content_size": manifest.content_size,
+        "config": str(manifest.config.digest) if manifest.config else None,
+        "layers": [[str(layer.digest), layer.size, layer.media_type] for layer in manifest.layers],
+        "manifests": [_child(entry) for entry in manifest.manifests],
+        "docker_metadata": docker_image(manifest, config),
+        "artifact_type": text(manifest.artifact_type),
+        "subject": str(manifest.subject.digest) if manifest.subject else None,
+    }
+
+
+_META = ("uid", "created", "resource_version", "generation", "labels", "annotations")
+
+
+def _meta(values: Any) -> ObjectMeta:
+    return ObjectMeta(
+        uid=values["uid"],
+        created=utc(values["created"]),
+        resource_version=values["resource_version"],
+        generation=values["generation"],
+        labels=values["labels"],
+        annotations=values["annotations"],
+    )
+
+
+def _child(entry: Descriptor) -> list[Any]:
+    platform = entry.platform or Platform()
+    return [
+        str(entry.digest),
+        entry.size,
+        entry.media_type,
+        platform.architecture,
+        platform.os,
+        platform.variant,
+    ]

@@ -1,0 +1,235 @@
+"""The rules as one object that every door is given; the rules themselves are in the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from image_registry.imagestreams import cleaning, deletion, reads, uploads
+from image_registry.imagestreams.cleaning import Kept
+from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
+from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
+from image_registry.imagestreams.push import Push, PushOutcome, push
+from image_registry.imagestreams.uploads import UploadSession
+from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.oci.digest import Digest
+from image_registry.oci.manifest import Manifest
+from image_registry.oci.reference import Repository
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ImageStreams:
+    """Streams, tags, images and uploads. Every method may raise :class:`MetadataUnavailable`.
+
+    Lists take ``limit`` (items of a page, ``None`` for all) and ``after`` (the ``next`` of the page before, or any
+    name to begin behind).
+    """
+
+    def __init__(self, database: Database, *, internal_hostname: str, clock: Callable[[], datetime] = _now) -> None:
+        self._database = database
+        self._internal_hostname = internal_hostname
+        self._clock = clock
+
+    # the registry door
+
+    def push(
+        self,
+        repository: Repository,
+        manifest: Manifest,
+        *,
+        tag: str | None,
+        config: bytes | None,
+        pushed_by: str,
+        authorize_create: Callable[[], None],
+        before_commit: Callable[[], None],
+    ) -> PushOutcome:
+        """Make ``manifest`` an Image that the repository holds, and what ``tag`` means if one is given.
+
+        The stream is made if it is missing, after ``authorize_create``. ``before_commit`` runs under the lock of the
+        repository when only the commit is left: the door verifies there that the blobs are still linked and writes
+        its links; it must not call this object. Whatever the two raise passes through and undoes the push.
+        """
+        reference = f"{self._internal_hostname}/{repository}@{manifest.digest}"
+        request = Push(repository, manifest, tag, config, pushed_by, authorize_create, before_commit)
+        with _available():
+            return push(self._database, request, reference=reference, now=self._clock())
+
+    def manifest(self, repository: Repository, digest: Digest) -> StoredManifest:
+        """A manifest that the repository holds. Raises :class:`StreamUnknown`, :class:`ImageUnknown`."""
+        with _available():
+            return reads.manifest(self._database, repository, digest)
+
+    def tag(self, repository: Repository, tag: str) -> StoredManifest:
+        """What the tag means now. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
+        with _available():
+            return reads.tag(self._database, repository, tag)
+
+    def tags(self, repository: Repository, *, limit: int | None = None, after: str | None = None) -> Page[str]:
+        """Tag names in ASCII order. Raises :class:`StreamUnknown`."""
+        with _available():
+            return reads.tags(self._database, repository, limit=limit, after=after)
+
+    def repositories(
+        self, *, namespaces: frozenset[str] | None, limit: int | None = None, after: str | None = None
+    ) -> Page[Repository]:
+        """Repositories of these namespaces (``None``: of all) by namespace, then name."""
+        with _available():
+            return reads.repositories(self._database, namespaces=namespaces, limit=limit, after=after)
+
+    def namespaces(self) -> list[str]:
+        """Namespaces that hold streams, sorted."""
+        with _available():
+            return reads.namespaces(self._database)
+
+    def delete_tag(self, repository: Repository, tag: str) -> None:
+        """Delete a tag with its history, never an Image. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
+        with _available():
+            deletion.delete_tag(self._database, repository, tag, self._clock())
+
+    def delete_manifest(self, repository: Repository, digest: Digest) -> tuple[str, ...]:
+        """Take a manifest out of the repository together with the tags that mean it, which are returned.
+
+        Raises :class:`StreamUnknown`, :class:`ImageUnknown`.
+        """
+        with _available():
+            return deletion.delete_manifest(self._database, repository, digest, self._clock())
+
+    # the Image API door
+
+    def stream(self, repository: Repository) -> ImageStream:
+        """Raises :class:`StreamUnknown`."""
+        with _available():
+            return reads.stream(self._database, repository)
+
+    def streams(
+        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> Page[ImageStream]:
+        """Streams of one namespace or of all, by namespace, then name; ``after`` is ``namespace/name``."""
+        with _available():
+            return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after)
+
+    def delete_stream(
+        self, repository: Repository, *, uid: str | None = None, resource_version: int | None = None
+    ) -> ImageStream:
+        """Delete a stream with its tags, history and held manifests, never an Image; returns what it was.
+
+        Raises :class:`StreamUnknown`, and :class:`Conflict` when a precondition does not hold.
+        """
+        with _available():
+            return deletion.delete_stream(
+                self._database, repository, uid=uid, resource_version=resource_version, now=self._clock()
+            )
+
+    def delete_streams(self, namespace: str) -> tuple[ImageStream, ...]:
+        """Delete every stream of a namespace, one transaction each; returns what was deleted."""
+        deleted = []
+        after = None
+        while True:
+            page = self.repositories(namespaces=frozenset({namespace}), limit=100, after=after)
+            for repository in page.items:
+                try:
+                    deleted.append(self.delete_stream(repository))
+                except StreamUnknown:
+                    continue  # somebody else was faster
+            after = page.next
+            if after is None:
+                return tuple(deleted)
+
+    def stream_tag(self, repository: Repository, tag: str) -> tuple[ImageStream, TagHistory, Image | None]:
+        """A tag with its whole history, its stream (without ``tags``), and its Image.
+
+        Raises :class:`StreamUnknown`, :class:`TagUnknown`.
+        """
+        with _available():
+            return reads.stream_tag(self._database, repository, tag)
+
+    def stream_tags(
+        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> Page[tuple[ImageStream, TagHistory]]:
+        """Tags of one namespace or of all; pages count tags, not streams; ``after`` is ``namespace/name:tag``.
+
+        Each history holds the newest event only, each stream comes without ``tags``: a page must not grow with the
+        past. Raises :class:`InvalidContinue`.
+        """
+        with _available():
+            return reads.stream_tags(self._database, namespace=namespace, limit=limit, after=after)
+
+    def image(self, digest: Digest) -> Image:
+        """Raises :class:`ImageUnknown`."""
+        with _available():
+            return reads.image(self._database, digest)
+
+    def images(self, *, limit: int | None = None, after: str | None = None) -> Page[Image]:
+        """Images in order of their digests; ``after`` is a digest."""
+        with _available():
+            return reads.all_images(self._database, limit=limit, after=after)
+
+    def delete_image(self, digest: Digest, *, uid: str | None = None, resource_version: int | None = None) -> Image:
+        """Delete an Image that no stream holds; returns what it was.
+
+        Raises :class:`ImageUnknown`, :class:`ImageInUse`, and :class:`Conflict` when a precondition does not hold.
+        """
+        with _available():
+            return deletion.delete_image(
+                self._database, digest, uid=uid, resource_version=resource_version, now=self._clock()
+            )
+
+    def revision(self) -> int:
+        """The newest revision, at least 1."""
+        with _available():
+            return reads.revision(self._database)
+
+    # work for the process that has the storage
+
+    def pending_cleanups(self, limit: int = 100) -> list[Repository]:
+        """Repositories whose links in storage may say more than they hold, those that wait longest first."""
+        with _available():
+            return cleaning.pending(self._database, limit)
+
+    def clean(self, repository: Repository, sweep: Callable[[Kept], bool]) -> bool:
+        """Let ``sweep`` remove every link that is not kept, under the lock of the repository; true when clean.
+
+        ``sweep`` returns false to go on another time (so that pushes need not wait for a long removal), and must not
+        call this object. See :mod:`~image_registry.imagestreams.cleaning`.
+        """
+        with _available():
+            return cleaning.clean(self._database, repository, sweep)
+
+    # upload sessions
+
+    def begin_upload(self, repository: Repository, upload_id: str, algorithm: str) -> None:
+        """Note a new session at offset 0; ``algorithm`` is that of the running hash."""
+        with _available():
+            uploads.begin(self._database, repository, upload_id, algorithm, self._clock())
+
+    def upload(self, repository: Repository, upload_id: str) -> UploadSession:
+        """Raises :class:`UploadUnknown`, also for a session of another repository."""
+        with _available():
+            return uploads.find(self._database, repository, upload_id)
+
+    def record_progress(self, repository: Repository, upload_id: str, *, offset: int, hash_state: bytes) -> None:
+        """Note how far an upload is. Raises :class:`UploadUnknown`."""
+        with _available():
+            uploads.advance(self._database, repository, upload_id, offset, hash_state)
+
+    def end_upload(self, repository: Repository, upload_id: str) -> None:
+        """Forget a session; nothing happens if it is gone already."""
+        with _available():
+            uploads.end(self._database, repository, upload_id)
+
+    def abandoned_uploads(self, before: datetime, limit: int = 100) -> list[tuple[Repository, str]]:
+        """Sessions that began before a time and were never ended, the oldest first."""
+        with _available():
+            return uploads.abandoned(self._database, before, limit)
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        raise MetadataUnavailable(str(error)) from error

@@ -1,0 +1,209 @@
+"""The connection to SQL: PostgreSQL in a cluster, SQLite on a laptop and in tests (design, D1).
+
+Whatever is wrong with the connection becomes :class:`DatabaseUnavailable`, so the doors can say "come back" instead of
+"internal error", and the next request simply tries again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+CONNECT_TIMEOUT = 5
+"""Seconds to wait for a TCP connection to the database."""
+
+STATEMENT_TIMEOUT = 15
+"""Seconds after which PostgreSQL gives up on a statement; no request of ours needs as long."""
+
+POOL_SIZE = 8
+"""Connections per worker process that stay open; as many again may be opened in a rush."""
+
+REVISION_LOCK = 7_201_900_417
+"""Key of the PostgreSQL advisory lock that puts revisions into commit order."""
+
+
+_SQLITE_BEGIN = "sqlite_begin"
+"""Execution option: the statement that begins a transaction in SQLite; empty for none."""
+
+_NO_TABLE = ("no such table", "UndefinedTable")
+"""How the two drivers say that the schema has not been made yet."""
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer now; the text says which, without credentials."""
+
+
+class SchemaTooNew(Exception):
+    """The database was made by a newer version than this one."""
+
+
+class Database:
+    """One engine. Objects of this class must not cross a fork."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._statement_by_statement: dict[str, Any] = {_SQLITE_BEGIN: ""}
+        self._one_state: dict[str, Any] = {_SQLITE_BEGIN: "BEGIN"}
+        if self.is_postgresql:
+            self._statement_by_statement = {"isolation_level": "AUTOCOMMIT"}
+            self._one_state = {"isolation_level": "REPEATABLE READ"}
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations and tests."""
+        return self._engine
+
+    @property
+    def is_postgresql(self) -> bool:
+        """True for PostgreSQL, false for SQLite."""
+        return self._engine.dialect.name == "postgresql"
+
+    def upgrade(self) -> tuple[str | None, str]:
+        """Bring the schema to this version: see :func:`image_registry.metadata.schema.upgrade`."""
+        from image_registry.metadata import schema  # serving processes never need to load the migration tool
+
+        return schema.upgrade(self)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection whose statements each see the newest committed state."""
+        with self._unavailable(), self._engine.connect() as connection:
+            yield connection.execution_options(**self._statement_by_statement)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection whose statements all see one state."""
+        with (
+            self._unavailable(),
+            self._engine.connect() as connection,
+            connection.execution_options(**self._one_state).begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back by any exception."""
+        with self._unavailable(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write_quickly(self) -> Iterator[Connection]:
+        """A transaction whose loss in a power cut costs nothing but a retry: upload sessions."""
+        with self._unavailable(), self._engine.connect() as connection:
+            if self.is_postgresql:
+                with connection.begin():
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    yield connection
+                return
+            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+            driver.execute("PRAGMA synchronous=NORMAL")  # not possible inside of a transaction
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.execute("PRAGMA synchronous=FULL")
+
+    def lock(self, connection: Connection, key: str) -> None:
+        """Hold ``key`` until the end of the transaction. SQLite has one writer, which holds everything."""
+        if self.is_postgresql:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7))"), {"key": key})
+
+    def lock_revisions(self, connection: Connection) -> None:
+        """Hold the counter until commit, so that a smaller revision is never seen after a greater one.
+
+        Taken last in a transaction: the wait of other writers is one commit long.
+        """
+        if self.is_postgresql:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REVISION_LOCK})
+
+    def ping(self) -> None:
+        """Raises :class:`DatabaseUnavailable` if a trivial question is not answered."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the database answers; raises :class:`DatabaseUnavailable` when the time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.ping()
+            except DatabaseUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(1)
+            else:
+                return
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _unavailable(self) -> Iterator[None]:
+        try:
+            yield
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("every connection to the metadata database is busy") from error
+        except (OperationalError, InterfaceError, InternalError, ProgrammingError) as error:
+            # InternalError: PostgreSQL became a read-only standby under us
+            if isinstance(error, ProgrammingError) and not _has_no_schema(error):
+                raise
+            raise DatabaseUnavailable(self._explain(error)) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable(self._explain(error)) from error
+            raise
+
+    def _explain(self, error: DBAPIError) -> str:
+        where = self._engine.url.host or self._engine.url.database or "?"
+        if _has_no_schema(error):
+            return f"metadata database at {where} has no tables yet: run `image-registry database upgrade`"
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+        return f"metadata database at {where}: {reason}"
+
+
+def _engine(url: str) -> Engine:
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": 30}, pool_size=POOL_SIZE, max_overflow=64)
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+        return engine
+    return create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT * 1000}",
+            "application_name": "image-registry",
+        },
+    )
+
+
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own; _sqlite_begin does
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # a writer that begins as a reader fails when another one wrote in between; IMMEDIATE waits for its turn instead
+    statement = connection.get_execution_options().get(_SQLITE_BEGIN, "BEGIN IMMEDIATE")
+    if statement:
+        connection.exec_driver_sql(statement)
+
+
+def _has_no_schema(error: DBAPIError) -> bool:
+    return type(error.orig).__name__ in _NO_TABLE or any(sign in str(error.orig) for sign in _NO_TABLE)

@@ -1,0 +1,110 @@
+"""Queries about images and about which repository holds which manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from image_registry.metadata.database import Database
+from image_registry.metadata.tables import Record, held_manifests, image_streams, images
+
+_of_name = (image_streams.c.namespace == bindparam("namespace")) & (image_streams.c.name == bindparam("name"))
+_this = images.c.digest == bindparam("at_digest")
+_held_here = (held_manifests.c.stream_id == bindparam("stream")) & (held_manifests.c.digest == bindparam("at_digest"))
+
+_add_postgresql = postgresql.insert(images).on_conflict_do_nothing().returning(images.c.digest)
+_add_sqlite = sqlite.insert(images).on_conflict_do_nothing().returning(images.c.digest)
+_keep = select(images.c.digest).where(_this).with_for_update(key_share=True)
+_find = select(images).where(_this)
+_find_exclusive = select(images).where(_this).with_for_update()
+_page = select(images).where(images.c.digest > bindparam("after")).order_by(images.c.digest)
+_changed = update(images).where(_this).values(resource_version=bindparam("resource_version_now"))
+_delete = delete(images).where(_this)
+
+_held = (
+    select(held_manifests.c.digest, held_manifests.c.media_type, held_manifests.c.size)
+    .select_from(image_streams)
+    .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
+    .where(_of_name, held_manifests.c.digest == bindparam("at_digest"))
+)
+_holds = select(held_manifests.c.size).where(_held_here)
+_hold = insert(held_manifests)
+_release = delete(held_manifests).where(_held_here)
+_holder = (
+    select(image_streams.c.namespace, image_streams.c.name)
+    .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
+    .where(held_manifests.c.digest == bindparam("at_digest"))
+    .order_by(image_streams.c.namespace, image_streams.c.name)
+    .limit(1)
+)
+_content = (
+    select(images.c.digest, images.c.config, images.c.layers)
+    .join(held_manifests, held_manifests.c.digest == images.c.digest)
+    .where(held_manifests.c.stream_id == bindparam("stream"))
+)
+
+
+def add(database: Database, connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Insert an image; false if it exists. From then on nobody can delete it before this transaction ends.
+
+    Two repositories may push the same image at once, and a third caller may be deleting it: the second insert waits
+    for the first one; an image that was deleted while this transaction waited is inserted again.
+    """
+    statement = _add_postgresql if database.is_postgresql else _add_sqlite
+    while True:
+        if connection.execute(statement, row).first() is not None:
+            return True
+        if connection.execute(_keep, {"at_digest": row["digest"]}).first() is not None:
+            return False
+
+
+def find(connection: Connection, digest: str, *, exclusive: bool = False) -> Record | None:
+    """The row of an image; ``exclusive`` waits for pushes of the same image and makes new ones wait."""
+    return connection.execute(_find_exclusive if exclusive else _find, {"at_digest": digest}).first()
+
+
+def page(connection: Connection, *, after: str, limit: int | None) -> Sequence[Record]:
+    """Images behind ``after``, in order of their digests."""
+    return connection.execute(_page if limit is None else _page.limit(limit), {"after": after}).all()
+
+
+def changed(connection: Connection, digest: str, resource_version: int) -> None:
+    """Give the image the revision of its last change."""
+    connection.execute(_changed, {"at_digest": digest, "resource_version_now": resource_version})
+
+
+def remove(connection: Connection, digest: str) -> None:
+    """Delete an image that no repository holds."""
+    connection.execute(_delete, {"at_digest": digest})
+
+
+def held(connection: Connection, namespace: str, name: str, digest: str) -> Record | None:
+    """``digest``, ``media_type`` and ``size`` of a manifest, if the repository holds it."""
+    return connection.execute(_held, {"namespace": namespace, "name": name, "at_digest": digest}).first()
+
+
+def hold(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Note that a stream holds a manifest; false if it did before."""
+    where = {"stream": row["stream_id"], "at_digest": row["digest"]}
+    if connection.execute(_holds, where).first() is not None:
+        return False
+    connection.execute(_hold, row)
+    return True
+
+
+def release(connection: Connection, stream: int, digest: str) -> bool:
+    """The stream holds the manifest no more; false if it did not."""
+    return bool(connection.execute(_release, {"stream": stream, "at_digest": digest}).rowcount)
+
+
+def holder(connection: Connection, digest: str) -> Record | None:
+    """``namespace`` and ``name`` of one stream that holds the image."""
+    return connection.execute(_holder, {"at_digest": digest}).first()
+
+
+def content(connection: Connection, stream: int) -> Sequence[Record]:
+    """``digest``, ``config`` and ``layers`` of every manifest that a stream holds."""
+    return connection.execute(_content, {"stream": stream}).all()

@@ -1,0 +1,261 @@
+"""Queries about streams, their tags and the history of tags.
+
+Writers hold the lock of the repository (:func:`lock`), so they may look first and insert then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, tuple_, update
+
+from image_registry.metadata.database import Database
+from image_registry.metadata.tables import Record, held_manifests, image_streams, tag_events, tags
+
+_of_name = (image_streams.c.namespace == bindparam("namespace")) & (image_streams.c.name == bindparam("name"))
+_this_tag = (tag_events.c.stream_id == bindparam("stream")) & (tag_events.c.tag == bindparam("at_tag"))
+
+_find = select(image_streams).where(_of_name)
+_find_id = select(image_streams.c.id).where(_of_name)
+_insert = insert(image_streams).returning(image_streams.c.id)
+_changed = (
+    update(image_streams)
+    .where(image_streams.c.id == bindparam("stream"))
+    .values(resource_version=bindparam("resource_version_now"))
+)
+_delete = delete(image_streams).where(image_streams.c.id == bindparam("stream"))
+_namespaces = select(image_streams.c.namespace).distinct().order_by(image_streams.c.namespace)
+
+_held = (held_manifests.c.digest, held_manifests.c.media_type, held_manifests.c.size)
+_tag_target = (
+    select(*_held)
+    .select_from(image_streams)
+    .join(tags, tags.c.stream_id == image_streams.c.id)
+    .join(
+        held_manifests,
+        (held_manifests.c.stream_id == image_streams.c.id) & (held_manifests.c.digest == tags.c.image),
+    )
+    .where(_of_name, tags.c.tag == bindparam("at_tag"))
+)
+_tag_names = (
+    select(tags.c.tag)
+    .where(tags.c.stream_id == bindparam("stream"), tags.c.tag > bindparam("after"))
+    .order_by(tags.c.tag)
+)
+_tags_meaning = (
+    select(tags.c.tag)
+    .where(tags.c.stream_id == bindparam("stream"), tags.c.image == bindparam("at_image"))
+    .order_by(tags.c.tag)
+)
+_insert_tag = insert(tags)
+_move_tag = (
+    update(tags)
+    .where(tags.c.stream_id == bindparam("stream"), tags.c.tag == bindparam("at_tag"))
+    .values(image=bindparam("to_image"))
+)
+_delete_tag = delete(tags).where(tags.c.stream_id == bindparam("stream"), tags.c.tag == bindparam("at_tag"))
+
+_newest_event = select(tag_events).where(_this_tag).order_by(tag_events.c.id.desc()).limit(1)
+_history = select(tag_events).where(_this_tag).order_by(tag_events.c.id.desc())
+_histories = (
+    select(tag_events)
+    .where(tag_events.c.stream_id.in_(bindparam("streams", expanding=True)))
+    .order_by(tag_events.c.stream_id, tag_events.c.tag, tag_events.c.id.desc())
+)
+_insert_event = insert(tag_events)
+_replace_event = (
+    update(tag_events)
+    .where(tag_events.c.id == bindparam("event"))
+    .values(image=bindparam("to_image"), reference=bindparam("to_reference"), generation=bindparam("to_generation"))
+)
+_delete_history = delete(tag_events).where(_this_tag)
+_forget_image = delete(tag_events).where(
+    tag_events.c.stream_id == bindparam("stream"), tag_events.c.image == bindparam("at_image")
+)
+_oldest_kept = (
+    select(tag_events.c.id).where(_this_tag).order_by(tag_events.c.id.desc()).limit(1).offset(bindparam("beyond"))
+)
+_cap_history = delete(tag_events).where(_this_tag, tag_events.c.id <= _oldest_kept.scalar_subquery())
+
+_newer = tag_events.alias()
+_current_events = (
+    select(
+        tags.c.stream_id,
+        tags.c.tag,
+        tag_events.c.created,
+        tag_events.c.image,
+        tag_events.c.reference,
+        tag_events.c.generation,
+        *(column.label(f"stream_{column.name}") for column in image_streams.c if column.name != "id"),
+    )
+    .select_from(image_streams)
+    .join(tags, tags.c.stream_id == image_streams.c.id)
+    .join(
+        tag_events,
+        tag_events.c.id
+        == select(func.max(_newer.c.id))
+        .where(_newer.c.stream_id == tags.c.stream_id, _newer.c.tag == tags.c.tag)
+        .scalar_subquery(),
+    )
+    .order_by(image_streams.c.namespace, image_streams.c.name, tags.c.tag)
+)
+
+
+def lock(database: Database, connection: Connection, namespace: str, name: str) -> None:
+    """Hold the repository until the end of the transaction, whether it has a stream yet or not.
+
+    The first lock of every writer, so tag order and the order of storage links agree, and the cleaning of a deleted
+    repository never meets a push to it. A transaction holds at most one repository.
+    """
+    database.lock(connection, f"{namespace}/{name}")
+
+
+def find(connection: Connection, namespace: str, name: str) -> Record | None:
+    """The row of a stream."""
+    return connection.execute(_find, {"namespace": namespace, "name": name}).first()
+
+
+def find_id(connection: Connection, namespace: str, name: str) -> int | None:
+    """The key of a stream."""
+    number: int | None = connection.execute(_find_id, {"namespace": namespace, "name": name}).scalar()
+    return number
+
+
+def add(connection: Connection, row: Mapping[str, Any]) -> int:
+    """Insert a stream; returns its key."""
+    number: int = connection.execute(_insert, row).scalar_one()
+    return number
+
+
+def changed(connection: Connection, stream: int, resource_version: int) -> None:
+    """Give the stream the revision of its last change."""
+    connection.execute(_changed, {"stream": stream, "resource_version_now": resource_version})
+
+
+def remove(connection: Connection, stream: int) -> None:
+    """Delete the stream with its tags, history and held manifests; Images stay."""
+    connection.execute(_delete, {"stream": stream})
+
+
+def namespaces(connection: Connection) -> list[str]:
+    """Namespaces that have streams."""
+    return list(connection.execute(_namespaces).scalars())
+
+
+def page(
+    connection: Connection, *, within: Collection[str] | None, after: tuple[str, str] | None, limit: int | None
+) -> Sequence[Record]:
+    """Streams in order of namespace and name, all or of the namespaces ``within``, behind ``after``."""
+    query = select(image_streams).order_by(image_streams.c.namespace, image_streams.c.name)
+    return connection.execute(_restricted(query, within, after, limit)).all()
+
+
+def names(
+    connection: Connection, *, within: Collection[str] | None, after: tuple[str, str] | None, limit: int | None
+) -> Sequence[Record]:
+    """Like :func:`page`, but only ``namespace`` and ``name``, which the index alone can answer."""
+    query = select(image_streams.c.namespace, image_streams.c.name).order_by(
+        image_streams.c.namespace, image_streams.c.name
+    )
+    return connection.execute(_restricted(query, within, after, limit)).all()
+
+
+def current_events(
+    connection: Connection, *, namespace: str | None, after: tuple[str, str, str] | None, limit: int | None
+) -> Sequence[Record]:
+    """The newest event of each tag, with the columns of its stream as ``stream_<column>``."""
+    query = _current_events
+    if namespace is not None:
+        query = query.where(image_streams.c.namespace == namespace)
+    if after is not None:
+        # the plain comparison lets an index begin where the page begins; the tuple then makes it exact
+        query = query.where(
+            image_streams.c.namespace >= after[0],
+            tuple_(image_streams.c.namespace, image_streams.c.name, tags.c.tag) > after,
+        )
+    return connection.execute(query if limit is None else query.limit(limit)).all()
+
+
+def tag_target(connection: Connection, namespace: str, name: str, tag: str) -> Record | None:
+    """``digest``, ``media_type`` and ``size`` of what the tag means now."""
+    return connection.execute(_tag_target, {"namespace": namespace, "name": name, "at_tag": tag}).first()
+
+
+def tag_names(connection: Connection, stream: int, *, after: str, limit: int | None) -> list[str]:
+    """Tags behind ``after``, in byte order."""
+    query = _tag_names if limit is None else _tag_names.limit(limit)
+    return list(connection.execute(query, {"stream": stream, "after": after}).scalars())
+
+
+def tags_meaning(connection: Connection, stream: int, digest: str) -> list[str]:
+    """Tags whose newest event points at the digest."""
+    return list(connection.execute(_tags_meaning, {"stream": stream, "at_image": digest}).scalars())
+
+
+def newest_event(connection: Connection, stream: int, tag: str) -> Record | None:
+    """The row that decides what the tag means."""
+    return connection.execute(_newest_event, {"stream": stream, "at_tag": tag}).first()
+
+
+def history(connection: Connection, stream: int, tag: str) -> Sequence[Record]:
+    """All events of a tag, the newest first."""
+    return connection.execute(_history, {"stream": stream, "at_tag": tag}).all()
+
+
+def histories(connection: Connection, stream_ids: Sequence[int]) -> Sequence[Record]:
+    """All events of several streams, by stream, tag, the newest first."""
+    return connection.execute(_histories, {"streams": list(stream_ids)}).all() if stream_ids else []
+
+
+def add_event(
+    connection: Connection,
+    stream: int,
+    tag: str,
+    event: Mapping[str, Any],
+    *,
+    first: bool,
+    cap: int,
+) -> None:
+    """Put an event in front of a tag's history; what is older than ``cap`` events is forgotten."""
+    connection.execute(_insert_event, {"stream_id": stream, "tag": tag, **event})
+    if first:
+        connection.execute(_insert_tag, {"stream_id": stream, "tag": tag, "image": event["image"]})
+        return
+    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"]})
+    connection.execute(_cap_history, {"stream": stream, "at_tag": tag, "beyond": cap})
+
+
+def replace_event(connection: Connection, stream: int, tag: str, event_id: int, event: Mapping[str, Any]) -> None:
+    """Change the newest event in place; its time stays."""
+    connection.execute(
+        _replace_event,
+        {
+            "event": event_id,
+            "to_image": event["image"],
+            "to_reference": event["reference"],
+            "to_generation": event["generation"],
+        },
+    )
+    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"]})
+
+
+def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
+    """Delete a tag and its history; false if there is none."""
+    connection.execute(_delete_history, {"stream": stream, "at_tag": tag})
+    return bool(connection.execute(_delete_tag, {"stream": stream, "at_tag": tag}).rowcount)
+
+
+def forget_image(connection: Connection, stream: int, digest: str) -> None:
+    """Take a digest out of every history of the stream."""
+    connection.execute(_forget_image, {"stream": stream, "at_image": digest})
+
+
+def _restricted(
+    query: Select[Any], within: Collection[str] | None, after: tuple[str, str] | None, limit: int | None
+) -> Select[Any]:
+    if within is not None:
+        query = query.where(image_streams.c.namespace.in_(sorted(within)))
+    if after is not None:
+        query = query.where(tuple_(image_streams.c.namespace, image_streams.c.name) > after)
+    return query if limit is None else query.limit(limit)

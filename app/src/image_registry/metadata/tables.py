@@ -1,0 +1,170 @@
+"""The tables. Their history is in ``migrations/``; a test keeps both equal.
+
+One row per tag and per event instead of one big object per stream: a push touches what it changes, a list costs what
+its page holds, and no object grows towards a size limit (parity reference 8.6).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+Record: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of any shape; the query that answers with it says what is in it."""
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column of type INTEGER."""
+
+Name = String(255, collation="C").with_variant(String(255), "sqlite")
+"""Text compared byte by byte in both databases, so that pages have one order everywhere."""
+
+Text = String().with_variant(String(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+image_streams = Table(
+    "image_streams",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("namespace", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("uid", String(36), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("annotations", JSON, nullable=False),
+    Column("lookup_local", Boolean, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("resource_version", BigInteger, nullable=False),
+    UniqueConstraint("namespace", "name"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("digest", Name, primary_key=True),
+    Column("uid", String(36), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("annotations", JSON, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("resource_version", BigInteger, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("manifest_size", BigInteger, nullable=False),
+    Column("content_size", BigInteger, nullable=False),
+    Column("config", Name, nullable=True),
+    Column("layers", JSON, nullable=False),
+    Column("manifests", JSON, nullable=False),
+    Column("docker_metadata", JSON, nullable=False),
+    Column("artifact_type", Text, nullable=False),
+    Column("subject", Name, nullable=True),
+    Index("ix_images_subject", "subject"),
+)
+
+held_manifests = Table(
+    "held_manifests",
+    metadata,
+    Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", Name, ForeignKey("images.digest"), primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("pushed", DateTime(timezone=True), nullable=False),
+    Column("pushed_by", Text, nullable=False),
+    Index("ix_held_manifests_digest", "digest"),
+)
+"""Which manifests a repository holds: tagged, listed by an index, or pushed by digest; who pushed them first.
+
+A digest is served from a repository only if it has a row here: an index that lists a digest which was never pushed to
+this repository must not open somebody else's image. The foreign key makes an Image that a stream holds undeletable.
+"""
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Name, primary_key=True),
+    Column("image", Name, nullable=False),
+    Index("ix_tags_image", "stream_id", "image"),
+)
+"""What each tag means now; its past is in ``tag_events``."""
+
+tag_events = Table(
+    "tag_events",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), nullable=False),
+    Column("tag", Name, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("image", Name, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Index("ix_tag_events_stream_id", "stream_id", "tag", "id"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("namespace", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("algorithm", String(16), nullable=False),
+    Column("hash_state", LargeBinary, nullable=False),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Index("ix_uploads_started", "started"),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("revision", BigId, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("namespace", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("event", String(8), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("last_state", JSON(none_as_null=True), nullable=True),
+    sqlite_autoincrement=True,
+)
+"""The log behind ``resourceVersion``: one counter for all kinds, in commit order (design, D7).
+
+``last_state`` is what a watch has to say about a deleted object, which no other table remembers.
+"""
+
+cleanups = Table(
+    "cleanups",
+    metadata,
+    Column("namespace", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    Column("requested", DateTime(timezone=True), nullable=False),
+    Column("blobs_before", DateTime(timezone=True), nullable=True),
+    Index("ix_cleanups_requested", "requested"),
+)
+"""Outbox: repositories whose links in storage may say more than these tables do.
+
+``blobs_before`` is set when a whole stream was deleted: links of blobs that are older and belong to no held manifest
+go too. Without it blobs stay, because a push that is on its way has linked its blobs before it has a manifest.
+"""
