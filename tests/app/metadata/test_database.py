@@ -1,0 +1,215 @@
+"""The connection and the schema: two databases, one behaviour."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from image_registry.metadata import revisions, schema
+from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew
+from image_registry.metadata.revisions import Change
+from image_registry.metadata.tables import metadata
+from sqlalchemy import text
+
+
+def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    assert database.upgrade() == (None, "0001")
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    database.dispose()
+
+
+def test_a_second_upgrade_changes_nothing(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    database.upgrade()
+    assert database.upgrade() == ("0001", "0001")
+    database.dispose()
+
+
+def test_upgrades_that_start_at_once_both_succeed(empty_database_url: str) -> None:
+    start = threading.Barrier(4)
+
+    def upgrade(_: int) -> str:
+        database = Database(empty_database_url)
+        start.wait()
+        try:
+            return database.upgrade()[1]
+        finally:
+            database.dispose()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(upgrade, range(4))) == ["0001"] * 4
+
+
+def test_a_downgrade_leaves_no_table(empty_database_url: str) -> None:
+    from alembic import command
+
+    database = Database(empty_database_url)
+    database.upgrade()
+    config = schema._config()
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    with database.read() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    missing = {difference[1].name for difference in differences if difference[0] == "add_table"}
+    assert missing == {table.name for table in metadata.sorted_tables}
+    database.dispose()
+
+
+def test_a_schema_of_a_newer_version_is_refused_with_a_way_out(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaTooNew, match=r"schema 9999, which this version does not know.*run the newer version"):
+        database.upgrade()
+
+
+def test_a_database_without_tables_says_how_to_make_them(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    with pytest.raises(DatabaseUnavailable, match="run `image-registry database upgrade`"), database.read() as read:
+        revisions.newest(read)
+    database.dispose()
+
+
+def test_an_exception_undoes_the_transaction(database: Database) -> None:
+    with pytest.raises(KeyError), database.write() as connection:
+        connection.execute(text("DELETE FROM revisions"))
+        raise KeyError
+    with database.read() as connection:
+        assert revisions.newest(connection) == 1
+        assert connection.execute(text("SELECT count(*) FROM revisions")).scalar() == 1
+
+
+def test_a_snapshot_shows_one_state(database: Database) -> None:
+    with database.snapshot() as reading:
+        before = revisions.newest(reading)
+        with database.write() as writing:
+            revisions.append(database, writing, [Change("Image", "", "x", "ADDED")], _now())
+        assert revisions.newest(reading) == before
+    with database.read() as reading:
+        assert revisions.newest(reading) == before + 1
+
+
+def test_a_read_sees_what_was_committed_while_it_was_open(database: Database) -> None:
+    with database.read() as reading:
+        before = revisions.newest(reading)
+        with database.write() as writing:
+            revisions.append(database, writing, [Change("Image", "", "x", "ADDED")], _now())
+        assert revisions.newest(reading) == before + 1
+
+
+def test_quick_writes_are_kept_and_the_next_write_is_durable_again(database: Database) -> None:
+    with database.write_quickly() as connection:
+        connection.execute(text("UPDATE revisions SET namespace = 'quick'"))
+    with database.write() as connection:
+        assert connection.execute(text("SELECT namespace FROM revisions")).scalar() == "quick"
+        question = "SHOW synchronous_commit" if database.is_postgresql else "PRAGMA synchronous"
+        assert connection.execute(text(question)).scalar() in ("on", 2)
+
+
+def test_no_reader_sees_a_revision_before_a_smaller_one(database: Database) -> None:
+    """Writers dawdle between taking a number and committing; readers must still see a log without later insertions."""
+    writers, rounds = 4, 15
+    done = threading.Event()
+    broken: list[tuple[int, int]] = []
+
+    def write(number: int) -> None:
+        for turn in range(rounds):
+            with database.write() as connection:
+                revisions.append(database, connection, [Change("Image", "", f"{number}.{turn}", "ADDED")] * 2, _now())
+                time.sleep(0.002 * (number + turn % 3))
+
+    def read() -> None:
+        seen: set[int] = set()
+        while not done.is_set():
+            with database.read() as connection:
+                now = set(connection.execute(text("SELECT revision FROM revisions")).scalars())
+            late = [revision for revision in now - seen if seen and revision < max(seen)]
+            if late:
+                broken.append((late[0], max(seen)))
+            seen = now
+
+    with ThreadPoolExecutor(writers + 1) as pool:
+        reader = pool.submit(read)
+        list(pool.map(write, range(writers)))
+        done.set()
+        reader.result()
+    assert broken == []
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM revisions")).scalar() == 1 + writers * rounds * 2
+
+
+def test_the_log_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisions, "KEPT", 10)
+    monkeypatch.setattr(revisions, "_TRIM_EVERY", 5)
+    with database.write() as connection:
+        revisions.append(database, connection, [Change("Image", "", "x", "ADDED")] * 50, _now())
+    with database.read() as connection:
+        kept = list(connection.execute(text("SELECT revision FROM revisions ORDER BY revision")).scalars())
+    assert len(kept) <= 15
+    assert kept[-1] == 51
+
+
+def test_an_outage_is_one_clear_error_and_ends_by_itself(postgresql: Any) -> None:
+    database = Database(postgresql.url(postgresql.new_database("with_schema")))
+    database.ping()
+    postgresql.stop()
+    try:
+        with pytest.raises(DatabaseUnavailable, match="metadata database at"):
+            database.ping()
+        with pytest.raises(DatabaseUnavailable), database.write() as connection:
+            revisions.newest(connection)
+    finally:
+        postgresql.start()
+    database.wait(10)
+    database.ping()
+    database.dispose()
+
+
+def test_a_connection_that_breaks_in_a_transaction_is_an_outage_too(postgresql: Any) -> None:
+    database = Database(postgresql.url(postgresql.new_database("with_schema")))
+    with pytest.raises(DatabaseUnavailable), database.write() as connection:
+        mine = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+        with database.read() as other:
+            other.execute(text("SELECT pg_terminate_backend(:mine, 5000)"), {"mine": mine})
+        revisions.newest(connection)
+    database.ping()
+    database.dispose()
+
+
+def test_a_read_only_standby_counts_as_unavailable(postgresql: Any) -> None:
+    database = Database(postgresql.url(postgresql.new_database("with_schema")))
+    with pytest.raises(DatabaseUnavailable, match="read-only"), database.write() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        connection.execute(text("DELETE FROM revisions"))
+    database.dispose()
+
+
+def test_a_password_never_shows_in_an_error() -> None:
+    database = Database("postgresql+psycopg://registry:hunter2secret@127.0.0.1:1/registry")
+    with pytest.raises(DatabaseUnavailable) as caught:
+        database.ping()
+    assert "hunter2secret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    database.dispose()
+
+
+def test_waiting_for_a_database_that_does_not_come_ends(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'missing' / 'metadata.db'}")
+    with pytest.raises(DatabaseUnavailable, match="unable to open"):
+        database.wait(0)
+    database.dispose()
+
+
+def _now() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
