@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
 from image_registry.metadata.database import Database
 
 _BINARIES = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/pgsql/bin")]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from image_registry.imagestreams.push import PushOutcome
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.metadata.database import Database

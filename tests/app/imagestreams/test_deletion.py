@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.oci.reference import Repository
 
@@ -145,8 +146,9 @@ def test_a_deleted_image_can_be_pushed_again(registry: Any) -> None:
 
 
 def test_the_log_remembers_what_a_watch_must_say_about_deleted_objects(registry: Any) -> None:
-    from image_registry.metadata.tables import revisions
     from sqlalchemy import select
+
+    from image_registry.metadata.tables import revisions
 
     manifest = registry.image("a")
     registry.push("team/app", manifest)

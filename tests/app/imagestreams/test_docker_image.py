@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from image_registry.imagestreams import docker_image as module
 from image_registry.imagestreams.docker_image import docker_image
 from image_registry.oci import media_types

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from image_registry.imagestreams.errors import ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.imagestreams.push import PushOutcome
 from image_registry.imagestreams.tag_events import HISTORY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from image_registry.imagestreams.errors import InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.oci.reference import Repository
 

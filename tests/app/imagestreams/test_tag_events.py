@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.tag_events import HISTORY, Effect, add, effect
 from image_registry.oci.digest import Digest

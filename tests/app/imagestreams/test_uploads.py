@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from image_registry.imagestreams.errors import UploadUnknown
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.imagestreams.uploads import UploadSession

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
 from image_registry.metadata import revisions, schema
 from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata
-from sqlalchemy import text
 
 
 def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url: str) -> None:

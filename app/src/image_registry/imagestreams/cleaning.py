@@ -8,7 +8,7 @@ after its rows: it is either seen whole here, or it waits and finds out under th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,9 +21,13 @@ from image_registry.oci.reference import Repository
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a repository holds by the tables; every other link may go, blobs only if linked before ``blobs_before``."""
+    """What a repository holds by the tables.
 
-    tags: frozenset[str]
+    Every other link goes, those of blobs only if they were written before ``blobs_before``; a link of a tag that
+    means another digest is written anew.
+    """
+
+    tags: Mapping[str, Digest]
     manifests: frozenset[Digest]
     blobs: frozenset[Digest]
     blobs_before: datetime | None
@@ -33,6 +37,13 @@ def pending(database: Database, limit: int) -> list[Repository]:
     """Repositories to clean, those that wait longest first."""
     with database.read() as connection:
         return [Repository(row.namespace, row.name) for row in cleanups.pending(connection, limit)]
+
+
+def request(database: Database, repository: Repository, now: datetime) -> None:
+    """Ask for a cleaning of tags and manifests."""
+    with database.write() as connection:
+        streams.lock(database, connection, repository.namespace, repository.name)
+        cleanups.request(connection, repository.namespace, repository.name, now)
 
 
 def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bool]) -> bool:
@@ -48,16 +59,16 @@ def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bo
         request = cleanups.find(connection, namespace, name)
         if request is None:
             return True
-        kept = Kept(frozenset(), frozenset(), frozenset(), utc(request.blobs_before) if request.blobs_before else None)
+        kept = Kept({}, frozenset(), frozenset(), utc(request.blobs_before) if request.blobs_before else None)
         stream = streams.find_id(connection, namespace, name)
         if stream is not None:
             held = images.content(connection, stream)
             manifests = {Digest.parse(row.digest) for row in held}
             blobs = {Digest.parse(layer[0]) for row in held for layer in row.layers}
             blobs |= {Digest.parse(row.config) for row in held if row.config}
-            tags = streams.tag_names(connection, stream, after="", limit=None)
+            tags = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
             # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository
-            kept = Kept(frozenset(tags), frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before)
+            kept = Kept(tags, frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before)
         if not sweep(kept):
             return False
         cleanups.done(connection, namespace, name)

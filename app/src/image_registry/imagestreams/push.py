@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import rows, tag_events
+from image_registry.imagestreams import cleaning, rows, tag_events
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.tag_events import Effect
 from image_registry.metadata import images, revisions, streams
-from image_registry.metadata.database import Database
+from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.metadata.revisions import Change
+from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
@@ -57,49 +60,73 @@ class Push:
 def push(database: Database, request: Push, *, reference: str, now: datetime) -> PushOutcome:
     """Apply the push; ``reference`` is the pull specification of the manifest in this repository."""
     namespace, name = request.repository.namespace, request.repository.name
-    digest = str(request.manifest.digest)
     # asked outside of the transaction where possible: an answer may take a round trip to the API server
     with database.read() as connection:
         may_create = streams.find_id(connection, namespace, name) is None
     if may_create:
         request.authorize_create()
-    with database.write() as connection:
-        streams.lock(database, connection, namespace, name)
-        row = streams.find(connection, namespace, name)
-        if row is None and not may_create:  # deleted since we looked
-            request.authorize_create()
-        stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), 1)
-        created_image = images.add(
-            database,
-            connection,
-            rows.image_row(request.manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference),
-        )
-        images.hold(
-            connection,
-            {
-                "stream_id": stream,
-                "digest": digest,
-                "media_type": request.manifest.media_type,
-                "size": len(request.manifest.raw),
-                "pushed": now,
-                "pushed_by": rows.text(request.pushed_by),
-            },
-        )
-        changed_tag, previous = False, None
-        if request.tag is not None:
-            event = TagEvent(now, request.manifest.digest, reference, generation)
-            changed_tag, previous = _record(connection, stream, request.tag, event)
+    linking = False
+
+    def link() -> None:
+        nonlocal linking
+        linking = True
         request.before_commit()
-        changes = []
-        if created_image:
-            changes.append(Change(revisions.IMAGE, "", digest, "ADDED"))
-        if row is None or changed_tag:
-            changes.append(Change(revisions.STREAM, namespace, name, "ADDED" if row is None else "MODIFIED"))
-        numbers = revisions.append(database, connection, changes, now)
-        if created_image:
-            images.changed(connection, digest, numbers[0])
-        if row is None or changed_tag:
-            streams.changed(connection, stream, numbers[-1])
+
+    try:
+        with database.write() as connection:
+            streams.lock(database, connection, namespace, name)
+            row = streams.find(connection, namespace, name)
+            if row is None and not may_create:  # deleted since we looked
+                request.authorize_create()
+            return _apply(database, connection, request, row, link, reference=reference, now=now)
+    except BaseException:
+        # the door may have written links for rows that do not exist now; if the database is gone, a later cleaning
+        # of this repository or the next push of the tag puts them right
+        if linking:
+            with suppress(DatabaseUnavailable):
+                cleaning.request(database, request.repository, now)
+        raise
+
+
+def _apply(
+    database: Database,
+    connection: Connection,
+    request: Push,
+    row: Record | None,
+    link: Callable[[], None],
+    *,
+    reference: str,
+    now: datetime,
+) -> PushOutcome:
+    repository, manifest, digest = request.repository, request.manifest, str(request.manifest.digest)
+    stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), FIRST_GENERATION)
+    image = rows.image_row(manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference)
+    created_image = images.add(database, connection, image)
+    held = {
+        "stream_id": stream,
+        "digest": digest,
+        "media_type": manifest.media_type,
+        "size": len(manifest.raw),
+        "pushed": now,
+        "pushed_by": rows.text(request.pushed_by),
+    }
+    images.hold(connection, held)
+    changed_tag, previous = False, None
+    if request.tag is not None:
+        event = TagEvent(now, manifest.digest, reference, generation)
+        changed_tag, previous = _record(connection, stream, request.tag, event)
+    link()
+    changes = []
+    if created_image:
+        changes.append(Change(revisions.IMAGE, "", digest, "ADDED"))
+    if row is None or changed_tag:
+        event_type: Literal["ADDED", "MODIFIED"] = "ADDED" if row is None else "MODIFIED"
+        changes.append(Change(revisions.STREAM, repository.namespace, repository.name, event_type))
+    numbers = revisions.append(database, connection, changes, now)
+    if created_image:
+        images.changed(connection, digest, numbers[0])
+    if row is None or changed_tag:
+        streams.changed(connection, stream, numbers[-1])
     return PushOutcome(row is None, created_image, changed_tag, previous)
 
 

@@ -43,6 +43,7 @@ _tag_names = (
     .where(tags.c.stream_id == bindparam("stream"), tags.c.tag > bindparam("after"))
     .order_by(tags.c.tag)
 )
+_tag_images = select(tags.c.tag, tags.c.image).where(tags.c.stream_id == bindparam("stream"))
 _tags_meaning = (
     select(tags.c.tag)
     .where(tags.c.stream_id == bindparam("stream"), tags.c.image == bindparam("at_image"))
@@ -186,6 +187,11 @@ def tag_names(connection: Connection, stream: int, *, after: str, limit: int | N
     """Tags behind ``after``, in byte order."""
     query = _tag_names if limit is None else _tag_names.limit(limit)
     return list(connection.execute(query, {"stream": stream, "after": after}).scalars())
+
+
+def tag_images(connection: Connection, stream: int) -> Sequence[Record]:
+    """``tag`` and ``image`` of every tag, in no particular order."""
+    return connection.execute(_tag_images, {"stream": stream}).all()
 
 
 def tags_meaning(connection: Connection, stream: int, digest: str) -> list[str]:

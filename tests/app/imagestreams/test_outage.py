@@ -1,0 +1,79 @@
+"""When the database goes away every door hears the same thing, and everything works again when it is back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.metadata.database import Database
+from image_registry.oci.reference import Repository
+
+APP = Repository("team", "app")
+
+
+@pytest.fixture
+def database(postgresql: Any) -> Iterator[Database]:
+    opened = Database(postgresql.url(postgresql.new_database("with_schema")))
+    yield opened
+    opened.dispose()
+
+
+def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, registry: Any) -> None:
+    registry.push("team/app", "a")
+    digest = registry.image("a").digest
+    streams = registry.streams
+    doors = {
+        "push": lambda: registry.push("team/app", "b"),
+        "manifest": lambda: streams.manifest(APP, digest),
+        "tag": lambda: streams.tag(APP, "latest"),
+        "tags": lambda: streams.tags(APP),
+        "repositories": lambda: streams.repositories(namespaces=None),
+        "namespaces": streams.namespaces,
+        "delete_tag": lambda: streams.delete_tag(APP, "latest"),
+        "delete_manifest": lambda: streams.delete_manifest(APP, digest),
+        "stream": lambda: streams.stream(APP),
+        "streams": streams.streams,
+        "delete_stream": lambda: streams.delete_stream(APP),
+        "delete_streams": lambda: streams.delete_streams("team"),
+        "stream_tag": lambda: streams.stream_tag(APP, "latest"),
+        "stream_tags": streams.stream_tags,
+        "image": lambda: streams.image(digest),
+        "images": streams.images,
+        "delete_image": lambda: streams.delete_image(digest),
+        "revision": streams.revision,
+        "pending_cleanups": streams.pending_cleanups,
+        "clean": lambda: streams.clean(APP, lambda _: True),
+        "begin_upload": lambda: streams.begin_upload(APP, "u", "sha256"),
+        "upload": lambda: streams.upload(APP, "u"),
+        "record_progress": lambda: streams.record_progress(APP, "u", offset=1, hash_state=b""),
+        "end_upload": lambda: streams.end_upload(APP, "u"),
+        "abandoned_uploads": lambda: streams.abandoned_uploads(registry.clock()),
+    }
+    assert set(doors) == {name for name in dir(streams) if not name.startswith("_")}
+    postgresql.stop()
+    try:
+        for name, call in doors.items():
+            with pytest.raises(MetadataUnavailable, match="metadata database at"):
+                pytest.fail(f"{name} answered {call()!r}")
+    finally:
+        postgresql.start()
+    assert streams.tag(APP, "latest").digest == digest
+    assert registry.push("team/app", "b").changed_tag
+
+
+def test_a_push_that_the_database_leaves_half_way_is_undone(postgresql: Any, registry: Any) -> None:
+    registry.push("team/app", "a")
+    before = registry.streams.revision()
+
+    def outage() -> None:
+        postgresql.stop()
+        postgresql.start()
+
+    with pytest.raises(MetadataUnavailable):
+        registry.push("team/app", "b", before_commit=outage)
+    assert registry.streams.revision() == before
+    assert registry.streams.tag(APP, "latest").digest == registry.image("a").digest
+    assert registry.push("team/app", "b").changed_tag
