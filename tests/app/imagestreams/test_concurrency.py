@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from image_registry.imagestreams.errors import ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
@@ -16,7 +17,7 @@ APP = Repository("team", "app")
 CALLERS = 6
 
 
-def together(calls: list[Callable[[], Any]]) -> list[Any]:
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """Start all calls at the same moment; their results."""
     start = threading.Barrier(len(calls))
 
@@ -29,14 +30,14 @@ def together(calls: list[Callable[[], Any]]) -> list[Any]:
 
 
 def test_first_pushes_of_one_stream_all_succeed(registry: Any) -> None:
-    calls = [lambda n=number: registry.push("team/app", n, f"v{n}") for number in range(CALLERS)]
+    calls = [partial(registry.push, "team/app", number, f"v{number}") for number in range(CALLERS)]
     outcomes = together(calls)
     assert sum(outcome.created_stream for outcome in outcomes) == 1
     assert len(registry.streams.stream(APP).tags) == CALLERS
 
 
 def test_first_pushes_of_one_image_all_succeed(registry: Any) -> None:
-    outcomes = together([lambda n=number: registry.push(f"team/app{n}", "same") for number in range(CALLERS)])
+    outcomes = together([partial(registry.push, f"team/app{number}", "same") for number in range(CALLERS)])
     assert sum(outcome.created_image for outcome in outcomes) == 1
     assert all(outcome.created_stream for outcome in outcomes)
 
@@ -48,7 +49,7 @@ def test_tag_order_and_link_order_agree(registry: Any) -> None:
         manifest = registry.image(number)
         registry.push("team/app", manifest, before_commit=lambda: links.append(manifest.digest))
 
-    together([lambda n=number: push(n) for number in range(CALLERS)])
+    together([partial(push, number) for number in range(CALLERS)])
     (history,) = registry.streams.stream(APP).tags
     assert [event.image for event in reversed(history.events)] == links
     assert registry.streams.tag(APP, "latest").digest == links[-1]
@@ -89,7 +90,7 @@ def test_an_image_is_never_deleted_under_a_push(registry: Any) -> None:
             except (ImageInUse, ImageUnknown):
                 continue
 
-    together([lambda n=number: push(n) for number in range(3)] + [delete, delete])
+    together([partial(push, number) for number in range(3)] + [delete, delete])
 
 
 def test_everything_at_once_ends_without_deadlock(registry: Any) -> None:
@@ -103,22 +104,22 @@ def test_everything_at_once_ends_without_deadlock(registry: Any) -> None:
         for _ in range(25):
             repository, manifest, tag = dice.choice(names), dice.choice(manifests), dice.choice("ab")
             actions: list[Callable[[], Any]] = [
-                lambda r=repository, m=manifest, t=tag: registry.push(str(r), m, t),
-                lambda r=repository, m=manifest: registry.push(str(r), m, None),
-                lambda r=repository, t=tag: streams.delete_tag(r, t),
-                lambda r=repository, m=manifest: streams.delete_manifest(r, m.digest),
-                lambda r=repository: streams.delete_stream(r),
-                lambda m=manifest: streams.delete_image(m.digest),
-                lambda r=repository: streams.clean(r, lambda _: True),
-                lambda: streams.stream_tags(),
-                lambda: streams.streams(),
+                partial(registry.push, str(repository), manifest, tag),
+                partial(registry.push, str(repository), manifest, None),
+                partial(streams.delete_tag, repository, tag),
+                partial(streams.delete_manifest, repository, manifest.digest),
+                partial(streams.delete_stream, repository),
+                partial(streams.delete_image, manifest.digest),
+                partial(streams.clean, repository, lambda _: True),
+                streams.stream_tags,
+                streams.streams,
             ]
             try:
                 dice.choice(actions)()
             except (StreamUnknown, TagUnknown, ImageUnknown, ImageInUse):
                 continue
 
-    together([lambda seed=number: caller(seed) for number in range(CALLERS)])
+    together([partial(caller, number) for number in range(CALLERS)])
 
 
 def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) -> None:
@@ -142,7 +143,7 @@ def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) ->
             )
             door.end_upload(APP, f"{number}-{turn}")
 
-    together([lambda n=number, d=door: push(d, n) for number, door in enumerate(doors)])
+    together([partial(push, door, number) for number, door in enumerate(doors)])
     assert len(registry.streams.tags(APP).items) == 30
     for other in others:
         other.dispose()

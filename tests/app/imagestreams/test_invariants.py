@@ -56,9 +56,8 @@ class Model:
                 self.pushed(name, digest, tag)
             elif what == "break":
                 # the links are written, the commit fails
-                self.registry.push(
-                    str(name), manifest, tag, before_commit=lambda: self.link_and_break(name, digest, tag)
-                )
+                broken = lambda: self.link_and_break(name, digest, tag)  # noqa: E731
+                self.registry.push(str(name), manifest, tag, before_commit=broken)
             elif what == "delete tag":
                 streams.delete_tag(name, tag)
                 del self.tags[name][tag or ""]
@@ -144,7 +143,7 @@ class Model:
 
 @given(sequence=st.lists(steps, max_size=25))
 @settings(
-    max_examples=25,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,13 @@ def test_a_database_without_tables_says_how_to_make_them(empty_database_url: str
 
 
 def test_an_exception_undoes_the_transaction(database: Database) -> None:
-    with pytest.raises(KeyError), database.write() as connection:
-        connection.execute(text("DELETE FROM revisions"))
-        raise KeyError
+    def fail() -> None:
+        with database.write() as connection:
+            connection.execute(text("DELETE FROM revisions"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     with database.read() as connection:
         assert revisions.newest(connection) == 1
         assert connection.execute(text("SELECT count(*) FROM revisions")).scalar() == 1
@@ -177,20 +182,30 @@ def test_an_outage_is_one_clear_error_and_ends_by_itself(postgresql: Any) -> Non
 
 def test_a_connection_that_breaks_in_a_transaction_is_an_outage_too(postgresql: Any) -> None:
     database = Database(postgresql.url(postgresql.new_database("with_schema")))
-    with pytest.raises(DatabaseUnavailable), database.write() as connection:
-        mine = connection.execute(text("SELECT pg_backend_pid()")).scalar()
-        with database.read() as other:
-            other.execute(text("SELECT pg_terminate_backend(:mine, 5000)"), {"mine": mine})
-        revisions.newest(connection)
+
+    def lose_the_connection() -> None:
+        with database.write() as connection:
+            mine = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+            with database.read() as other:
+                other.execute(text("SELECT pg_terminate_backend(:mine, 5000)"), {"mine": mine})
+            revisions.newest(connection)
+
+    with pytest.raises(DatabaseUnavailable):
+        lose_the_connection()
     database.ping()
     database.dispose()
 
 
 def test_a_read_only_standby_counts_as_unavailable(postgresql: Any) -> None:
     database = Database(postgresql.url(postgresql.new_database("with_schema")))
-    with pytest.raises(DatabaseUnavailable, match="read-only"), database.write() as connection:
-        connection.execute(text("SET TRANSACTION READ ONLY"))
-        connection.execute(text("DELETE FROM revisions"))
+
+    def write() -> None:
+        with database.write() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            connection.execute(text("DELETE FROM revisions"))
+
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        write()
     database.dispose()
 
 
@@ -210,7 +225,5 @@ def test_waiting_for_a_database_that_does_not_come_ends(tmp_path: Path) -> None:
     database.dispose()
 
 
-def _now() -> Any:
-    from datetime import UTC, datetime
-
+def _now() -> datetime:
     return datetime.now(UTC)

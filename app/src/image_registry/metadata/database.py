@@ -25,6 +25,9 @@ STATEMENT_TIMEOUT = 15
 POOL_SIZE = 8
 """Connections per worker process that stay open; as many again may be opened in a rush."""
 
+SQLITE_TIMEOUT = 30
+"""Seconds that a writer waits for the other writers of a SQLite file."""
+
 REVISION_LOCK = 7_201_900_417
 """Key of the PostgreSQL advisory lock that puts revisions into commit order."""
 
@@ -171,7 +174,7 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": 30}, pool_size=POOL_SIZE, max_overflow=64)
+        engine = create_engine(url, connect_args={"timeout": SQLITE_TIMEOUT}, pool_size=POOL_SIZE, max_overflow=64)
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
@@ -192,10 +195,24 @@ def _engine(url: str) -> Engine:
 def _sqlite_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own; _sqlite_begin does
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _sqlite_write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _sqlite_write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Two processes that open a new file at once: SQLite refuses one of them at once instead of letting it wait."""
+    deadline = time.monotonic() + SQLITE_TIMEOUT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _sqlite_begin(connection: Connection) -> None:
