@@ -38,7 +38,9 @@ class PostgreSQL:
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        # a language's order, as an administrator may have chosen it: ours must not depend on it
+        order = ("-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en")
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync", *order)
 
     def start(self) -> None:
         """Start and wait until it answers."""
