@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+from image_registry.metadata import database as database_module
 from image_registry.metadata import revisions, schema
 from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew
 from image_registry.metadata.revisions import Change
@@ -49,6 +50,35 @@ def test_upgrades_that_start_at_once_both_succeed(empty_database_url: str) -> No
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(upgrade, range(4))) == ["0001"] * 4
+
+
+def test_an_upgrade_waits_longer_for_another_one_than_any_statement_may_take(
+    postgresql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgresql.url(postgresql.new_database("with_schema"))
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT", 0.1)
+    first, second = Database(url), Database(url)
+    with ThreadPoolExecutor(1) as pool:
+        with first.write() as connection, schema._alone(first, connection):
+            upgrading = pool.submit(second.upgrade)
+            time.sleep(0.4)
+            assert not upgrading.done()
+        assert upgrading.result(10) == ("0001", "0001")
+    first.dispose()
+    second.dispose()
+
+
+def test_a_statement_that_takes_too_long_is_an_outage(postgresql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT", 0.1)
+    database = Database(postgresql.url("postgres"))
+
+    def sleep() -> None:
+        with database.read() as connection:
+            connection.execute(text("SELECT pg_sleep(5)"))
+
+    with pytest.raises(DatabaseUnavailable, match="statement timeout"):
+        sleep()
+    database.dispose()
 
 
 def test_a_downgrade_leaves_no_table(empty_database_url: str) -> None:

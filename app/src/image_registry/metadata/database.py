@@ -22,6 +22,9 @@ CONNECT_TIMEOUT = 5
 STATEMENT_TIMEOUT = 15
 """Seconds after which PostgreSQL gives up on a statement; no request of ours needs as long."""
 
+SILENCE_TIMEOUT = 20
+"""Seconds after which a connection that acknowledges nothing counts as broken."""
+
 POOL_SIZE = 8
 """Connections per worker process that stay open; as many again may be opened in a rush."""
 
@@ -186,7 +189,12 @@ def _engine(url: str) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT * 1000}",
+            "options": f"-c statement_timeout={int(STATEMENT_TIMEOUT * 1000)}",
+            # a server whose node is gone says nothing more: the statement timeout is its own, so our side needs one too
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": SILENCE_TIMEOUT * 1000,
             "application_name": "image-registry",
         },
     )

@@ -45,6 +45,8 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 @contextmanager
 def _alone(database: Database, connection: Connection) -> Iterator[None]:
     if database.is_postgresql:
+        # a migration may take as long as it takes, and so may waiting for the process that runs it
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
     yield
 
