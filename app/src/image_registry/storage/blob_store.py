@@ -1,0 +1,144 @@
+"""The seam between the registry and the medium that keeps its bytes.
+
+Every backend implements :class:`BlobStore`; one suite of contract tests runs against each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from image_registry.oci.digest import Digest, Hasher
+from image_registry.oci.reference import Repository
+
+
+class StorageFault(Exception):
+    """The medium failed; the text names the operation and the place."""
+
+
+class OutOfSpace(StorageFault):
+    """The medium is full."""
+
+
+class BlobMissing(Exception):
+    """No bytes under this digest."""
+
+
+class UploadMissing(Exception):
+    """No such upload session in this repository."""
+
+
+class UploadBusy(Exception):
+    """Another request is writing to this upload right now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the links of a repository say it holds; ``blobs`` with the time each link was written."""
+
+    tags: frozenset[str]
+    manifests: frozenset[Digest]
+    blobs: Mapping[Digest, datetime]
+
+
+class OffsetMismatch(Exception):
+    """A chunk does not begin where the upload stands; ``actual`` is the size in bytes so far."""
+
+    def __init__(self, actual: int) -> None:
+        super().__init__(f"the upload stands at {actual} bytes")
+        self.actual = actual
+
+
+class Readable(Protocol):
+    """A request body or anything else that gives bytes; an empty answer is the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class BlobStore(Protocol):
+    """Blobs, links and uploads. Any method may raise :class:`StorageFault`."""
+
+    def stat(self, digest: Digest) -> int | None:
+        """Size in bytes, or ``None`` if the blob is not there."""
+        ...
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The bytes, from the start; a real file where the medium has one. Raises :class:`BlobMissing`."""
+        ...
+
+    def read(self, digest: Digest) -> bytes:
+        """All bytes of small content (manifests, configurations). Raises :class:`BlobMissing`."""
+        ...
+
+    def put(self, data: bytes, digest: Digest) -> None:
+        """Store small content whose digest the caller has checked; durable on return, idempotent."""
+        ...
+
+    def link_blob(self, repository: Repository, digest: Digest) -> None: ...
+
+    def blob_linked(self, repository: Repository, digest: Digest) -> bool: ...
+
+    def unlink_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Take the blob out of the repository; ``False`` if it was not in it."""
+        ...
+
+    def link_manifest(self, repository: Repository, digest: Digest) -> None: ...
+
+    def manifest_linked(self, repository: Repository, digest: Digest) -> bool: ...
+
+    def unlink_manifest(self, repository: Repository, digest: Digest) -> bool: ...
+
+    def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None: ...
+
+    def read_tag(self, repository: Repository, tag: str) -> Digest | None:
+        """What the tag means; ``None`` for a missing, empty or damaged link."""
+        ...
+
+    def remove_tag(self, repository: Repository, tag: str) -> bool: ...
+
+    def tags(self, repository: Repository) -> list[str]:
+        """Tags in ASCII order."""
+        ...
+
+    def held(self, repository: Repository) -> Held: ...
+
+    def repositories(self) -> Iterator[Repository]:
+        """Every repository that has a folder, in no particular order."""
+        ...
+
+    def begin_upload(self, repository: Repository, upload_id: str) -> None: ...
+
+    def upload_size(self, repository: Repository, upload_id: str) -> int:
+        """Bytes received so far. Raises :class:`UploadMissing`."""
+        ...
+
+    def append(
+        self, repository: Repository, upload_id: str, offset: int, source: Readable, hasher: Hasher | None
+    ) -> int:
+        """Write ``source`` at ``offset`` and feed ``hasher``; returns the new size.
+
+        When ``source`` breaks, what arrived stays and the exception of ``source`` passes through, so that the client
+        can go on from :meth:`upload_size`. Raises :class:`OffsetMismatch`, :class:`UploadMissing`.
+        """
+        ...
+
+    def open_upload(self, repository: Repository, upload_id: str) -> BinaryIO:
+        """The bytes received so far. Raises :class:`UploadMissing`."""
+        ...
+
+    def commit_upload(self, repository: Repository, upload_id: str, digest: Digest) -> int:
+        """Make the upload the blob ``digest``, linked into the repository; durable on return; returns its size.
+
+        The caller has verified the digest. Raises :class:`UploadMissing`.
+        """
+        ...
+
+    def abort_upload(self, repository: Repository, upload_id: str) -> None:
+        """Forget an upload; nothing happens if it is gone already."""
+        ...
+
+    def probe(self) -> None:
+        """Write, read and remove a marker."""
+        ...

@@ -1,0 +1,64 @@
+"""Where things lie: the path layout of CNCF distribution, version 2 (design, D2).
+
+A volume or bucket of a legacy registry is adopted in place because these paths are the same, and it can be given back
+for the same reason. Pure: nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
+
+ROOT = "docker/registry/v2"
+
+
+def blob(digest: Digest) -> str:
+    """The folder of one blob; its bytes are in :func:`blob_data`."""
+    return f"{ROOT}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
+
+
+def blob_data(digest: Digest) -> str:
+    """The bytes of one blob."""
+    return f"{blob(digest)}/data"
+
+
+def repository(name: Repository) -> str:
+    """The folder of one repository: links only, never bytes."""
+    return f"{ROOT}/repositories/{name.namespace}/{name.name}"
+
+
+def layer(name: Repository, digest: Digest) -> str:
+    """The folder that says "this repository may read this blob"."""
+    return f"{repository(name)}/_layers/{digest.algorithm}/{digest.hex}"
+
+
+def revision(name: Repository, digest: Digest) -> str:
+    """The folder that says "this repository holds this manifest"."""
+    return f"{repository(name)}/_manifests/revisions/{digest.algorithm}/{digest.hex}"
+
+
+def tags(name: Repository) -> str:
+    """The folder of all tags."""
+    return f"{repository(name)}/_manifests/tags"
+
+
+def tag_current(name: Repository, tag: str) -> str:
+    """The link that says what a tag means now."""
+    return f"{tags(name)}/{tag}/current/link"
+
+
+def tag_index(name: Repository, tag: str, digest: Digest) -> str:
+    """The link that says what a tag has meant; distribution's collector reads it."""
+    return f"{tags(name)}/{tag}/index/{digest.algorithm}/{digest.hex}/link"
+
+
+def uploads(name: Repository) -> str:
+    """The folder of the running uploads of a repository."""
+    return f"{repository(name)}/_uploads"
+
+
+def upload(name: Repository, upload_id: str) -> str:
+    """The folder of one running upload. Raises ``ValueError`` for an id that is not a UUID: it becomes a path."""
+    return f"{uploads(name)}/{uuid.UUID(upload_id)}"
