@@ -1,0 +1,123 @@
+# The front door. Every target is thin: what takes more than a few lines is a small program of its own.
+# `make` alone prints the help; what a target needs is made first and nothing is done twice.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# A cluster is touched only when it is named (CLUSTER=…) or is the lab: never the one a shell happens to point at.
+unexport KUBECONFIG K8S_AUTH_KUBECONFIG K8S_AUTH_CONTEXT K8S_AUTH_HOST K8S_AUTH_API_KEY K8S_AUTH_USERNAME \
+	K8S_AUTH_PASSWORD K8S_AUTH_CERT_FILE K8S_AUTH_KEY_FILE K8S_AUTH_SSL_CA_CERT K8S_AUTH_VERIFY_SSL K8S_AUTH_PROXY \
+	HELM_KUBECONTEXT HELM_KUBEAPISERVER HELM_KUBETOKEN HELM_NAMESPACE
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python tests/run.py
+CLUSTER ?=
+IMAGE ?=
+POSTGRESQL_IMAGE ?=
+LISTEN ?= 127.0.0.1:5000
+ROOT ?= .cache/serve
+ARGS ?=
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHON
+
+##@ Start here
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## Install the registry into a real cluster by Ansible, push an image, run it as a Pod. CLUSTER=<kubeconfig> IMAGE=<reference>: there.
+	@CLUSTER="$(CLUSTER)" IMAGE="$(IMAGE)" POSTGRESQL_IMAGE="$(POSTGRESQL_IMAGE)" lab/demo up
+
+.PHONY: demo-down
+demo-down: setup ## Undo make demo: uninstall, then stop and remove the lab (with CLUSTER=…: only what the demo made there).
+	@CLUSTER="$(CLUSTER)" IMAGE="$(IMAGE)" POSTGRESQL_IMAGE="$(POSTGRESQL_IMAGE)" lab/demo down
+
+.PHONY: serve
+serve: setup ## Serve the registry alone, no cluster, no root. LISTEN=127.0.0.1:5000 ROOT=.cache/serve ARGS='--auth htpasswd:FILE'.
+	@printf 'Registry on http://%s, data in %s; stop with Ctrl-C. Try: curl http://%s/v2/\n' "$(LISTEN)" "$(ROOT)" "$(LISTEN)"
+	@exec $(BIN)/image-registry serve --root "$(ROOT)" --listen "$(LISTEN)" $(ARGS)
+
+##@ Tools
+.PHONY: setup
+setup: $(VENV)/.complete ## Make .venv with image-registry, ac and the Ansible tools, pinned and checked by hash.
+$(VENV)/.complete: requirements/dev.lock requirements/make-venv app/pyproject.toml
+	@requirements/make-venv $(VENV)
+
+.PHONY: lock
+lock: ## Resolve the lock files anew. ARGS=--upgrade takes the newest versions.
+	@requirements/make-locks $(ARGS)
+
+##@ The lab: a real Kubernetes on this machine
+.PHONY: lab
+lab: setup ## Build (once) and start the lab cluster; needs root.
+	@lab/demo lab
+
+.PHONY: lab-down
+lab-down: ## Stop the lab; nothing of it stays running or mounted. ARGS=--purge forgets its state too.
+	@lab/lab down $(ARGS)
+
+.PHONY: image
+image: setup ## Build the product's image and load it into the lab.
+	@lab/lab image
+
+##@ Tests
+.PHONY: test
+test: setup ## Every gate, in the order that fails early; the last lines are a table of steps. ARGS=--keep-going runs on.
+	@$(RUN) all $(ARGS)
+
+.PHONY: test-fast
+test-fast: setup ## What to run at each edit: ruff, mypy, import-linter and the fast unit tests, within a minute.
+	@$(RUN) fast $(ARGS)
+
+.PHONY: lint
+lint: setup ## Every linter: ruff, mypy, import-linter, yamllint, ansible-lint, changelog fragments, chart.
+	@$(RUN) lint $(ARGS)
+
+.PHONY: test-unit
+test-unit: setup ## Unit and contract tests of the app, tests of the documentation.
+	@$(RUN) unit $(ARGS)
+
+.PHONY: test-charts
+test-charts: setup ## Chart: lint, schema, renders, objects.
+	@$(RUN) charts $(ARGS)
+
+.PHONY: test-collection
+test-collection: setup ## Collection: its tests and ansible-test sanity.
+	@$(RUN) collection $(ARGS)
+
+.PHONY: test-clients
+test-clients: setup ## Real clients (skopeo, podman, buildah, crane, curl) against image-registry serve.
+	@$(RUN) clients $(ARGS)
+
+.PHONY: test-lab
+test-lab: setup ## Promises on the lab cluster: install, tokens, kubelet pulls, restarts; needs root.
+	@$(RUN) lab $(ARGS)
+
+.PHONY: molecule
+molecule: setup ## Molecule scenario on the lab: install, idempotence, verify, uninstall; needs root.
+	@$(RUN) molecule $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure image-registry serve beside Debian's docker-registry. ARGS='--peer NAME=URL -o json'.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+##@ Housekeeping
+.PHONY: docs
+docs: setup ## Regenerate what is generated: the chart's table of values and CHANGELOG.md of an unreleased state is untouched.
+	@$(BIN)/python charts/document_values.py
+
+.PHONY: changelog
+changelog: setup ## Turn the fragments into CHANGELOG.md for a release. VERSION=2.0.0
+	@$(BIN)/antsibull-changelog release --version "$(VERSION)"
+
+.PHONY: clean
+clean: ## Remove caches, builds and .venv of this tree (the lab's cache is not touched; make lab-down ARGS=--purge does).
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .ansible .cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} + ; rm -rf app/src/*.egg-info

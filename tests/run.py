@@ -1,0 +1,217 @@
+"""Runs the gates in the order that fails early, streams what they say, and ends with a table of steps and times.
+
+``make test`` and its smaller siblings are thin calls of this file, and so is continuous integration: there is one list
+of gates. It needs the standard library alone and starts every tool from the environment that runs it.
+
+usage: python tests/run.py GROUP [--keep-going] [--list]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
+PYTEST = ("python", "-m", "pytest")
+SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
+AMBIENT = ("KUBECONFIG", "K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "REGISTRY_")
+"""Variables of the caller that could lead a test to somebody's cluster or registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One gate: commands run in order, the first that fails ends it."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    needs_root: bool = False
+    folder: Path = ROOT
+    in_lab: bool = False
+    """Commands get the addresses that ``lab/lab env`` prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended: exit status, seconds, the runner's own summary lines."""
+
+    step: Step
+    status: int
+    seconds: float
+    summaries: tuple[str, ...]
+
+
+def helm_lints() -> Iterator[tuple[str, ...]]:
+    """A strict lint for every set of values the chart ships."""
+    for values in sorted((ROOT / "charts/image-registry/ci").glob("*-values.yaml")):
+        yield (_cached("helm"), "lint", "--strict", "--quiet", "charts/image-registry", "--values", str(values))
+
+
+def steps() -> dict[str, list[Step]]:
+    """Every group by the name that make uses; ``all`` is what ``make test`` runs."""
+    ruff = Step("ruff", (("ruff", "check", "."),))
+    form = Step("ruff format", (("ruff", "format", "--check", "."),))
+    mypy = Step("mypy strict", (("mypy",),))
+    imports = Step("import contract", (("lint-imports",),))
+    lint = [
+        ruff,
+        form,
+        mypy,
+        imports,
+        Step("yamllint", (("yamllint", "--strict", "."),)),
+        Step("ansible-lint production", (("ansible-lint", "--offline", "--profile", "production"),)),
+        Step("changelog fragments", (("antsibull-changelog", "lint"),)),
+    ]
+    fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
+    unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", "tests/app", "tests/docs"),))]
+    tools = Step("lab tools", (("lab/lab", "build"),), needs_root=True)
+    charts = [
+        Step("chart lint", tuple(helm_lints())),
+        Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
+    ]
+    collection = [
+        Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
+        Step("ansible-test sanity", (("python", "tests/sanity.py"),)),
+    ]
+    clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/clients"),))]
+    up = Step("lab up and image", (("lab/lab", "up"), ("lab/lab", "image")), needs_root=True)
+    molecule = [Step("molecule", (("molecule", "test", "-s", "default"),), needs_root=True, in_lab=True)]
+    install = ("ansible-playbook", "-i", "inventories/lab", "playbooks/install.yml")
+    lab = [
+        Step("install into the lab", (install,), needs_root=True, in_lab=True),
+        Step("tests on the lab", ((*PYTEST, "-q", "-m", "lab", "tests"),), needs_root=True, in_lab=True),
+    ]
+    return {
+        "fast": [ruff, form, mypy, imports, fast],
+        "lint": lint,
+        "unit": unit,
+        "charts": charts,
+        "collection": collection,
+        "clients": clients,
+        "molecule": [tools, up, *molecule],
+        "lab": [tools, up, *lab],
+        "all": [*lint, *unit, *collection, tools, *charts, *clients, up, *molecule, *lab],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one group; the exit status is 0 only if every step passed."""
+    groups = steps()
+    parser = argparse.ArgumentParser(description="Run the gates of the repository.")
+    parser.add_argument("group", choices=sorted(groups))
+    parser.add_argument("--keep-going", action="store_true", help="run the steps after a failed one too")
+    parser.add_argument("--list", action="store_true", help="print the steps and end")
+    options = parser.parse_args(arguments)
+    chosen = groups[options.group]
+    if options.list:
+        for step in chosen:
+            print(step.name, *(f"    {shlex.join(command)}" for command in step.commands), sep="\n")
+        return 0
+    if os.geteuid() and any(step.needs_root for step in chosen):
+        print(
+            f"{options.group}: these steps start a real Kubernetes on this machine (namespaces, mounts, containers) "
+            f"and need root: {', '.join(step.name for step in chosen if step.needs_root)}.\n"
+            "Run it as root, or run what does not need it: make lint test-unit test-collection test-clients",
+            file=sys.stderr,
+        )
+        return 1
+    outcomes: list[Outcome] = []
+    for step in chosen:
+        outcomes.append(_run(step))
+        if outcomes[-1].status and not options.keep_going:
+            break
+    _report(chosen, outcomes)
+    return int(any(outcome.status for outcome in outcomes))
+
+
+def _run(step: Step) -> Outcome:
+    print(f"\n──── {step.name} ────", flush=True)
+    started = time.monotonic()
+    summaries: list[str] = []
+    status = 0
+    environment = _environment()
+    if step.in_lab:
+        environment |= _lab_environment(environment)
+    for command in step.commands:
+        print(f"$ {shlex.join(command)}", flush=True)
+        status = _stream(command, step.folder, environment, summaries)
+        if status:
+            print(f"{step.name}: {command[0]} ended with status {status}", flush=True)
+            break
+    return Outcome(step, status, time.monotonic() - started, tuple(summaries))
+
+
+def _stream(command: Sequence[str], folder: Path, environment: dict[str, str], summaries: list[str]) -> int:
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:
+        print(f"cannot start {command[0]}: {error.strerror}")
+        return 127
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for line in lines:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            if found := SUMMARY.fullmatch(line.strip()):
+                summaries.append(found[1])
+    return process.wait()
+
+
+def _report(chosen: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
+    width = max(len(step.name) for step in chosen)
+    print(f"\n{'step':<{width}}  {'result':<7}  {'seconds':>7}")
+    print(f"{'─' * width}  {'─' * 7}  {'─' * 7}")
+    for outcome in outcomes:
+        result = "FAILED" if outcome.status else "ok"
+        print(f"{outcome.step.name:<{width}}  {result:<7}  {outcome.seconds:7.1f}  {'; '.join(outcome.summaries)}")
+    for step in chosen[len(outcomes) :]:
+        print(f"{step.name:<{width}}  not run")
+    total = sum(outcome.seconds for outcome in outcomes)
+    verdict = "FAILED" if any(outcome.status for outcome in outcomes) else "all steps passed"
+    print(f"{'total':<{width}}  {'':<7}  {total:7.1f}  {verdict}", flush=True)
+
+
+def _environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(AMBIENT)}
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    kept["ANSIBLE_HOME"] = str(ROOT / ".cache/ansible")
+    kept["ANSIBLE_NOCOWS"] = "1"
+    kept["PYTHONUNBUFFERED"] = "1"
+    return kept
+
+
+def _lab_environment(environment: dict[str, str]) -> dict[str, str]:
+    """What ``lab/lab env`` prints, one NAME=value a line."""
+    done = subprocess.run(
+        [ROOT / "lab/lab", "env"], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    pairs = (line.removeprefix("export ").partition("=") for line in done.stdout.splitlines() if "=" in line)
+    return {name: shlex.split(value)[0] if value else "" for name, _, value in pairs}
+
+
+def _cached(program: str) -> str:
+    """A program that the lab has built, or the one on PATH."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-registry-lab"
+    built = Path(os.environ.get("IMAGE_REGISTRY_LAB") or cache) / "bin" / program
+    return str(built) if built.exists() else program
+
+
+if __name__ == "__main__":
+    sys.exit(main())
