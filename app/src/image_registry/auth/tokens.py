@@ -1,0 +1,167 @@
+"""Registry tokens: short, signed, scoped (design, D5).
+
+A token carries who the caller is and the most it may be used for. It is not a decision: every request still asks the
+authorizer, so a revoked right ends within the cache time of the authorizer, not at the token's end.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from image_registry.auth.expiring_cache import ExpiringCache
+from image_registry.auth.identity import Identity, InvalidCredentials
+
+LIFETIME = 300
+"""Seconds that a token lives (distribution's documents advise at least 60)."""
+
+LEEWAY = 30
+"""Seconds by which the clocks of two replicas may differ."""
+
+_ALGORITHM = "ES256"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The most a token may be used for on one resource; ``type`` is ``repository`` or ``registry``."""
+
+    name: str
+    actions: frozenset[str]
+    type: str = "repository"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says."""
+
+    identity: Identity
+    grants: tuple[Grant, ...]
+
+    def allows(self, name: str, action: str, kind: str = "repository") -> bool:
+        """True if a grant covers the action."""
+        return any(
+            grant.type == kind and grant.name == name and (action in grant.actions or "*" in grant.actions)
+            for grant in self.grants
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A fresh token; times in seconds, ``issued_at`` since the epoch."""
+
+    token: str
+    expires_in: int
+    issued_at: int
+
+    def __repr__(self) -> str:
+        return f"IssuedToken(expires_in={self.expires_in})"
+
+
+def generate_key() -> bytes:
+    """A new signing key, PEM."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+class RegistryTokens:
+    """Issues with the first key, verifies with all: a new key is added behind, then moved to the front."""
+
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        *,
+        issuer: str = "image-registry",
+        audience: str = "image-registry",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not keys:
+            raise ValueError("registry tokens need at least one signing key")
+        imported = [_import(pem) for pem in keys]
+        self._signing = imported[0]
+        self._keys = dict(imported)
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._verified: ExpiringCache[bytes, Claims] = ExpiringCache(4096, clock)
+
+    def issue(self, identity: Identity, grants: Iterable[Grant]) -> IssuedToken:
+        """A token for this caller and these grants."""
+        now = int(self._clock())
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": identity.username,
+            "iat": now,
+            "nbf": now,
+            "exp": now + LIFETIME,
+            "uid": identity.uid,
+            "groups": list(identity.groups),
+            "extra": {key: list(values) for key, values in identity.extra.items()},
+            "access": [{"type": grant.type, "name": grant.name, "actions": sorted(grant.actions)} for grant in grants],
+        }
+        kid, key = self._signing
+        token = jwt.encode({"alg": _ALGORITHM, "kid": kid, "typ": "JWT"}, claims, key, algorithms=[_ALGORITHM])
+        return IssuedToken(token, LIFETIME, now)
+
+    def is_ours(self, token: str) -> bool:
+        """True if the token names one of our keys; says nothing about its truth."""
+        try:
+            header = json.loads(_decode(token.split(".", 1)[0]))
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(header, dict) and isinstance(header.get("kid"), str) and header["kid"] in self._keys
+
+    def verify(self, token: str) -> Claims:
+        """Check signature, issuer, audience and times; raises :class:`InvalidCredentials`.
+
+        Only our own keys count: keys that a token brings along (``jwk``, ``jku``, ``x5c``) and other algorithms are
+        never looked at (CVE-2025-24976).
+        """
+        return self._verified.get(hashlib.sha256(token.encode()).digest(), lambda: self._check(token))
+
+    def _check(self, token: str) -> tuple[Claims, float]:
+        try:
+            header = json.loads(_decode(token.split(".", 1)[0]))
+            key = self._keys.get(str(header.get("kid")))
+            if key is None:
+                raise InvalidCredentials("the token is signed with a key that this registry does not know")
+            claims = jwt.decode(token, key, algorithms=[_ALGORITHM]).claims
+        except (JoseError, ValueError, AttributeError, RecursionError):
+            raise InvalidCredentials("the token is not one of this registry's") from None
+        now = self._clock()
+        if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
+            raise InvalidCredentials("the token was issued for another registry")
+        if claims.get("nbf", 0) > now + LEEWAY:
+            raise InvalidCredentials("the token is not valid yet: check the clocks")
+        if claims.get("exp", 0) <= now:
+            raise InvalidCredentials("the token has expired; log in again")
+        identity = Identity(
+            claims["sub"],
+            uid=claims.get("uid", ""),
+            groups=tuple(claims.get("groups", ())),
+            extra={name: tuple(values) for name, values in claims.get("extra", {}).items()},
+        )
+        grants = tuple(
+            Grant(entry["name"], frozenset(entry["actions"]), entry["type"]) for entry in claims.get("access", ())
+        )
+        return Claims(identity, grants), claims["exp"] - now
+
+
+def _import(pem: bytes) -> tuple[str, ECKey]:
+    key = ECKey.import_key(pem)
+    return key.thumbprint(), key
+
+
+def _decode(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
