@@ -6,9 +6,7 @@ Commands only read options and hand over; what a process is made of is in :mod:`
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -19,8 +17,9 @@ from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, 
 
 def main() -> None:
     """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
-    from image_registry.imagestreams.errors import MetadataUnavailable
-    from image_registry.kube.client import ClusterUnreachable, KubeError
+    from image_registry.auth.identity import AuthenticationUnavailable
+    from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
+    from image_registry.storage.blob_store import StorageFault
 
     try:
         cli(standalone_mode=False)
@@ -29,7 +28,14 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (InvalidSettings, ClusterUnreachable, KubeError, MetadataUnavailable, OSError) as error:
+    except (
+        InvalidSettings,
+        AuthenticationUnavailable,
+        DatabaseUnavailable,
+        SchemaTooNew,
+        StorageFault,
+        OSError,
+    ) as error:
         click.echo(f"image-registry: {error}", err=True)
         sys.exit(1)
 
@@ -44,22 +50,6 @@ def cli() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(__version__)
-
-
-@cli.command("data-plane")
-def data_plane() -> None:
-    """Serve the OCI distribution API (/v2/); settings come from REGISTRY_* variables."""
-    from image_registry.server import wiring
-
-    wiring.run_data_plane(Settings.from_environment(os.environ))
-
-
-@cli.command("api-server")
-def api_server() -> None:
-    """Serve the aggregated API image.alauda.io/v1; settings come from REGISTRY_* variables."""
-    from image_registry.server import wiring
-
-    wiring.run_api_server(Settings.from_environment(os.environ))
 
 
 @cli.command()
@@ -124,78 +114,3 @@ def upgrade(wait: int) -> None:
 
     for line in wiring.upgrade_database(Settings.from_environment(os.environ), wait):
         click.echo(line)
-
-
-@cli.group()
-def bootstrap() -> None:
-    """Create what the chart must not: keys, certificates, passwords."""
-
-
-NAMESPACE = click.option("--namespace", required=True, help="Namespace of the release.")
-KUBECONFIG = click.option(
-    "--kubeconfig", type=click.Path(path_type=Path, exists=True), help="Default: the Pod's service account."
-)
-
-
-@bootstrap.command()
-@NAMESPACE
-@KUBECONFIG
-@click.option("--hostname", "hostnames", multiple=True, help="Further name or address for the registry's certificate.")
-def secrets(namespace: str, kubeconfig: Path | None, hostnames: tuple[str, ...]) -> None:
-    """Create missing Secrets (CA, certificates, token key, database password) and renew old certificates."""
-    from image_registry.operator.bootstrap import BootstrapOptions, ensure_secrets
-
-    options = BootstrapOptions(namespace=namespace, hostnames=hostnames)
-    for line in ensure_secrets(_cluster(kubeconfig), options):
-        click.echo(line)
-
-
-@bootstrap.command("api-service")
-@NAMESPACE
-@KUBECONFIG
-@click.option("--timeout", default=120, show_default=True, help="Seconds to wait until the API is available.")
-def api_service(namespace: str, kubeconfig: Path | None, timeout: int) -> None:
-    """Write the CA bundle into the APIService and wait until it is available."""
-    from image_registry.operator.bootstrap import publish_api_service_ca
-
-    for line in publish_api_service_ca(_cluster(kubeconfig), namespace, timeout):
-        click.echo(line)
-
-
-@cli.command("node-ca")
-@click.option("--service-host", required=True, metavar="HOST:PORT", help="Pull address inside of the cluster.")
-@click.option("--ca-file", type=click.Path(path_type=Path), required=True, help="The registry's CA bundle, PEM.")
-@click.option(
-    "--certs-dir", type=click.Path(path_type=Path), default=Path("/etc/containerd/certs.d"), show_default=True
-)
-@click.option("--hosts-file", type=click.Path(path_type=Path), default=Path("/etc/hosts"), show_default=True)
-@click.option("--daemonset", metavar="NAMESPACE/NAME", help="Clean up at the end if this DaemonSet is going.")
-@click.option("--remove", is_flag=True, help="Undo what was written to this node, then end.")
-def node_ca(
-    *,
-    service_host: str,
-    ca_file: Path,
-    certs_dir: Path,
-    hosts_file: Path,
-    daemonset: str | None,
-    remove: bool,
-) -> None:
-    """Make this node's container runtime find and trust the registry, and keep it so."""
-    from image_registry.operator import node_trust
-
-    options = node_trust.NodeTrustOptions(
-        service_host=service_host, ca_file=ca_file, certs_dir=certs_dir, hosts_file=hosts_file, daemonset=daemonset
-    )
-    if remove:
-        node_trust.remove(options)
-        return
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    node_trust.run(options, stop)
-
-
-def _cluster(kubeconfig: Path | None):  # type: ignore[no-untyped-def]
-    from image_registry.kube.client import ClusterClient
-
-    return ClusterClient.from_kubeconfig(kubeconfig) if kubeconfig else ClusterClient.from_pod()

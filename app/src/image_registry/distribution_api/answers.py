@@ -1,0 +1,139 @@
+"""The shape of answers: errors, pages, names read from paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from image_registry.imagestreams import errors as rules
+from image_registry.oci import errors
+from image_registry.oci.digest import Digest, InvalidDigest
+from image_registry.oci.errors import RegistryError
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.storage.blob_store import OutOfSpace, StorageFault
+
+MAX_PAGE = 1000
+"""Items of a page at most; a client that asks for more gets a ``Link`` to the rest."""
+
+
+def repository(namespace: str, name: str) -> Repository:
+    """Raises :class:`errors.NameInvalid`."""
+    try:
+        return Repository.of(namespace, name)
+    except InvalidName as error:
+        raise errors.NameInvalid(str(error)) from None
+
+
+def digest(text: str) -> Digest:
+    """Raises :class:`errors.DigestInvalid`."""
+    try:
+        return Digest.parse(text)
+    except InvalidDigest as error:
+        raise errors.DigestInvalid(str(error)) from None
+
+
+def tag(text: str) -> str:
+    """Raises :class:`errors.TagInvalid`."""
+    try:
+        return parse_tag(text)
+    except InvalidTag as error:
+        raise errors.TagInvalid(str(error)) from None
+
+
+def page() -> tuple[int | None, str | None]:
+    """``n`` and ``last`` of a list request; raises when ``n`` is not a number (CVE-2023-2253: it is also bounded)."""
+    text = request.args.get("n")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise errors.SizeInvalid(f"n is {text[:40]!r}; it must be a whole number that is not negative")
+    limit = min(int(text), MAX_PAGE) if text is not None else None
+    return limit, request.args.get("last")
+
+
+def next_link(limit: int, last: str) -> str:
+    """The ``Link`` header to the next page (RFC 8288), relative to the host."""
+    return f'<{quote(request.path)}?n={limit}&last={quote(last, safe="")}>; rel="next"'
+
+
+@contextmanager
+def translated_unless_down() -> Iterator[None]:
+    """Rules speak their own words; here they become OCI errors. A database that is down passes through."""
+    try:
+        yield
+    except rules.StreamUnknown as error:
+        raise errors.NameUnknown(str(error)) from None
+    except (rules.TagUnknown, rules.ImageUnknown) as error:
+        raise errors.ManifestUnknown(str(error)) from None
+    except rules.UploadUnknown as error:
+        raise errors.BlobUploadUnknown(str(error)) from None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The same for requests that need the database: they are told to come back."""
+    try:
+        with translated_unless_down():
+            yield
+    except rules.MetadataUnavailable as error:
+        raise errors.Unavailable(f"the metadata database does not answer: {error}") from error
+
+
+def install(app: Flask) -> None:
+    """One handler per family of failures; every body is OCI JSON."""
+
+    @app.errorhandler(RegistryError)
+    def _registry(error: RegistryError) -> Response:
+        return _answer(error)
+
+    @app.errorhandler(OutOfSpace)
+    def _full(error: OutOfSpace) -> Response:
+        return _answer(errors.StorageFull(detail={"reason": str(error)}))
+
+    @app.errorhandler(StorageFault)
+    def _fault(error: StorageFault) -> Response:
+        app.logger.error("storage fault: %s", error)
+        return _answer(errors.Unavailable("the registry's storage failed; try again, then look at its log"))
+
+    @app.errorhandler(rules.MetadataUnavailable)
+    def _metadata(error: rules.MetadataUnavailable) -> Response:
+        return _answer(errors.Unavailable(f"the metadata database does not answer: {error}"))
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        status = error.code or 500
+        if status == HTTPStatus.NOT_FOUND:
+            parts = request.path.split("/")
+            if len(parts) > 3 and parts[1] == "v2":
+                return _answer(
+                    errors.NameInvalid(
+                        f"there is no {request.path[:300]}: "
+                        "a repository is exactly <namespace>/<repository>, in lower case"
+                    )
+                )
+        answer = jsonify(
+            errors=[{"code": "UNSUPPORTED", "message": f"{error.name}: {request.method} {request.path[:300]}"}]
+        )
+        answer.status_code = status
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or ())
+        return answer
+
+    @app.errorhandler(Exception)
+    def _unexpected(error: Exception) -> Response:
+        app.logger.error("unexpected failure", exc_info=error)
+        return _answer(RegistryError())
+
+
+def _answer(error: RegistryError) -> Response:
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.detail:
+        body["detail"] = error.detail
+    answer = jsonify(errors=[body])
+    answer.status_code = int(error.status)
+    answer.headers.update(error.headers)
+    return answer

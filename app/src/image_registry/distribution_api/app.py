@@ -1,0 +1,35 @@
+"""The Flask application of the data plane: routes put together, nothing else."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify, request
+
+from image_registry.distribution_api import answers, blobs, callers, health, manifests, tokens, uploads
+from image_registry.distribution_api.parts import Parts
+
+
+def create_app(parts: Parts) -> Flask:
+    """Build the application; two applications share nothing."""
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # "//" must not become a path that somebody else may read
+    app.url_map.redirect_defaults = False
+    app.url_map.strict_slashes = True
+    answers.install(app)
+    for room in (health, tokens, uploads, blobs, manifests):
+        app.register_blueprint(room.blueprint(parts))
+
+    @app.get("/v2/")
+    def base() -> Response:
+        caller = callers.current(parts)
+        if caller.identity.is_anonymous and caller.claims is None and parts.tokens is not None:
+            callers.refuse_anonymous(parts, "")
+        return jsonify({})
+
+    @app.after_request
+    def version(response: Response) -> Response:
+        if request.path.startswith("/v2"):
+            response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return app

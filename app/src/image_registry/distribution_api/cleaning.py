@@ -1,0 +1,34 @@
+"""Takes out of storage the links that the rules no longer know (the outbox of ``metadata``)."""
+
+from __future__ import annotations
+
+from image_registry.imagestreams.cleaning import Kept
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.oci.reference import Repository
+from image_registry.storage.blob_store import BlobStore
+
+
+def clean(store: BlobStore, streams: ImageStreams, repository: Repository) -> bool:
+    """Make the links of one repository equal to what it holds; blobs themselves are never touched here."""
+
+    def sweep(kept: Kept) -> bool:
+        held = store.held(repository)
+        for tag in held.tags:
+            digest = kept.tags.get(tag)
+            if digest is None:
+                store.remove_tag(repository, tag)
+            elif store.read_tag(repository, tag) != digest:
+                store.write_tag(repository, tag, digest)
+        for manifest in held.manifests - set(kept.manifests):
+            store.unlink_manifest(repository, manifest)
+        for blob, linked in held.blobs.items():
+            if blob not in kept.blobs and kept.blobs_before is not None and linked < kept.blobs_before:
+                store.unlink_blob(repository, blob)
+        return True
+
+    return streams.clean(repository, sweep)
+
+
+def clean_pending(store: BlobStore, streams: ImageStreams) -> int:
+    """Clean every repository that waits for it; returns how many are clean now."""
+    return sum(clean(store, streams, repository) for repository in streams.pending_cleanups())

@@ -1,0 +1,210 @@
+"""Manifests and tags: pull, push, delete, list (distribution-spec, "Pulling manifests", "Pushing manifests")."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response, jsonify, request
+
+from image_registry.auth.access import create_stream, list_streams
+from image_registry.distribution_api import answers, callers
+from image_registry.distribution_api.cleaning import clean
+from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
+from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.model import StoredManifest
+from image_registry.oci import media_types
+from image_registry.oci.digest import Digest
+from image_registry.oci.errors import (
+    Denied,
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    ManifestTooLarge,
+    ManifestUnknown,
+    NameUnknown,
+)
+from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
+from image_registry.oci.reference import Repository
+from image_registry.storage.blob_store import BlobMissing
+
+PATH = "/v2/<namespace>/<name>/manifests/<reference>"
+CONFIG_LIMIT = 4 << 20
+"""Largest image configuration that is read for the Image object, in bytes."""
+
+_DIGEST = re.compile(r"[^:]+:.*", re.DOTALL)
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """Routes of manifests, tags and the catalog."""
+    routes = Blueprint("manifests", __name__)
+    views = Manifests(parts)
+    routes.add_url_rule(PATH, view_func=views.get, methods=["GET"])
+    routes.add_url_rule(PATH, view_func=views.put, methods=["PUT"])
+    routes.add_url_rule(PATH, view_func=views.delete, methods=["DELETE"])
+    routes.add_url_rule("/v2/<namespace>/<name>/tags/list", view_func=views.tags, methods=["GET"])
+    routes.add_url_rule("/v2/_catalog", view_func=views.catalog, methods=["GET"])
+    return routes
+
+
+class Manifests:
+    """One method per route."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._streams = parts.streams
+
+    def get(self, namespace: str, name: str, reference: str) -> Response:
+        repository = answers.repository(namespace, name)
+        wanted: Digest | str = answers.digest(reference) if _is_digest(reference) else answers.tag(reference)
+        callers.require(self._parts, repository, "pull")
+        found = self._find(repository, wanted)
+        headers = {"Docker-Content-Digest": str(found.digest), "ETag": f'"{found.digest}"'}
+        if request.if_none_match.contains(str(found.digest)):
+            return Response(status=304, headers=headers)
+        headers["Content-Length"] = str(found.size)
+        if request.method == "HEAD":
+            return Response(status=200, headers=headers, content_type=found.media_type)
+        try:
+            raw = self._store.read(found.digest)
+        except BlobMissing:
+            raise ManifestUnknown(f"the bytes of {found.digest} are not in the storage") from None
+        return Response(raw, headers=headers, content_type=found.media_type)
+
+    def put(self, namespace: str, name: str, reference: str) -> Response:
+        repository = answers.repository(namespace, name)
+        wanted = answers.digest(reference) if _is_digest(reference) else None
+        tag = None if wanted else answers.tag(reference)
+        caller = callers.require(self._parts, repository, "pull", "push")
+        manifest = _body(wanted)
+        self._require_blobs(repository, manifest)
+
+        def authorize_create() -> None:
+            if not self._parts.namespace_exists(repository.namespace):
+                raise NameUnknown(f"namespace {repository.namespace} does not exist; create it, then push again")
+            decision = callers.decide(self._parts, caller.identity, create_stream(repository.namespace))
+            if not decision.allowed:
+                raise Denied(decision.reason or f"may not create a repository in {repository.namespace}")
+
+        def link() -> None:
+            self._require_blobs(repository, manifest)
+            self._store.link_manifest(repository, manifest.digest)
+            if tag is not None:
+                self._store.write_tag(repository, tag, manifest.digest)
+
+        self._store.put(manifest.raw, manifest.digest)
+        with answers.translated():
+            self._streams.push(
+                repository,
+                manifest,
+                tag=tag,
+                config=self._config(manifest),
+                pushed_by=caller.identity.username,
+                authorize_create=authorize_create,
+                before_commit=link,
+            )
+        headers = {
+            "Location": f"/v2/{repository}/manifests/{manifest.digest}",
+            "Docker-Content-Digest": str(manifest.digest),
+        }
+        if manifest.subject is not None:
+            headers["OCI-Subject"] = str(manifest.subject.digest)
+        return Response(status=201, headers=headers)
+
+    def delete(self, namespace: str, name: str, reference: str) -> Response:
+        repository = answers.repository(namespace, name)
+        wanted: Digest | str = answers.digest(reference) if _is_digest(reference) else answers.tag(reference)
+        callers.require(self._parts, repository, "delete")
+        with answers.translated():
+            if isinstance(wanted, Digest):
+                self._streams.delete_manifest(repository, wanted)
+            else:
+                self._streams.delete_tag(repository, wanted)
+            clean(self._store, self._streams, repository)
+        return Response(status=202)
+
+    def tags(self, namespace: str, name: str) -> Response:
+        repository = answers.repository(namespace, name)
+        callers.require(self._parts, repository, "pull")
+        limit, after = answers.page()
+        if limit == 0:
+            return jsonify(name=str(repository), tags=[])
+        with answers.translated():
+            page = self._streams.tags(repository, limit=limit, after=after)
+        answer = jsonify(name=str(repository), tags=list(page.items))
+        if page.next is not None and limit is not None:
+            answer.headers["Link"] = answers.next_link(limit, page.items[-1])
+        return answer
+
+    def catalog(self) -> Response:
+        caller = callers.current(self._parts)
+        limit, after = answers.page()
+        with answers.translated():
+            namespaces = (
+                None
+                if callers.decide(self._parts, caller.identity, list_streams()).allowed
+                else frozenset(
+                    namespace
+                    for namespace in self._streams.namespaces()
+                    if callers.decide(self._parts, caller.identity, list_streams(namespace)).allowed
+                )
+            )
+            if caller.identity.is_anonymous and namespaces is not None and not namespaces:
+                callers.refuse_anonymous(self._parts, "registry:catalog:*")
+            if limit == 0:
+                return jsonify(repositories=[])
+            page = self._streams.repositories(namespaces=namespaces, limit=limit, after=after)
+        answer = jsonify(repositories=[str(repository) for repository in page.items])
+        if page.next is not None and limit is not None:
+            answer.headers["Link"] = answers.next_link(limit, str(page.items[-1]))
+        return answer
+
+    def _find(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
+        """From the database; while that is down from the links in storage, so that pulls go on (design, D2)."""
+        try:
+            with answers.translated_unless_down():
+                if isinstance(wanted, Digest):
+                    return self._streams.manifest(repository, wanted)
+                return self._streams.tag(repository, wanted)
+        except MetadataUnavailable:
+            digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted
+            if digest is None or not self._store.manifest_linked(repository, digest):
+                raise ManifestUnknown(f"{repository} has no manifest {wanted}") from None
+            raw = self._store.read(digest)
+            return StoredManifest(digest, parse_manifest(raw, "", digest=digest).media_type, len(raw))
+
+    def _require_blobs(self, repository: Repository, manifest: Manifest) -> None:
+        missing = [
+            str(blob.digest) for blob in manifest.required_blobs if not self._store.blob_linked(repository, blob.digest)
+        ]
+        if missing:
+            raise ManifestBlobUnknown(
+                f"{repository} lacks {len(missing)} blob(s) of this manifest; push them first",
+                detail={"missing": missing},
+            )
+
+    def _config(self, manifest: Manifest) -> bytes | None:
+        config = manifest.config
+        if config is None or config.media_type not in media_types.CONFIG_TYPES or config.size > CONFIG_LIMIT:
+            return None
+        return self._store.read(config.digest)
+
+
+def _is_digest(reference: str) -> bool:
+    return _DIGEST.fullmatch(reference) is not None
+
+
+def _body(wanted: Digest | None) -> Manifest:
+    """Read and check the pushed document; never more than the limit is read (CVE-2017-11468)."""
+    if (request.content_length or 0) > MANIFEST_LIMIT:
+        raise ManifestTooLarge(f"the manifest has {request.content_length} bytes; the limit is {MANIFEST_LIMIT}")
+    raw = request.stream.read(MANIFEST_LIMIT + 1)
+    if len(raw) > MANIFEST_LIMIT:
+        raise ManifestTooLarge(f"the manifest is longer than the limit of {MANIFEST_LIMIT} bytes")
+    actual = Digest.of(raw, wanted.algorithm if wanted else "sha256")
+    if wanted is not None and actual != wanted:
+        raise DigestInvalid(f"the manifest received is {actual}, not {wanted}")
+    try:
+        return parse_manifest(raw, request.headers.get("Content-Type", ""), digest=actual)
+    except InvalidManifest as error:
+        raise ManifestInvalid(str(error)) from None

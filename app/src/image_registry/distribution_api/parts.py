@@ -1,0 +1,28 @@
+"""What the data plane is made of; the server room builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from image_registry.auth.access import Authorizer
+from image_registry.auth.identity import Authenticator
+from image_registry.auth.tokens import RegistryTokens
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.storage.blob_store import BlobStore
+
+MANIFEST_LIMIT = 4 << 20
+"""Largest manifest in bytes: the distribution specification asks for at least 4 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """``authenticator`` and ``tokens`` are ``None`` together: a registry without authentication."""
+
+    store: BlobStore
+    streams: ImageStreams
+    authorizer: Authorizer
+    authenticator: Authenticator | None = None
+    tokens: RegistryTokens | None = None
+    namespace_exists: Callable[[str], bool] = lambda _namespace: True
+    read_only: bool = False

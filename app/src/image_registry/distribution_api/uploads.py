@@ -1,0 +1,218 @@
+"""Uploads: a session, its chunks, its end (distribution-spec, "Pushing blobs").
+
+The bytes in storage say how far a session is; the database keeps the running hash so that any process can go on.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from contextlib import suppress
+
+from flask import Blueprint, Response, request
+
+from image_registry.distribution_api import answers, callers
+from image_registry.distribution_api.parts import Parts
+from image_registry.imagestreams.errors import ImageStreamsError
+from image_registry.oci.digest import HEX_LENGTH, Digest
+from image_registry.oci.errors import BlobUploadInvalid, BlobUploadUnknown, DigestInvalid, NameUnknown, RangeInvalid
+from image_registry.oci.reference import InvalidName, Repository
+from image_registry.storage.blob_store import OffsetMismatch, UploadBusy, UploadMissing
+from image_registry.storage.resumable_hash import ResumableHash, StateRefused
+
+CHUNK = 1 << 20
+_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/[\d*]+)?", re.ASCII)
+START = "/v2/<namespace>/<name>/blobs/uploads/"
+SESSION = "/v2/<namespace>/<name>/blobs/uploads/<upload_id>"
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """Routes of upload sessions."""
+    routes = Blueprint("uploads", __name__)
+    views = Uploads(parts)
+    routes.add_url_rule(START, view_func=views.start, methods=["POST"])
+    routes.add_url_rule(SESSION, view_func=views.status, methods=["GET"])
+    routes.add_url_rule(SESSION, view_func=views.chunk, methods=["PATCH"])
+    routes.add_url_rule(SESSION, view_func=views.finish, methods=["PUT"])
+    routes.add_url_rule(SESSION, view_func=views.cancel, methods=["DELETE"])
+    return routes
+
+
+class Uploads:
+    """One method per route."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._streams = parts.streams
+
+    def start(self, namespace: str, name: str) -> Response:
+        repository = answers.repository(namespace, name)
+        callers.require(self._parts, repository, "pull", "push")
+        if not self._parts.namespace_exists(repository.namespace):
+            raise NameUnknown(f"namespace {repository.namespace} does not exist; create it, then push again")
+        mounted = self._mount(repository)
+        if mounted is not None:
+            return _created(repository, mounted)
+        wanted = answers.digest(request.args["digest"]) if "digest" in request.args else None
+        algorithm = request.args.get("digest-algorithm", wanted.algorithm if wanted else "sha256")
+        if algorithm not in HEX_LENGTH:
+            raise DigestInvalid(f"digest-algorithm {algorithm[:40]!r} is not supported; use {', '.join(HEX_LENGTH)}")
+        upload_id = str(uuid.uuid4())
+        self._store.begin_upload(repository, upload_id)
+        with answers.translated():
+            self._streams.begin_upload(repository, upload_id, algorithm)
+        if wanted is not None:
+            return self._finish(repository, upload_id, wanted)
+        return _accepted(repository, upload_id, 0, 202)
+
+    def status(self, namespace: str, name: str, upload_id: str) -> Response:
+        repository = answers.repository(namespace, name)
+        callers.require(self._parts, repository, "push")
+        return _accepted(repository, upload_id, self._size(repository, upload_id), 204)
+
+    def chunk(self, namespace: str, name: str, upload_id: str) -> Response:
+        repository = answers.repository(namespace, name)
+        callers.require(self._parts, repository, "push")
+        size, _ = self._receive(repository, upload_id, None)
+        return _accepted(repository, upload_id, size, 202)
+
+    def finish(self, namespace: str, name: str, upload_id: str) -> Response:
+        repository = answers.repository(namespace, name)
+        callers.require(self._parts, repository, "push")
+        if "digest" not in request.args:
+            raise DigestInvalid("the last request of an upload needs ?digest=<algorithm>:<hex>")
+        return self._finish(repository, upload_id, answers.digest(request.args["digest"]))
+
+    def cancel(self, namespace: str, name: str, upload_id: str) -> Response:
+        repository = answers.repository(namespace, name)
+        callers.require(self._parts, repository, "push")
+        self._size(repository, upload_id)
+        self._store.abort_upload(repository, upload_id)
+        with answers.translated():
+            self._streams.end_upload(repository, upload_id)
+        return Response(status=204)
+
+    def _mount(self, repository: Repository) -> Digest | None:
+        """The blob of another repository, if the caller may read it there; otherwise quietly a normal upload."""
+        if "mount" not in request.args:
+            return None
+        wanted = answers.digest(request.args["mount"])
+        try:
+            source = Repository.parse(request.args.get("from", ""))
+        except InvalidName:
+            return None
+        if not callers.may(self._parts, source, "pull"):
+            return None
+        if not self._store.blob_linked(source, wanted) or self._store.stat(wanted) is None:
+            return None
+        self._store.link_blob(repository, wanted)
+        return wanted
+
+    def _finish(self, repository: Repository, upload_id: str, wanted: Digest) -> Response:
+        _, running = self._receive(repository, upload_id, wanted.algorithm)
+        if running.hexdigest() != wanted.hex:
+            self._store.abort_upload(repository, upload_id)
+            with suppress(ImageStreamsError):
+                self._streams.end_upload(repository, upload_id)
+            raise DigestInvalid(f"the bytes received are {wanted.algorithm}:{running.hexdigest()}, not {wanted}")
+        try:
+            self._store.commit_upload(repository, upload_id, wanted)
+        except UploadMissing:
+            raise _unknown(upload_id) from None
+        with suppress(ImageStreamsError):  # the blob is durable: a session left over is swept later
+            self._streams.end_upload(repository, upload_id)
+        return _created(repository, wanted)
+
+    def _receive(self, repository: Repository, upload_id: str, algorithm: str | None) -> tuple[int, ResumableHash]:
+        """Take the body of this request; returns the size and the hash of everything received so far."""
+        with answers.translated():
+            session = self._streams.upload(repository, upload_id)
+        size = self._size(repository, upload_id)
+        first = _first(size)
+        if first != size:
+            raise _misplaced(repository, upload_id, first, size)
+        running = self._resume(
+            repository, upload_id, algorithm or session.algorithm, session.offset, session.hash_state, size
+        )
+        try:
+            size = self._store.append(repository, upload_id, size, request.stream, running)
+        except OffsetMismatch as error:
+            raise _misplaced(repository, upload_id, first, error.actual) from None
+        except UploadBusy:
+            raise BlobUploadInvalid(
+                "another request is writing to this upload; ask for its status, then go on"
+            ) from None
+        except UploadMissing:
+            raise _unknown(upload_id) from None
+        if algorithm is None:
+            with answers.translated():
+                self._streams.record_progress(repository, upload_id, offset=size, hash_state=running.state())
+        return size, running
+
+    def _resume(
+        self, repository: Repository, upload_id: str, algorithm: str, offset: int, state: bytes, size: int
+    ) -> ResumableHash:
+        """The running hash at ``size``: from the stored state if it fits, else by reading what was received."""
+        if size == 0:
+            return ResumableHash(algorithm)
+        if offset == size and state:
+            with suppress(StateRefused):
+                return ResumableHash.restore(algorithm, state)
+        running = ResumableHash(algorithm)
+        with self._store.open_upload(repository, upload_id) as file:
+            while chunk := file.read(CHUNK):
+                running.update(chunk)
+        return running
+
+    def _size(self, repository: Repository, upload_id: str) -> int:
+        try:
+            return self._store.upload_size(repository, upload_id)
+        except UploadMissing:
+            raise _unknown(upload_id) from None
+
+
+def _first(size: int) -> int:
+    """Where the client says its bytes begin; a streamed body begins where the session stands."""
+    header = request.headers.get("Content-Range")
+    if header is None:
+        return size
+    match = _CONTENT_RANGE.fullmatch(header)
+    if match is None or int(match[2]) < int(match[1]):
+        raise BlobUploadInvalid(f"Content-Range is {header[:60]!r}; write it as <first>-<last>")
+    length = int(match[2]) - int(match[1]) + 1
+    if request.content_length is not None and request.content_length != length:
+        raise BlobUploadInvalid(f"Content-Range names {length} bytes but Content-Length is {request.content_length}")
+    return int(match[1])
+
+
+def _location(repository: Repository, upload_id: str) -> str:
+    """Relative, so that no proxy or forged Host can send the client elsewhere."""
+    return f"/v2/{repository}/blobs/uploads/{upload_id}"
+
+
+def _accepted(repository: Repository, upload_id: str, size: int, status: int) -> Response:
+    headers = {
+        "Location": _location(repository, upload_id),
+        "Docker-Upload-UUID": upload_id,
+        "Range": f"0-{max(size - 1, 0)}",
+    }
+    response = Response(status=status, headers=headers)
+    response.autocorrect_location_header = False
+    return response
+
+
+def _created(repository: Repository, digest: Digest) -> Response:
+    headers = {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": str(digest)}
+    return Response(status=201, headers=headers)
+
+
+def _unknown(upload_id: str) -> BlobUploadUnknown:
+    return BlobUploadUnknown(f"there is no upload {upload_id[:64]!r} here; begin it again")
+
+
+def _misplaced(repository: Repository, upload_id: str, first: int, size: int) -> RangeInvalid:
+    return RangeInvalid(
+        f"the chunk begins at {first} but the upload stands at {size} bytes; send from there",
+        headers={"Location": _location(repository, upload_id), "Range": f"0-{max(size - 1, 0)}"},
+    )

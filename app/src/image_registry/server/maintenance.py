@@ -1,0 +1,52 @@
+"""Work between requests: links of deleted things, uploads that nobody finished."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from image_registry.distribution_api.cleaning import clean_pending
+from image_registry.imagestreams.errors import ImageStreamsError
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.storage.blob_store import BlobStore, StorageFault
+
+INTERVAL = 15.0
+"""Seconds between two looks."""
+
+ABANDONED = timedelta(days=7)
+"""Age at which an unfinished upload is given up, as long as CNCF distribution waits."""
+
+
+class Maintenance:
+    """A daemon thread of a worker; several at once are harmless, each piece of work is done under a lock."""
+
+    def __init__(self, store: BlobStore, streams: ImageStreams) -> None:
+        self._store = store
+        self._streams = streams
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first look is one interval away."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon."""
+        self._stop.set()
+
+    def once(self) -> None:
+        """One round."""
+        clean_pending(self._store, self._streams)
+        for repository, upload_id in self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED):
+            self._store.abort_upload(repository, upload_id)
+            self._streams.end_upload(repository, upload_id)
+
+    def _run(self) -> None:
+        log = structlog.get_logger()
+        while not self._stop.wait(INTERVAL):
+            try:
+                self.once()
+            except (ImageStreamsError, StorageFault) as error:
+                log.warning("maintenance will try again", reason=str(error))

@@ -1,0 +1,100 @@
+"""What each process is made of: the only place that builds objects and hands them to the rooms below.
+
+Everything is built inside the worker, after the fork; only what all workers must share (the signing key of a registry
+without a cluster) is made before it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from image_registry import __version__
+from image_registry.auth.htpasswd import HtpasswdAuthenticator
+from image_registry.auth.local import AllowAll, AuthenticatedOnly
+from image_registry.auth.tokens import RegistryTokens, generate_key
+from image_registry.distribution_api.app import create_app
+from image_registry.distribution_api.parts import Parts
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.metadata import schema
+from image_registry.metadata.database import Database
+from image_registry.server import process
+from image_registry.server.logs import configure
+from image_registry.server.maintenance import Maintenance
+from image_registry.server.peer import WSGIApplication
+from image_registry.server.request_log import RequestLog
+from image_registry.server.settings import AuthMode, InvalidSettings, Settings
+from image_registry.server.tls import ReloadingContext
+from image_registry.storage.filesystem import FilesystemStore
+
+
+def run_serve(settings: Settings) -> None:
+    """The registry alone. Refuses to start on a folder, a database or a users file that does not work."""
+    configure(settings.log_level)
+    upgrade_database(settings, wait=0)
+    FilesystemStore(settings.storage_filesystem_rootdirectory).probe()
+    key = generate_key()
+    _local_authenticator(settings)
+
+    def ready() -> None:
+        scheme = "https" if settings.tls else "http"
+        users = "users of the htpasswd file" if settings.auth is AuthMode.HTPASSWD else "no authentication"
+        sys.stderr.write(
+            f"image-registry {__version__} serves {settings.storage_filesystem_rootdirectory} "
+            f"at {scheme}://{settings.http_addr} ({users}); stop it with Ctrl-C\n"
+        )
+
+    process.run(
+        process.Profile(
+            name="image-registry",
+            bind=settings.http_addr,
+            workers=settings.http_workers,
+            threads=settings.http_threads,
+            build=lambda: local_application(settings, key),
+            tls=_tls(settings),
+            ready=ready,
+        )
+    )
+
+
+def local_application(settings: Settings, key: bytes) -> WSGIApplication:
+    """The data plane of one worker, without a cluster behind it."""
+    streams = ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+    store = FilesystemStore(settings.storage_filesystem_rootdirectory)
+    authenticator = _local_authenticator(settings)
+    parts = Parts(
+        store=store,
+        streams=streams,
+        authorizer=AllowAll() if authenticator is None else AuthenticatedOnly(),
+        authenticator=authenticator,
+        tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
+        read_only=settings.read_only,
+    )
+    Maintenance(store, streams).start()
+    return RequestLog(create_app(parts))
+
+
+def upgrade_database(settings: Settings, wait: float) -> list[str]:
+    """Wait for the database, then bring its schema to this version; returns what was done."""
+    database = Database(settings.database_url)
+    try:
+        database.wait(wait)
+        before, after = schema.upgrade(database)
+    finally:
+        database.dispose()
+    if before == after:
+        return [f"the metadata schema is at {after} already"]
+    return [f"the metadata schema went from {before or 'nothing'} to {after}"]
+
+
+def _local_authenticator(settings: Settings) -> HtpasswdAuthenticator | None:
+    if settings.auth is AuthMode.NONE:
+        return None
+    if settings.auth_htpasswd_path is None:
+        raise InvalidSettings("this process needs REGISTRY_AUTH=none or htpasswd")
+    return HtpasswdAuthenticator(settings.auth_htpasswd_path)
+
+
+def _tls(settings: Settings) -> ReloadingContext | None:
+    if settings.http_tls_certificate is None or settings.http_tls_key is None:
+        return None
+    return ReloadingContext(settings.http_tls_certificate, settings.http_tls_key)
