@@ -29,7 +29,7 @@ class Figure:
         """``median (min to max)``, or why there is none."""
         if not self.valid:
             return "invalid"
-        return f"{_number(self.median)} ({_number(min(self.samples))-{_number(max(self.samples))})"
+        return f"{_number(self.median)} ({_number(min(self.samples))}-{_number(max(self.samples))})"
 
     def document(self) -> dict[str, Any]:
         """The figure for programs."""
