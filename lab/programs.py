@@ -1,0 +1,139 @@
+"""The lab's programs, compiled from pinned Go modules into a cache folder outside of the repository.
+
+Each program is keyed by everything that decides its bytes (module files, our mains, flags, compiler), so a build is
+done once, a stopped build goes on where it was, and a changed pin is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parent / "go"
+KUBERNETES = "1.37.1"
+HELM = "3.22.0"
+TRAEFIK = "3.6.12"
+FLAGS = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false"}
+KUBE_NAMES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "etcd",
+    "etcdctl",
+)
+"""One program answers to all of these names, so that it is linked once."""
+
+
+class BuildFailed(Exception):
+    """The compiler said no; the text holds its last lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to compile: ``package`` inside of the module in ``go/<module>``, with linker values."""
+
+    name: str
+    module: str
+    package: str
+    values: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def cache() -> Path:
+    """Where everything of the lab lies: ``IMAGE_REGISTRY_LAB``, else below the user's cache folder."""
+    given = os.environ.get("IMAGE_REGISTRY_LAB")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-registry-lab"
+
+
+def programs() -> tuple[Program, ...]:
+    """Every program of the lab; what is needed first comes first."""
+    return (
+        Program(
+            "helm", "tools", "helm.sh/helm/v3/cmd/helm", (("helm.sh/helm/v3/internal/version.version", f"v{HELM}"),)
+        ),
+        Program("crane", "tools", "github.com/google/go-containerregistry/cmd/crane"),
+        Program("kube", "tools", "./cmd/kube", _kubernetes_version(), KUBE_NAMES),
+        Program("coredns", "tools", "./cmd/coredns"),
+        Program("local-path-provisioner", "tools", "github.com/rancher/local-path-provisioner"),
+        Program(
+            "traefik",
+            "ingress",
+            "github.com/traefik/traefik/v3/cmd/traefik",
+            (("github.com/traefik/traefik/v3/pkg/version.Version", TRAEFIK),),
+        ),
+    )
+
+
+def build(program: Program, folder: Path) -> bool:
+    """Compile into ``folder`` unless it is there already; true if something was done. Raises :class:`BuildFailed`."""
+    target, stamp = folder / program.name, folder / f".{program.name}.key"
+    wanted = key(program, _compiler())
+    if target.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    sys.stdout.write(f"{program.name}: compiling ...\n")
+    sys.stdout.flush()
+    temporary = folder / f".{program.name}.new"
+    command = ["go", "build", "-ldflags", _linker(program), "-o", str(temporary), program.package]
+    run = subprocess.run(
+        command, cwd=SOURCES / program.module, env={**os.environ, **FLAGS}, text=True, capture_output=True, check=False
+    )
+    if run.returncode:
+        last = "\n".join(run.stderr.strip().splitlines()[-15:])
+        raise BuildFailed(f"cannot compile {program.name} ({' '.join(command)}):\n{last}")
+    temporary.replace(target)
+    for name in program.names:
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program.name)
+    stamp.write_text(wanted, encoding="ascii")
+    sys.stdout.write(f"{program.name}: compiled in {time.monotonic() - started:.0f} s\n")
+    return True
+
+
+def key(program: Program, compiler: str) -> str:
+    """A digest of everything that decides the bytes of a program."""
+    digest = hashlib.sha256()
+    for text in (program.package, _linker(program), compiler, repr(sorted(FLAGS.items()))):
+        digest.update(text.encode() + b"\0")
+    for file in sorted((SOURCES / program.module).rglob("*")):
+        if file.is_file():
+            digest.update(str(file.relative_to(SOURCES)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _linker(program: Program) -> str:
+    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in program.values)])
+
+
+def _compiler() -> str:
+    try:
+        return subprocess.run(["go", "version"], text=True, capture_output=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BuildFailed(f"the Go compiler is needed and does not run: {error}; install Go 1.26") from None
+
+
+def _kubernetes_version() -> tuple[tuple[str, str], ...]:
+    """Unset, the programs would call themselves v0.0.0 and fail the version checks of charts."""
+    minor = KUBERNETES.split(".")[1]
+    values = {
+        "gitVersion": f"v{KUBERNETES}",
+        "gitMajor": "1",
+        "gitMinor": minor,
+        "gitCommit": "modules",
+        "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
+    }
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return tuple((f"{package}.{name}", value) for package in packages for name, value in values.items())
