@@ -110,7 +110,7 @@ bench: setup ## Measure image-registry serve beside Debian's docker-registry. AR
 
 ##@ Housekeeping
 .PHONY: docs
-docs: setup ## Regenerate what is generated: the chart's table of values and CHANGELOG.md of an unreleased state is untouched.
+docs: setup ## Write anew what is generated: the table of values in the chart's README.
 	@$(BIN)/python charts/document_values.py
 
 .PHONY: changelog
