@@ -31,14 +31,6 @@ help: ## Show this help.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: demo
-demo: setup ## Install the registry into a real cluster by Ansible, push an image, run it as a Pod. CLUSTER=<kubeconfig> IMAGE=<reference>: there.
-	@CLUSTER="$(CLUSTER)" IMAGE="$(IMAGE)" POSTGRESQL_IMAGE="$(POSTGRESQL_IMAGE)" lab/demo up
-
-.PHONY: demo-down
-demo-down: setup ## Undo make demo: uninstall, then stop and remove the lab (with CLUSTER=…: only what the demo made there).
-	@CLUSTER="$(CLUSTER)" IMAGE="$(IMAGE)" POSTGRESQL_IMAGE="$(POSTGRESQL_IMAGE)" lab/demo down
-
 .PHONY: serve
 serve: setup ## Serve the registry alone, no cluster, no root. LISTEN=127.0.0.1:5000 ROOT=.cache/serve ARGS='--auth htpasswd:FILE'.
 	@printf 'Registry on http://%s, data in %s; stop with Ctrl-C. Try: curl http://%s/v2/\n' "$(LISTEN)" "$(ROOT)" "$(LISTEN)"
@@ -54,19 +46,6 @@ $(VENV)/.complete: requirements/dev.lock requirements/make-venv app/pyproject.to
 lock: ## Resolve the lock files anew. ARGS=--upgrade takes the newest versions.
 	@requirements/make-locks $(ARGS)
 
-##@ The lab: a real Kubernetes on this machine
-.PHONY: lab
-lab: setup ## Build (once) and start the lab cluster; needs root.
-	@lab/demo lab
-
-.PHONY: lab-down
-lab-down: ## Stop the lab; nothing of it stays running or mounted. ARGS=--purge forgets its state too.
-	@lab/lab down $(ARGS)
-
-.PHONY: image
-image: setup ## Build the product's image and load it into the lab.
-	@lab/lab image
-
 ##@ Tests
 .PHONY: test
 test: setup ## Every gate, in the order that fails early; the last lines are a table of steps. ARGS=--keep-going runs on.
@@ -77,7 +56,7 @@ test-fast: setup ## What to run at each edit: ruff, mypy, import-linter and the 
 	@$(RUN) fast $(ARGS)
 
 .PHONY: lint
-lint: setup ## Every linter: ruff, mypy, import-linter, yamllint, ansible-lint, changelog fragments, chart.
+lint: setup ## Every linter: ruff, mypy, import-linter, yamllint, changelog fragments.
 	@$(RUN) lint $(ARGS)
 
 .PHONY: test-unit
@@ -88,21 +67,9 @@ test-unit: setup ## Unit and contract tests of the app, tests of the documentati
 test-charts: setup ## Chart: lint, schema, renders, objects.
 	@$(RUN) charts $(ARGS)
 
-.PHONY: test-collection
-test-collection: setup ## Collection: its tests and ansible-test sanity.
-	@$(RUN) collection $(ARGS)
-
 .PHONY: test-clients
-test-clients: setup ## Real clients (skopeo, podman, buildah, crane, curl) against image-registry serve.
+test-clients: setup ## Real clients (skopeo, crane, CNCF distribution) against image-registry serve.
 	@$(RUN) clients $(ARGS)
-
-.PHONY: test-lab
-test-lab: setup ## Promises on the lab cluster: install, tokens, kubelet pulls, restarts; needs root.
-	@$(RUN) lab $(ARGS)
-
-.PHONY: molecule
-molecule: setup ## Molecule scenario on the lab: install, idempotence, verify, uninstall; needs root.
-	@$(RUN) molecule $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure image-registry serve beside Debian's docker-registry. ARGS='--peer NAME=URL -o json'.
@@ -118,6 +85,6 @@ changelog: setup ## Turn the fragments into CHANGELOG.md for a release. VERSION=
 	@$(BIN)/antsibull-changelog release --version "$(VERSION)"
 
 .PHONY: clean
-clean: ## Remove caches, builds and .venv of this tree (the lab's cache is not touched; make lab-down ARGS=--purge does).
+clean: ## Remove caches, builds and .venv of this tree (the cache of compiled programs is not touched).
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .ansible .cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} + ; rm -rf app/src/*.egg-info

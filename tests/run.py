@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
 PYTEST = ("python", "-m", "pytest")
 SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
 AMBIENT = ("KUBECONFIG", "K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "REGISTRY_")
@@ -67,38 +66,24 @@ def steps() -> dict[str, list[Step]]:
         mypy,
         imports,
         Step("yamllint", (("yamllint", "--strict", "."),)),
-        Step("ansible-lint production", (("ansible-lint", "--offline", "--profile", "production"),)),
         Step("changelog fragments", (("antsibull-changelog", "lint"),)),
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
-    unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", "tests/app", "tests/docs"),))]
-    tools = Step("lab tools", (("lab/lab", "build"),), needs_root=True)
+    folders = ("tests/app", "tests/docs", "tests/lab")
+    unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),))]
+    tools = Step("helm and crane", (("lab/lab", "build", "helm", "crane"),))
     charts = [
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
-    collection = [
-        Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
-        Step("ansible-test sanity", (("python", "tests/sanity.py"),)),
-    ]
     clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/clients"),))]
-    up = Step("lab up and image", (("lab/lab", "up"), ("lab/lab", "image")), needs_root=True)
-    molecule = [Step("molecule", (("molecule", "test", "-s", "default"),), needs_root=True, in_lab=True)]
-    install = ("ansible-playbook", "-i", "inventories/lab", "playbooks/install.yml")
-    lab = [
-        Step("install into the lab", (install,), needs_root=True, in_lab=True),
-        Step("tests on the lab", ((*PYTEST, "-q", "-m", "lab", "tests"),), needs_root=True, in_lab=True),
-    ]
     return {
         "fast": [ruff, form, mypy, imports, fast],
         "lint": lint,
         "unit": unit,
-        "charts": charts,
-        "collection": collection,
-        "clients": clients,
-        "molecule": [tools, up, *molecule],
-        "lab": [tools, up, *lab],
-        "all": [*lint, *unit, *collection, tools, *charts, *clients, up, *molecule, *lab],
+        "charts": [tools, *charts],
+        "clients": [tools, *clients],
+        "all": [*lint, *unit, tools, *charts, *clients],
     }
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     yield from serve(tmp_path, "--auth", "none")
 
 
-def serve(folder: Path, *options: str) -> Iterator[Served]:
+def serve(folder: Path, *options: str) -> Generator[Served, None, None]:
     """Run the command as a user would, and stop it as an init system would."""
     host, root, log = f"127.0.0.1:{free_port()}", folder / "registry", folder / "serve.log"
     command = [str(Path(sys.executable).parent / "image-registry"), "serve", "--root", str(root), "--listen", host]

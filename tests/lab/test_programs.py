@@ -61,7 +61,7 @@ def test_a_missing_compiler_is_one_sentence(tmp_path: Path) -> None:
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "IMAGE_REGISTRY_LAB": str(tmp_path / "cache")}
     if any(os.access(f"{folder}/go", os.X_OK) for folder in ("/usr/bin", "/bin")):
         environment["PATH"] = str(tmp_path)
-    command = [sys.executable, LAB / "lab", "build", "helm"]
+    command = [sys.executable, str(LAB / "lab"), "build", "helm"]
     run = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
     assert run.returncode == 1
     assert "install Go 1.26" in run.stderr
