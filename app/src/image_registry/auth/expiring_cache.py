@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -13,44 +14,58 @@ V = TypeVar("V")
 
 
 class ExpiringCache(Generic[K, V]):
-    """At most ``size`` answers, the least recently used forgotten first. An exception is never remembered."""
+    """At most ``size`` answers, the least recently used forgotten first.
+
+    Whoever waits for a question that another thread asks shares its answer, and its exception too: if the one who
+    knows does not answer, a hundred waiting threads must not try it one after the other. An exception is never
+    remembered beyond that.
+    """
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
         self._clock = clock
         self._lock = threading.Lock()
         self._answers: OrderedDict[K, tuple[V, float]] = OrderedDict()
-        self._asking: dict[K, threading.Lock] = {}
+        self._asking: dict[K, Future[V]] = {}
+        self._generation = 0
 
     def get(self, key: K, ask: Callable[[], tuple[V, float]]) -> V:
         """The remembered answer, or that of ``ask``, which returns it with the seconds it is good for."""
-        found = self._find(key)
-        if found is not None:
-            return found[0]
         with self._lock:
-            asking = self._asking.setdefault(key, threading.Lock())
-        with asking:
-            found = self._find(key)
-            if found is not None:
+            found = self._answers.get(key)
+            if found is not None and found[1] > self._clock():
+                self._answers.move_to_end(key)
                 return found[0]
-            try:
-                value, seconds = ask()
-                with self._lock:
-                    self._answers[key] = (value, self._clock() + seconds)
-                    while len(self._answers) > self._size:
-                        self._answers.popitem(last=False)
-            finally:
-                with self._lock:
-                    self._asking.pop(key, None)
-            return value
-
-    def _find(self, key: K) -> tuple[V] | None:
+            waiting = self._asking.get(key)
+            if waiting is None:
+                mine = self._asking[key] = Future()
+                generation = self._generation
+        if waiting is not None:
+            return waiting.result()
+        try:
+            value, seconds = ask()
+        except BaseException as error:
+            self._done(key, mine)
+            mine.set_exception(error)
+            raise
         with self._lock:
-            entry = self._answers.get(key)
-            if entry is None:
-                return None
-            if entry[1] <= self._clock():
-                del self._answers[key]
-                return None
-            self._answers.move_to_end(key)
-            return (entry[0],)
+            if generation == self._generation:
+                self._answers[key] = (value, self._clock() + seconds)
+                self._answers.move_to_end(key)
+                while len(self._answers) > self._size:
+                    self._answers.popitem(last=False)
+        self._done(key, mine)
+        mine.set_result(value)
+        return value
+
+    def clear(self) -> None:
+        """Forget everything; answers that are being asked for now are given, but not remembered."""
+        with self._lock:
+            self._generation += 1
+            self._answers.clear()
+            self._asking.clear()
+
+    def _done(self, key: K, mine: Future[V]) -> None:
+        with self._lock:
+            if self._asking.get(key) is mine:
+                del self._asking[key]

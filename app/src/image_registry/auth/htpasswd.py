@@ -39,7 +39,10 @@ class HtpasswdAuthenticator:
         hashed = users.get(username)
 
         def check() -> tuple[bool, float]:
-            matches = bcrypt.checkpw(password.encode()[:72], hashed or _NOBODY)
+            try:
+                matches = bcrypt.checkpw(password.encode()[:72], hashed or _NOBODY)
+            except ValueError:  # a damaged line of the file
+                matches = False
             return matches and hashed is not None, REMEMBERED
 
         if not self._verified.get((key, stamp), check):
@@ -57,6 +60,8 @@ class HtpasswdAuthenticator:
                 return self._users, stamp
         except OSError as error:
             raise AuthenticationUnavailable(f"cannot read {self._path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise AuthenticationUnavailable(f"cannot read {self._path}: it is not UTF-8 text") from None
 
 
 def _users(text: str) -> dict[str, bytes]:

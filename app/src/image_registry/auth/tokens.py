@@ -85,15 +85,20 @@ class RegistryTokens:
         audience: str = "image-registry",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._verified: ExpiringCache[bytes, Claims] = ExpiringCache(4096, clock)
+        self.use(keys)
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+
+    def use(self, keys: Sequence[bytes]) -> None:
+        """Take these keys from now on, PEM, the first signs. Raises :class:`ValueError` and then changes nothing."""
         if not keys:
             raise ValueError("registry tokens need at least one signing key")
         imported = [_import(pem) for pem in keys]
         self._signing = imported[0]
         self._keys = dict(imported)
-        self._issuer = issuer
-        self._audience = audience
-        self._clock = clock
-        self._verified: ExpiringCache[bytes, Claims] = ExpiringCache(4096, clock)
+        self._verified.clear()  # or a token of a key that was taken away would be believed until its end
 
     def issue(self, identity: Identity, grants: Iterable[Grant]) -> IssuedToken:
         """A token for this caller and these grants."""
@@ -159,7 +164,12 @@ class RegistryTokens:
 
 
 def _import(pem: bytes) -> tuple[str, ECKey]:
-    key = ECKey.import_key(pem)
+    try:
+        key = ECKey.import_key(pem)
+    except (JoseError, ValueError, TypeError):
+        raise ValueError("a token key is not an EC private key in PEM form") from None
+    if not key.is_private or key.curve_name != "P-256":
+        raise ValueError("a token key is not a private key of the curve P-256, which ES256 needs")
     return key.thumbprint(), key
 
 
