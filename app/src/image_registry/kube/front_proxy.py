@@ -51,7 +51,8 @@ class FrontProxyTrust:
         if "BEGIN CERTIFICATE" not in ca:
             raise AggregationUnavailable(
                 "the cluster's aggregation layer is not configured: kube-apiserver needs "
-                "--requestheader-client-ca-file and its companions (ConfigMap kube-system/extension-apiserver-authentication has no such CA)"
+                "--requestheader-client-ca-file and its companions (ConfigMap "
+                "kube-system/extension-apiserver-authentication has no such CA)"
             )
         return FrontProxyTrust(
             ca=ca,
