@@ -1,65 +1,102 @@
-"""``image-registry serve`` with TLS and users, as a person would run it, and clients that trust and know it."""
+"""A real registry process, and real clients that must be installed: a missing one fails, it is not skipped."""
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
+import os
 import secrets
-import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 
 import bcrypt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.clients.certificates import make_certificates
+from tests.clients.programs import CLIENTS, Client, Registry, program
 
-from tests.clients.programs import CLIENTS, Client, Registry
+__all__ = ["Served", "free_port", "program", "run", "serve", "wait_for_port"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running registry; ``host`` is HOST:PORT."""
+
+    host: str
+    root: Path
+    pid: int
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until something listens; fails with the log when the process ends first."""
+    address, _, port = host.rpartition(":")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"the server ended: {log.read_text(encoding='utf-8')[-2000:]}")
+        with socket.socket() as probe:
+            if probe.connect_ex((address, int(port))) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"nothing listens at {host} after 30 s: {log.read_text(encoding='utf-8')[-2000:]}")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """``image-registry serve`` without authentication."""
+    yield from serve(tmp_path, "--auth", "none")
+
+
+def serve(folder: Path, *options: str) -> Generator[Served, None, None]:
+    """Run the command as a user would, and stop it as an init system would."""
+    host, root, log = f"127.0.0.1:{free_port()}", folder / "registry", folder / "serve.log"
+    command = [str(Path(sys.executable).parent / "image-registry"), "serve", "--root", str(root), "--listen", host]
+    with log.open("wb") as output:
+        process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for_port(host, process, log)
+        yield Served(host, root, process.pid)
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None, stdin: str | None = None) -> str:
+    """Run a client; its output, or a failure that shows it."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"{command[0]} ended with {done.returncode}:\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
+    return done.stdout
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """The running registry; its log is shown when it does not start."""
-    folder = tmp_path_factory.mktemp("registry")
-    ca, certificate, key = _certificates(folder)
+    """``image-registry serve`` with TLS by a CA of its own and one user, for all tests that name their repositories."""
+    folder = tmp_path_factory.mktemp("guarded")
+    made = make_certificates(folder)
     user, password = "mary", secrets.token_urlsafe(18)
     users = folder / "users"
-    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(6)).decode()
-    users.write_text(f"{user}:{hashed}\n")
-    address = f"127.0.0.1:{_free_port()}"
-    command = [str(Path(sys.executable).with_name("image-registry")), "serve", "--root", str(folder / "data")]
-    command += [
-        "--listen",
-        address,
-        "--auth",
-        f"htpasswd:{users}",
-        "--tls-cert",
-        str(certificate),
-        "--tls-key",
-        str(key),
-    ]
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 30
-        while not _answers(address, ca):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield Registry(address, ca, user, password)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(40)
+    users.write_text(f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(6)).decode()}\n", encoding="utf-8")
+    tls = ("--tls-cert", str(made.certificate), "--tls-key", str(made.key))
+    for served in serve(folder, "--auth", f"htpasswd:{users}", *tls):
+        yield Registry(served.host, made.ca, user, password)
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda kind: str(kind.name))
@@ -76,50 +113,3 @@ def client(stranger: Client, registry: Registry) -> Client:
     """Each client in turn, logged in."""
     stranger.login(registry.user, registry.password)
     return stranger
-
-
-def _answers(address: str, ca: Path) -> bool:
-    try:
-        urllib.request.urlopen(f"https://{address}/livez", context=ssl.create_default_context(cafile=ca), timeout=2)  # noqa: S310
-    except HTTPError:
-        return True
-    except (URLError, OSError):
-        return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """A CA of the test's own, and a certificate of 127.0.0.1 by it."""
-    now = datetime.datetime.now(datetime.UTC)
-    key, ca_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-
-    def named(name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-    def builder(subject: str, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(named(subject))
-            .issuer_name(named("test CA"))
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=1))
-        )
-
-    authority = builder("test CA", ca_key.public_key()).add_extension(x509.BasicConstraints(True, None), True)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = builder("registry", key.public_key()).add_extension(address, critical=False)
-    pem = serialization.Encoding.PEM
-    paths = folder / "ca.crt", folder / "tls.crt", folder / "tls.key"
-    paths[0].write_bytes(authority.sign(ca_key, hashes.SHA256()).public_bytes(pem))
-    paths[1].write_bytes(server.sign(ca_key, hashes.SHA256()).public_bytes(pem))
-    plain = serialization.NoEncryption()
-    paths[2].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return paths
