@@ -18,6 +18,7 @@ from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, 
 def main() -> None:
     """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
     from image_registry.auth.identity import AuthenticationUnavailable
+    from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
     from image_registry.storage.blob_store import StorageFault
 
@@ -31,6 +32,9 @@ def main() -> None:
     except (
         InvalidSettings,
         AuthenticationUnavailable,
+        ClusterUnreachable,
+        KubeconfigError,
+        KubeError,
         DatabaseUnavailable,
         SchemaTooNew,
         StorageFault,
@@ -50,6 +54,14 @@ def cli() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(__version__)
+
+
+@cli.command("data-plane")
+def data_plane() -> None:
+    """Serve the OCI distribution API (/v2/) in a cluster; settings come from REGISTRY_* variables."""
+    from image_registry.server import wiring
+
+    wiring.run_data_plane(Settings.from_environment(os.environ))
 
 
 @cli.command()

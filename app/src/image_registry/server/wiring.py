@@ -7,14 +7,20 @@ without a cluster) is made before it.
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 from image_registry import __version__
+from image_registry.auth.cluster import ClusterAuthenticator, ClusterAuthorizer
 from image_registry.auth.htpasswd import HtpasswdAuthenticator
 from image_registry.auth.local import AllowAll, AuthenticatedOnly
+from image_registry.auth.token_keys import FollowedKeys, read_keys
 from image_registry.auth.tokens import RegistryTokens, generate_key
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.namespaces import Namespaces
+from image_registry.kube.reviews import AccessReviewer, TokenReviewer
 from image_registry.metadata import schema
 from image_registry.metadata.database import Database
 from image_registry.server import process
@@ -54,6 +60,50 @@ def run_serve(settings: Settings) -> None:
             ready=ready,
         )
     )
+
+
+def run_data_plane(settings: Settings) -> None:
+    """``/v2/`` in a cluster. Refuses to start outside of a Pod, without token keys, or without its storage."""
+    configure(settings.log_level)
+    if settings.auth is not AuthMode.CLUSTER or settings.auth_token_keys is None:
+        raise InvalidSettings(
+            "the data plane needs REGISTRY_AUTH=cluster and REGISTRY_AUTH_TOKEN_KEYS, a folder of keys"
+        )
+    ClusterClient.from_pod()
+    read_keys(settings.auth_token_keys, datetime.now(UTC))
+    FilesystemStore(settings.storage_filesystem_rootdirectory).probe()
+    process.run(
+        process.Profile(
+            name="image-registry",
+            bind=settings.http_addr,
+            workers=settings.http_workers,
+            threads=settings.http_threads,
+            build=lambda: cluster_application(settings, ClusterClient.from_pod()),
+            tls=_tls(settings),
+        )
+    )
+
+
+def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplication:
+    """The data plane of one worker: the cluster says who calls and what they may do."""
+    if settings.auth_token_keys is None:
+        raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
+    streams = ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+    store = FilesystemStore(settings.storage_filesystem_rootdirectory)
+    keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
+    tokens = RegistryTokens(keys, audience=settings.auth_audience)
+    FollowedKeys(tokens, settings.auth_token_keys).start()
+    parts = Parts(
+        store=store,
+        streams=streams,
+        authorizer=ClusterAuthorizer(AccessReviewer(client)),
+        authenticator=ClusterAuthenticator(TokenReviewer(client), audience=settings.auth_audience),
+        tokens=tokens,
+        namespace_exists=Namespaces(client).is_active,
+        read_only=settings.read_only,
+    )
+    Maintenance(store, streams).start()
+    return RequestLog(create_app(parts))
 
 
 def local_application(settings: Settings, key: bytes) -> WSGIApplication:
