@@ -68,7 +68,7 @@ test-charts: setup ## Chart: lint, schema, renders, objects.
 	@$(RUN) charts $(ARGS)
 
 .PHONY: test-clients
-test-clients: setup ## Real clients (skopeo, crane, CNCF distribution) against image-registry serve.
+test-clients: setup ## Real clients (skopeo, crane, podman, buildah, curl, CNCF distribution) against image-registry serve.
 	@$(RUN) clients $(ARGS)
 
 .PHONY: bench

@@ -76,7 +76,7 @@ def steps() -> dict[str, list[Step]]:
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
-    clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve"),))]
+    clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve", "tests/clients"),))]
     return {
         "fast": [ruff, form, mypy, imports, fast],
         "lint": lint,
