@@ -195,12 +195,12 @@ class ClusterClient:
                 return f"no trusted connection to {where}: {_innermost(cause)}; check its CA, its name and the clock"
             case NameResolutionError():
                 return f"the name of {where} cannot be resolved; check the address and the DNS of this machine"
+            case NewConnectionError():
+                return f"cannot connect to {where}: {_innermost(cause)}; check that it runs, and the address"
             case ConnectTimeoutError():
                 return f"{where} does not answer; check the address, firewalls and NetworkPolicies"
             case ReadTimeoutError():
                 return f"{where} took a request but sent no answer in time; look at its load and its log"
-            case NewConnectionError():
-                return f"cannot connect to {where}: {_innermost(cause)}; check that it runs, and the address"
             case _:
                 return f"the connection to {where} broke: {_innermost(cause)}; try again"
 

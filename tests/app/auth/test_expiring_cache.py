@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from image_registry.auth.expiring_cache import ExpiringCache
+
+
+def test_a_failure_is_shared_by_those_who_wait_and_remembered_for_nobody_else() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10)
+    asked: list[int] = []
+    failures: list[str] = []
+    gate = threading.Barrier(20)
+
+    def ask() -> tuple[int, float]:
+        asked.append(1)
+        time.sleep(0.2)
+        raise TimeoutError("nobody answers")
+
+    def run() -> None:
+        gate.wait()
+        try:
+            cache.get("key", ask)
+        except TimeoutError as error:
+            failures.append(str(error))
+
+    threads = [threading.Thread(target=run) for _ in range(20)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == ["nobody answers"] * 20
+    assert len(asked) == 1
+    assert time.monotonic() - began < 2
+    assert cache.get("key", lambda: (7, 1.0)) == 7
+
+
+def test_an_answer_asked_for_before_a_clear_is_not_remembered_after_it() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10)
+
+    def ask() -> tuple[int, float]:
+        cache.clear()
+        return 1, 60.0
+
+    assert cache.get("key", ask) == 1
+    assert cache.get("key", lambda: (2, 60.0)) == 2
+
+
+def test_different_keys_do_not_wait_for_each_other() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10)
+    inside = threading.Event()
+    go = threading.Event()
+
+    def slow() -> tuple[int, float]:
+        inside.set()
+        assert go.wait(5)
+        return 1, 1.0
+
+    thread = threading.Thread(target=cache.get, args=("slow", slow))
+    thread.start()
+    assert inside.wait(5)
+    assert cache.get("quick", lambda: (2, 1.0)) == 2
+    go.set()
+    thread.join()
+
+
+def test_an_answer_that_is_good_for_no_time_is_given_and_forgotten() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10, lambda: 0.0)
+    assert cache.get("key", lambda: (1, 0.0)) == 1
+    assert cache.get("key", lambda: (2, 0.0)) == 2
