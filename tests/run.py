@@ -69,7 +69,7 @@ def steps() -> dict[str, list[Step]]:
         Step("changelog fragments", (("antsibull-changelog", "lint"),)),
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
-    folders = ("tests/app", "tests/docs", "tests/lab")
+    folders = ("tests/app", "tests/docs", "tests/lab", "tests/benchmarks")
     unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),))]
     tools = Step("helm and crane", (("lab/lab", "build", "helm", "crane"),))
     charts = [

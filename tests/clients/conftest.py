@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+
 from tests.clients.certificates import make_certificates
 from tests.clients.programs import CLIENTS, COPIERS, Client, Copier, Crane, Registry
 from tests.serve.conftest import serve

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.clients.programs import Registry
-from tests.serve.conftest import program
+from tests.serve.conftest import program, serve
 
 pytestmark = pytest.mark.slow
 
@@ -34,21 +35,13 @@ class Curl:
     """curl that trusts the registry; secrets are given by a file on standard input, never as arguments."""
 
     registry: Registry
+    scheme: str = "https"
 
     def __call__(self, target: str, *arguments: str, config: str = "", body: Path | None = None) -> Reply:
-        url = target if target.startswith("https://") else f"https://{self.registry.address}{target}"
-        command = [
-            program("curl", "apt-get install curl"),
-            "-q",
-            "-sS",
-            "-i",
-            "--max-time",
-            "60",
-            "--cacert",
-            str(self.registry.ca),
-            "-K",
-            "-",
-        ]
+        url = target if "://" in target else f"{self.scheme}://{self.registry.address}{target}"
+        command = [program("curl", "apt-get install curl"), "-q", "-sS", "-i", "--max-time", "120", "-K", "-"]
+        if self.scheme == "https":
+            command += ["--cacert", str(self.registry.ca)]
         command += [*arguments, *(["--data-binary", f"@{body}"] if body else []), url]
         done = subprocess.run(command, input=config.encode(), capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
@@ -175,3 +168,39 @@ def test_a_digest_that_does_not_fit_is_refused_and_stays_invisible(curl: Curl, r
     reply = curl(target, "-X", "PUT", config=authorization, body=body)
     assert (reply.status, json.loads(reply.body)["errors"][0]["code"]) == (400, "DIGEST_INVALID")
     assert curl(f"/v2/{repository}/blobs/{promised}", config=authorization).status == 404
+
+
+def test_a_layer_of_one_gibibyte_goes_in_and_out_and_never_lies_in_memory(tmp_path: Path, repository: str) -> None:
+    size = 1 << 30
+    layer = tmp_path / "layer"
+    with layer.open("wb") as file:  # random at places, holes in between: large for the registry, cheap for the test
+        for offset in range(0, size, 64 << 20):
+            file.seek(offset)
+            file.write(os.urandom(1 << 20))
+        file.truncate(size)
+    with layer.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    for served in serve(tmp_path, "--auth", "none"):
+        curl = Curl(Registry(served.host, tmp_path / "unused"), scheme="http")
+        location = curl(f"/v2/{repository}/blobs/uploads/", "-X", "POST", "-d", "").headers["location"]
+        patched = curl(location, "-X", "PATCH", "-H", "Content-Type: application/octet-stream", "-T", str(layer))
+        assert patched.status == 202, patched.body
+        location = patched.headers["location"]
+        target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
+        assert curl(target, "-X", "PUT", "-d", "").status == 201
+        url = f"http://{served.host}/v2/{repository}/blobs/{digest}"
+        pulled = subprocess.Popen(["curl", "-q", "-sS", "--max-time", "120", url], stdout=subprocess.PIPE)
+        assert pulled.stdout
+        with pulled.stdout as content:
+            arrived = hashlib.sha256()
+            while block := content.read(1 << 20):
+                arrived.update(block)
+        assert pulled.wait() == 0
+        assert f"sha256:{arrived.hexdigest()}" == digest
+        children = Path(f"/proc/{served.pid}/task/{served.pid}/children").read_text(encoding="ascii").split()
+        assert children
+        for pid in children:
+            status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+            peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+            assert peak
+            assert int(peak[1]) < 250_000, f"a worker held {peak[1]} kB"

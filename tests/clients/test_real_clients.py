@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+
 from tests.clients.layout import image, index
 from tests.clients.programs import Client, Copier, Crane, Refused, Registry
 

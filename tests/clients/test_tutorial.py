@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.serve.conftest import program, serve
 
 pytestmark = pytest.mark.slow
