@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -12,18 +13,15 @@ from pathlib import Path
 import pytest
 
 from image_registry.oci.digest import Digest
-from image_registry.oci.reference import Repository
+from image_registry.oci.reference import InvalidTag, Repository
 from image_registry.storage import layout
 from image_registry.storage.blob_store import (
     BlobMissing,
     BlobStore,
     OffsetMismatch,
-    OutOfSpace,
-    StorageFault,
     UploadBusy,
     UploadMissing,
 )
-from image_registry.storage.filesystem import FilesystemStore
 from image_registry.storage.resumable_hash import ResumableHash, StateRefused
 
 APP = Repository("demo", "app")
@@ -31,21 +29,11 @@ DATA = b"bytes of a layer" * 1000
 DIGEST = Digest.of(DATA)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path
-
-
-@pytest.fixture(params=["filesystem"])
-def store(root: Path) -> BlobStore:
-    return FilesystemStore(root)
-
-
 def upload(store: BlobStore, data: bytes, digest: Digest, repository: Repository = APP) -> None:
     upload_id = str(uuid.uuid4())
     store.begin_upload(repository, upload_id)
     store.append(repository, upload_id, 0, io.BytesIO(data), None)
-    store.commit_upload(repository, upload_id, digest)
+    store.commit_upload(repository, upload_id, digest, len(data))
 
 
 class BreaksAfter:
@@ -111,6 +99,100 @@ def test_two_writers_of_one_upload_cannot_mix_their_bytes(store: BlobStore) -> N
     assert store.upload_size(APP, upload_id) == 0
 
 
+def begun(store: BlobStore, data: bytes = DATA) -> str:
+    """A session that has received ``data``."""
+    upload_id = str(uuid.uuid4())
+    store.begin_upload(APP, upload_id)
+    store.append(APP, upload_id, 0, io.BytesIO(data), None)
+    return upload_id
+
+
+def test_an_upload_that_is_being_written_to_cannot_become_a_blob(store: BlobStore) -> None:
+    upload_id = begun(store)
+
+    class Meanwhile:
+        def read(self, _size: int, /) -> bytes:
+            with pytest.raises(UploadBusy):
+                store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+            return b""
+
+    store.append(APP, upload_id, len(DATA), Meanwhile(), None)
+    assert store.stat(DIGEST) is None
+    store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+    assert store.read(DIGEST) == DATA
+
+
+def test_bytes_that_came_after_the_check_of_the_digest_keep_the_upload_invisible(store: BlobStore) -> None:
+    upload_id = begun(store)
+    store.append(APP, upload_id, len(DATA), io.BytesIO(b"late"), None)
+    with pytest.raises(OffsetMismatch) as refused:
+        store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+    assert refused.value.actual == len(DATA) + 4
+    assert store.stat(DIGEST) is None
+    assert store.upload_size(APP, upload_id) == len(DATA) + 4
+
+
+def test_who_waited_while_the_upload_became_a_blob_cannot_add_to_the_blob(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = begun(store)
+    lock = fcntl.flock
+
+    def after_the_commit(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_commit)
+    with pytest.raises(UploadMissing):
+        store.append(APP, upload_id, len(DATA), io.BytesIO(b"harm"), None)
+    assert store.read(DIGEST) == DATA
+
+
+def test_an_upload_cancelled_while_it_is_committed_is_missing(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = begun(store)
+    sync = os.fsync
+
+    def cancelled(_descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        store.abort_upload(APP, upload_id)
+
+    monkeypatch.setattr(os, "fsync", cancelled)
+    with pytest.raises(UploadMissing):
+        store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+    assert store.stat(DIGEST) is None
+
+
+def test_the_same_blob_twice_is_one_blob_in_two_repositories(store: BlobStore) -> None:
+    other = Repository("demo", "other")
+    upload(store, DATA, DIGEST)
+    upload(store, DATA, DIGEST, other)
+    assert store.unlink_blob(APP, DIGEST)
+    assert store.blob_linked(other, DIGEST)
+    assert store.read(DIGEST) == DATA
+
+
+def test_a_blob_of_a_wrong_size_is_replaced_by_a_good_one(store: BlobStore, root: Path) -> None:
+    upload(store, DATA, DIGEST)
+    (root / layout.blob_data(DIGEST)).write_bytes(b"cut")
+    upload(store, DATA, DIGEST)
+    assert store.read(DIGEST) == DATA
+
+
+@pytest.mark.parametrize("tag", ["", ".", "..", "../../x", "a/b", "a" * 129, "é"])
+def test_what_is_no_tag_becomes_no_path(store: BlobStore, root: Path, tag: str) -> None:
+    for act in (
+        lambda: store.write_tag(APP, tag, DIGEST),
+        lambda: store.read_tag(APP, tag),
+        lambda: store.remove_tag(APP, tag),
+    ):
+        with pytest.raises(InvalidTag):
+            act()
+    assert not list(root.iterdir())
+
+
 def test_an_aborted_or_foreign_upload_is_missing(store: BlobStore) -> None:
     upload_id = str(uuid.uuid4())
     store.begin_upload(APP, upload_id)
@@ -162,27 +244,6 @@ def test_a_damaged_link_reads_as_absent(store: BlobStore, root: Path) -> None:
     store.write_tag(APP, "v1", DIGEST)
     (root / layout.tag_current(APP, "v1")).write_bytes(b"")
     assert store.read_tag(APP, "v1") is None
-
-
-def test_a_full_disk_is_named_and_leaves_no_rest(store: BlobStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutOfSpace, match="No space left"):
-        store.put(DATA, DIGEST)
-    monkeypatch.undo()
-    assert store.stat(DIGEST) is None
-    assert not list(root.rglob("*.tmp"))
-
-
-def test_a_broken_disk_is_a_fault(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_descriptor: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(StorageFault, match="Input/output error"):
-        store.probe()
 
 
 def test_the_probe_leaves_nothing(store: BlobStore, root: Path) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 
 from flask import Blueprint, Response, request
 
@@ -38,6 +40,12 @@ def blueprint(parts: Parts) -> Blueprint:
     return routes
 
 
+class UploadConflict(BlobUploadInvalid):
+    """Two requests at once for one session; the specification has them one after the other."""
+
+    status = HTTPStatus.CONFLICT
+
+
 class Uploads:
     """One method per route."""
 
@@ -59,9 +67,9 @@ class Uploads:
         if algorithm not in HEX_LENGTH:
             raise DigestInvalid(f"digest-algorithm {algorithm[:40]!r} is not supported; use {', '.join(HEX_LENGTH)}")
         upload_id = str(uuid.uuid4())
-        self._store.begin_upload(repository, upload_id)
-        with answers.translated():
+        with answers.translated():  # first the row: what nobody finishes is swept by the rows
             self._streams.begin_upload(repository, upload_id, algorithm)
+        self._store.begin_upload(repository, upload_id)
         if wanted is not None:
             return self._finish(repository, upload_id, wanted)
         return _accepted(repository, upload_id, 0, 202)
@@ -110,18 +118,14 @@ class Uploads:
         return wanted
 
     def _finish(self, repository: Repository, upload_id: str, wanted: Digest) -> Response:
-        _, running = self._receive(repository, upload_id, wanted.algorithm)
+        size, running = self._receive(repository, upload_id, wanted.algorithm)
         if running.hexdigest() != wanted.hex:
             self._store.abort_upload(repository, upload_id)
-            with suppress(ImageStreamsError):
-                self._streams.end_upload(repository, upload_id)
+            self._forget(repository, upload_id)
             raise DigestInvalid(f"the bytes received are {wanted.algorithm}:{running.hexdigest()}, not {wanted}")
-        try:
-            self._store.commit_upload(repository, upload_id, wanted)
-        except UploadMissing:
-            raise _unknown(upload_id) from None
-        with suppress(ImageStreamsError):  # the blob is durable: a session left over is swept later
-            self._streams.end_upload(repository, upload_id)
+        with _told(repository, upload_id, size):
+            self._store.commit_upload(repository, upload_id, wanted, size)
+        self._forget(repository, upload_id)
         return _created(repository, wanted)
 
     def _receive(self, repository: Repository, upload_id: str, algorithm: str | None) -> tuple[int, ResumableHash]:
@@ -135,20 +139,17 @@ class Uploads:
         running = self._resume(
             repository, upload_id, algorithm or session.algorithm, session.offset, session.hash_state, size
         )
-        try:
+        with _told(repository, upload_id, first):
             size = self._store.append(repository, upload_id, size, request.stream, running)
-        except OffsetMismatch as error:
-            raise _misplaced(repository, upload_id, first, error.actual) from None
-        except UploadBusy:
-            raise BlobUploadInvalid(
-                "another request is writing to this upload; ask for its status, then go on"
-            ) from None
-        except UploadMissing:
-            raise _unknown(upload_id) from None
         if algorithm is None:
             with answers.translated():
                 self._streams.record_progress(repository, upload_id, offset=size, hash_state=running.state())
         return size, running
+
+    def _forget(self, repository: Repository, upload_id: str) -> None:
+        """The bytes are where they belong: a row left over is swept later."""
+        with suppress(ImageStreamsError):
+            self._streams.end_upload(repository, upload_id)
 
     def _resume(
         self, repository: Repository, upload_id: str, algorithm: str, offset: int, state: bytes, size: int
@@ -170,6 +171,22 @@ class Uploads:
             return self._store.upload_size(repository, upload_id)
         except UploadMissing:
             raise _unknown(upload_id) from None
+
+
+@contextmanager
+def _told(repository: Repository, upload_id: str, first: int) -> Iterator[None]:
+    """What the storage says about an upload, in the words of the protocol; ``first`` is where the request began."""
+    try:
+        yield
+    except OffsetMismatch as error:
+        raise _misplaced(repository, upload_id, first, error.actual) from None
+    except UploadBusy:
+        raise UploadConflict(
+            "another request is writing to this upload; wait for it, ask for the status, and go on from there",
+            headers={"Location": _location(repository, upload_id)},
+        ) from None
+    except UploadMissing:
+        raise _unknown(upload_id) from None
 
 
 def _first(size: int) -> int:

@@ -90,7 +90,9 @@ class BlobStore(Protocol):
 
     def unlink_manifest(self, repository: Repository, digest: Digest) -> bool: ...
 
-    def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None: ...
+    def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
+        """Let the tag mean ``digest``; whoever writes or removes tags holds the repository's lock (see the rules)."""
+        ...
 
     def read_tag(self, repository: Repository, tag: str) -> Digest | None:
         """What the tag means; ``None`` for a missing, empty or damaged link."""
@@ -120,7 +122,8 @@ class BlobStore(Protocol):
         """Write ``source`` at ``offset`` and feed ``hasher``; returns the new size.
 
         When ``source`` breaks, what arrived stays and the exception of ``source`` passes through, so that the client
-        can go on from :meth:`upload_size`. Raises :class:`OffsetMismatch`, :class:`UploadMissing`.
+        can go on from :meth:`upload_size`. Raises :class:`UploadBusy` while another request writes,
+        :class:`OffsetMismatch` and :class:`UploadMissing`.
         """
         ...
 
@@ -128,10 +131,12 @@ class BlobStore(Protocol):
         """The bytes received so far. Raises :class:`UploadMissing`."""
         ...
 
-    def commit_upload(self, repository: Repository, upload_id: str, digest: Digest) -> int:
-        """Make the upload the blob ``digest``, linked into the repository; durable on return; returns its size.
+    def commit_upload(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
+        """Make the upload the blob ``digest``, linked into the repository; durable on return.
 
-        The caller has verified the digest. Raises :class:`UploadMissing`.
+        The caller has verified the digest of the first ``size`` bytes; if there are more by now nothing becomes visible
+        and :class:`OffsetMismatch` is raised, and :class:`UploadBusy` while somebody is adding to them. Raises
+        :class:`UploadMissing`. An upload whose bytes the medium failed to keep is gone afterwards.
         """
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from image_registry.oci.digest import Digest
-from image_registry.oci.reference import Repository
+from image_registry.oci.reference import Repository, parse_tag
 
 ROOT = "docker/registry/v2"
 
@@ -44,14 +44,19 @@ def tags(name: Repository) -> str:
     return f"{repository(name)}/_manifests/tags"
 
 
+def tag_folder(name: Repository, tag: str) -> str:
+    """The folder of one tag. Raises :class:`~image_registry.oci.reference.InvalidTag`: the text becomes a path."""
+    return f"{tags(name)}/{parse_tag(tag)}"
+
+
 def tag_current(name: Repository, tag: str) -> str:
     """The link that says what a tag means now."""
-    return f"{tags(name)}/{tag}/current/link"
+    return f"{tag_folder(name, tag)}/current/link"
 
 
 def tag_index(name: Repository, tag: str, digest: Digest) -> str:
     """The link that says what a tag has meant; distribution's collector reads it."""
-    return f"{tags(name)}/{tag}/index/{digest.algorithm}/{digest.hex}/link"
+    return f"{tag_folder(name, tag)}/index/{digest.algorithm}/{digest.hex}/link"
 
 
 def uploads(name: Repository) -> str:
