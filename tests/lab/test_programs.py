@@ -1,52 +1,41 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from image_registry_lab import places, programs
 
 LAB = Path(__file__).resolve().parents[2] / "lab"
 
 
-@pytest.fixture(scope="module")
-def lab() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lab_programs", LAB / "programs.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_changed_pin_flag_or_compiler_is_another_program(lab: ModuleType) -> None:
-    helm = lab.programs()[0]
+def test_a_changed_pin_flag_or_compiler_is_another_program() -> None:
+    helm = programs.programs()[0]
     keys = {
-        lab.key(helm, "go1.26.8"),
-        lab.key(helm, "go1.26.9"),
-        lab.key(dataclasses.replace(helm, values=()), "go1.26.8"),
-        lab.key(dataclasses.replace(helm, module="ingress"), "go1.26.8"),
+        programs.key(helm, "go1.26.8"),
+        programs.key(helm, "go1.26.9"),
+        programs.key(dataclasses.replace(helm, values=()), "go1.26.8"),
+        programs.key(dataclasses.replace(helm, module="ingress"), "go1.26.8"),
     }
     assert len(keys) == 4
-    assert lab.key(helm, "go1.26.8") in keys
+    assert programs.key(helm, "go1.26.8") in keys
 
 
-def test_the_cache_is_never_in_the_repository(lab: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_is_never_in_the_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("IMAGE_REGISTRY_LAB", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert lab.cache() == tmp_path / "image-registry-lab"
+    assert places.cache() == tmp_path / "image-registry-lab"
     monkeypatch.setenv("IMAGE_REGISTRY_LAB", str(tmp_path / "elsewhere"))
-    assert lab.cache() == tmp_path / "elsewhere"
+    assert places.cache() == tmp_path / "elsewhere"
 
 
-def test_kubernetes_knows_its_version(lab: ModuleType) -> None:
-    kube = next(program for program in lab.programs() if program.name == "kube")
-    assert dict(kube.values)["k8s.io/component-base/version.gitVersion"] == f"v{lab.KUBERNETES}"
+def test_kubernetes_knows_its_version() -> None:
+    kube = next(program for program in programs.programs() if program.name == "kube")
+    assert dict(kube.values)["k8s.io/component-base/version.gitVersion"] == f"v{programs.KUBERNETES}"
 
 
 def test_an_unknown_program_is_named_with_the_known_ones() -> None:

@@ -6,17 +6,23 @@ done once, a stopped build goes on where it was, and a changed pin is noticed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parent / "go"
+from image_registry_lab import places
+from image_registry_lab.report import LabError
+
+SOURCES = places.SOURCES / "go"
 KUBERNETES = "1.37.1"
 HELM = "3.22.0"
+COREDNS = "1.15.0"
+LOCAL_PATH = "0.0.30"
 TRAEFIK = "3.6.12"
 FLAGS = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false"}
 KUBE_NAMES = (
@@ -32,7 +38,7 @@ KUBE_NAMES = (
 """One program answers to all of these names, so that it is linked once."""
 
 
-class BuildFailed(Exception):
+class BuildFailed(LabError):
     """The compiler said no; the text holds its last lines."""
 
 
@@ -45,14 +51,6 @@ class Program:
     package: str
     values: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ()
-
-
-def cache() -> Path:
-    """Where everything of the lab lies: ``IMAGE_REGISTRY_LAB``, else below the user's cache folder."""
-    given = os.environ.get("IMAGE_REGISTRY_LAB")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-registry-lab"
 
 
 def programs() -> tuple[Program, ...]:
@@ -74,7 +72,7 @@ def programs() -> tuple[Program, ...]:
     )
 
 
-def build(program: Program, folder: Path) -> bool:
+def build(program: Program, folder: Path, say: Callable[[str], None]) -> bool:
     """Compile into ``folder`` unless it is there already; true if something was done. Raises :class:`BuildFailed`."""
     target, stamp = folder / program.name, folder / f".{program.name}.key"
     wanted = key(program, _compiler())
@@ -82,24 +80,39 @@ def build(program: Program, folder: Path) -> bool:
         return False
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    sys.stdout.write(f"{program.name}: compiling ...\n")
-    sys.stdout.flush()
+    say(f"{program.name}: compiling ... (minutes the first time, seconds when the Go caches are warm)")
     temporary = folder / f".{program.name}.new"
     command = ["go", "build", "-ldflags", _linker(program), "-o", str(temporary), program.package]
-    run = subprocess.run(
-        command, cwd=SOURCES / program.module, env={**os.environ, **FLAGS}, text=True, capture_output=True, check=False
-    )
-    if run.returncode:
-        last = "\n".join(run.stderr.strip().splitlines()[-15:])
-        raise BuildFailed(f"cannot compile {program.name} ({' '.join(command)}):\n{last}")
+    run_go(command, program.module, f"cannot compile {program.name}")
     temporary.replace(target)
     for name in program.names:
         link = folder / name
         link.unlink(missing_ok=True)
         link.symlink_to(program.name)
     stamp.write_text(wanted, encoding="ascii")
-    sys.stdout.write(f"{program.name}: compiled in {time.monotonic() - started:.0f} s\n")
+    say(f"{program.name}: compiled in {time.monotonic() - started:.0f} s")
     return True
+
+
+def module_folder(path: str, module: str) -> Path:
+    """Where the sources of the Go module ``path``, a need of ``go/<module>``, lie on this machine."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
+    found = run_go(command, module, f"cannot find the sources of {path}").strip()
+    if not found:
+        run_go(["go", "mod", "download", path], module, f"cannot download {path}")
+        found = run_go(command, module, f"cannot find the sources of {path}").strip()
+    return Path(found)
+
+
+def run_go(command: list[str], module: str, failure: str) -> str:
+    """What the go command prints, run in ``go/<module>``. Raises :class:`BuildFailed`."""
+    run = subprocess.run(
+        command, cwd=SOURCES / module, env={**os.environ, **FLAGS}, text=True, capture_output=True, check=False
+    )
+    if run.returncode:
+        last = "\n".join(run.stderr.strip().splitlines()[-15:])
+        raise BuildFailed(f"{failure} ({' '.join(command)}):\n{last}")
+    return run.stdout
 
 
 def key(program: Program, compiler: str) -> str:
@@ -117,6 +130,7 @@ def _linker(program: Program) -> str:
     return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in program.values)])
 
 
+@functools.cache
 def _compiler() -> str:
     try:
         return subprocess.run(["go", "version"], text=True, capture_output=True, check=True).stdout.strip()

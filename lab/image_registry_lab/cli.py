@@ -1,0 +1,160 @@
+"""The lab's commands, as a person types them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from image_registry_lab import addresses, leftovers, needs
+from image_registry_lab.cluster import Cluster
+from image_registry_lab.network import FIRST_NODE
+from image_registry_lab.places import Places, cache
+from image_registry_lab.process import clean_environment
+from image_registry_lab.programs import programs
+from image_registry_lab.report import LabError, Report
+
+NAMESPACE_OPTIONS = ("--mount", "--net", "--pid", "--uts", "--ipc")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what it says."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    report = Report()
+    try:
+        cluster = Cluster(Places(cache()), report)
+        if given[:1] == ["kubectl"]:  # its options are kubectl's, not ours
+            return _kubectl(cluster, given[1:])
+        parser = _parser()
+        options = parser.parse_args(given)
+        return _run(cluster, options, parser)
+    except LabError as error:
+        sys.stderr.write(f"lab: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("lab: interrupted; the same command goes on from here, `lab/lab down` takes it all back\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lab/lab",
+        description="A real Kubernetes on this machine, from pinned Go modules and Debian packages.",
+        epilog="Everything lies in ${XDG_CACHE_HOME:-~/.cache}/image-registry-lab, or where IMAGE_REGISTRY_LAB says.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    building = commands.add_parser("build", help="compile the programs into the cache, once")
+    building.add_argument("names", nargs="*", metavar="PROGRAM", help="default: all, manifests and images too")
+    up = commands.add_parser("up", help="start the cluster, or add nodes to it")
+    up.add_argument("--node", action="append", default=[], metavar="n2", help="a further node, n2 to n9; repeatable")
+    down = commands.add_parser("down", help="stop the cluster; its data stays")
+    down.add_argument("--node", action="append", default=[], metavar="n2", help="cut the power of this node only")
+    down.add_argument("--purge", action="store_true", help="remove its data too (not programs and images)")
+    status = commands.add_parser("status", help="what runs; status 1 when the cluster does not")
+    status.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    load = commands.add_parser("load", help="put images into every node, and into those that start later")
+    load.add_argument("archives", nargs="+", type=Path, metavar="IMAGE.tar", help="as docker save or skopeo write it")
+    commands.add_parser("env", help="addresses and programs as NAME=value lines")
+    commands.add_parser("kubectl", help="kubectl for this cluster, whatever KUBECONFIG says")
+    shell = commands.add_parser("shell", help="a shell inside a node")
+    shell.add_argument("node", nargs="?", default=FIRST_NODE)
+    shell.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help="run this instead")
+    commands.add_parser("leftovers", help="list what is left on the machine; status 1 when there is something")
+    return parser
+
+
+def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    match options.command:
+        case "build":
+            return _build(cluster, options.names, parser)
+        case "up":
+            needs.require_root("up")
+            needs.require_packages()
+            cluster.up(options.node)
+        case "down":
+            needs.require_root("down")
+            if options.node:
+                cluster.down_nodes(options.node, purge=options.purge)
+            else:
+                cluster.down(purge=options.purge)
+        case "status":
+            return _status(cluster.status(), options.output)
+        case "load":
+            needs.require_root("load")
+            cluster.load(options.archives)
+        case "env":
+            sys.stdout.write("".join(f"{name}={shlex.quote(value)}\n" for name, value in environment(cluster).items()))
+        case "shell":
+            needs.require_root("shell")
+            return _shell(cluster, options.node, options.argv)
+        case "leftovers":
+            found = leftovers.find(cluster.places)
+            sys.stdout.write("".join(f"{line}\n" for line in found))
+            return int(bool(found))
+    return 0
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What tests and playbooks want to know, and what ``images/*.name`` files add: one NAME=value a line."""
+    places = cluster.places
+    values = {
+        "KUBECONFIG_FILE": str(places.kubeconfig),
+        "HELM": places.program("helm"),
+        "KUBECTL": places.program("kubectl"),
+        "CRANE": places.program("crane"),
+        "NODE_ADDRESS": addresses.node_address(FIRST_NODE),
+    }
+    for file in sorted(places.images.glob("*.name")) if places.images.is_dir() else ():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, sign, value = line.strip().partition("=")
+            if sign and name.isidentifier():
+                values[name] = value
+    return values
+
+
+def _build(cluster: Cluster, names: Sequence[str], parser: argparse.ArgumentParser) -> int:
+    known = [program.name for program in programs()]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        parser.error(f"unknown program {unknown[0]}; there are {', '.join(known)}")
+    if not names:
+        needs.require_packages()
+    done = cluster.build(names)
+    sys.stdout.write(f"{cluster.places.programs}: {'made ' + ', '.join(done) if done else 'everything is there'}\n")
+    return 0
+
+
+def _status(status: Mapping[str, Any], output: str) -> int:
+    if output == "json":
+        sys.stdout.write(json.dumps(status, indent=2) + "\n")
+    else:
+        lines = [f"{name:<24} {f'pid {pid}' if pid else 'not running'}" for name, pid in status["controlPlane"].items()]
+        for node in status["nodes"]:
+            state = "Ready" if node["ready"] else "not Ready" if node["running"] else "not running"
+            lines.append(f"node {node['name']:<19} {state} ({node['address']})")
+        lines.append(f"kubeconfig               {status['kubeconfig']}")
+        sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if status["running"] else 1
+
+
+def _kubectl(cluster: Cluster, arguments: Sequence[str]) -> int:
+    places = cluster.places
+    if not places.kubeconfig.exists():
+        raise LabError("there is no cluster: start it with `lab/lab up`")
+    command = [places.program("kubectl"), "--kubeconfig", str(places.kubeconfig), *arguments]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBECONFIG")}
+    os.execve(command[0], command, kept | {"KUBECACHEDIR": str(places.state / "kubectl")})
+
+
+def _shell(cluster: Cluster, name: str, argv: Sequence[str]) -> int:
+    pid = cluster.node(name).pid()
+    if pid is None:
+        raise LabError(f"node {name} does not run: start it with `lab/lab up --node {name}`")
+    command = ["nsenter", "--target", str(pid), *NAMESPACE_OPTIONS, *(argv or ["/bin/bash"])]
+    terminal = {key: value for key, value in os.environ.items() if key == "TERM"}
+    os.execvpe(command[0], command, clean_environment() | terminal)
