@@ -1,0 +1,197 @@
+"""The three kinds of objects behind one shape, so that listing, deleting and answering are written once.
+
+Names that cannot exist are simply not found, whatever is wrong with them; Kubernetes clients know what to do then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from image_registry.auth.access import IMAGE_GROUP
+from image_registry.image_api import documents, status
+from image_registry.image_api.documents import Document, Hosts
+from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
+from image_registry.image_api.status import APIError, BadRequest, Conflict, ServiceUnavailable
+from image_registry.imagestreams import errors
+from image_registry.imagestreams.model import Page
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.oci.digest import Digest, InvalidDigest
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+
+DATABASE_RETRY = 5
+"""Seconds after which a client may ask again when the database did not answer."""
+
+
+class Collection(Protocol):
+    """One resource. Every method may raise an :class:`APIError`."""
+
+    resource: Resource
+    fields: tuple[str, ...]
+    """Supported field selectors: paths into the document."""
+
+    def get(self, namespace: str, name: str) -> Document:
+        """One object."""
+        ...
+
+    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:
+        """Objects in order of their keys; an empty namespace stands for all."""
+        ...
+
+    def key(self, document: Mapping[str, Any]) -> str:
+        """The place of an object in its list."""
+        ...
+
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:
+        """Delete an object; returns what it was."""
+        ...
+
+
+def field(document: Mapping[str, Any], path: str) -> str:
+    """The value of a selectable field; absent is empty."""
+    value: Any = document
+    for step in path.split("."):
+        value = value.get(step, "") if isinstance(value, Mapping) else ""
+    return str(value)
+
+
+class Images:
+    """Cluster-scoped: one object for each digest, wherever it is used."""
+
+    resource = IMAGES
+    fields: tuple[str, ...] = ("metadata.name",)
+
+    def __init__(self, streams: ImageStreams) -> None:
+        self._streams = streams
+
+    def get(self, namespace: str, name: str) -> Document:  # noqa: ARG002 - one shape for all
+        with _translated(self.resource, name):
+            return documents.image(self._streams.image(_digest(name)))
+
+    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:  # noqa: ARG002 - same
+        with _translated(self.resource, ""):
+            found = self._streams.images(limit=limit, after=str(_digest(after)) if after else None)
+        return Page(tuple(documents.image(value) for value in found.items), found.next, found.revision)
+
+    def key(self, document: Mapping[str, Any]) -> str:
+        return str(document["metadata"]["name"])
+
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:  # noqa: ARG002 - same
+        with _translated(self.resource, name):
+            return documents.image(
+                self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version)
+            )
+
+
+class Streams:
+    """One object for each repository."""
+
+    resource = STREAMS
+    fields: tuple[str, ...] = ("metadata.name", "metadata.namespace", "status.dockerImageRepository")
+
+    def __init__(self, streams: ImageStreams, hosts: Hosts) -> None:
+        self._streams = streams
+        self._hosts = hosts
+
+    def get(self, namespace: str, name: str) -> Document:
+        with _translated(self.resource, name):
+            return documents.stream(self._streams.stream(Repository.of(namespace, name)), self._hosts)
+
+    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:
+        with _translated(self.resource, ""):
+            start = str(_within(namespace, after)) if after else None
+            found = self._streams.streams(namespace=namespace or None, limit=limit, after=start)
+        return Page(tuple(documents.stream(value, self._hosts) for value in found.items), found.next, found.revision)
+
+    def key(self, document: Mapping[str, Any]) -> str:
+        return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:
+        with _translated(self.resource, name):
+            deleted = self._streams.delete_stream(
+                Repository.of(namespace, name), uid=uid, resource_version=resource_version
+            )
+        return documents.stream(deleted, self._hosts)
+
+
+class StreamTags:
+    """A projection: one object for each tag of each stream, named ``stream:tag``."""
+
+    resource = STREAM_TAGS
+    fields: tuple[str, ...] = ("metadata.name", "metadata.namespace")
+
+    def __init__(self, streams: ImageStreams) -> None:
+        self._streams = streams
+
+    def get(self, namespace: str, name: str) -> Document:
+        repository, tag = _stream_and_tag(namespace, name)
+        with _translated(self.resource, name):
+            return documents.stream_tag(*self._streams.stream_tag(repository, tag))
+
+    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:
+        with _translated(self.resource, ""):
+            if after is not None:
+                repository, _, tag = after.partition(":")
+                after = f"{_within(namespace, repository)}:{parse_tag(tag)}"
+            found = self._streams.stream_tags(namespace=namespace or None, limit=limit, after=after)
+        return Page(tuple(documents.stream_tag(*value) for value in found.items), found.next, found.revision)
+
+    def key(self, document: Mapping[str, Any]) -> str:
+        return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:  # noqa: ARG002 - the rules check no precondition of a tag; the caller has compared them
+        repository, tag = _stream_and_tag(namespace, name)
+        with _translated(self.resource, name):
+            was = documents.stream_tag(*self._streams.stream_tag(repository, tag))
+            self._streams.delete_tag(repository, tag)
+        return was
+
+
+def _stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:
+    stream, colon, tag = name.partition(":")
+    if not (stream and colon and tag) or ":" in tag:
+        raise BadRequest(f"{name[:300]!r} does not name an ImageStreamTag: the form is <stream>:<tag>, as in app:v1.0")
+    with _translated(STREAM_TAGS, name):
+        return Repository.of(namespace, stream), parse_tag(tag)
+
+
+def _digest(name: str) -> Digest:
+    return Digest.parse(name)
+
+
+def _within(namespace: str, text: str) -> Repository:
+    """The place of a continued list; it must lie in the list."""
+    place = Repository.parse(text)
+    if namespace and place.namespace != namespace:
+        raise InvalidName(f"{text[:300]!r} is not in namespace {namespace!r}")
+    return place
+
+
+@contextmanager
+def _translated(resource: Resource, name: str) -> Iterator[None]:
+    """The rules speak their own words; here they become a ``Status``. Without a name it is a list that went wrong."""
+    try:
+        yield
+    except (InvalidName, InvalidTag, InvalidDigest, errors.InvalidContinue) as error:
+        raise _no_such(resource, name, error) from None
+    except (errors.StreamUnknown, errors.TagUnknown, errors.ImageUnknown):
+        raise status.not_found(resource.name, name) from None
+    except (errors.Conflict, errors.ImageInUse) as error:
+        raise conflict(resource, name, str(error)) from None
+    except errors.MetadataUnavailable as error:
+        raise ServiceUnavailable(
+            f"the metadata database does not answer: {error}", retry_after=DATABASE_RETRY
+        ) from error
+
+
+def conflict(resource: Resource, name: str, why: str) -> Conflict:
+    """Kubernetes' sentence for a change that must not be made."""
+    group = f"{resource.name}.{IMAGE_GROUP}"
+    return Conflict(f'Operation cannot be fulfilled on {group} "{name}": {why}', resource=resource.name, name=name)
+
+
+def _no_such(resource: Resource, name: str, error: Exception) -> APIError:
+    if name:
+        return status.not_found(resource.name, name)
+    return BadRequest(f"continue key is not valid: {error}; start the list again without it")

@@ -1,0 +1,167 @@
+"""Deleting one object or many, by the rules of ``DeleteOptions`` (parity reference 2.4).
+
+Nothing here has finalizers or dependents, so every propagation policy means the same. A member that we do not know is
+ignored with a warning, as the kube-apiserver ignores it: a newer controller must still be able to empty a namespace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from image_registry.image_api.collections import Collection, conflict
+from image_registry.image_api.documents import Document
+from image_registry.image_api.listing import Listing, collect
+from image_registry.image_api.negotiation import JSON, YAML
+from image_registry.image_api.parameters import ListOptions, Query, flag, invalid_options, whole_number
+from image_registry.image_api.status import BadRequest, NotFound, UnsupportedMediaType
+
+_KNOWN = {
+    "kind": str,
+    "apiVersion": str,
+    "gracePeriodSeconds": int,
+    "preconditions": dict,
+    "orphanDependents": bool,
+    "propagationPolicy": str,
+    "dryRun": list,
+    "ignoreStoreReadErrorWithClusterBreakingPotential": bool,
+}
+_VERSIONS = {"", "v1", "meta.k8s.io/v1", "image.alauda.io/v1"}
+_POLICIES = ("Background", "Foreground", "Orphan")
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """``uid`` and ``resource_version`` are preconditions."""
+
+    uid: str | None = None
+    resource_version: str | None = None
+    dry_run: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def read_options(body: bytes, content_type: str, query: Query, dry_runs: list[str]) -> DeleteOptions:
+    """From the body, or from the query when there is none.
+
+    Raises :class:`BadRequest`, :class:`UnsupportedMediaType` and ``Invalid``.
+    """
+    if body:
+        return _validated(_parse(body, content_type))
+    members: dict[str, Any] = {}
+    if "gracePeriodSeconds" in query:
+        members["gracePeriodSeconds"] = whole_number(query, "gracePeriodSeconds")
+    if query.get("propagationPolicy"):
+        members["propagationPolicy"] = query["propagationPolicy"]
+    if "orphanDependents" in query:
+        members["orphanDependents"] = flag(query, "orphanDependents")
+    if dry_runs:
+        members["dryRun"] = dry_runs
+    return _validated(members)
+
+
+def delete_one(collection: Collection, namespace: str, name: str, options: DeleteOptions) -> Document:
+    """Delete an object; returns what it was. A dry run stops when only the deletion is left."""
+    found = collection.get(namespace, name)
+    check(collection, found, options)
+    if options.dry_run:
+        return found
+    version = options.resource_version
+    return collection.delete(
+        namespace, name, uid=options.uid, resource_version=int(version) if version is not None else None
+    )
+
+
+def delete_many(collection: Collection, namespace: str, selection: ListOptions, options: DeleteOptions) -> Listing:
+    """Delete what is selected; returns what it was. What somebody else deletes meanwhile is deleted too."""
+    found = collect(collection, namespace, selection)
+    for item in found.items:
+        try:
+            delete_one(collection, namespace, item["metadata"]["name"], options)
+        except NotFound:
+            continue
+    return found
+
+
+def check(collection: Collection, document: Mapping[str, Any], options: DeleteOptions) -> None:
+    """Raises ``Conflict`` when a precondition does not hold."""
+    metadata = document["metadata"]
+    for label, wanted, member in (
+        ("UID", options.uid, "uid"),
+        ("ResourceVersion", options.resource_version, "resourceVersion"),
+    ):
+        if wanted is not None and wanted != metadata[member]:
+            raise conflict(
+                collection.resource,
+                metadata["name"],
+                f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {metadata[member]}",
+            )
+
+
+def _parse(body: bytes, content_type: str) -> dict[str, Any]:
+    media_type = content_type.partition(";")[0].strip().lower() or JSON
+    if media_type not in (JSON, YAML):
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
+        )
+    try:
+        document = json.loads(body) if media_type == JSON else yaml.safe_load(body)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BadRequest(f"couldn't read the DeleteOptions in the body: {reason}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise BadRequest("the body is not an object of kind DeleteOptions")
+    return {str(name): value for name, value in document.items() if value is not None}
+
+
+def _validated(members: dict[str, Any]) -> DeleteOptions:
+    for name, form in _KNOWN.items():
+        value = members.get(name)
+        if value is not None and (not isinstance(value, form) or (form is int and isinstance(value, bool))):
+            raise BadRequest(f"DeleteOptions: {name} must be {_NAMES[form]}")
+    kind, version = members.get("kind", "DeleteOptions"), members.get("apiVersion", "")
+    if kind != "DeleteOptions" or version not in _VERSIONS:
+        raise BadRequest(
+            f"the body is {kind[:100]!r} of {version[:100]!r}, which cannot be converted to DeleteOptions of v1"
+        )
+    policy = members.get("propagationPolicy", "")
+    if policy and policy not in _POLICIES:
+        supported = ", ".join(f'"{name}"' for name in (*_POLICIES, "nil"))
+        raise invalid_options(
+            "DeleteOptions",
+            "propagationPolicy",
+            "Unsupported value",
+            f'"{policy[:100]}": supported values: {supported}',
+        )
+    if policy and "orphanDependents" in members:
+        raise invalid_options(
+            "DeleteOptions",
+            "propagationPolicy",
+            "Invalid value",
+            f'"{policy}": orphanDependents and deletionPropagation cannot be both set',
+        )
+    dry_run = members.get("dryRun", [])
+    if any(value != "All" for value in dry_run):
+        raise invalid_options(
+            "DeleteOptions", "dryRun", "Unsupported value", f'{json.dumps(dry_run)[:200]}: supported values: "All"'
+        )
+    preconditions = members.get("preconditions", {})
+    for name in ("uid", "resourceVersion"):
+        if not isinstance(preconditions.get(name, ""), str | None):
+            raise BadRequest(f"DeleteOptions: preconditions.{name} must be a text")
+    unknown = [name for name in members if name not in _KNOWN]
+    unknown += [f"preconditions.{name}" for name in preconditions if name not in ("uid", "resourceVersion")]
+    return DeleteOptions(
+        uid=preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+        dry_run=bool(dry_run),
+        warnings=tuple(f'unknown field "{name[:100]}"' for name in unknown[:10]),
+    )
+
+
+_NAMES = {str: "a text", int: "a whole number", dict: "an object", bool: "true or false", list: "a list"}

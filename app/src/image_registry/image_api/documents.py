@@ -1,0 +1,170 @@
+"""Values of the rules as Kubernetes objects (parity reference 1.3, 1.5, 1.6): pure functions, one per kind.
+
+Empty members are left out as Kubernetes leaves them out, so that a diff of two objects shows what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from image_registry.image_api.negotiation import META_GROUP
+from image_registry.image_api.resources import GROUP_VERSION, IMAGES, STREAM_TAGS, STREAMS, Resource
+from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta, TagHistory
+from image_registry.oci.reference import Repository
+
+Document = dict[str, Any]
+
+LAYERS_ORDER = "image.alauda.io/dockerLayersOrder"
+"""Annotation of an Image: its layers are listed from the base upwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Under which names the registry is reached; ``public`` is empty where it has none."""
+
+    internal: str
+    public: str = ""
+
+
+def image(value: Image) -> Document:
+    """An ``Image``."""
+    return {**_head(IMAGES), **_image_body(value)}
+
+
+def stream(value: ImageStream, hosts: Hosts) -> Document:
+    """An ``ImageStream`` with the history of all its tags."""
+    return {
+        **_head(STREAMS),
+        "metadata": _metadata(value.meta, value.repository.name, value.repository.namespace),
+        "spec": {"lookupPolicy": {"local": value.lookup_local}},
+        "status": _present(
+            dockerImageRepository=f"{hosts.internal}/{value.repository}",
+            publicDockerImageRepository=f"{hosts.public}/{value.repository}" if hosts.public else "",
+            tags=[_tag_history(history) for history in value.tags],
+        ),
+    }
+
+
+def stream_tag(owner: ImageStream, history: TagHistory, image_value: Image | None = None) -> Document:
+    """An ``ImageStreamTag``. Lists know the image by name only; ``uid`` and ``resourceVersion`` are the stream's."""
+    newest = history.newest
+    body: Document = {"metadata": {"name": str(newest.image)}}
+    if image_value is not None:
+        body = _image_body(image_value)
+    body["dockerImageReference"] = newest.reference
+    metadata = _metadata(owner.meta, tag_name(owner.repository, history.tag), owner.repository.namespace)
+    metadata["creationTimestamp"] = timestamp(newest.created)
+    metadata.pop("generation")
+    metadata.pop("annotations", None)  # those of a tag are its own
+    return {
+        **_head(STREAM_TAGS),
+        "metadata": metadata,
+        "generation": newest.generation,
+        "lookupPolicy": {"local": owner.lookup_local},
+        "image": body,
+    }
+
+
+def tag_name(repository: Repository, tag: str) -> str:
+    """The name of an ``ImageStreamTag``."""
+    return f"{repository.name}:{tag}"
+
+
+def list_of(resource: Resource, items: Sequence[Document], metadata: Mapping[str, str]) -> Document:
+    """An ``ImageList`` and its like; ``metadata`` holds ``resourceVersion`` and perhaps ``continue``."""
+    return {
+        "kind": resource.list_kind,
+        "apiVersion": GROUP_VERSION,
+        "metadata": dict(metadata),
+        "items": list(items),
+    }
+
+
+def metadata_only(document: Mapping[str, Any], version: str) -> Document:
+    """A ``PartialObjectMetadata``."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"{META_GROUP}/{version}",
+        "metadata": document["metadata"],
+    }
+
+
+def metadata_list(items: Sequence[Mapping[str, Any]], metadata: Mapping[str, str], version: str) -> Document:
+    """A ``PartialObjectMetadataList``."""
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"{META_GROUP}/{version}",
+        "metadata": dict(metadata),
+        "items": [metadata_only(item, version) for item in items],
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as ``metav1.Time`` is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _head(resource: Resource) -> Document:
+    return {"kind": resource.kind, "apiVersion": GROUP_VERSION}
+
+
+def _metadata(meta: ObjectMeta, name: str, namespace: str = "", **annotations: str) -> Document:
+    return _present(
+        name=name,
+        namespace=namespace,
+        uid=meta.uid,
+        resourceVersion=str(meta.resource_version),
+        generation=meta.generation,
+        creationTimestamp=timestamp(meta.created),
+        labels=dict(meta.labels),
+        annotations={**meta.annotations, **annotations},
+    )
+
+
+def _image_body(value: Image) -> Document:
+    order = {LAYERS_ORDER: "ascending"} if value.layers else {}
+    return _present(
+        metadata=_metadata(value.meta, str(value.digest), **order),
+        dockerImageReference=value.reference,
+        dockerImageMetadata=dict(value.docker_metadata),
+        dockerImageMetadataVersion="1.0" if value.docker_metadata else "",
+        dockerImageManifestMediaType=value.media_type,
+        dockerImageLayers=[
+            {"name": str(layer.digest), "size": layer.size, "mediaType": layer.media_type} for layer in value.layers
+        ],
+        dockerImageManifests=[
+            {
+                "digest": str(entry.digest),
+                "mediaType": entry.media_type,
+                "manifestSize": entry.size,
+                "architecture": entry.architecture,
+                "os": entry.os,
+                **({"variant": entry.variant} if entry.variant else {}),
+            }
+            for entry in value.manifests
+        ],
+        artifactType=value.artifact_type,
+        subject=str(value.subject) if value.subject else "",
+    )
+
+
+def _tag_history(history: TagHistory) -> Document:
+    return {
+        "tag": history.tag,
+        "items": [
+            {
+                "created": timestamp(event.created),
+                "dockerImageReference": event.reference,
+                "image": str(event.image),
+                "generation": event.generation,
+            }
+            for event in history.events
+        ],
+    }
+
+
+def _present(**members: Any) -> Document:
+    return {name: value for name, value in members.items() if value not in ("", [], {}, None)}

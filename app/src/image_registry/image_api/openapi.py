@@ -1,0 +1,211 @@
+"""OpenAPI 2 and 3, made of the list of resources and of the schemas (parity reference 2.3).
+
+The kube-apiserver reads both: version 2 is joined into its own document, version 3 is passed on to clients, who keep
+it for as long as the hash in its address is the same. Only operations that are truly served are described.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from image_registry.auth.access import IMAGE_GROUP
+from image_registry.image_api.negotiation import ENCODINGS
+from image_registry.image_api.resources import RESOURCES, ROOT, VERSION, Resource
+from image_registry.image_api.schemas import PREFIX, schemas
+
+TITLE = "Alauda Container Platform Image API"
+
+Parameter = tuple[str, str, str]
+"""Name, type and description."""
+
+_LIST_PARAMETERS = (
+    ("continue", "string", "Goes on where a page ended."),
+    ("fieldSelector", "string", "Selects by fields, such as metadata.name=app."),
+    ("labelSelector", "string", "Selects by labels, such as app=web,tier!=db."),
+    ("limit", "integer", "Objects of a page at most."),
+    ("resourceVersion", "string", "State that the answer must show at least."),
+    ("resourceVersionMatch", "string", "How resourceVersion is meant: NotOlderThan or Exact."),
+)
+_GET_PARAMETERS = (("resourceVersion", "string", "State that the answer must show at least."),)
+_DELETE_PARAMETERS = (
+    ("dryRun", "string", "All: check everything and delete nothing."),
+    ("gracePeriodSeconds", "integer", "Ignored: nothing here ends slowly."),
+    ("orphanDependents", "boolean", "Ignored: nothing here has dependents."),
+    ("propagationPolicy", "string", "Background, Foreground or Orphan; all mean the same here."),
+)
+_PRETTY = ("pretty", "string", "If true, the answer is indented.")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One verb on one path."""
+
+    path: str
+    method: str
+    identifier: str
+    action: str
+    description: str
+    resource: Resource
+    answer: str
+    """Name of the schema of the answer."""
+    query: tuple[Parameter, ...]
+
+    @property
+    def takes_body(self) -> bool:
+        """True for deletions: they may bring DeleteOptions."""
+        return self.method == "delete"
+
+    @property
+    def path_parameters(self) -> tuple[Parameter, ...]:
+        """Those in braces."""
+        names = (("namespace", "Namespace of the object."), ("name", f"Name of the {self.resource.kind}."))
+        return tuple((name, "string", text) for name, text in names if f"{{{name}}}" in self.path)
+
+
+def operations() -> Iterator[Operation]:
+    """All that are served."""
+    query: tuple[Parameter, ...]
+    for resource in RESOURCES:
+        inside = "/namespaces/{namespace}" if resource.namespaced else ""
+        collection = f"{ROOT}{inside}/{resource.name}"
+        one = f"{collection}/{{name}}"
+        scope = "Namespaced" if resource.namespaced else ""
+        name = f"ImageAlaudaIoV1{scope}{resource.kind}"
+        listing = (resource.list_kind, (*_LIST_PARAMETERS, _PRETTY))
+        kind = resource.kind
+        if "list" in resource.verbs:
+            text = f"List objects of kind {kind}"
+            yield Operation(collection, "get", f"list{name}", "list", text, resource, *listing)
+            if resource.namespaced:
+                everywhere = f"listImageAlaudaIoV1{kind}ForAllNamespaces"
+                yield Operation(f"{ROOT}/{resource.name}", "get", everywhere, "list", text, resource, *listing)
+        if "deletecollection" in resource.verbs:
+            query = (*_LIST_PARAMETERS, *_DELETE_PARAMETERS, _PRETTY)
+            text = f"Delete objects of kind {kind}"
+            identifier = f"deleteImageAlaudaIoV1Collection{scope}{kind}"
+            yield Operation(
+                collection, "delete", identifier, "deletecollection", text, resource, resource.list_kind, query
+            )
+        if "get" in resource.verbs:
+            query = (*_GET_PARAMETERS, _PRETTY)
+            yield Operation(one, "get", f"read{name}", "get", f"Read one {kind}", resource, kind, query)
+        if "delete" in resource.verbs:
+            query = (*_DELETE_PARAMETERS, _PRETTY)
+            yield Operation(one, "delete", f"delete{name}", "delete", f"Delete one {kind}", resource, "Status", query)
+
+
+def version_2(release: str) -> dict[str, Any]:
+    """The document at ``/openapi/v2``."""
+    return {
+        "swagger": "2.0",
+        "info": {"title": TITLE, "version": release},
+        "paths": _paths(_operation_2, _parameter_2),
+        "definitions": _schemas(lambda name: {"$ref": f"#/definitions/{PREFIX}{name}"}),
+    }
+
+
+def version_3(release: str) -> dict[str, Any]:
+    """The document at ``/openapi/v3/apis/<group>/<version>``."""
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": TITLE, "version": release},
+        "paths": _paths(_operation_3, _parameter_3),
+        "components": {"schemas": _schemas(_reference_3)},
+    }
+
+
+def _paths(
+    operation: Callable[[Operation], dict[str, Any]], parameter: Callable[[Parameter, str], dict[str, Any]]
+) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for entry in operations():
+        gvk = {"group": IMAGE_GROUP, "kind": entry.resource.kind, "version": VERSION}
+        described = operation(entry)
+        query = [parameter(given, "query") for given in entry.query]
+        path = paths.setdefault(entry.path, {})
+        path[entry.method] = {
+            "description": entry.description,
+            "operationId": entry.identifier,
+            "tags": ["imageAlaudaIo_v1"],
+            "x-kubernetes-action": entry.action,
+            "x-kubernetes-group-version-kind": gvk,
+            **described,
+            "parameters": [*described.get("parameters", ()), *query],
+        }
+        if entry.path_parameters:
+            path["parameters"] = [parameter(given, "path") for given in entry.path_parameters]
+    return paths
+
+
+def _operation_2(entry: Operation) -> dict[str, Any]:
+    body = {"in": "body", "name": "body", "schema": {"$ref": f"#/definitions/{PREFIX}DeleteOptions"}}
+    return {
+        "consumes": ["*/*"],
+        "produces": list(ENCODINGS),
+        "schemes": ["https"],
+        "parameters": [body] if entry.takes_body else [],
+        "responses": {
+            "200": {"description": "OK", "schema": {"$ref": f"#/definitions/{PREFIX}{entry.answer}"}},
+            "401": {"description": "Unauthorized"},
+        },
+    }
+
+
+def _operation_3(entry: Operation) -> dict[str, Any]:
+    def content(name: str, *types: str) -> dict[str, Any]:
+        return {"content": {given: {"schema": {"$ref": f"#/components/schemas/{PREFIX}{name}"}} for given in types}}
+
+    return {
+        **({"requestBody": content("DeleteOptions", "*/*")} if entry.takes_body else {}),
+        "responses": {
+            "200": {"description": "OK", **content(entry.answer, *ENCODINGS)},
+            "401": {"description": "Unauthorized"},
+        },
+    }
+
+
+def _parameter_2(given: Parameter, where: str) -> dict[str, Any]:
+    name, form, text = given
+    return {
+        "name": name,
+        "in": where,
+        "description": text,
+        "type": form,
+        "uniqueItems": True,
+        **({"required": True} if where == "path" else {}),
+    }
+
+
+def _parameter_3(given: Parameter, where: str) -> dict[str, Any]:
+    name, form, text = given
+    return {
+        "name": name,
+        "in": where,
+        "description": text,
+        "schema": {"type": form, "uniqueItems": True},
+        **({"required": True} if where == "path" else {}),
+    }
+
+
+def _reference_3(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{PREFIX}{name}"}
+
+
+def _schemas(reference: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    return {f"{PREFIX}{name}": _resolved(schema, reference) for name, schema in schemas().items()}
+
+
+def _resolved(schema: Any, reference: Callable[[str], dict[str, Any]]) -> Any:
+    if isinstance(schema, list):
+        return [_resolved(item, reference) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" not in schema:
+        return {key: _resolved(value, reference) for key, value in schema.items()}
+    target = reference(schema["$ref"])
+    if len(schema) == 1 or not target["$ref"].startswith("#/components"):
+        return {**schema, **target}
+    # version 3 ignores whatever stands beside a $ref
+    return {**{key: value for key, value in schema.items() if key != "$ref"}, "allOf": [target]}

@@ -1,0 +1,28 @@
+"""What the Image API is made of; the server room builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from image_registry.auth.access import Authorizer
+from image_registry.auth.identity import Authenticator
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.kube.front_proxy import FrontProxyTrust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """``front_proxy`` answers with the trust of now (it follows rotations), or ``None`` while it is not known."""
+
+    streams: ImageStreams
+    authorizer: Authorizer
+    authenticator: Authenticator | None = None
+    """For callers that come directly with a bearer token; ``None`` refuses every token."""
+    front_proxy: Callable[[], FrontProxyTrust | None] = lambda: None
+    internal_hostname: str
+    """Host of ``status.dockerImageRepository``."""
+    public_hostname: str | None = None
+    """Host of ``status.publicDockerImageRepository``; ``None`` leaves the field out."""
+    serving: Callable[[], bool] = lambda: True
+    """False from the moment the process is told to end: readiness drops before the listener does."""

@@ -1,0 +1,151 @@
+"""From a path and a method to a verb on a collection: who calls, may they, what exactly, in which form.
+
+The order is that of the kube-apiserver: permission comes before everything that looks at an object, so a refusal says
+nothing about whether one exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, request
+
+from image_registry.auth.access import Access
+from image_registry.image_api import answers, deletion, documents, listing, parameters, status, tables
+from image_registry.image_api.collections import Collection, Images, Streams, StreamTags
+from image_registry.image_api.documents import Document, Hosts
+from image_registry.image_api.gate import require
+from image_registry.image_api.identity import CALLER, identify
+from image_registry.image_api.listing import Listing
+from image_registry.image_api.negotiation import Representation, Shape, negotiate
+from image_registry.image_api.parts import Parts
+from image_registry.image_api.resources import ROOT
+
+NO_WATCH = "this API cannot be watched yet; list again instead"
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """Routes of all resources; what has no route is unknown, what has no method is not allowed."""
+    routes = Blueprint("objects", __name__)
+    hosts = Hosts(parts.internal_hostname, parts.public_hostname or "")
+    for collection in (Images(parts.streams), Streams(parts.streams, hosts), StreamTags(parts.streams)):
+        _add(routes, _Verbs(parts, collection))
+    return routes
+
+
+def _add(routes: Blueprint, verbs: _Verbs) -> None:
+    resource = verbs.collection.resource
+    inside = "/namespaces/<namespace>" if resource.namespaced else ""
+    collection = f"{ROOT}{inside}/{resource.name}"
+    one = f"{collection}/<name>"
+    table: list[tuple[str, str, str, Callable[..., Response]]] = [
+        (collection, "GET", "list", verbs.list_page),
+        (collection, "DELETE", "deletecollection", verbs.delete_many),
+        (one, "GET", "get", verbs.get),
+        (one, "DELETE", "delete", verbs.delete),
+    ]
+    if resource.namespaced:
+        table.append((f"{ROOT}/{resource.name}", "GET", "list", verbs.list_page))
+    for rule, method, verb, view in table:
+        if verb in resource.verbs:
+            routes.add_url_rule(
+                rule,
+                endpoint=f"{resource.name}-{verb}-{rule.count('/')}",
+                view_func=view,
+                methods=[method],
+                strict_slashes=False,
+                provide_automatic_options=False,
+            )
+
+
+class _Verbs:
+    """The verbs on one collection."""
+
+    def __init__(self, parts: Parts, collection: Collection) -> None:
+        self._parts = parts
+        self.collection = collection
+
+    def get(self, name: str, namespace: str = "") -> Response:
+        self._permit("get", namespace, name)
+        form = negotiate(request.headers.get("Accept"))
+        include = tables.included(request.args.get("includeObject"))
+        version = parameters.resource_version(request.args)
+        if version:
+            listing.check_version(version, self._parts.streams.revision())
+        found = self.collection.get(namespace, name)
+        if form.shape is Shape.TABLE:
+            metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            return _encoded(self._table([found], metadata, form, include), form)
+        if form.shape is Shape.METADATA:
+            return _encoded(documents.metadata_only(found, form.meta_version), form)
+        return _encoded(found, form)
+
+    def list_page(self, namespace: str = "") -> Response:
+        selected = parameters.single_name(request.args)
+        if parameters.flag(request.args, "watch"):
+            self._permit("watch", namespace, selected)
+            raise status.not_allowed((), self.collection.resource.name, NO_WATCH)
+        self._permit("list", namespace, selected)
+        form = negotiate(request.headers.get("Accept"), is_list=True)
+        include = tables.included(request.args.get("includeObject"))
+        options = parameters.list_options(request.args, self.collection.fields)
+        return self._listed(listing.collect(self.collection, namespace, options), form, include)
+
+    def delete(self, name: str, namespace: str = "") -> Response:
+        self._permit("delete", namespace, name)
+        form = negotiate(request.headers.get("Accept"))
+        options = _delete_options()
+        deleted = deletion.delete_one(self.collection, namespace, name, options)
+        answer = status.success(resource=self.collection.resource.name, name=name, uid=deleted["metadata"]["uid"])
+        return _encoded(answer, form, options.warnings)
+
+    def delete_many(self, namespace: str = "") -> Response:
+        self._permit("deletecollection", namespace, parameters.single_name(request.args))
+        form = negotiate(request.headers.get("Accept"), is_list=True)
+        include = tables.included(request.args.get("includeObject"))
+        selection = parameters.list_options(request.args, self.collection.fields)
+        options = _delete_options()
+        deleted = deletion.delete_many(self.collection, namespace, selection, options)
+        return self._listed(deleted, form, include, options.warnings)
+
+    def _permit(self, verb: str, namespace: str, name: str) -> None:
+        identity = identify(request.environ, self._parts)
+        request.environ[CALLER] = identity.username
+        require(self._parts, identity, Access(verb, self.collection.resource.name, "", namespace, name))
+
+    def _listed(self, found: Listing, form: Representation, include: str, warnings: tuple[str, ...] = ()) -> Response:
+        if form.shape is Shape.TABLE:
+            return _encoded(self._table(found.items, found.metadata, form, include), form, warnings)
+        if form.shape is Shape.METADATA:
+            return _encoded(documents.metadata_list(found.items, found.metadata, form.meta_version), form, warnings)
+        return _encoded(documents.list_of(self.collection.resource, found.items, found.metadata), form, warnings)
+
+    def _table(
+        self,
+        items: tuple[Document, ...] | list[Document],
+        metadata: Mapping[str, str],
+        form: Representation,
+        include: str,
+    ) -> Document:
+        return tables.table(
+            self.collection.resource,
+            items,
+            metadata,
+            version=form.meta_version,
+            include=include,
+            now=datetime.now(UTC),
+        )
+
+
+def _encoded(document: Document, form: Representation, warnings: tuple[str, ...] = ()) -> Response:
+    return answers.answer(document, form.encoding, pretty=form.pretty, warnings=warnings)
+
+
+def _delete_options() -> deletion.DeleteOptions:
+    return deletion.read_options(
+        request.get_data(cache=False),
+        request.headers.get("Content-Type", ""),
+        request.args,
+        request.args.getlist("dryRun"),
+    )
