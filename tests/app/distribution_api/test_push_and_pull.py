@@ -111,27 +111,6 @@ def test_a_cancelled_upload_is_gone(registry: Registry) -> None:
     assert code(registry.client.patch(location, data=b"x")) == "BLOB_UPLOAD_UNKNOWN"
 
 
-@pytest.mark.parametrize(
-    ("header", "status", "body"),
-    [
-        ("bytes=0-1", 206, b"01"),
-        ("bytes=7-", 206, b"789"),
-        ("bytes=-2", 206, b"89"),
-        ("bytes=3-99", 206, b"3456789"),
-        ("bytes=10-", 416, None),
-        ("bytes=5-3", 416, None),
-        ("bytes=0-1,3-4", 200, b"0123456789"),
-        ("lines=1-2", 200, b"0123456789"),
-    ],
-)
-def test_ranges_of_a_blob(registry: Registry, header: str, status: int, body: bytes | None) -> None:
-    digest = registry.upload("demo/app", b"0123456789")
-    answer = registry.client.get(f"/v2/demo/app/blobs/{digest}", headers={"Range": header})
-    assert answer.status_code == status
-    if body is not None:
-        assert answer.data == body
-
-
 def test_a_manifest_needs_its_blobs(registry: Registry) -> None:
     headers = {"Content-Type": media_types.OCI_MANIFEST}
     refused = registry.client.put("/v2/demo/app/manifests/v1", data=manifest_of(b"{}", b"x"), headers=headers)

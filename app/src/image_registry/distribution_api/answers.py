@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, current_app, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from image_registry.imagestreams import errors as rules
 from image_registry.oci import errors
@@ -18,8 +19,14 @@ from image_registry.oci.errors import RegistryError
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 
+_NAMED = re.compile(r"/v2/(.*?)/(?:manifests|blobs|tags|referrers)(?:/|$)", re.DOTALL)
+
 MAX_PAGE = 1000
 """Items of a page at most; a client that asks for more gets a ``Link`` to the rest."""
+
+
+DEFAULT_PAGE = 10_000
+"""Items of a page when the client does not say; many clients of that kind do not look for a ``Link``."""
 
 
 def repository(namespace: str, name: str) -> Repository:
@@ -46,13 +53,14 @@ def tag(text: str) -> str:
         raise errors.TagInvalid(str(error)) from None
 
 
-def page() -> tuple[int | None, str | None]:
+def page() -> tuple[int, str | None]:
     """``n`` and ``last`` of a list request; raises when ``n`` is not a number (CVE-2023-2253: it is also bounded)."""
     text = request.args.get("n")
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 20):
+    if text is None:
+        return DEFAULT_PAGE, request.args.get("last")
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
         raise errors.SizeInvalid(f"n is {text[:40]!r}; it must be a whole number that is not negative")
-    limit = min(int(text), MAX_PAGE) if text is not None else None
-    return limit, request.args.get("last")
+    return min(int(text), MAX_PAGE), request.args.get("last")
 
 
 def next_link(limit: int, last: str) -> str:
@@ -85,48 +93,58 @@ def translated() -> Iterator[None]:
 
 def install(app: Flask) -> None:
     """One handler per family of failures; every body is OCI JSON."""
+    app.register_error_handler(RegistryError, _answer)
+    app.register_error_handler(OutOfSpace, _full)
+    app.register_error_handler(StorageFault, _fault)
+    app.register_error_handler(rules.MetadataUnavailable, _metadata)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
 
-    @app.errorhandler(RegistryError)
-    def _registry(error: RegistryError) -> Response:
-        return _answer(error)
 
-    @app.errorhandler(OutOfSpace)
-    def _full(error: OutOfSpace) -> Response:
-        return _answer(errors.StorageFull(detail={"reason": str(error)}))
+def _full(error: OutOfSpace) -> Response:
+    return _answer(errors.StorageFull(detail={"reason": str(error)}))
 
-    @app.errorhandler(StorageFault)
-    def _fault(error: StorageFault) -> Response:
-        app.logger.error("storage fault: %s", error)
-        return _answer(errors.Unavailable("the registry's storage failed; try again, then look at its log"))
 
-    @app.errorhandler(rules.MetadataUnavailable)
-    def _metadata(error: rules.MetadataUnavailable) -> Response:
-        return _answer(errors.Unavailable(f"the metadata database does not answer: {error}"))
+def _fault(error: StorageFault) -> Response:
+    current_app.logger.error("storage fault: %s", error)
+    return _answer(errors.Unavailable("the registry's storage failed; try again, then look at its log"))
 
-    @app.errorhandler(HTTPException)
-    def _http(error: HTTPException) -> Response:
-        status = error.code or 500
-        if status == HTTPStatus.NOT_FOUND:
-            parts = request.path.split("/")
-            if len(parts) > 3 and parts[1] == "v2":
-                return _answer(
-                    errors.NameInvalid(
-                        f"there is no {request.path[:300]}: "
-                        "a repository is exactly <namespace>/<repository>, in lower case"
-                    )
-                )
-        answer = jsonify(
-            errors=[{"code": "UNSUPPORTED", "message": f"{error.name}: {request.method} {request.path[:300]}"}]
-        )
-        answer.status_code = status
-        if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            answer.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or ())
-        return answer
 
-    @app.errorhandler(Exception)
-    def _unexpected(error: Exception) -> Response:
-        app.logger.error("unexpected failure", exc_info=error)
-        return _answer(RegistryError())
+def _metadata(error: rules.MetadataUnavailable) -> Response:
+    return _answer(errors.Unavailable(f"the metadata database does not answer: {error}"))
+
+
+def _unexpected(error: Exception) -> Response:
+    current_app.logger.error("unexpected failure", exc_info=error)
+    return _answer(RegistryError())
+
+
+def _http(error: HTTPException) -> Response:
+    """What Flask refuses by itself: paths and methods that no route takes."""
+    if error.code == HTTPStatus.NOT_FOUND:
+        try:
+            _check_name(request.path)
+        except errors.NameInvalid as refusal:
+            return _answer(refusal)
+    answer = jsonify(
+        errors=[{"code": "UNSUPPORTED", "message": f"{error.name}: {request.method} {request.path[:300]}"}]
+    )
+    answer.status_code = error.code or 500
+    if isinstance(error, MethodNotAllowed):
+        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return answer
+
+
+def _check_name(path: str) -> None:
+    """Raise :class:`errors.NameInvalid` if a path that no route takes would be one with another repository name."""
+    match = _NAMED.match(path)
+    if match is not None:
+        namespace, slash, name = match[1].partition("/")
+        if not slash or "/" in name or not namespace or not name:
+            raise errors.NameInvalid(
+                f"{match[1][:300]!r} is not the name of a repository here: exactly <namespace>/<repository>"
+            )
+        repository(namespace, name)
 
 
 def _answer(error: RegistryError) -> Response:

@@ -18,6 +18,7 @@ def create_app(parts: Parts) -> Flask:
     for room in (health, tokens, uploads, blobs, manifests):
         app.register_blueprint(room.blueprint(parts))
 
+    @app.get("/v2")
     @app.get("/v2/")
     def base() -> Response:
         caller = callers.current(parts)

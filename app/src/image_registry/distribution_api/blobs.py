@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import IfRange
 
 from image_registry.distribution_api import answers, callers
 from image_registry.distribution_api.parts import Parts
@@ -15,7 +16,7 @@ from image_registry.oci.errors import BlobUnknown, RangeInvalid
 from image_registry.storage.blob_store import BlobMissing
 
 CHUNK = 1 << 20
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 PATH = "/v2/<namespace>/<name>/blobs/<digest>"
 
 
@@ -38,15 +39,15 @@ def blueprint(parts: Parts) -> Blueprint:
         }
         if request.if_none_match.contains(str(wanted)):
             return Response(status=304, headers=headers)
-        first, last = _range(request.headers.get("Range"), size)
-        partial = (first, last) != (0, size - 1)
-        headers["Content-Length"] = str(last - first + 1)
-        if partial:
-            headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        status = 206 if partial else 200
+        part = _range(request.headers.get("Range"), size) if _applies(request.if_range, str(wanted)) else None
+        sent = part if part is not None else range(size)
+        headers["Content-Length"] = str(len(sent))
+        if part is not None:
+            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        status = 200 if part is None else 206
         if request.method == "HEAD":
             return Response(status=status, headers=headers, content_type="application/octet-stream")
-        return _body(parts, wanted, status, headers, first, last - first + 1)
+        return _body(parts, wanted, status, headers, sent)
 
     @routes.delete(PATH)
     def delete(namespace: str, name: str, digest: str) -> Response:
@@ -60,49 +61,62 @@ def blueprint(parts: Parts) -> Blueprint:
     return routes
 
 
-def _body(parts: Parts, digest: Digest, status: int, headers: dict[str, str], first: int, length: int) -> Response:
+def _body(parts: Parts, digest: Digest, status: int, headers: dict[str, str], sent: range) -> Response:
     try:
         file = parts.store.open(digest)
     except BlobMissing:
         raise BlobUnknown(f"blob {digest} is gone") from None
-    file.seek(first)
+    file.seek(sent.start)
     wrapper = request.environ.get("wsgi.file_wrapper")
-    if wrapper is not None:
-        # the server's own wrapper lets it hand the file to the kernel; it sends Content-Length bytes from here on
-        body = wrapper(file, CHUNK) if length == _rest(file) else _part(file, length)
-    else:
-        body = _part(file, length)
+    # the server's own wrapper lets it hand the file to the kernel, as many bytes as Content-Length says
+    body = wrapper(_Part(file, len(sent)), CHUNK) if wrapper is not None else _chunks(_Part(file, len(sent)))
     return Response(
         body, status=status, headers=headers, content_type="application/octet-stream", direct_passthrough=True
     )
 
 
-def _rest(file: BinaryIO) -> int:
-    here = file.tell()
-    end = file.seek(0, 2)
-    file.seek(here)
-    return end - here
+class _Part:
+    """A file that ends early, for a server that reads it instead of handing it to the kernel."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self._file = file
+        self._left = length
+        self.fileno = file.fileno
+        self.seek = file.seek
+        self.tell = file.tell
+        self.close = file.close
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
-def _part(file: BinaryIO, length: int) -> Iterator[bytes]:
-    with file:
-        while length > 0 and (chunk := file.read(min(CHUNK, length))):
-            length -= len(chunk)
+def _chunks(part: _Part) -> Iterator[bytes]:
+    try:
+        while chunk := part.read(CHUNK):
             yield chunk
+    finally:
+        part.close()
 
 
-def _range(header: str | None, size: int) -> tuple[int, int]:
-    """First and last byte to send (RFC 9110 section 14); several ranges or another unit get everything."""
+def _applies(condition: IfRange, digest: str) -> bool:
+    """Whether ``If-Range``, if there is one, names what is there (RFC 9110 section 13.1.5)."""
+    return condition.etag == digest if condition.etag or condition.date else True
+
+
+def _range(header: str | None, size: int) -> range | None:
+    """The bytes to send (RFC 9110 section 14); ``None`` for all: no range, several ranges, or another unit."""
     match = _RANGE.fullmatch(header.replace(" ", "")) if header and len(header) < 64 else None
     if match is None or not any(match.groups()):
-        return 0, size - 1
+        return None
     start, end = match.groups()
     if not start:
-        first, last = max(size - int(end), 0), size - 1
+        first, stop = max(size - int(end), 0), size
     else:
-        first, last = int(start), min(int(end), size - 1) if end else size - 1
-    if first > last or first >= size:
+        first, stop = int(start), min(int(end) + 1, size) if end else size
+    if first >= stop:
         raise RangeInvalid(
             f"the range {header} does not fit a blob of {size} bytes", headers={"Content-Range": f"bytes */{size}"}
         )
-    return first, last
+    return range(first, stop)

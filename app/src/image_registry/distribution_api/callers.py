@@ -23,7 +23,8 @@ from image_registry.auth.identity import (
 )
 from image_registry.auth.tokens import Claims
 from image_registry.distribution_api.parts import Parts
-from image_registry.oci.errors import Denied, Unauthorized, Unavailable, Unsupported
+from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry.oci.errors import Denied, NameUnknown, Unauthorized, Unavailable, Unsupported
 from image_registry.oci.reference import Repository
 
 CALLER = "image_registry.caller"
@@ -70,6 +71,20 @@ def require(parts: Parts, repository: Repository, *actions: str) -> Caller:
         if not decision.allowed:
             _refuse(caller, decision, parts, scope)
     return caller
+
+
+def require_namespace(parts: Parts, repository: Repository) -> None:
+    """Raise unless something new may be put into the namespace."""
+    try:
+        exists = parts.namespace_exists(repository.namespace)
+    except (KubeError, ClusterUnreachable) as error:
+        raise Unavailable(
+            f"nobody can say right now whether namespace {repository.namespace} exists: {error}"
+        ) from error
+    if not exists:
+        raise NameUnknown(
+            f"namespace {repository.namespace} does not exist or is going away; create it, then push again"
+        )
 
 
 def may(parts: Parts, repository: Repository, action: str) -> bool:

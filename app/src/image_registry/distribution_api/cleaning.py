@@ -5,7 +5,7 @@ from __future__ import annotations
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.reference import Repository
-from image_registry.storage.blob_store import BlobStore
+from image_registry.storage.blob_store import BlobStore, StorageFault
 
 
 def clean(store: BlobStore, streams: ImageStreams, repository: Repository) -> bool:
@@ -30,5 +30,16 @@ def clean(store: BlobStore, streams: ImageStreams, repository: Repository) -> bo
 
 
 def clean_pending(store: BlobStore, streams: ImageStreams) -> int:
-    """Clean every repository that waits for it; returns how many are clean now."""
-    return sum(clean(store, streams, repository) for repository in streams.pending_cleanups())
+    """Clean every repository that waits for it; returns how many are clean now.
+
+    One that cannot be cleaned does not keep the others waiting; its failure is raised at the end.
+    """
+    cleaned, failure = 0, None
+    for repository in streams.pending_cleanups():
+        try:
+            cleaned += clean(store, streams, repository)
+        except StorageFault as error:
+            failure = error
+    if failure is not None:
+        raise failure
+    return cleaned

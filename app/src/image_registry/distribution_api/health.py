@@ -8,7 +8,7 @@ import time
 from flask import Blueprint, Response, jsonify
 
 from image_registry.distribution_api.parts import Parts
-from image_registry.storage.blob_store import StorageFault
+from image_registry.storage.blob_store import OutOfSpace, StorageFault
 
 REMEMBERED = 5.0
 """Seconds for which the answer of the storage is good: probes must not wear it out."""
@@ -17,11 +17,12 @@ REMEMBERED = 5.0
 def blueprint(parts: Parts) -> Blueprint:
     """``/livez`` asks nothing, ``/healthz`` asks the storage.
 
-    The database does not count: pulls go on without it (design, D2).
+    Ready means that pulls work: the database does not count, for pulls go on without it (design, D2), and neither does
+    a full disk, which says so to those who push.
     """
     routes = Blueprint("health", __name__)
     lock = threading.Lock()
-    last: tuple[float, str] = (-REMEMBERED, "")
+    last = (-REMEMBERED, "", True)
 
     @routes.get("/livez")
     @routes.get("/")
@@ -33,17 +34,19 @@ def blueprint(parts: Parts) -> Blueprint:
         nonlocal last
         with lock:
             if time.monotonic() - last[0] >= REMEMBERED:
-                last = (time.monotonic(), _storage())
-            trouble = last[1]
-        answer = jsonify(storage=trouble or "ok")
-        answer.status_code = 503 if trouble else 200
+                last = (time.monotonic(), *_storage())
+            _, said, ready = last
+        answer = jsonify(storage=said)
+        answer.status_code = 200 if ready else 503
         return answer
 
-    def _storage() -> str:
+    def _storage() -> tuple[str, bool]:
         try:
             parts.store.probe()
+        except OutOfSpace as error:
+            return f"full, pulls go on: {error}", True
         except StorageFault as error:
-            return str(error)
-        return ""
+            return str(error), False
+        return "ok", True
 
     return routes

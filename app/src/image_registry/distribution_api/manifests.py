@@ -10,6 +10,7 @@ from image_registry.auth.access import create_stream, list_streams
 from image_registry.distribution_api import answers, callers
 from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
+from image_registry.distribution_api.received import Body
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.model import StoredManifest
 from image_registry.oci import media_types
@@ -21,7 +22,6 @@ from image_registry.oci.errors import (
     ManifestInvalid,
     ManifestTooLarge,
     ManifestUnknown,
-    NameUnknown,
 )
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
 from image_registry.oci.reference import Repository
@@ -30,6 +30,9 @@ from image_registry.storage.blob_store import BlobMissing
 PATH = "/v2/<namespace>/<name>/manifests/<reference>"
 CONFIG_LIMIT = 4 << 20
 """Largest image configuration that is read for the Image object, in bytes."""
+
+MISSING_SHOWN = 100
+"""Digests that a refusal names at most."""
 
 _DIGEST = re.compile(r"[^:]+:.*", re.DOTALL)
 
@@ -80,8 +83,7 @@ class Manifests:
         self._require_blobs(repository, manifest)
 
         def authorize_create() -> None:
-            if not self._parts.namespace_exists(repository.namespace):
-                raise NameUnknown(f"namespace {repository.namespace} does not exist; create it, then push again")
+            callers.require_namespace(self._parts, repository)
             decision = callers.decide(self._parts, caller.identity, create_stream(repository.namespace))
             if not decision.allowed:
                 raise Denied(decision.reason or f"may not create a repository in {repository.namespace}")
@@ -127,12 +129,10 @@ class Manifests:
         repository = answers.repository(namespace, name)
         callers.require(self._parts, repository, "pull")
         limit, after = answers.page()
-        if limit == 0:
-            return jsonify(name=str(repository), tags=[])
         with answers.translated():
             page = self._streams.tags(repository, limit=limit, after=after)
         answer = jsonify(name=str(repository), tags=list(page.items))
-        if page.next is not None and limit is not None:
+        if page.next is not None:
             answer.headers["Link"] = answers.next_link(limit, page.items[-1])
         return answer
 
@@ -151,11 +151,9 @@ class Manifests:
             )
             if caller.identity.is_anonymous and namespaces is not None and not namespaces:
                 callers.refuse_anonymous(self._parts, "registry:catalog:*")
-            if limit == 0:
-                return jsonify(repositories=[])
             page = self._streams.repositories(namespaces=namespaces, limit=limit, after=after)
         answer = jsonify(repositories=[str(repository) for repository in page.items])
-        if page.next is not None and limit is not None:
+        if page.next is not None:
             answer.headers["Link"] = answers.next_link(limit, str(page.items[-1]))
         return answer
 
@@ -167,11 +165,20 @@ class Manifests:
                     return self._streams.manifest(repository, wanted)
                 return self._streams.tag(repository, wanted)
         except MetadataUnavailable:
-            digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted
-            if digest is None or not self._store.manifest_linked(repository, digest):
-                raise ManifestUnknown(f"{repository} has no manifest {wanted}") from None
-            raw = self._store.read(digest)
+            return self._linked(repository, wanted)
+
+    def _linked(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
+        digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted
+        if digest is None or not self._store.manifest_linked(repository, digest):
+            raise ManifestUnknown(f"{repository} has no manifest {wanted}")
+        size = self._store.stat(digest)
+        if size is None or size > MANIFEST_LIMIT:
+            raise ManifestUnknown(f"the bytes of {digest} are not in the storage")
+        raw = self._store.read(digest)
+        try:
             return StoredManifest(digest, parse_manifest(raw, "", digest=digest).media_type, len(raw))
+        except InvalidManifest as error:
+            raise ManifestUnknown(f"{digest} cannot be served: {error}") from None
 
     def _require_blobs(self, repository: Repository, manifest: Manifest) -> None:
         missing = [
@@ -180,14 +187,15 @@ class Manifests:
         if missing:
             raise ManifestBlobUnknown(
                 f"{repository} lacks {len(missing)} blob(s) of this manifest; push them first",
-                detail={"missing": missing},
+                detail={"missing": missing[:MISSING_SHOWN]},
             )
 
     def _config(self, manifest: Manifest) -> bytes | None:
         config = manifest.config
-        if config is None or config.media_type not in media_types.CONFIG_TYPES or config.size > CONFIG_LIMIT:
+        if config is None or config.media_type not in media_types.CONFIG_TYPES:
             return None
-        return self._store.read(config.digest)
+        size = self._store.stat(config.digest)  # what the manifest says about it is anybody's claim
+        return self._store.read(config.digest) if size is not None and size <= CONFIG_LIMIT else None
 
 
 def _is_digest(reference: str) -> bool:
@@ -198,7 +206,10 @@ def _body(wanted: Digest | None) -> Manifest:
     """Read and check the pushed document; never more than the limit is read (CVE-2017-11468)."""
     if (request.content_length or 0) > MANIFEST_LIMIT:
         raise ManifestTooLarge(f"the manifest has {request.content_length} bytes; the limit is {MANIFEST_LIMIT}")
-    raw = request.stream.read(MANIFEST_LIMIT + 1)
+    body = Body()
+    raw = b""
+    while len(raw) <= MANIFEST_LIMIT and (part := body.read(MANIFEST_LIMIT + 1 - len(raw))):
+        raw += part
     if len(raw) > MANIFEST_LIMIT:
         raise ManifestTooLarge(f"the manifest is longer than the limit of {MANIFEST_LIMIT} bytes")
     actual = Digest.of(raw, wanted.algorithm if wanted else "sha256")

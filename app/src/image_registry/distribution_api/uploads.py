@@ -15,11 +15,18 @@ from flask import Blueprint, Response, request
 
 from image_registry.distribution_api import answers, callers
 from image_registry.distribution_api.parts import Parts
+from image_registry.distribution_api.received import Body, ClientVanished
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.oci.digest import HEX_LENGTH, Digest
-from image_registry.oci.errors import BlobUploadInvalid, BlobUploadUnknown, DigestInvalid, NameUnknown, RangeInvalid
+from image_registry.oci.errors import (
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    DigestInvalid,
+    RangeInvalid,
+    SizeInvalid,
+)
 from image_registry.oci.reference import InvalidName, Repository
-from image_registry.storage.blob_store import OffsetMismatch, UploadBusy, UploadMissing
+from image_registry.storage.blob_store import OffsetMismatch, OutOfSpace, UploadBusy, UploadMissing
 from image_registry.storage.resumable_hash import ResumableHash, StateRefused
 
 CHUNK = 1 << 20
@@ -32,7 +39,8 @@ def blueprint(parts: Parts) -> Blueprint:
     """Routes of upload sessions."""
     routes = Blueprint("uploads", __name__)
     views = Uploads(parts)
-    routes.add_url_rule(START, view_func=views.start, methods=["POST"])
+    for path in (START, START.rstrip("/")):
+        routes.add_url_rule(path, view_func=views.start, methods=["POST"])
     routes.add_url_rule(SESSION, view_func=views.status, methods=["GET"])
     routes.add_url_rule(SESSION, view_func=views.chunk, methods=["PATCH"])
     routes.add_url_rule(SESSION, view_func=views.finish, methods=["PUT"])
@@ -57,8 +65,7 @@ class Uploads:
     def start(self, namespace: str, name: str) -> Response:
         repository = answers.repository(namespace, name)
         callers.require(self._parts, repository, "pull", "push")
-        if not self._parts.namespace_exists(repository.namespace):
-            raise NameUnknown(f"namespace {repository.namespace} does not exist; create it, then push again")
+        callers.require_namespace(self._parts, repository)
         mounted = self._mount(repository)
         if mounted is not None:
             return _created(repository, mounted)
@@ -120,36 +127,72 @@ class Uploads:
     def _finish(self, repository: Repository, upload_id: str, wanted: Digest) -> Response:
         size, running = self._receive(repository, upload_id, wanted.algorithm)
         if running.hexdigest() != wanted.hex:
-            self._store.abort_upload(repository, upload_id)
-            self._forget(repository, upload_id)
+            self._give_up(repository, upload_id)
             raise DigestInvalid(f"the bytes received are {wanted.algorithm}:{running.hexdigest()}, not {wanted}")
-        with _told(repository, upload_id, size):
+        with self._told(repository, upload_id, size):
             self._store.commit_upload(repository, upload_id, wanted, size)
         self._forget(repository, upload_id)
         return _created(repository, wanted)
 
     def _receive(self, repository: Repository, upload_id: str, algorithm: str | None) -> tuple[int, ResumableHash]:
-        """Take the body of this request; returns the size and the hash of everything received so far."""
+        """Take the body of this request; returns the size and the hash of everything received so far.
+
+        ``algorithm`` is that of the digest the client names, ``None`` while it has named none.
+        """
         with answers.translated():
             session = self._streams.upload(repository, upload_id)
-        size = self._size(repository, upload_id)
-        first = _first(size)
-        if first != size:
-            raise _misplaced(repository, upload_id, first, size)
+        first = self._size(repository, upload_id)
+        announced = _announced(request.headers.get("Content-Range"), request.content_length)
+        if announced is not None and announced.start != first:
+            raise _misplaced(repository, upload_id, announced.start, first)
         running = self._resume(
-            repository, upload_id, algorithm or session.algorithm, session.offset, session.hash_state, size
+            repository, upload_id, algorithm or session.algorithm, session.offset, session.hash_state, first
         )
-        with _told(repository, upload_id, first):
-            size = self._store.append(repository, upload_id, size, request.stream, running)
+        body = Body()
+        try:
+            with self._told(repository, upload_id, first):
+                size = self._store.append(repository, upload_id, first, body, running)
+        except ClientVanished:
+            # what arrived is kept, and need not be hashed again when the client comes back
+            with suppress(ImageStreamsError):
+                self._progress(repository, upload_id, first + body.received, running)
+            raise
         if algorithm is None:
             with answers.translated():
-                self._streams.record_progress(repository, upload_id, offset=size, hash_state=running.state())
+                self._progress(repository, upload_id, size, running)
+        if announced is not None and size != announced.stop:
+            raise _misplaced(repository, upload_id, announced.stop, size)
         return size, running
+
+    def _progress(self, repository: Repository, upload_id: str, size: int, running: ResumableHash) -> None:
+        self._streams.record_progress(repository, upload_id, offset=size, hash_state=running.state())
+
+    def _give_up(self, repository: Repository, upload_id: str) -> None:
+        self._store.abort_upload(repository, upload_id)
+        self._forget(repository, upload_id)
 
     def _forget(self, repository: Repository, upload_id: str) -> None:
         """The bytes are where they belong: a row left over is swept later."""
         with suppress(ImageStreamsError):
             self._streams.end_upload(repository, upload_id)
+
+    @contextmanager
+    def _told(self, repository: Repository, upload_id: str, first: int) -> Iterator[None]:
+        """What the storage says about an upload, in the words of the protocol; ``first`` is where the request began."""
+        try:
+            yield
+        except OffsetMismatch as error:
+            raise _misplaced(repository, upload_id, first, error.actual) from None
+        except UploadBusy:
+            raise UploadConflict(
+                "another request is writing to this upload; wait for it, ask for the status, and go on from there",
+                headers={"Location": _location(repository, upload_id)},
+            ) from None
+        except UploadMissing:
+            raise _unknown(upload_id) from None
+        except OutOfSpace:
+            self._give_up(repository, upload_id)  # a part that cannot be finished must not keep the disk full
+            raise
 
     def _resume(
         self, repository: Repository, upload_id: str, algorithm: str, offset: int, state: bytes, size: int
@@ -173,34 +216,17 @@ class Uploads:
             raise _unknown(upload_id) from None
 
 
-@contextmanager
-def _told(repository: Repository, upload_id: str, first: int) -> Iterator[None]:
-    """What the storage says about an upload, in the words of the protocol; ``first`` is where the request began."""
-    try:
-        yield
-    except OffsetMismatch as error:
-        raise _misplaced(repository, upload_id, first, error.actual) from None
-    except UploadBusy:
-        raise UploadConflict(
-            "another request is writing to this upload; wait for it, ask for the status, and go on from there",
-            headers={"Location": _location(repository, upload_id)},
-        ) from None
-    except UploadMissing:
-        raise _unknown(upload_id) from None
-
-
-def _first(size: int) -> int:
-    """Where the client says its bytes begin; a streamed body begins where the session stands."""
-    header = request.headers.get("Content-Range")
+def _announced(header: str | None, length: int | None) -> range | None:
+    """The bytes that the client says it sends; a body without ``Content-Range`` begins where the session stands."""
     if header is None:
-        return size
+        return None
     match = _CONTENT_RANGE.fullmatch(header)
     if match is None or int(match[2]) < int(match[1]):
         raise BlobUploadInvalid(f"Content-Range is {header[:60]!r}; write it as <first>-<last>")
-    length = int(match[2]) - int(match[1]) + 1
-    if request.content_length is not None and request.content_length != length:
-        raise BlobUploadInvalid(f"Content-Range names {length} bytes but Content-Length is {request.content_length}")
-    return int(match[1])
+    announced = range(int(match[1]), int(match[2]) + 1)
+    if length is not None and length != len(announced):
+        raise SizeInvalid(f"Content-Range names {len(announced)} bytes but Content-Length is {length}")
+    return announced
 
 
 def _location(repository: Repository, upload_id: str) -> str:
@@ -214,9 +240,7 @@ def _accepted(repository: Repository, upload_id: str, size: int, status: int) ->
         "Docker-Upload-UUID": upload_id,
         "Range": f"0-{max(size - 1, 0)}",
     }
-    response = Response(status=status, headers=headers)
-    response.autocorrect_location_header = False
-    return response
+    return Response(status=status, headers=headers)
 
 
 def _created(repository: Repository, digest: Digest) -> Response:
@@ -230,6 +254,6 @@ def _unknown(upload_id: str) -> BlobUploadUnknown:
 
 def _misplaced(repository: Repository, upload_id: str, first: int, size: int) -> RangeInvalid:
     return RangeInvalid(
-        f"the chunk begins at {first} but the upload stands at {size} bytes; send from there",
+        f"the request speaks of byte {first} but the upload stands at {size} bytes; send from there",
         headers={"Location": _location(repository, upload_id), "Range": f"0-{max(size - 1, 0)}"},
     )

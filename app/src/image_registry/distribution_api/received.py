@@ -1,0 +1,39 @@
+"""The body of a request as it arrives: an end that came too early is a failure, not an end.
+
+The server hands over what it got when a client vanishes, as if that had been all. For a manifest or the last part of a
+blob that would be wrong content; for a chunk it would be an acknowledged length that the client never meant.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import request
+
+from image_registry.oci.errors import RegistryError
+
+
+class ClientVanished(RegistryError):
+    """The connection broke, or what came is no HTTP body; nobody may be left to read this answer."""
+
+    code, status = "SIZE_INVALID", HTTPStatus.BAD_REQUEST
+
+
+class Body:
+    """Reads the body of the current request; ``received`` counts its bytes."""
+
+    def __init__(self) -> None:
+        self._stream = request.stream
+        self._length = request.content_length
+        self.received = 0
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, none at the end. Raises :class:`ClientVanished`."""
+        try:
+            data = self._stream.read(size)
+        except Exception as error:  # noqa: BLE001 - servers have many names for a client that does not keep to HTTP
+            raise ClientVanished(f"the body broke off after {self.received} bytes: {error}") from None
+        self.received += len(data)
+        if not data and self._length is not None and self.received < self._length:
+            raise ClientVanished(f"the body broke off after {self.received} of {self._length} bytes")
+        return data
