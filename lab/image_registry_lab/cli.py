@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
     load = commands.add_parser("load", help="put images into every node, and into those that start later")
     load.add_argument("archives", nargs="+", type=Path, metavar="IMAGE.tar", help="as docker save or skopeo write it")
+    commands.add_parser("image", help="build the images of this repository and of PostgreSQL, and load them")
     commands.add_parser("env", help="addresses and programs as NAME=value lines")
     commands.add_parser("kubectl", help="kubectl for this cluster, whatever KUBECONFIG says")
     shell = commands.add_parser("shell", help="a shell inside a node")
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:  # noqa: C901 - a case each
     match options.command:
         case "build":
             return _build(cluster, options.names, parser)
@@ -87,6 +88,8 @@ def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.Argumen
         case "load":
             needs.require_root("load")
             cluster.load(options.archives)
+        case "image":
+            return _image(cluster)
         case "env":
             sys.stdout.write("".join(f"{name}={shlex.quote(value)}\n" for name, value in environment(cluster).items()))
         case "shell":
@@ -100,7 +103,7 @@ def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.Argumen
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
-    """What tests and playbooks want to know, and what ``images/*.name`` files add: one NAME=value a line."""
+    """What tests and playbooks want to know; the file ``images/NAME.name`` adds the image to use as NAME."""
     places = cluster.places
     values = {
         "KUBECONFIG_FILE": str(places.kubeconfig),
@@ -109,12 +112,8 @@ def environment(cluster: Cluster) -> dict[str, str]:
         "CRANE": places.program("crane"),
         "NODE_ADDRESS": addresses.node_address(FIRST_NODE),
     }
-    for file in sorted(places.images.glob("*.name")) if places.images.is_dir() else ():
-        for line in file.read_text(encoding="utf-8").splitlines():
-            name, sign, value = line.strip().partition("=")
-            if sign and name.isidentifier():
-                values[name] = value
-    return values
+    names = sorted(places.images.glob("*.name")) if places.images.is_dir() else []
+    return values | {file.stem: file.read_text(encoding="utf-8").strip() for file in names}
 
 
 def _build(cluster: Cluster, names: Sequence[str], parser: argparse.ArgumentParser) -> int:
@@ -126,6 +125,14 @@ def _build(cluster: Cluster, names: Sequence[str], parser: argparse.ArgumentPars
         needs.require_packages()
     done = cluster.build(names)
     sys.stdout.write(f"{cluster.places.programs}: {'made ' + ', '.join(done) if done else 'everything is there'}\n")
+    return 0
+
+
+def _image(cluster: Cluster) -> int:
+    needs.require_root("image")
+    needs.require_packages()
+    made = [image.reference for image in cluster.make_images()]
+    sys.stdout.write(f"{cluster.places.images}: {'built ' + ', '.join(made) if made else 'everything is there'}\n")
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from image_registry_lab import addons, addresses, archives, cgroups, control_plane, manifests, network, node_images
 from image_registry_lab.api import Api
+from image_registry_lab.images import Image, Images
 from image_registry_lab.machine import Machine
 from image_registry_lab.node import Node
 from image_registry_lab.pki import Keys
@@ -79,10 +80,11 @@ class Cluster:
     def down(self, *, purge: bool) -> None:
         """End everything and put the machine back; with ``purge`` the cluster's data goes too."""
         with self._alone():
+            # the API server first: it would wait for connections of a node that went without a word
+            control_plane.stop(self.processes, self._say)
             for name in self._started_nodes():
                 if self.node(name).cut_power():
                     self._say(f"stopped node {name}")
-            control_plane.stop(self.processes, self._say)
             cgroups.remove()
             network.remove_host()
             self._machine.restore_settings()
@@ -121,6 +123,13 @@ class Cluster:
             for node in self.running_nodes():
                 count = node_images.import_new(kept, node.socket(), node.marks(), self._say)
                 self._say(f"node {node.name}: {count} imported, {len(kept) - count} were there")
+
+    def make_images(self) -> list[Image]:
+        """Build the registry's images and import them into the nodes that run; what was built anew."""
+        with self._alone():
+            made = Images(self.places, self._say).make_all()
+        self.load([self.places.images / image.archive for image in made])
+        return made
 
     def node(self, name: str) -> Node:
         """A node by name, running or not."""

@@ -1,8 +1,8 @@
 """Container images of the lab, made without any other image: Debian by debootstrap, the rest by Containerfiles.
 
 Each image is keyed by everything that decides its content, so it is made once; a stopped build goes on where it was.
-What a cluster must be told about them is in ``<cache>/images/*.name``: the variable is the file's name, the image its
-content.
+What a cluster must be told about them is in ``<cache>/images/*.name``, each named by the variable it is the value
+of.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_registry_lab.places import REPOSITORY, Places
 from image_registry_lab.process import run
-from image_registry_lab.report import LabError, Report
+from image_registry_lab.report import LabError
 
 SUITE = "bookworm"
 PYTHON = "3.11"
@@ -33,8 +33,6 @@ PIP = "26.3"
 APP_SOURCES = ("Containerfile", "README.md", "build.lock", "pyproject.toml", "requirements.lock", "src")
 """What of ``app/`` decides the content of the image."""
 
-NEEDS = ("debootstrap", "buildah", "runc", "tar")
-
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -48,17 +46,12 @@ class Image:
 class Images:
     """Makes images into ``places.images``; work folders are kept in ``places.build`` for the next time."""
 
-    def __init__(self, places: Places, report: Report) -> None:
+    def __init__(self, places: Places, say: Callable[[str], None]) -> None:
         self._places = places
-        self._report = report
+        self._say = say
 
     def make_all(self) -> list[Image]:
         """Everything the registry needs in a cluster; returns what was made anew."""
-        missing = [program for program in NEEDS if shutil.which(program) is None]
-        if missing:
-            raise LabError(
-                f"images need {', '.join(missing)}: apt-get install --no-install-recommends {' '.join(NEEDS)}"
-            )
         made = [self._app(), self._postgresql()]
         return [image for image in made if image is not None]
 
@@ -71,7 +64,7 @@ class Images:
             return None
         self._debian_image("python", BASE_PACKAGES)
         wheels = self._wheels(app)
-        self._report.say(f"building {image.reference} from app/Containerfile")
+        self._say(f"building {image.reference} from app/Containerfile")
         arguments = {
             "BASE_IMAGE": f"lab.local/python:{base[:12]}",
             "PIP": f"python3 /wheels/{next(wheels.glob('pip-*.whl')).name}/pip",
@@ -93,7 +86,7 @@ class Images:
             f"FROM {base}\nENV PATH=/usr/lib/postgresql/{POSTGRESQL}/bin:/usr/bin:/bin\nUSER 999:999\n",
             encoding="ascii",
         )
-        self._report.say(f"building {image.reference}")
+        self._say(f"building {image.reference}")
         self._build(image.reference, folder / "Containerfile", folder, {})
         return self._publish(image)
 
@@ -133,7 +126,7 @@ class Images:
         return reference
 
     def _debootstrap(self, tree: Path, layer: Path, packages: Sequence[str]) -> None:
-        self._report.say(f"Debian {SUITE} with {', '.join(packages)} by debootstrap (about a minute)")
+        self._say(f"Debian {SUITE} with {', '.join(packages)} by debootstrap (about a minute)")
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(tree), _mirror()]
@@ -155,7 +148,7 @@ class Images:
         stamp = folder / ".key"
         if stamp.exists() and stamp.read_text(encoding="ascii") == key:
             return folder
-        self._report.say("downloading the wheels that the lock files name")
+        self._say("downloading the wheels that the lock files name")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         tools = self._tools()

@@ -24,6 +24,9 @@ PACKAGES = {
     "openssl": ("openssl",),
     "util-linux": ("unshare", "nsenter"),
     "mount": ("mount", "umount"),
+    "buildah": ("buildah",),
+    "debootstrap": ("debootstrap",),
+    "tar": ("tar",),
 }
 """Debian packages with the programs that are wanted of them."""
 
