@@ -17,6 +17,7 @@ from image_registry_lab.api import Api
 from image_registry_lab.images import Image, Images
 from image_registry_lab.machine import Machine
 from image_registry_lab.node import Node
+from image_registry_lab.node_init import FURTHER_IMAGES
 from image_registry_lab.pki import Keys
 from image_registry_lab.places import Places
 from image_registry_lab.process import Processes
@@ -75,6 +76,8 @@ class Cluster:
                     node.check()
 
             addons.await_ready(self.api, {node.name: node.started() for node in members}, check)
+            for node in members:
+                self._await_images(node)
         self._say(f"ready: {', '.join(wanted)}; kubeconfig {self.places.kubeconfig}")
 
     def down(self, *, purge: bool) -> None:
@@ -170,10 +173,21 @@ class Cluster:
                 stage = node.stage()
                 self._say(f"node {node.name}: {stage}")
             if time.monotonic() > deadline:
-                log = self.places.logs / f"{node.name}-{'kubelet' if stage == 'kubelet' else 'containerd'}.log"
+                log = (
+                    self.places.logs
+                    / f"{node.name}-{'containerd' if stage in ('starting', 'containerd', 'images') else 'kubelet'}.log"
+                )
                 raise LabError(f"node {node.name} is not Ready after {READY_SECONDS:.0f} s; {last_lines(log)}")
             time.sleep(0.1)
         self._say(f"node {node.name} is Ready")
+
+    def _await_images(self, node: Node) -> None:
+        """A new node goes on to import while it is Ready already."""
+        if node.stage() == FURTHER_IMAGES:
+            self._say(f"node {node.name}: importing further images")
+        while node.stage() == FURTHER_IMAGES:
+            node.check()
+            time.sleep(0.1)
 
     def _node_objects(self) -> list[dict[str, Any]]:
         return self.api.items("/api/v1/nodes")

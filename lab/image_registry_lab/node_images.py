@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from image_registry_lab.process import run
@@ -21,11 +21,22 @@ def mark(archive: Path) -> str:
     return f"{archive.name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 
 
-def import_new(archives: list[Path], socket: str, marks: Path, say: Callable[[str], None]) -> int:
+def split(found: list[Path], marks: Path, needed: Iterable[str]) -> tuple[list[Path], list[Path]]:
+    """Archives that a kubelet must find when it starts, and those that may follow while it works.
+
+    A Pod that is already bound to this node can only want an image that the node had in some version, or one that the
+    cluster itself is made of (``needed``, file names).
+    """
+    names = set(needed)
+    first = [archive for archive in found if archive.name in names or (marks / archive.name).exists()]
+    return first, [archive for archive in found if archive not in first]
+
+
+def import_new(found: list[Path], socket: str, marks: Path, say: Callable[[str], None]) -> int:
     """Import archives that the node has not taken yet; the number of those. ``marks`` lies beside containerd's data."""
     marks.mkdir(parents=True, exist_ok=True)
     done = 0
-    for archive in archives:
+    for archive in found:
         wanted, kept = mark(archive), marks / archive.name
         if kept.exists() and kept.read_text(encoding="utf-8") == wanted:
             continue

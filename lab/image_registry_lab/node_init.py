@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from image_registry_lab import addresses, node_config, node_images
+from image_registry_lab import addresses, archives, node_config, node_images
 from image_registry_lab.places import Places
 from image_registry_lab.process import clean_environment, run, wait
 from image_registry_lab.report import LabError, Report, last_lines
@@ -38,6 +38,9 @@ COVERS = {
 
 START_SECONDS = 60.0
 API_SECONDS = 180.0
+
+FURTHER_IMAGES = "further images"
+"""The stage in which a node is Ready and still takes images that nothing on it can want yet."""
 
 
 class Status:
@@ -78,12 +81,17 @@ def main(node: str, places: Places) -> int:
         _start_containerd(node, places, status)
         status.stage("images")
         marks = Path("/var/lib/containerd/imported")
-        node_images.import_new(node_images.archives(places.images), node_config.CONTAINERD_SOCKET, marks, report.say)
+        needed = [image.file_name for image in archives.standard(places)]
+        first, later = node_images.split(node_images.archives(places.images), marks, needed)
+        node_images.import_new(first, node_config.CONTAINERD_SOCKET, marks, report.say)
         status.stage("API server")
         _await_api(places)
         status.stage("kubelet")
         for name, command in _kubernetes(node, places).items():
             _keep(name, command, node, places, status)
+        status.stage(FURTHER_IMAGES)
+        node_images.import_new(later, node_config.CONTAINERD_SOCKET, marks, report.say)
+        status.stage("complete")
     except LabError as error:
         report.say(str(error))
         return 1
