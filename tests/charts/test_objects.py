@@ -359,7 +359,6 @@ def test_every_setting_given_is_one_that_the_servers_read(render, mode):
             assert given <= known, owner
 
 
-@pytest.mark.xfail(strict=True, reason="the commands of the processes in a cluster are not there yet")
 def test_every_command_given_is_one_that_the_program_has(render, mode):
     from image_registry.server.command import cli
 

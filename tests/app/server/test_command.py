@@ -48,3 +48,41 @@ def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert "127.0.0.1" in done.stderr
     assert "hidden" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bootstrap", "secrets", "--namespace", "image-registry-system"),
+        ("bootstrap", "api-service", "--namespace", "image-registry-system"),
+    ],
+)
+def test_bootstrap_outside_of_a_pod_says_so(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Pod" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_api_server_without_a_certificate_names_the_settings(tmp_path: Path) -> None:
+    done = run("api-server", REGISTRY_DATABASE_URL=f"sqlite:///{tmp_path / 'x.db'}")
+    assert done.returncode == 1
+    assert "REGISTRY_HTTP_TLS_CERTIFICATE" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_node_is_cleaned_by_hand(tmp_path: Path) -> None:
+    folder = tmp_path / "certs.d" / "image-registry.example.svc:5000"
+    folder.mkdir(parents=True)
+    for name in ("ca.crt", "hosts.toml"):
+        (folder / name).write_text("# image-registry node-ca\n")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n10.0.0.1\timage-registry.example.svc # image-registry node-ca\n")
+    options = ["--ca-file", "/nowhere", "--certs-dir", str(tmp_path / "certs.d"), "--hosts-file", str(hosts)]
+    done = run("node-ca", "--service-host", "image-registry.example.svc:5000", *options, "--remove")
+    assert done.returncode == 0, done.stderr
+    assert not folder.exists()
+    assert hosts.read_text() == "127.0.0.1 localhost\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from image_registry import __version__
+from image_registry.server.cluster_commands import bootstrap, node_ca
 from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
 
 
@@ -19,7 +20,9 @@ def main() -> None:
     """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
     from image_registry.auth.identity import AuthenticationUnavailable
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+    from image_registry.kube.front_proxy import AggregationUnavailable
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
+    from image_registry.operator.secret_plan import BootstrapFailed
     from image_registry.storage.blob_store import StorageFault
 
     try:
@@ -31,7 +34,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (
         InvalidSettings,
+        AggregationUnavailable,
         AuthenticationUnavailable,
+        BootstrapFailed,
         ClusterUnreachable,
         KubeconfigError,
         KubeError,
@@ -50,6 +55,10 @@ def cli() -> None:
     """The image registry of the Alauda Container Platform."""
 
 
+cli.add_command(bootstrap)
+cli.add_command(node_ca)
+
+
 @cli.command()
 def version() -> None:
     """Print the version."""
@@ -62,6 +71,14 @@ def data_plane() -> None:
     from image_registry.server import wiring
 
     wiring.run_data_plane(Settings.from_environment(os.environ))
+
+
+@cli.command("api-server")
+def api_server() -> None:
+    """Serve the aggregated API image.alauda.io/v1 in a cluster; settings come from REGISTRY_* variables."""
+    from image_registry.server import wiring
+
+    wiring.run_api_server(Settings.from_environment(os.environ))
 
 
 @cli.command()

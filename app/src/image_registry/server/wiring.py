@@ -6,6 +6,7 @@ without a cluster) is made before it.
 
 from __future__ import annotations
 
+import functools
 import sys
 from datetime import UTC, datetime
 
@@ -17,7 +18,10 @@ from image_registry.auth.token_keys import FollowedKeys, read_keys
 from image_registry.auth.tokens import RegistryTokens, generate_key
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
+from image_registry.image_api.app import create_app as create_image_api
+from image_registry.image_api.parts import Parts as ImageAPIParts
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.kube import front_proxy
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
@@ -82,6 +86,52 @@ def run_data_plane(settings: Settings) -> None:
             tls=_tls(settings),
         )
     )
+
+
+def run_api_server(settings: Settings) -> None:
+    """``image.alauda.io/v1`` behind kube-apiserver. Refuses to start outside of a Pod or without an aggregation layer.
+
+    It neither waits for the database nor asks it before it is ready: discovery must answer whatever happens, because
+    no namespace of the cluster can be deleted while an APIService is unavailable.
+    """
+    configure(settings.log_level)
+    if settings.auth is not AuthMode.CLUSTER or settings.http_tls_certificate is None or settings.http_tls_key is None:
+        raise InvalidSettings(
+            "the API server needs REGISTRY_AUTH=cluster, REGISTRY_HTTP_TLS_CERTIFICATE and REGISTRY_HTTP_TLS_KEY"
+        )
+    front_proxy.read(ClusterClient.from_pod())
+
+    @functools.cache
+    def trust() -> front_proxy.FollowedTrust:
+        """One for each worker, made after the fork: it holds a connection."""
+        return front_proxy.FollowedTrust(ClusterClient.from_pod())
+
+    process.run(
+        process.Profile(
+            name="image-api-server",
+            bind=settings.http_addr,
+            workers=settings.http_workers,
+            threads=settings.http_threads,
+            build=lambda: image_api_application(settings, ClusterClient.from_pod(), trust()),
+            tls=ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca),
+        )
+    )
+
+
+def image_api_application(
+    settings: Settings, client: ClusterClient, trust: front_proxy.FollowedTrust
+) -> WSGIApplication:
+    """The Image API of one worker."""
+    streams = ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+    parts = ImageAPIParts(
+        streams=streams,
+        authorizer=ClusterAuthorizer(AccessReviewer(client)),
+        authenticator=ClusterAuthenticator(TokenReviewer(client), audience=settings.auth_audience),
+        front_proxy=trust,
+        internal_hostname=settings.internal_hostname,
+        public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
+    )
+    return RequestLog(create_image_api(parts))
 
 
 def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplication:

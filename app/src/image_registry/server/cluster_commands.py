@@ -1,0 +1,89 @@
+"""Commands that look after an installation from inside of the cluster: the chart's hook Jobs and its DaemonSet.
+
+Their work is in the room :mod:`image_registry.operator`; here are only their options.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from image_registry.server.logs import configure
+from image_registry.server.settings import LogLevel
+
+if TYPE_CHECKING:
+    from image_registry.kube.client import ClusterClient
+
+FILE = click.Path(path_type=Path)
+NAMESPACE = click.option("--namespace", required=True, help="Namespace of the release.")
+KUBECONFIG = click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Default: the Pod's own account."
+)
+
+
+@click.group()
+def bootstrap() -> None:
+    """Make what a template must not make: keys, certificates, passwords. Safe to repeat."""
+
+
+@bootstrap.command()
+@NAMESPACE
+@KUBECONFIG
+@click.option("--hostname", "hostnames", multiple=True, help="Further name or address in the registry's certificate.")
+@click.option("--cluster-domain", default="cluster.local", show_default=True, help="Domain of the cluster's Services.")
+def secrets(namespace: str, kubeconfig: Path | None, hostnames: tuple[str, ...], cluster_domain: str) -> None:
+    """Make missing Secrets (CA, certificates, token key, database password), renew old ones."""
+    from image_registry.operator.bootstrap import BootstrapOptions, ensure_secrets
+
+    options = BootstrapOptions(namespace=namespace, hostnames=hostnames, cluster_domain=cluster_domain)
+    for line in ensure_secrets(_cluster(kubeconfig), options):
+        click.echo(line)
+
+
+@bootstrap.command("api-service")
+@NAMESPACE
+@KUBECONFIG
+@click.option("--timeout", default=120, show_default=True, help="Seconds to wait until the Image API answers.")
+def api_service(namespace: str, kubeconfig: Path | None, timeout: int) -> None:
+    """Write the CA bundle into the APIService and wait until the Image API answers."""
+    from image_registry.operator.bootstrap import publish_api_service_ca
+
+    for line in publish_api_service_ca(_cluster(kubeconfig), namespace, timeout):
+        click.echo(line)
+
+
+@click.command("node-ca")
+@click.option("--service-host", required=True, metavar="HOST:PORT", help="Pull address inside of the cluster.")
+@click.option("--ca-file", type=FILE, required=True, help="The CAs that the registry's certificate comes from, PEM.")
+@click.option("--certs-dir", type=FILE, default=Path("/etc/containerd/certs.d"), show_default=True)
+@click.option("--hosts-file", type=FILE, default=Path("/etc/hosts"), show_default=True)
+@click.option("--daemonset", metavar="NAMESPACE/NAME", help="Undo everything at the end if this DaemonSet is going.")
+@click.option("--remove", is_flag=True, help="Undo what was written to this node, then end.")
+def node_ca(
+    *, service_host: str, ca_file: Path, certs_dir: Path, hosts_file: Path, daemonset: str | None, remove: bool
+) -> None:
+    """Let this node's container runtime find and trust the registry, and keep it so."""
+    from image_registry.operator import node_trust
+
+    configure(LogLevel.NORMAL)
+    options = node_trust.NodeTrustOptions(
+        service_host=service_host, ca_file=ca_file, certs_dir=certs_dir, hosts_file=hosts_file, daemonset=daemonset
+    )
+    if remove:
+        for line in node_trust.remove(options) or ["nothing to undo: this node has no files of the registry"]:
+            click.echo(line)
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    node_trust.run(options, stop)
+
+
+def _cluster(kubeconfig: Path | None) -> ClusterClient:
+    from image_registry.kube.client import ClusterClient
+
+    return ClusterClient.from_kubeconfig(kubeconfig) if kubeconfig else ClusterClient.from_pod()
