@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,22 @@ def code(response: TestResponse) -> str:
 def build(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
     database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
     schema.upgrade(database)
-    store = FilesystemStore(tmp_path / "blobs")
-    streams = ImageStreams(database, internal_hostname="registry.test:5000")
-
-    def make(**parts: Any) -> Registry:
-        parts = {"authorizer": AllowAll(), **parts}
-        return Registry(Client(create_app(Parts(store=store, streams=streams, **parts))), store, streams, database)
-
-    yield make
+    yield partial(assemble, database, tmp_path / "blobs")
     database.dispose()
+
+
+def assemble(database: Database, folder: Path, **parts: Any) -> Registry:
+    """A registry over this database and folder, open to everybody unless ``parts`` say otherwise."""
+    store = FilesystemStore(folder)
+    streams = ImageStreams(database, internal_hostname="registry.test:5000")
+    whole = Parts(**{"store": store, "streams": streams, "authorizer": AllowAll(), **parts})
+    return Registry(Client(create_app(whole)), store, streams, database)
+
+
+@pytest.fixture
+def everywhere(database: Database, tmp_path: Path) -> Registry:
+    """Open to everybody, once on each kind of database."""
+    return assemble(database, tmp_path / "blobs")
 
 
 @pytest.fixture

@@ -8,12 +8,16 @@ both as manifest and as index is refused (image-spec advisory CVE-2021-41190).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest, InvalidDigest
+
+MAX_SIZE = 2**63 - 1
+"""Bytes; the specification's ``size`` is an int64."""
 
 
 class InvalidManifest(ValueError):
@@ -72,9 +76,10 @@ class Manifest:
 
     @property
     def content_size(self) -> int:
-        """Bytes of the configuration and of every distinct layer (parity reference 1.3)."""
+        """Bytes of the configuration and of every distinct layer (parity reference 1.3), at most :data:`MAX_SIZE`."""
         sizes = {d.digest: d.size for d in (*((self.config,) if self.config else ()), *self.layers)}
-        return sum(sizes.values())
+        total: int = sum(sizes.values())
+        return min(total, MAX_SIZE)
 
 
 def parse_manifest(raw: bytes, content_type: str, *, digest: Digest | None = None) -> Manifest:
@@ -85,7 +90,9 @@ def parse_manifest(raw: bytes, content_type: str, *, digest: Digest | None = Non
     ``raw``. Raises :class:`InvalidManifest` with the reason.
     """
     try:
-        document = json.loads(raw)
+        document = json.loads(raw, object_pairs_hook=_members, parse_constant=_no_constant)
+    except InvalidManifest:
+        raise
     except (ValueError, RecursionError) as error:
         raise InvalidManifest(f"the manifest is not JSON: {error}") from None
     if not isinstance(document, dict):
@@ -110,6 +117,20 @@ def parse_manifest(raw: bytes, content_type: str, *, digest: Digest | None = Non
         artifact_type=_text(document, "artifactType", "manifest"),
         annotations=_annotations(document, "manifest"),
     )
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a name that comes twice means one thing to one reader and another to the next."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise InvalidManifest(f"the member {twice[:80]!r} comes twice")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    """Python reads NaN and Infinity, which JSON does not have."""
+    raise InvalidManifest(f"{name} is not JSON")
 
 
 def _media_type(document: dict[str, Any], content_type: str) -> str:
@@ -137,7 +158,7 @@ def _descriptor(entry: Any, where: str) -> Descriptor:
     if not isinstance(entry, dict):
         raise InvalidManifest(f"{where} must be a descriptor object")
     size = entry.get("size")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
         raise InvalidManifest(f"{where}.size must be a number of bytes")
     try:
         digest = Digest.parse(str(entry.get("digest", "")))
