@@ -172,7 +172,7 @@ def run(command: Sequence[str], *, text: str | None = None, environment: dict[st
             command, input=text, capture_output=True, text=True, errors="replace", check=False, env=environment
         )
     except FileNotFoundError:
-        raise LabError(f"there is no program {command[0]}: `lab/lab build` installs or compiles it") from None
+        raise LabError(f"there is no program {command[0]}: `lab/lab up` names the Debian package") from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
         raise LabError(f"{' '.join(command[:6])} … ended with status {done.returncode}:\n" + "\n".join(said[-15:]))
