@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -63,9 +63,10 @@ def page() -> tuple[int, str | None]:
     return min(int(text), MAX_PAGE), request.args.get("last")
 
 
-def next_link(limit: int, last: str) -> str:
-    """The ``Link`` header to the next page (RFC 8288), relative to the host."""
-    return f'<{quote(request.path)}?n={limit}&last={quote(last, safe="")}>; rel="next"'
+def next_link(limit: int, last: str, **more: str | None) -> str:
+    """The ``Link`` header to the next page (RFC 8288), relative to the host; ``more`` is kept of the query."""
+    query = urlencode({"n": limit, "last": last, **{key: value for key, value in more.items() if value is not None}})
+    return f'<{quote(request.path)}?{query}>; rel="next"'
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
 
-from image_registry.distribution_api import answers, blobs, callers, health, manifests, tokens, uploads
+from image_registry.distribution_api import answers, blobs, callers, health, manifests, referrers, tokens, uploads
 from image_registry.distribution_api.parts import Parts
 
 
@@ -15,7 +15,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = True
     answers.install(app)
-    for room in (health, tokens, uploads, blobs, manifests):
+    for room in (health, tokens, uploads, blobs, manifests, referrers):
         app.register_blueprint(room.blueprint(parts))
 
     @app.get("/v2")

@@ -40,6 +40,23 @@ def tag(database: Database, repository: Repository, name: str) -> StoredManifest
     return rows.stored_manifest(row)
 
 
+def referrers(
+    database: Database, repository: Repository, subject: Digest, *, limit: int | None, after: str | None
+) -> Page[StoredManifest]:
+    """Manifests of the repository that name ``subject``, in order of their digests."""
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = images.referrers(
+            connection,
+            repository.namespace,
+            repository.name,
+            str(subject),
+            after=after or "",
+            limit=_more(limit),
+        )
+    return _page(found, limit, revision, item=rows.stored_manifest, key=lambda row: str(row.digest))
+
+
 def tags(database: Database, repository: Repository, *, limit: int | None, after: str | None) -> Page[str]:
     """Tag names in byte order."""
     with database.snapshot() as connection:

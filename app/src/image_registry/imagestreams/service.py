@@ -68,6 +68,16 @@ class ImageStreams:
         with _available():
             return reads.tag(self._database, repository, tag)
 
+    def referrers(
+        self, repository: Repository, subject: Digest, *, limit: int | None = None, after: str | None = None
+    ) -> Page[StoredManifest]:
+        """Held manifests whose ``subject`` this is, in order of their digests; none for a repository that is not there.
+
+        ``after`` is a digest.
+        """
+        with _available():
+            return reads.referrers(self._database, repository, subject, limit=limit, after=after)
+
     def tags(self, repository: Repository, *, limit: int | None = None, after: str | None = None) -> Page[str]:
         """Tag names in ASCII order. Raises :class:`StreamUnknown`."""
         with _available():

@@ -30,6 +30,14 @@ _held = (
     .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
     .where(_of_name, held_manifests.c.digest == bindparam("at_digest"))
 )
+_referrers = (
+    select(held_manifests.c.digest, held_manifests.c.media_type, held_manifests.c.size)
+    .select_from(images)
+    .join(held_manifests, held_manifests.c.digest == images.c.digest)
+    .join(image_streams, held_manifests.c.stream_id == image_streams.c.id)
+    .where(_of_name, images.c.subject == bindparam("of_digest"), images.c.digest > bindparam("after"))
+    .order_by(images.c.digest)
+)
 _holds = select(held_manifests.c.size).where(_held_here)
 _hold = insert(held_manifests)
 _release = delete(held_manifests).where(_held_here)
@@ -84,6 +92,14 @@ def remove(connection: Connection, digest: str) -> None:
 def held(connection: Connection, namespace: str, name: str, digest: str) -> Record | None:
     """``digest``, ``media_type`` and ``size`` of a manifest, if the repository holds it."""
     return connection.execute(_held, {"namespace": namespace, "name": name, "at_digest": digest}).first()
+
+
+def referrers(
+    connection: Connection, namespace: str, name: str, subject: str, *, after: str, limit: int | None
+) -> Sequence[Record]:
+    """``digest``, ``media_type`` and ``size`` of the held manifests that name ``subject``, in order of digests."""
+    where = {"namespace": namespace, "name": name, "of_digest": subject, "after": after}
+    return connection.execute(_referrers if limit is None else _referrers.limit(limit), where).all()
 
 
 def hold(connection: Connection, row: Mapping[str, Any]) -> bool:
