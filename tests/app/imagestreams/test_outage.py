@@ -30,6 +30,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "manifest": lambda: streams.manifest(APP, digest),
         "tag": lambda: streams.tag(APP, "latest"),
         "tags": lambda: streams.tags(APP),
+        "referrers": lambda: streams.referrers(APP, digest),
         "repositories": lambda: streams.repositories(namespaces=None),
         "namespaces": streams.namespaces,
         "delete_tag": lambda: streams.delete_tag(APP, "latest"),
