@@ -1,0 +1,76 @@
+"""The protocol as one types it: curl, with its answers taken apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.clients.programs import Registry
+from tests.serve.conftest import program
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Curl:
+    """curl that trusts the registry; secrets are given by a file on standard input, never as arguments."""
+
+    registry: Registry
+    scheme: str = "https"
+
+    def __call__(self, target: str, *arguments: str, config: str = "", body: Path | None = None) -> Reply:
+        url = target if "://" in target else f"{self.scheme}://{self.registry.address}{target}"
+        command = [program("curl", "apt-get install curl"), "-q", "-sS", "-i", "--max-time", "120", "-K", "-"]
+        if self.scheme == "https":
+            command += ["--cacert", str(self.registry.ca)]
+        command += [*arguments, *(["--data-binary", f"@{body}"] if body else []), url]
+        done = subprocess.run(command, input=config.encode(), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        rest = done.stdout
+        while True:  # answers to "Expect: 100-continue" come first
+            head, _, rest = rest.partition(b"\r\n\r\n")
+            lines = head.decode().split("\r\n")
+            status = int(lines[0].split()[1])
+            if status != 100:
+                break
+        headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:])}
+        return Reply(status, headers, rest)
+
+    def token(self, scope: str) -> str:
+        """Follow the challenge of ``/v2/`` to a token for ``scope``."""
+        challenge = self("/v2/").headers["www-authenticate"]
+        parts = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        user = f'user = "{self.registry.user}:{self.registry.password}"\n'
+        reply = self(f"{parts['realm']}?service={parts['service']}&scope={scope}", config=user)
+        assert reply.status == 200, reply.body
+        found: str = json.loads(reply.body)["token"]
+        return found
+
+
+def bearer(token: str) -> str:
+    return f'header = "Authorization: Bearer {token}"\n'
+
+
+def upload(curl: Curl, repository: str, data: bytes, authorization: str, folder: Path) -> str:
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    (folder / "body").write_bytes(data)
+    begun = curl(f"/v2/{repository}/blobs/uploads/", "-X", "POST", "-d", "", config=authorization)
+    assert begun.status == 202, begun.body
+    location = begun.headers["location"]
+    target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
+    octets = ("-X", "PUT", "-H", "Content-Type: application/octet-stream")
+    assert curl(target, *octets, config=authorization, body=folder / "body").status == 201
+    return digest
