@@ -156,25 +156,6 @@ def test_a_page_size_that_is_no_number_is_refused(registry: Registry, number: st
     assert registry.client.get(f"/v2/demo/app/tags/list?n={number}").status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "expected"),
-    [
-        ("/v2/demo/none/tags/list", 404, "NAME_UNKNOWN"),
-        ("/v2/demo/App/tags/list", 400, "NAME_INVALID"),
-        ("/v2/a/b/c/tags/list", 400, "NAME_INVALID"),
-        ("/v2/demo//tags/list", 400, "NAME_INVALID"),
-        ("/v2/demo/../other/manifests/v1", 400, "NAME_INVALID"),
-        ("/v2/demo/app/manifests/.bad", 400, "TAG_INVALID"),
-        ("/v2/demo/app/blobs/sha256:zz", 400, "DIGEST_INVALID"),
-        ("/v2/demo/app/manifests/sha256:00", 400, "DIGEST_INVALID"),
-        ("/nothing", 404, "UNSUPPORTED"),
-    ],
-)
-def test_every_refusal_is_oci_json(registry: Registry, path: str, status: int, expected: str) -> None:
-    answer = registry.client.get(path)
-    assert (answer.status_code, code(answer)) == (status, expected)
-
-
 def test_pulls_go_on_without_the_database_and_pushes_are_told_to_come_back(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
