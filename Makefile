@@ -36,6 +36,15 @@ serve: setup ## Serve the registry alone, no cluster, no root. LISTEN=127.0.0.1:
 	@printf 'Registry on http://%s, data in %s; stop with Ctrl-C. Try: curl http://%s/v2/\n' "$(LISTEN)" "$(ROOT)" "$(LISTEN)"
 	@exec $(BIN)/image-registry serve --root "$(ROOT)" --listen "$(LISTEN)" $(ARGS)
 
+##@ Lab
+.PHONY: lab
+lab: ## Start a real Kubernetes on this machine (root; ten minutes the first time, seconds later). ARGS='--node n2'.
+	@lab/lab up $(ARGS)
+
+.PHONY: lab-down
+lab-down: ## Stop it and leave nothing of it behind; its data stays. ARGS=--purge removes that too.
+	@lab/lab down $(ARGS)
+
 ##@ Tools
 .PHONY: setup
 setup: $(VENV)/.complete ## Make .venv with image-registry, ac and the Ansible tools, pinned and checked by hash.

@@ -51,6 +51,7 @@ class Cluster:
     def up(self, nodes: Sequence[str]) -> None:
         """Control plane, n1, ``nodes`` and the nodes that ran when the lab was stopped; ready when this returns."""
         wanted = sorted({network.FIRST_NODE, *nodes, *self._wanted()})
+        network.refuse_another_lab(str(self.places.root))
         with self._alone():
             self.build()
             self._write_wanted(wanted)

@@ -17,22 +17,24 @@ def _exists(link: str) -> bool:
     return Path("/sys/class/net", link).exists()
 
 
-def prepare_host(owner: str) -> None:
-    """The bridge with the host's address, made if it is missing. It carries the name of the lab that it belongs to.
-
-    Raises :class:`LabError` when it is another's: the addresses are the same, so only one can run.
-    """
+def refuse_another_lab(owner: str) -> None:
+    """Raises :class:`LabError` when a lab of another folder runs: the addresses are the same, so only one can."""
     other = owner_of_bridge()
     if other and other != owner[:255]:
         raise LabError(
             f"the bridge {addresses.BRIDGE} belongs to the lab in {other}, and a machine holds one lab only: "
             f"stop that one with IMAGE_REGISTRY_LAB={other} lab/lab down"
         )
+
+
+def prepare_host(owner: str) -> None:
+    """The bridge with the host's address, made if it is missing. It carries the name of the lab that it belongs to."""
+    refuse_another_lab(owner)
     if not Path("/proc/sys/net/bridge").is_dir():  # a module on most kernels, built in on others
         subprocess.run(["modprobe", "--all", "br_netfilter", "overlay"], capture_output=True, check=False)
     if not _exists(addresses.BRIDGE):
         run(["ip", "link", "add", addresses.BRIDGE, "type", "bridge"])
-    if not other:
+    if not owner_of_bridge():
         run(["ip", "link", "set", addresses.BRIDGE, "alias", owner[:255]])
     address = f"{addresses.HOST}/{addresses.PREFIX_LENGTH}"
     run(["ip", "address", "replace", address, "dev", addresses.BRIDGE])

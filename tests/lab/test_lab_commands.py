@@ -38,7 +38,7 @@ def test_all_missing_packages_are_named_in_one_line_to_copy(monkeypatch: pytest.
 def test_the_bridge_of_another_lab_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "owner_of_bridge", lambda: "/elsewhere")
     with pytest.raises(LabError, match="IMAGE_REGISTRY_LAB=/elsewhere lab/lab down"):
-        network.prepare_host("/here")
+        network.refuse_another_lab("/here")
 
 
 def test_env_names_programs_addresses_and_declared_images(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
