@@ -1,0 +1,125 @@
+"""Push and pull by real clients with a ServiceAccount's token, over TLS, in a real cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.curl import Curl, bearer, upload
+from tests.clients.layout import image, index
+from tests.clients.programs import CLIENTS, COPIERS, Client, Copier, Crane, Registry
+from tests.cluster.kubernetes import SERVICE, Kubectl, Team
+
+pytestmark = pytest.mark.lab
+GIBIBYTE = 1 << 30
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder with a short name: podman refuses long ones."""
+    folder = Path(tempfile.mkdtemp(prefix="client-"))
+    (folder / "auth.json").write_text("{}", encoding="utf-8")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: str(kind.name))
+def test_a_client_logs_in_with_a_service_accounts_token_pushes_and_pulls(
+    kind: type[Client], registry: Registry, team: Team, home: Path, tmp_path: Path
+) -> None:
+    client = kind(registry, home)  # type: ignore[call-arg]
+    client.login(registry.user, registry.password)
+    reference = f"{team.namespace}/app:v1"
+    pushed = client.push(image(tmp_path / "image"), reference)
+    assert client.pull(reference) == pushed
+
+
+@pytest.mark.parametrize("kind", COPIERS, ids=lambda kind: str(kind.name))
+def test_an_index_of_two_architectures_keeps_its_digest(
+    kind: type[Copier], registry: Registry, team: Team, kubectl: Kubectl, home: Path, tmp_path: Path
+) -> None:
+    client = kind(registry, home)  # type: ignore[call-arg]
+    client.login(registry.user, registry.password)
+    made = index(tmp_path / "index")
+    reference = f"{team.namespace}/many:v1"
+    assert client.push(made, reference) == made.digest
+    assert client.pull(reference) == made.digest
+    found = kubectl.json("get", "image", made.digest)
+    architectures = {manifest["architecture"] for manifest in found["dockerImageManifests"]}
+    assert architectures == set(made.platforms)
+
+
+def test_the_token_flow_by_curl(curl: Curl, team: Team, tmp_path: Path) -> None:
+    repository = f"{team.namespace}/raw"
+    token = curl.token(f"repository:{repository}:pull,push")
+    data = os.urandom(1000)
+    digest = upload(curl, repository, data, bearer(token), tmp_path)
+    reply = curl(f"/v2/{repository}/blobs/{digest}", config=bearer(token))
+    assert reply.status == 200
+    assert reply.body == data
+
+
+def test_a_layer_of_one_gibibyte_arrives_and_returns_whole(curl: Curl, team: Team, tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    with layer.open("wb") as file:
+        for offset in range(0, GIBIBYTE, 128 << 20):
+            file.seek(offset)
+            file.write(os.urandom(1 << 20))
+        file.truncate(GIBIBYTE)
+    with layer.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    repository = f"{team.namespace}/large"
+    authorization = bearer(curl.token(f"repository:{repository}:pull,push"))
+    begun = curl(f"/v2/{repository}/blobs/uploads/", "-X", "POST", "-d", "", config=authorization)
+    location = begun.headers["location"]
+    target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
+    octets = ("-X", "PUT", "-H", "Content-Type: application/octet-stream", "-T", str(layer))
+    assert curl(target, *octets, config=authorization).status == 201
+    layer.unlink()
+    registry = curl.registry
+    url = f"https://{registry.address}/v2/{repository}/blobs/{digest}"
+    command = ["curl", "-q", "-sS", "--fail", "--max-time", "300", "--cacert", str(registry.ca), "-K", "-", url]
+    pulled = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert pulled.stdin
+    assert pulled.stdout
+    pulled.stdin.write(authorization.encode())
+    pulled.stdin.close()
+    arrived = hashlib.sha256()
+    with pulled.stdout as content:
+        while block := content.read(1 << 20):
+            arrived.update(block)
+    assert pulled.wait() == 0
+    assert f"sha256:{arrived.hexdigest()}" == digest
+
+
+def test_a_pod_of_a_pushed_image_becomes_ready(crane: Crane, team: Team, kubectl: Kubectl, busybox: Path) -> None:
+    crane.run("push", str(busybox), crane.at(f"{team.namespace}/server:1"))
+    team.pull_secret("pull", "builder")
+    team.run("server", f"{SERVICE}/{team.namespace}/server:1", secret="pull")
+    kubectl("-n", team.namespace, "wait", "pod/server", "--for=condition=Ready", "--timeout=60s")
+    image_id = kubectl.json("-n", team.namespace, "get", "pod", "server")["status"]["containerStatuses"][0]["imageID"]
+    tag = kubectl.json("-n", team.namespace, "get", "imagestreamtag", "server:1")
+    assert image_id == tag["image"]["dockerImageReference"]
+
+
+@pytest.mark.parametrize("account", ["", "stranger"], ids=["nobody", "an account without the right"])
+def test_a_pod_without_the_right_to_pull_says_so_in_its_status(
+    account: str, crane: Crane, team: Team, kubectl: Kubectl, busybox: Path
+) -> None:
+    crane.run("push", str(busybox), crane.at(f"{team.namespace}/server:1"))
+    if account:
+        team.pull_secret("pull", account)
+    team.run("server", f"{SERVICE}/{team.namespace}/server:1", secret="pull" if account else "")
+    kubectl(
+        *("-n", team.namespace, "wait", "pod/server", "--timeout=60s"),
+        "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull",
+    )
+    message = kubectl.json("-n", team.namespace, "get", "pod", "server")["status"]["containerStatuses"][0]["state"]
+    assert ("403" if account else "401") in message["waiting"]["message"]
