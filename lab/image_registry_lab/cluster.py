@@ -50,6 +50,8 @@ class Cluster:
 
     def up(self, nodes: Sequence[str]) -> None:
         """Control plane, n1, ``nodes`` and the nodes that ran when the lab was stopped; ready when this returns."""
+        for name in nodes:
+            addresses.number(name)  # before anything is written down
         wanted = sorted({network.FIRST_NODE, *nodes, *self._wanted()})
         network.refuse_another_lab(str(self.places.root))
         with self._alone():
@@ -83,6 +85,7 @@ class Cluster:
 
     def down(self, *, purge: bool) -> None:
         """End everything and put the machine back; with ``purge`` the cluster's data goes too."""
+        network.refuse_another_lab(str(self.places.root))
         with self._alone():
             # the API server first: it would wait for connections of a node that went without a word
             control_plane.stop(self.processes, self._say)

@@ -98,3 +98,20 @@ def test_nodes_that_ran_when_the_lab_was_stopped_run_again(places: Places) -> No
     assert Cluster(places, Report())._wanted() == ["n1", "n3"]
     (places.state / "nodes.json").write_text("{")
     assert Cluster(places, Report())._wanted() == []
+
+
+def test_a_wrong_name_of_a_node_changes_nothing(places: Places) -> None:
+    with pytest.raises(LabError, match="n1 to n9"):
+        Cluster(places, Report()).up(["n2", "n10"])
+    assert not places.state.exists()
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_lab_of_another_folder_is_neither_taken_over_nor_stopped(
+    places: Places, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(network, "owner_of_bridge", lambda: "/elsewhere")
+    cluster = Cluster(places, Report())
+    with pytest.raises(LabError, match="a machine holds one lab only"):
+        cluster.up([]) if command == "up" else cluster.down(purge=True)
+    assert not places.state.exists()
