@@ -18,7 +18,7 @@ from image_registry.image_api.documents import Document
 from image_registry.image_api.listing import Listing, collect
 from image_registry.image_api.negotiation import JSON, YAML
 from image_registry.image_api.parameters import ListOptions, Query, flag, invalid_options, whole_number
-from image_registry.image_api.status import BadRequest, NotFound, UnsupportedMediaType
+from image_registry.image_api.status import BadRequest, NotFound, TooLarge, UnsupportedMediaType
 
 _KNOWN = {
     "kind": str,
@@ -32,6 +32,9 @@ _KNOWN = {
 }
 _VERSIONS = {"", "v1", "meta.k8s.io/v1", "image.alauda.io/v1"}
 _POLICIES = ("Background", "Foreground", "Orphan")
+
+LONGEST = 64 * 1024
+"""Bytes of DeleteOptions; all of them together are a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ def check(collection: Collection, document: Mapping[str, Any], options: DeleteOp
 
 
 def _parse(body: bytes, content_type: str) -> dict[str, Any]:
+    if len(body) > LONGEST:
+        raise TooLarge(f"Request entity too large: limit of DeleteOptions is {LONGEST} bytes")
     media_type = content_type.partition(";")[0].strip().lower() or JSON
     if media_type not in (JSON, YAML):
         raise UnsupportedMediaType(
@@ -146,6 +151,8 @@ def _validated(members: dict[str, Any]) -> DeleteOptions:
             f'"{policy}": orphanDependents and deletionPropagation cannot be both set',
         )
     dry_run = members.get("dryRun", [])
+    if not all(isinstance(value, str) for value in dry_run):
+        raise BadRequest("DeleteOptions: dryRun must be a list of texts")
     if any(value != "All" for value in dry_run):
         raise invalid_options(
             "DeleteOptions", "dryRun", "Unsupported value", f'{json.dumps(dry_run)[:200]}: supported values: "All"'

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_registry.image_api import continuation
-from image_registry.image_api.collections import Collection, field
+from image_registry.image_api.collections import Collection, field, is_namespace
 from image_registry.image_api.continuation import Place
 from image_registry.image_api.documents import Document
 from image_registry.image_api.parameters import ListOptions
@@ -39,6 +39,10 @@ def collect(collection: Collection, namespace: str, options: ListOptions) -> Lis
     if one is not None and place is None:
         return _single(collection, *one, options)
     within = namespace or options.fields.required.get("metadata.namespace", "")
+    if within and not is_namespace(within):
+        revision = collection.page("", limit=0, after=None).revision
+        _check_state(options, place, revision)
+        return Listing((), revision)
     found: list[Document] = []
     after = place.key if place else None
     revision = 0

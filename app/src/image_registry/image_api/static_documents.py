@@ -53,4 +53,5 @@ def _response(body: bytes, media_type: str, tag: str) -> Response:
     response.vary.add("Accept")
     response.headers["Cache-Control"] = "public"
     response.make_conditional(request)
+    response.headers.pop("Date", None)  # the HTTP server writes it
     return response

@@ -1,0 +1,207 @@
+"""Deleting one, deleting many, and emptying a namespace as its controller does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+STREAM = "namespaces/team/imagestreams/app"
+TAG = "namespaces/team/imagestreamtags/app:v1"
+
+
+def test_deleting_a_stream_deletes_its_tags_and_no_image(filled: Any) -> None:
+    uid = filled.get(STREAM)["metadata"]["uid"]
+    images = filled.names("images")
+    status = filled.delete(STREAM)
+    assert (status["kind"], status["status"]) == ("Status", "Success")
+    assert status["details"] == {"name": "app", "group": "image.alauda.io", "kind": "imagestreams", "uid": uid}
+    filled.refuse(STREAM, 404, "NotFound")
+    filled.refuse(TAG, 404, "NotFound")
+    assert filled.names("namespaces/team/imagestreamtags") == ["web:copy", "web:latest"]
+    assert filled.names("namespaces/team-b/imagestreams") == ["app", "tool"]
+    assert filled.names("images") == images
+
+
+def test_a_deletion_leaves_a_note_for_the_process_that_has_the_storage(filled: Any) -> None:
+    filled.delete(STREAM)
+    filled.delete("namespaces/team-b/imagestreamtags/tool:Stable")
+    assert {str(repository) for repository in filled.streams.pending_cleanups()} == {"team/app", "team-b/tool"}
+
+
+def test_deleting_a_tag_deletes_its_history_and_keeps_the_stream(filled: Any) -> None:
+    filled.delete("namespaces/team/imagestreamtags/app%3Av2")
+    stream = filled.get(STREAM)
+    assert [tag["tag"] for tag in stream["status"]["tags"]] == ["v1", "v10"]
+    assert len(filled.names("images")) == 6
+
+
+def test_an_image_is_deleted_when_no_stream_holds_it(filled: Any) -> None:
+    digest = filled.get("namespaces/team-b/imagestreamtags/tool:Stable")["image"]["metadata"]["name"]
+    status = filled.refuse(f"images/{digest}", 409, "Conflict", method="DELETE")
+    assert status["message"].startswith(f'Operation cannot be fulfilled on images.image.alauda.io "{digest}": ')
+    assert "team-b/tool" in status["message"]
+    filled.delete("namespaces/team-b/imagestreams/tool")
+    filled.delete(f"images/{digest}")
+    filled.refuse(f"images/{digest}", 404, "NotFound")
+
+
+@pytest.mark.parametrize("path", [STREAM, TAG])
+def test_a_precondition_that_does_not_hold_is_a_conflict_and_nothing_happens(filled: Any, path: str) -> None:
+    metadata = filled.get(path)["metadata"]
+    for options, label, actual in (
+        ({"uid": "another"}, "UID", metadata["uid"]),
+        ({"resourceVersion": "1"}, "ResourceVersion", metadata["resourceVersion"]),
+        ({"resourceVersion": "not a number"}, "ResourceVersion", metadata["resourceVersion"]),
+        ({"uid": metadata["uid"], "resourceVersion": "1"}, "ResourceVersion", metadata["resourceVersion"]),
+    ):
+        status = filled.delete(path, 409, {"preconditions": options})
+        assert status["reason"] == "Conflict"
+        wanted = options["resourceVersion" if label == "ResourceVersion" else "uid"]
+        assert status["message"].endswith(
+            f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {actual}"
+        )
+        assert status["details"]["name"] == metadata["name"]
+    filled.delete(
+        path, options={"preconditions": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}}
+    )
+    filled.refuse(path, 404, "NotFound")
+
+
+def test_a_dry_run_checks_everything_and_deletes_nothing(filled: Any) -> None:
+    before = filled.get("imagestreams")
+    assert filled.delete(STREAM, options={"dryRun": ["All"]})["status"] == "Success"
+    assert filled.delete(f"{TAG}?dryRun=All")["status"] == "Success"
+    filled.delete(STREAM, 409, {"dryRun": ["All"], "preconditions": {"uid": "another"}})
+    deleted = filled.delete("namespaces/team/imagestreams?dryRun=All")
+    assert [item["metadata"]["name"] for item in deleted["items"]] == ["app", "web"]
+    assert filled.get("imagestreams") == before
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+def test_every_propagation_policy_is_accepted(filled: Any, policy: str) -> None:
+    filled.delete(TAG, options={"propagationPolicy": policy, "gracePeriodSeconds": 30})
+    filled.delete(f"{STREAM}?propagationPolicy={policy}&gracePeriodSeconds=0")
+
+
+def test_options_of_every_known_form_are_read(filled: Any) -> None:
+    body = json.dumps({"kind": "DeleteOptions", "apiVersion": "v1", "orphanDependents": False, "dryRun": ["All"]})
+    for content_type, data in (
+        ("application/json", body),
+        ("", body),
+        ("application/json; charset=utf-8", body),
+        ("application/yaml", "kind: DeleteOptions\napiVersion: meta.k8s.io/v1\ndryRun: [All]\n"),
+        ("application/json", "null"),
+    ):
+        if data == "null":
+            filled.delete(f"{STREAM}?dryRun=All", headers={"Content-Type": content_type})
+            continue
+        answer = filled.ask(STREAM, method="DELETE", data=data, headers={"Content-Type": content_type})
+        assert answer.status_code == 200, answer.text
+    assert filled.get(STREAM)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason", "field"),
+    [
+        ({"dryRun": ["Some"]}, 422, "Invalid", "dryRun"),
+        ({"propagationPolicy": "Sideways"}, 422, "Invalid", "propagationPolicy"),
+        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 422, "Invalid", "propagationPolicy"),
+        ({"dryRun": "All"}, 400, "BadRequest", ""),
+        ({"dryRun": [["All"]]}, 400, "BadRequest", ""),
+        ({"gracePeriodSeconds": "soon"}, 400, "BadRequest", ""),
+        ({"gracePeriodSeconds": True}, 400, "BadRequest", ""),
+        ({"preconditions": {"uid": 5}}, 400, "BadRequest", ""),
+        ({"kind": "Pod", "apiVersion": "v1"}, 400, "BadRequest", ""),
+        ({"kind": "DeleteOptions", "apiVersion": "v7"}, 400, "BadRequest", ""),
+        (["dryRun"], 400, "BadRequest", ""),
+    ],
+)
+def test_options_that_make_no_sense_delete_nothing(
+    filled: Any, options: Any, code: int, reason: str, field: str
+) -> None:
+    status = filled.delete(STREAM, code, options)
+    assert status["reason"] == reason
+    if field:
+        assert status["message"].startswith(f'DeleteOptions.meta.k8s.io "" is invalid: {field}: ')
+        assert status["details"]["causes"][0]["field"] == field
+        assert (status["details"]["group"], status["details"]["kind"]) == ("meta.k8s.io", "DeleteOptions")
+    assert filled.get(STREAM)
+
+
+def test_a_body_that_cannot_be_read_deletes_nothing(filled: Any) -> None:
+    for content_type, data, code, reason in (
+        ("application/vnd.kubernetes.protobuf", b"k8s\x00\x0a", 415, "UnsupportedMediaType"),
+        ("text/plain", b"{}", 415, "UnsupportedMediaType"),
+        ("application/json", b"{", 400, "BadRequest"),
+        ("application/json", b"[" * 50_000, 400, "BadRequest"),
+        ("application/yaml", b"a: [", 400, "BadRequest"),
+        ("application/yaml", b"\xff\xfe\xfd", 400, "BadRequest"),
+        ("application/json", b" " * 70_000, 413, "RequestEntityTooLarge"),
+        ("application/json", b" " * 4_000_000, 413, "RequestEntityTooLarge"),
+    ):
+        headers = {"Content-Type": content_type}
+        filled.refuse(STREAM, code, reason, method="DELETE", data=data, headers=headers)
+    assert filled.get(STREAM)
+
+
+def test_a_member_that_is_unknown_warns_and_does_not_stop_a_newer_controller(filled: Any) -> None:
+    options = {"futureMember": 1, "preconditions": {"generation": 3}}
+    answer = filled.ask(STREAM, method="DELETE", json=options)
+    assert answer.status_code == 200
+    assert answer.headers.getlist("Warning") == [
+        '299 - "unknown field \\"futureMember\\""',
+        '299 - "unknown field \\"preconditions.generation\\""',
+    ]
+
+
+def test_deleting_many_deletes_what_is_selected_and_tells_it(filled: Any) -> None:
+    filled.label("team/app", app="shop")
+    deleted = filled.delete("namespaces/team/imagestreams?labelSelector=app%3Dshop")
+    assert deleted["kind"] == "ImageStreamList"
+    assert [item["metadata"]["name"] for item in deleted["items"]] == ["app"]
+    assert filled.names("namespaces/team/imagestreams") == ["web"]
+    deleted = filled.delete("namespaces/team/imagestreams", headers={"Accept": filled.table})
+    assert [row["cells"][0] for row in deleted["rows"]] == ["web"]
+    assert filled.names("imagestreams") == ["app", "tool"]
+    assert filled.delete("namespaces/team/imagestreams")["items"] == []
+
+
+def test_streams_of_all_namespaces_are_never_deleted_at_once(filled: Any) -> None:
+    filled.refuse("imagestreams", 405, "MethodNotAllowed", method="DELETE")
+    assert len(filled.names("imagestreams")) == 4
+
+
+def test_what_is_gone_already_is_not_found(filled: Any) -> None:
+    filled.delete(STREAM)
+    status = filled.delete(STREAM, 404)
+    assert status["message"] == 'imagestreams.image.alauda.io "app" not found'
+    assert filled.delete(TAG, 404)["message"] == 'imagestreamtags.image.alauda.io "app:v1" not found'
+
+
+@pytest.mark.parametrize("order", [("imagestreams", "imagestreamtags"), ("imagestreamtags", "imagestreams")])
+def test_the_namespace_controller_empties_a_namespace(filled: Any, order: tuple[str, ...]) -> None:
+    """By the verbs that discovery publishes, in whatever order, until nothing is listed."""
+    accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+    published = {entry["name"]: entry["verbs"] for entry in filled.get("")["resources"] if entry["namespaced"]}
+    assert sorted(published) == sorted(order)
+    background = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    for kind in order:
+        path = f"namespaces/team/{kind}"
+        if "deletecollection" in published[kind]:
+            filled.delete(path, options=background)
+        else:
+            for item in filled.get(path, accept)["items"]:
+                filled.delete(f"{path}/{filled.segment(item['metadata']['name'])}", options=background)
+        assert filled.get(path, accept)["items"] == []
+    assert [filled.names(f"namespaces/team/{kind}") for kind in order] == [[], []]
+    assert filled.names("imagestreams") == ["app", "tool"]
+
+
+def test_a_stream_made_anew_is_another_object(filled: Any) -> None:
+    uid = filled.get(STREAM)["metadata"]["uid"]
+    filled.delete(STREAM)
+    filled.push("team/app", "again", "v1")
+    assert filled.get(STREAM)["metadata"]["uid"] != uid
+    filled.delete(STREAM, 409, {"preconditions": {"uid": uid}})

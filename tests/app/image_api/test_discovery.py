@@ -1,0 +1,165 @@
+"""Discovery: what is published is what is served, for everybody, whatever else is broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+OPEN = [
+    "/",
+    "/apis",
+    "/apis/image.alauda.io",
+    "/apis/image.alauda.io/v1",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openapi/v3/apis/image.alauda.io/v1",
+    "/version",
+    "/livez",
+    "/readyz",
+    "/healthz",
+]
+
+
+def test_the_old_documents_name_group_version_and_resources(api: Any) -> None:
+    groups = api.get("/apis")
+    assert (groups["kind"], groups["apiVersion"]) == ("APIGroupList", "v1")
+    group = api.get("/apis/image.alauda.io")
+    assert group["kind"] == "APIGroup"
+    assert group["preferredVersion"] == {"groupVersion": "image.alauda.io/v1", "version": "v1"}
+    assert {**groups["groups"][0], "kind": "APIGroup", "apiVersion": "v1"} == group
+    resources = api.get("/apis/image.alauda.io/v1")
+    assert (resources["kind"], resources["groupVersion"]) == ("APIResourceList", "image.alauda.io/v1")
+    assert {entry["name"]: entry.get("shortNames", []) for entry in resources["resources"]} == {
+        "images": [],
+        "imagestreams": ["is"],
+        "imagestreamtags": ["istag"],
+    }
+
+
+def test_the_aggregated_document_comes_under_exactly_the_type_that_was_asked_for(api: Any) -> None:
+    answer = api.ask("/apis", AGGREGATED)
+    assert answer.content_type == AGGREGATED
+    document = answer.get_json()
+    assert (document["kind"], document["apiVersion"]) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (f"{AGGREGATED},application/json", "APIGroupDiscoveryList"),
+        (f"{AGGREGATED};profile=nopeer,{AGGREGATED},application/json", "APIGroupDiscoveryList"),
+        ("application/json;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io", "APIGroupDiscoveryList"),
+        (f"application/json,{AGGREGATED}", "APIGroupList"),
+        ("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", "APIGroupList"),
+        ("application/vnd.kubernetes.protobuf,application/json", "APIGroupList"),
+        ("", "APIGroupList"),
+        ("*/*", "APIGroupList"),
+    ],
+)
+def test_clients_get_the_first_form_that_they_read(api: Any, accept: str, kind: str) -> None:
+    assert api.get("/apis", accept)["kind"] == kind
+
+
+def test_a_form_of_discovery_that_is_not_served_is_refused_so_that_clients_fall_back(api: Any) -> None:
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+    assert api.refuse("/apis", 406, "NotAcceptable", accept=accept)
+
+
+def test_both_discoveries_agree(api: Any) -> None:
+    (group,) = api.get("/apis", AGGREGATED)["items"]
+    (version,) = group["versions"]
+    assert (group["metadata"]["name"], version["version"], version["freshness"]) == ("image.alauda.io", "v1", "Current")
+    new = {
+        entry["resource"]: (
+            entry["responseKind"]["kind"],
+            entry["scope"] == "Namespaced",
+            entry["singularResource"],
+            entry["verbs"],
+            entry.get("shortNames"),
+            entry.get("categories"),
+        )
+        for entry in version["resources"]
+    }
+    old = {
+        entry["name"]: (
+            entry["kind"],
+            entry["namespaced"],
+            entry["singularName"],
+            entry["verbs"],
+            entry.get("shortNames"),
+            entry.get("categories"),
+        )
+        for entry in api.get("/apis/image.alauda.io/v1")["resources"]
+    }
+    assert new == old
+
+
+def test_every_verb_that_is_published_works_and_no_other(filled: Any) -> None:
+    methods = {"create": "POST", "update": "PUT", "patch": "PATCH", "deletecollection": "DELETE", "watch": "GET"}
+    for entry in filled.get("/apis/image.alauda.io/v1")["resources"]:
+        inside = "namespaces/team/" if entry["namespaced"] else ""
+        collection = f"{inside}{entry['name']}"
+        assert {"get", "list", "delete"} <= set(entry["verbs"])
+        name = filled.segment(filled.names(collection)[0])
+        assert filled.get(f"{collection}/{name}")["kind"] == entry["kind"]
+        for verb in set(methods) - set(entry["verbs"]):
+            path = f"{collection}/{name}" if verb in {"update", "patch"} else collection
+            query = "?watch=true" if verb == "watch" else ""
+            filled.refuse(path + query, 405, "MethodNotAllowed", method=methods[verb])
+
+
+def test_stream_tags_stay_out_of_sight_of_the_garbage_collector(api: Any) -> None:
+    """They carry the uid of their stream, and it watches whatever can be listed, watched and deleted."""
+    verbs = {entry["name"]: entry["verbs"] for entry in api.get("/apis/image.alauda.io/v1")["resources"]}
+    assert "watch" not in verbs["imagestreamtags"]
+
+
+@pytest.mark.parametrize("path", [path for path in OPEN if not path.endswith("z")])
+@pytest.mark.parametrize("accept", ["", AGGREGATED + ",application/json"])
+def test_whoever_has_a_document_is_told_so(api: Any, path: str, accept: str) -> None:
+    first = api.ask(path, accept)
+    tag = first.headers["ETag"]
+    assert tag.startswith('"')
+    again = api.ask(path, accept, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+    assert api.ask(path, accept, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert "Accept" in first.headers["Vary"]
+
+
+def test_the_two_forms_of_discovery_do_not_share_a_validator(api: Any) -> None:
+    tag = api.ask("/apis").headers["ETag"]
+    assert api.ask("/apis", AGGREGATED, headers={"If-None-Match": tag}).status_code == 200
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_whatever_is_broken_everybody_is_told_what_exists(without_database: Any, path: str) -> None:
+    without_database.cluster.away = True
+    without_database.trust = None
+    for headers in ({}, {"Authorization": "Bearer expired"}):
+        assert without_database.ask(path, headers=headers).status_code == 200
+    assert without_database.cluster.asked == []
+
+
+def test_readiness_drops_before_the_process_ends(api: Any) -> None:
+    assert api.ask("/readyz").text == "ok"
+    assert "readyz check passed" in api.ask("/readyz?verbose").text
+    api.serving = False
+    assert api.ask("/readyz").status_code == 503
+    assert api.ask("/livez").status_code == api.ask("/apis").status_code == 200
+
+
+def test_the_version_is_that_of_the_package(api: Any) -> None:
+    from image_registry import __version__
+
+    version = api.get("/version")
+    assert version["gitVersion"] == f"v{__version__}"
+    assert (version["major"], version["minor"]) == tuple(__version__.split(".")[:2])
+
+
+def test_the_root_lists_paths_that_exist(api: Any) -> None:
+    paths = api.get("/")["paths"]
+    assert set(paths) | {"/"} == set(OPEN)
+    for path in paths:
+        assert api.ask(path).status_code == 200
