@@ -158,7 +158,14 @@ def test_while_nobody_can_decide_the_client_is_told_to_come_back(filled: Any) ->
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize(
-    "path", ["images/sha256:" + "0" * 64, "namespaces/a/imagestreams/b", "namespaces/a/imagestreams"]
+    "path",
+    [
+        "images/sha256:" + "0" * 64,
+        "namespaces/a/imagestreams/b",
+        "namespaces/a/imagestreamtags/b:c",
+        f"images/sha256:{'0' * 64}?resourceVersion=7",
+        "namespaces/a/imagestreams",
+    ],
 )
 def test_while_the_database_is_away_the_client_is_told_to_come_back(
     without_database: Any, path: str, method: str

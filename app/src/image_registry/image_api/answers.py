@@ -13,13 +13,17 @@ from werkzeug.exceptions import HTTPException
 
 from image_registry.image_api import status
 from image_registry.image_api.negotiation import JSON, YAML, error_encoding, wants_indentation
-from image_registry.image_api.status import APIError, TooLarge
+from image_registry.image_api.status import APIError, ServiceUnavailable, TooLarge
+from image_registry.imagestreams.errors import MetadataUnavailable
 
 MAX_BODY = 3 * 1024 * 1024
 """Bytes of a request's body, as many as the kube-apiserver reads."""
 
 COMPRESS_FROM = 16 * 1024
 """Bytes from which an answer is worth compressing."""
+
+DATABASE_RETRY = 5
+"""Seconds after which a client may ask again when the database did not answer."""
 
 PRIVATE = "no-cache, private"
 """Objects depend on who asks and on when."""
@@ -64,6 +68,12 @@ def install(app: Flask) -> None:
     @app.errorhandler(APIError)
     def _api(error: APIError) -> Response:
         return _failure(error)
+
+    @app.errorhandler(MetadataUnavailable)
+    def _database(error: MetadataUnavailable) -> Response:
+        return _failure(
+            ServiceUnavailable(f"the metadata database does not answer: {error}", retry_after=DATABASE_RETRY)
+        )
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:

@@ -13,15 +13,12 @@ from image_registry.auth.access import IMAGE_GROUP
 from image_registry.image_api import documents, status
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
-from image_registry.image_api.status import APIError, BadRequest, Conflict, ServiceUnavailable
+from image_registry.image_api.status import APIError, BadRequest, Conflict
 from image_registry.imagestreams import errors
 from image_registry.imagestreams.model import Page
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
-
-DATABASE_RETRY = 5
-"""Seconds after which a client may ask again when the database did not answer."""
 
 
 class Collection(Protocol):
@@ -43,8 +40,8 @@ class Collection(Protocol):
         """The place of an object in its list."""
         ...
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:
-        """Delete an object; returns what it was."""
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:
+        """Delete an object."""
         ...
 
 
@@ -86,11 +83,9 @@ class Images:
     def key(self, document: Mapping[str, Any]) -> str:
         return str(document["metadata"]["name"])
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:  # noqa: ARG002 - same
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:  # noqa: ARG002 - same
         with _translated(self.resource, name):
-            return documents.image(
-                self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version)
-            )
+            self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version)
 
 
 class Streams:
@@ -116,12 +111,9 @@ class Streams:
     def key(self, document: Mapping[str, Any]) -> str:
         return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:
         with _translated(self.resource, name):
-            deleted = self._streams.delete_stream(
-                Repository.of(namespace, name), uid=uid, resource_version=resource_version
-            )
-        return documents.stream(deleted, self._hosts)
+            self._streams.delete_stream(Repository.of(namespace, name), uid=uid, resource_version=resource_version)
 
 
 class StreamTags:
@@ -149,12 +141,10 @@ class StreamTags:
     def key(self, document: Mapping[str, Any]) -> str:
         return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> Document:  # noqa: ARG002 - the rules check no precondition of a tag; the caller has compared them
+    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:  # noqa: ARG002 - the rules check no precondition of a tag; the caller has compared them
         repository, tag = _stream_and_tag(namespace, name)
         with _translated(self.resource, name):
-            was = documents.stream_tag(*self._streams.stream_tag(repository, tag))
             self._streams.delete_tag(repository, tag)
-        return was
 
 
 def _stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:
@@ -188,10 +178,6 @@ def _translated(resource: Resource, name: str) -> Iterator[None]:
         raise status.not_found(resource.name, name) from None
     except (errors.Conflict, errors.ImageInUse) as error:
         raise conflict(resource, name, str(error)) from None
-    except errors.MetadataUnavailable as error:
-        raise ServiceUnavailable(
-            f"the metadata database does not answer: {error}", retry_after=DATABASE_RETRY
-        ) from error
 
 
 def conflict(resource: Resource, name: str, why: str) -> Conflict:

@@ -73,9 +73,8 @@ def delete_one(collection: Collection, namespace: str, name: str, options: Delet
     if options.dry_run:
         return found
     version = options.resource_version
-    return collection.delete(
-        namespace, name, uid=options.uid, resource_version=int(version) if version is not None else None
-    )
+    collection.delete(namespace, name, uid=options.uid, resource_version=int(version) if version is not None else None)
+    return found
 
 
 def delete_many(collection: Collection, namespace: str, selection: ListOptions, options: DeleteOptions) -> Listing:
