@@ -1,0 +1,184 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: the Helm release of the registry, present or absent."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_release
+short_description: Install, upgrade or uninstall the Helm release of the image registry
+version_added: 2.0.0
+description:
+  - Brings the release to what the chart makes of the values, and waits until it is ready.
+  - The plan comes from Helm itself (a dry run against the cluster). If objects, hooks and values equal those of the
+    deployed
+    revision and no object is gone, nothing is done.
+  - While it waits it looks at Pods, claims and events, so a failure names what is not ready and why.
+  - A first installation that fails is taken back as a whole; an upgrade that fails goes back to the revision that
+    worked. A
+    release that an interrupted run left behind is repaired.
+  - With O(state=absent) the release goes, APIService first; node trust is taken back by the Pods of node-ca as they
+    end.
+    Claims, Secrets and the CA stay, and the next installation finds them. See M(alauda.registry.registry_data).
+extends_documentation_fragment:
+  - alauda.registry._cluster
+  - alauda.registry._cluster.attributes
+options:
+  state:
+    description: Whether the release shall exist.
+    type: str
+    choices: [present, absent]
+    default: present
+  chart_ref:
+    description:
+      - The chart, as a folder, an archive or an address that Helm can pull (V(oci://registry.example.com/charts/image-registry)).
+      - Required for O(state=present).
+    type: str
+  chart_version:
+    description: Version of a chart that is pulled.
+    type: str
+  values:
+    description: Values of the chart. They replace those of an earlier run as a whole.
+    type: dict
+    default: {}
+  helm_binary:
+    description: The C(helm) program, 3.14 or later, or Helm 4.
+    type: str
+    default: helm
+  namespace_labels:
+    description: Labels that the namespace shall have. A value that somebody else gave it is not overruled.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds to wait for readiness, or for the end of the last Pod.
+    type: int
+    default: 600
+  patience:
+    description:
+      - Seconds after which waiting ends early when it is in vain, for example because an image can not be pulled.
+    type: int
+    default: 120
+attributes:
+  diff_mode:
+    support: full
+requirements:
+  - helm >= 3.14
+author:
+  - Alauda Container Platform (@alauda)
+seealso:
+  - module: alauda.registry.registry_preflight
+  - module: alauda.registry.registry_info
+  - module: alauda.registry.registry_data
+"""
+
+EXAMPLES = r"""
+- name: Install or upgrade the registry
+  alauda.registry.registry_release:
+    kubeconfig: /etc/kubernetes/admin.conf
+    chart_ref: charts/image-registry
+    values:
+      image:
+        registry: registry.example.com
+        repository: platform/image-registry
+        tag: 2.0.0
+
+- name: Uninstall it and keep every image
+  alauda.registry.registry_release:
+    kubeconfig: /etc/kubernetes/admin.conf
+    state: absent
+"""
+
+RETURN = r"""
+reasons:
+  description: Why something is (or would be) changed.
+  returned: always
+  type: list
+  elements: str
+  sample: [objects differ]
+revision:
+  description: Revision of the release afterwards; 0 if there is none.
+  returned: always
+  type: int
+  sample: 3
+findings:
+  description: What was not ready and why, in the form of M(alauda.registry.registry_preflight).
+  returned: on failure
+  type: list
+  elements: dict
+progress:
+  description: What happened, in order, with the seconds since the start.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _release, _removal
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
+from ansible_collections.alauda.registry.plugins.module_utils._helm import HelmError
+from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
+
+
+def main() -> None:
+    """Plan, then either show the plan or carry it out."""
+    module = AnsibleModule(
+        argument_spec={
+            **_arguments.cluster_arguments(),
+            **_arguments.chart_arguments(),
+            "chart_ref": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "namespace_labels": {"type": "dict", "default": {}},
+            "timeout": {"type": "int", "default": 600},
+            "patience": {"type": "int", "default": 120},
+        },
+        required_if=[("state", "present", ("chart_ref",))],
+        supports_check_mode=True,
+    )
+    cluster = _arguments.connect(module)
+    helm = _arguments.helm(module)
+    progress = Progress()
+    try:
+        helm.version()
+        if module.params["state"] == "absent":
+            removal = _removal.plan(cluster, helm)
+            if removal.reasons and not module.check_mode:
+                _removal.apply(cluster, helm, removal, module.params["timeout"], progress)
+            module.exit_json(
+                changed=bool(removal.reasons),
+                reasons=removal.reasons,
+                revision=0,
+                progress=progress.lines,
+                diff={"before": {"objects": removal.objects}, "after": {"objects": []}},
+            )
+        order = _release.Order(
+            module.params["chart_ref"],
+            module.params["chart_version"],
+            module.params["values"],
+            _arguments.values_file(module),
+            module.params["timeout"],
+            module.params["patience"],
+            {key: str(value) for key, value in module.params["namespace_labels"].items()},
+        )
+        proposal = _release.plan(cluster, helm, order)
+        revision = proposal.revision
+        if proposal.reasons and not module.check_mode:
+            revision = int(_release.apply(cluster, helm, order, proposal, progress).get("version", 0))
+        module.exit_json(
+            changed=bool(proposal.reasons),
+            reasons=proposal.reasons,
+            revision=revision,
+            progress=progress.lines,
+            diff={"before": proposal.before, "after": proposal.after} if proposal.reasons else {},
+        )
+    except _release.ReleaseFailed as error:
+        findings = [finding.as_dict() for finding in error.findings]
+        module.fail_json(msg=str(error), findings=findings, progress=progress.lines)
+    except (HelmError, ClusterError) as error:
+        module.fail_json(msg=str(error), findings=[], progress=progress.lines)
+
+
+if __name__ == "__main__":
+    main()
