@@ -82,6 +82,18 @@ def test_kinds_are_found_from_paths_and_from_schemas(api: Any, path: str) -> Non
         assert owners == [f"com.alauda.image.v1.{kind}"]
 
 
+@pytest.mark.parametrize("path", [V2, V3])
+def test_no_kind_of_another_group_is_defined_and_none_twice(api: Any, path: str) -> None:
+    """Tools that read the document joined by the kube-apiserver refuse a kind that is defined twice."""
+    gvks = [
+        (gvk["group"], gvk["kind"])
+        for schema in schemas_of(api.get(path)).values()
+        for gvk in schema.get("x-kubernetes-group-version-kind", ())
+    ]
+    assert len(set(gvks)) == len(gvks) == 7
+    assert {group for group, _ in gvks} == {"image.alauda.io"}
+
+
 def test_operations_have_names_of_their_own_and_name_their_path_parameters(api: Any) -> None:
     seen: set[str] = set()
     for path, operations in api.get(V2)["paths"].items():

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from image_registry.auth.access import IMAGE_GROUP
-from image_registry.image_api.negotiation import META_GROUP
 from image_registry.image_api.resources import RESOURCES, VERSION, Resource
 
 Schema = dict[str, Any]
@@ -66,11 +65,12 @@ _TYPE = {
 
 def _kind(name: str, description: str, properties: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:
     metadata = {"metadata": _of("ObjectMeta", "Name, identity, labels and annotations.")}
-    return {**_object(description, {**_TYPE, **metadata, **properties}, required), **_gvk(IMAGE_GROUP, VERSION, name)}
+    return {**_object(description, {**_TYPE, **metadata, **properties}, required), **_gvk(name)}
 
 
-def _gvk(group: str, version: str, kind: str) -> Schema:
-    return {"x-kubernetes-group-version-kind": [{"group": group, "kind": kind, "version": version}]}
+def _gvk(kind: str) -> Schema:
+    """Only kinds of our own group: tools that read the joined document refuse a kind that is defined twice."""
+    return {"x-kubernetes-group-version-kind": [{"group": IMAGE_GROUP, "kind": kind, "version": VERSION}]}
 
 
 def _list(resource: Resource) -> Schema:
@@ -80,7 +80,7 @@ def _list(resource: Resource) -> Schema:
         "items": _array({"$ref": resource.kind}, "The objects."),
     }
     schema = _object(f"A list of {resource.kind} objects.", properties, ("items",))
-    return {**schema, **_gvk(IMAGE_GROUP, VERSION, resource.list_kind)}
+    return {**schema, **_gvk(resource.list_kind)}
 
 
 _META: dict[str, Schema] = {
@@ -117,29 +117,24 @@ _META: dict[str, Schema] = {
                 "propagationPolicy": _text("Background, Foreground or Orphan; all mean the same here."),
             },
         ),
-        "x-kubernetes-group-version-kind": [
-            {"group": group, "kind": "DeleteOptions", "version": "v1"} for group in (IMAGE_GROUP, META_GROUP)
-        ],
+        **_gvk("DeleteOptions"),
     },
     "Preconditions": _object(
         "What must hold before an object is changed.",
         {"resourceVersion": _text("The resourceVersion of the object."), "uid": _text("The uid of the object.")},
     ),
-    "Status": {
-        **_object(
-            "How a request ended that does not answer with an object.",
-            {
-                **_TYPE,
-                "metadata": _of("ListMeta", "Continuation, when a list cannot go on as before."),
-                "status": _text("Success or Failure."),
-                "message": _text("For people."),
-                "reason": _text("For programs: one word."),
-                "details": _of("StatusDetails", "What it is about."),
-                "code": {"description": "HTTP status code.", "type": "integer", "format": "int32"},
-            },
-        ),
-        **_gvk("", "v1", "Status"),
-    },
+    "Status": _object(
+        "How a request ended that does not answer with an object.",
+        {
+            **_TYPE,
+            "metadata": _of("ListMeta", "Continuation, when a list cannot go on as before."),
+            "status": _text("Success or Failure."),
+            "message": _text("For people."),
+            "reason": _text("For programs: one word."),
+            "details": _of("StatusDetails", "What it is about."),
+            "code": {"description": "HTTP status code.", "type": "integer", "format": "int32"},
+        },
+    ),
     "StatusDetails": _object(
         "What a Status is about.",
         {
