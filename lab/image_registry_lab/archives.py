@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from image_registry_lab import programs
-from image_registry_lab.places import Places
+from image_registry_lab.places import SOURCES, Places
 from image_registry_lab.report import LabError
 
 PAUSE = "lab.local/pause:1"
@@ -26,6 +26,7 @@ BUSYBOX = "lab.local/bb:1"
 COREDNS = f"lab.local/coredns:{programs.COREDNS}"
 LOCAL_PATH = f"lab.local/local-path-provisioner:{programs.LOCAL_PATH}"
 TRAEFIK = f"lab.local/traefik:{programs.TRAEFIK}"
+HELLO = "lab.local/hello:1"
 
 APPLETS = """
     cat chmod cp date dd df echo env false find grep head httpd id ip ls md5sum mkdir mv nc nslookup ps rm sh sha256sum
@@ -70,6 +71,15 @@ def standard(places: Places) -> tuple[Image, ...]:
         program(COREDNS, "coredns"),
         program(LOCAL_PATH, "local-path-provisioner"),
         program(TRAEFIK, "traefik"),
+    )
+
+
+def hello() -> Image:
+    """What the demo pushes: a web server with one page. No node has it, so whoever runs it has pulled it."""
+    return Image(
+        HELLO,
+        (("/bin/busybox", Path("/usr/bin/busybox")), ("/www/index.html", SOURCES / "hello/index.html")),
+        ("/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"),
     )
 
 

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _kubectl(cluster, given[1:])
         parser = _parser()
         options = parser.parse_args(given)
-        return _run(cluster, options, parser)
+        return _run(cluster, report, options, parser)
     except LabError as error:
         sys.stderr.write(f"lab: {error}\n")
         return 1
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     load = commands.add_parser("load", help="put images into every node, and into those that start later")
     load.add_argument("archives", nargs="+", type=Path, metavar="IMAGE.tar", help="as docker save or skopeo write it")
     commands.add_parser("image", help="build the images of this repository and of PostgreSQL, and load them")
+    wanted = commands.add_parser("needs", help="the Debian packages that are missing; status 1 when some are")
+    wanted.add_argument("--install", action="store_true", help="install them")
+    commands.add_parser("hello", help="write the archive of the demo's image and print its path")
     commands.add_parser("env", help="addresses and programs as NAME=value lines")
     commands.add_parser("kubectl", help="kubectl for this cluster, whatever KUBECONFIG says")
     shell = commands.add_parser("shell", help="a shell inside a node")
@@ -69,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:  # noqa: C901 - a case each
+def _run(  # noqa: C901 - a case each
+    cluster: Cluster, report: Report, options: argparse.Namespace, parser: argparse.ArgumentParser
+) -> int:
     match options.command:
         case "build":
             return _build(cluster, options.names, parser)
@@ -90,6 +95,10 @@ def _run(cluster: Cluster, options: argparse.Namespace, parser: argparse.Argumen
             cluster.load(options.archives)
         case "image":
             return _image(cluster)
+        case "needs":
+            return _needs(report, install=options.install)
+        case "hello":
+            sys.stdout.write(f"{cluster.make_hello()}\n")
         case "env":
             sys.stdout.write("".join(f"{name}={shlex.quote(value)}\n" for name, value in environment(cluster).items()))
         case "shell":
@@ -126,6 +135,15 @@ def _build(cluster: Cluster, names: Sequence[str], parser: argparse.ArgumentPars
     done = cluster.build(names)
     sys.stdout.write(f"{cluster.places.programs}: {'made ' + ', '.join(done) if done else 'everything is there'}\n")
     return 0
+
+
+def _needs(report: Report, *, install: bool) -> int:
+    if install and needs.missing():
+        needs.require_root("needs --install")
+        needs.install(report.say)
+    absent = needs.missing()
+    sys.stdout.write("".join(f"{package}\n" for package in absent))
+    return int(bool(absent))
 
 
 def _image(cluster: Cluster) -> int:

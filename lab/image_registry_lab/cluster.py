@@ -138,6 +138,12 @@ class Cluster:
         self.load([self.places.images / image.archive for image in made])
         return made
 
+    def make_hello(self) -> Path:
+        """The archive of the image that the demo pushes; needs no root and no cluster."""
+        image, folder = archives.hello(), self.places.root / "demo"
+        archives.ensure(image, folder, self._say)
+        return folder / image.file_name
+
     def node(self, name: str) -> Node:
         """A node by name, running or not."""
         return Node(name, self.places, self.processes)

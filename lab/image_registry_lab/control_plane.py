@@ -138,6 +138,8 @@ def _api_server(places: Places, keys: Keys) -> list[str]:
             requestheader_extra_headers_prefix="X-Remote-Extra-",
             proxy_client_cert_file=keys.path("front-proxy-client.crt"),
             proxy_client_key_file=keys.path("front-proxy-client.key"),
+            # it tells watchers to go when it is stopped; else it would wait a minute for them
+            shutdown_watch_termination_grace_period="2s",
             # aggregated APIs are reached at their Pods: no need of one node's kube-proxy
             enable_aggregator_routing="true",
         ),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_registry_lab.node_config import CNI_PROGRAMS
+from image_registry_lab.process import clean_environment, run
 from image_registry_lab.report import LabError
 
 PACKAGES = {
@@ -29,6 +30,9 @@ PACKAGES = {
     "tar": ("tar",),
 }
 """Debian packages with the programs that are wanted of them."""
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Asked by packages whether they may start services: 101 says no."""
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -57,6 +61,37 @@ def require_packages() -> None:
             f"missing on this machine: {', '.join(absent)}\n"
             f"    apt-get install --no-install-recommends {' '.join(absent)}"
         )
+
+
+def install(say: Callable[[str], None]) -> None:
+    """Install what is missing; services that packages would start are not wanted, the lab starts its own processes."""
+    absent = missing()
+    if not absent:
+        return
+    if shutil.which("apt-get") is None:
+        raise LabError(f"missing on this machine, and there is no apt-get to install it: {', '.join(absent)}")
+    say(f"installing Debian packages: {', '.join(absent)}")
+    made = None
+    try:
+        if not POLICY.exists():
+            POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+            POLICY.chmod(0o755)
+            made = POLICY
+        environment = clean_environment() | _proxies() | {"DEBIAN_FRONTEND": "noninteractive"}
+        command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *absent]
+        try:
+            run(command, environment=environment)
+        except LabError:  # the lists of a fresh machine are old or missing
+            run(["apt-get", "update", "--quiet"], environment=environment)
+            run(command, environment=environment)
+    finally:
+        if made is not None:
+            made.unlink(missing_ok=True)
+
+
+def _proxies() -> dict[str, str]:
+    """The caller's way to the network, which apt-get needs, too."""
+    return {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
 
 
 def _found(program: str) -> bool:
