@@ -13,6 +13,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from image_registry.server.peer import PeerMiddleware, WSGIApplication, remember_headers
+from image_registry.server.worker import PatientWorker
 
 GRACEFUL_TIMEOUT = 25
 """Seconds for running requests after SIGTERM; less than the Pod's terminationGracePeriodSeconds."""
@@ -50,7 +51,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "proc_name": profile.name,
             "workers": profile.workers,
             "threads": profile.threads,
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "worker_connections": 2000,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat file that must not wait for a slow disk
             "timeout": IDLE_WORKER_TIMEOUT,

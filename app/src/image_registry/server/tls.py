@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from image_registry.server.worker import PatientTLSSocket
+
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at the files."""
 
@@ -59,6 +61,7 @@ class ReloadingContext:
     def _build(self, client_ca: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = PatientTLSSocket
         context.load_cert_chain(self._certificate, self._key)
         if client_ca:
             context.load_verify_locations(cadata=client_ca)

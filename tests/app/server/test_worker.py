@@ -1,0 +1,171 @@
+"""Clients that fall silent do not take the server out of service; a real server process with two threads."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from image_registry.operator import certificates
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from image_registry.server import process, worker
+from image_registry.server.tls import ReloadingContext
+
+worker.FIRST_PATIENCE, worker.PATIENCE = 0.3, 0.6
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/endless":
+        start_response("200 OK", [("Content-Length", str(1 << 30))])
+        return [bytes(1 << 20)] * 1024
+    try:
+        body = environ["wsgi.input"].read(1 << 20)
+    except TimeoutError:
+        start_response("408 Request Timeout", [("Content-Length", "0")])
+        return [b""]
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+port, folder = sys.argv[1:]
+tls = ReloadingContext(Path(folder) / "tls.crt", Path(folder) / "tls.key") if folder else None
+process.run(process.Profile(
+    name="test", bind=f"127.0.0.1:{port}", workers=1, threads=2, build=lambda: application, tls=tls,
+))
+"""
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+LAST = b"Connection: close\r\n\r\n"
+
+
+class Server:
+    def __init__(self, port: int, log: Path, *, tls: bool) -> None:
+        self.port = port
+        self.log = log
+        self._tls = tls
+
+    def plain(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 10)
+
+    def connect(self) -> socket.socket:
+        if not self._tls:
+            return self.plain()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(self.plain())
+
+    def answers_within(self, seconds: float) -> bool:
+        started = time.monotonic()
+        with self.connect() as connection:
+            connection.settimeout(seconds)
+            connection.sendall(GET + LAST)
+            return connection.recv(12) == b"HTTP/1.1 200" and time.monotonic() - started < seconds
+
+
+@pytest.fixture(params=["plain", "tls"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    tls = request.param == "tls"
+    if tls:
+        now = datetime.now(UTC)
+        leaf = certificates.make_leaf(certificates.make_authority("test", now), ["127.0.0.1"], now)
+        (tmp_path / "tls.crt").write_bytes(leaf.certificate)
+        (tmp_path / "tls.key").write_bytes(leaf.key)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        arguments = [str(port), str(tmp_path) if tls else ""]
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=output, stderr=output)
+    found = Server(port, log, tls=tls)
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if found.answers_within(5):
+                    break
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def held() -> Iterator[list[socket.socket]]:
+    connections: list[socket.socket] = []
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def test_silence_in_the_middle_of_a_head_ends(server: Server, held: list[socket.socket]) -> None:
+    for _ in range(4):
+        held.append(server.connect())
+        held[-1].sendall(GET[:9])
+    assert server.answers_within(4)
+    assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+
+def test_silence_in_the_middle_of_a_body_ends_and_the_application_hears_of_it(
+    server: Server, held: list[socket.socket]
+) -> None:
+    for _ in range(4):
+        held.append(server.connect())
+        held[-1].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+    assert server.answers_within(6)
+    assert held[0].recv(12) == b"HTTP/1.1 408"
+    assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+
+def test_a_reader_that_does_not_read_is_left(server: Server, held: list[socket.socket]) -> None:
+    for _ in range(4):
+        held.append(server.connect())
+        held[-1].sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert server.answers_within(8)
+    assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+
+def test_a_slow_client_that_does_go_on_is_served(server: Server, held: list[socket.socket]) -> None:
+    held.append(server.connect())
+    held[0].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n")
+    for part in (b"\r\n", b"a", b"b", b"c", b"d", b"e", b"f"):
+        time.sleep(0.15)
+        held[0].sendall(part)
+    assert held[0].recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_kept_connection_is_served_again(server: Server, held: list[socket.socket]) -> None:
+    held.append(server.connect())
+    for _ in range(3):
+        held[0].sendall(GET + b"\r\n")
+        assert held[0].recv(4096).startswith(b"HTTP/1.1 200")
+        time.sleep(0.6)
+
+
+def test_clients_that_do_not_hang_up_keep_nobody_waiting_at_the_door(server: Server, held: list[socket.socket]) -> None:
+    for _ in range(6):
+        held.append(server.connect())
+        held[-1].sendall(GET + LAST)
+    assert server.answers_within(3)
+
+
+def test_silence_in_the_middle_of_a_handshake_ends(server: Server, held: list[socket.socket]) -> None:
+    for _ in range(4):
+        held.append(server.plain())
+        held[-1].sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+    assert server.answers_within(4)
+    assert "Traceback" not in server.log.read_text(encoding="utf-8")
