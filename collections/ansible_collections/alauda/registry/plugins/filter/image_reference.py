@@ -46,12 +46,12 @@ def image_reference(reference: str) -> dict[str, str]:
         raise AnsibleFilterError(
             f"image_reference: {reference!r} is no image reference; it looks like registry/repository:tag"
         )
-    rest, _, digest = reference.partition("@")
-    first, slash, _ = rest.partition("/")
+    rest, _sep, digest = reference.partition("@")
+    first, slash, _sep = rest.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
     registry = first if has_registry else "docker.io"
     name = rest[len(first) + 1 :] if has_registry else rest
-    repository, _, tag = name.partition(":")
+    repository, _sep, tag = name.partition(":")
     if not repository:
         raise AnsibleFilterError(
             f"image_reference: {reference!r} names no repository; it looks like registry/repository:tag"

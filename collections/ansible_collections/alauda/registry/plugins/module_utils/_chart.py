@@ -93,7 +93,7 @@ def _from_archive(path: str) -> dict[str, str]:
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                folder, _, part = member.name.partition("/")
+                folder, _sep, part = member.name.partition("/")
                 stream = archive.extractfile(member) if folder and part in PARTS else None
                 if stream is not None:
                     texts[part] = stream.read().decode("utf-8")

@@ -84,7 +84,7 @@ def _escalation(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
 
 
 def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool:
-    name, _, subresource = resource.partition("/")
+    name, _sep, subresource = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": name, "namespace": namespace}
     if subresource:
         attributes["subresource"] = subresource

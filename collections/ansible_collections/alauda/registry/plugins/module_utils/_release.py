@@ -280,7 +280,7 @@ def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None
 
 def _age(moment: str) -> float | None:
     """Seconds since a moment as helm writes it (nanoseconds and an offset)."""
-    head, _, rest = moment.partition(".")
+    head, _sep, rest = moment.partition(".")
     offset = rest.lstrip("0123456789") if rest else ""
     try:
         then = datetime.fromisoformat(head + offset)

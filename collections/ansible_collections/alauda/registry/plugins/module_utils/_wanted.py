@@ -106,5 +106,5 @@ def _faults(chart: Chart, values: dict[str, Any]) -> Iterator[Finding]:
 
 def contradiction(sentence: str) -> Finding:
     """The chart's own sentences have the form 'what: cure'."""
-    what, _, cure = sentence.partition(": ")
+    what, _sep, cure = sentence.partition(": ")
     return Finding("values", what, cure) if cure else Finding("values", sentence, "correct the values")
