@@ -31,6 +31,14 @@ help: ## Show this help.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: setup ## Install into a real Kubernetes by Ansible, push an image, run it. CLUSTER=<kubeconfig> IMAGE=<image> uses yours.
+	@CLUSTER="$(CLUSTER)" IMAGE="$(IMAGE)" POSTGRESQL_IMAGE="$(POSTGRESQL_IMAGE)" lab/demo up
+
+.PHONY: demo-down
+demo-down: setup ## Take the demo away again; without CLUSTER= the whole lab goes and the machine is as it was.
+	@CLUSTER="$(CLUSTER)" IMAGE="$(IMAGE)" lab/demo down
+
 .PHONY: serve
 serve: setup ## Serve the registry alone, no cluster, no root. LISTEN=127.0.0.1:5000 ROOT=.cache/serve ARGS='--auth htpasswd:FILE'.
 	@printf 'Registry on http://%s, data in %s; stop with Ctrl-C. Try: curl http://%s/v2/\n' "$(LISTEN)" "$(ROOT)" "$(LISTEN)"
@@ -79,6 +87,18 @@ test-charts: setup ## Chart: lint, schema, renders, objects.
 .PHONY: test-clients
 test-clients: setup ## Real clients (skopeo, crane, podman, buildah, curl, CNCF distribution) against image-registry serve.
 	@$(RUN) clients $(ARGS)
+
+.PHONY: test-collection
+test-collection: setup ## The Ansible collection: unit tests of modules and roles, ansible-test sanity.
+	@$(RUN) collection $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: setup ## The demo in the lab, then every promise of an installation, in a real cluster. Needs root; leaves the lab running.
+	@$(RUN) cluster $(ARGS)
+
+.PHONY: molecule
+molecule: setup ## The molecule scenario of the collection, on the lab, offline. Needs root.
+	@$(RUN) molecule $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure image-registry serve beside Debian's docker-registry. ARGS='--peer NAME=URL -o json'.
