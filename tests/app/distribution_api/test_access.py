@@ -85,8 +85,9 @@ def test_what_is_public_needs_no_credentials_and_stays_closed_for_pushes(guarded
 def test_a_foreign_blob_cannot_be_mounted(guarded: Registry) -> None:
     guarded.push("team/app", "v1", layer=b"secret", headers=basic("ann"))
     digest = Digest.of(b"secret")
-    start = f"/v2/other/app/blobs/uploads/?mount={digest}&from=team/app"
-    assert guarded.client.post(start, headers=basic("eve")).status_code == 202
+    start = f"/v2/other/app/blobs/uploads/?mount={digest}"
+    for source in ("", "&from=team/app", "&from=team/none"):
+        assert guarded.client.post(start + source, headers=basic("eve")).status_code == 202
     assert code(guarded.client.get(f"/v2/other/app/blobs/{digest}", headers=basic("eve"))) == "BLOB_UNKNOWN"
 
 
@@ -96,6 +97,14 @@ def test_a_blob_that_the_caller_may_read_is_mounted_without_a_byte(guarded: Regi
     mounted = guarded.client.post(f"/v2/team/copy/blobs/uploads/?mount={digest}&from=team/app", headers=basic("ann"))
     assert mounted.status_code == 201
     assert guarded.client.get(mounted.headers["Location"], headers=basic("ann")).data == b"shared"
+
+
+def test_a_narrow_token_finds_no_blob_of_its_namespace_to_mount(guarded: Registry) -> None:
+    guarded.push("team/app", "v1", layer=b"shared", headers=basic("ann"))
+    narrow = bearer(token(guarded, "ann", "repository:team/copy:pull,push"))
+    for source in ("", "&from=team/app"):
+        start = f"/v2/team/copy/blobs/uploads/?mount={Digest.of(b'shared')}{source}"
+        assert guarded.client.post(start, headers=narrow).status_code == 202
 
 
 @pytest.mark.parametrize(("user", "expected"), [("ann", ["team/app"]), ("eve", [])])

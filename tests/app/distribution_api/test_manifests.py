@@ -275,6 +275,30 @@ def test_what_is_no_tag_is_refused_by_every_method(registry: Registry, reference
         assert (refused.status_code, code(refused)) == (400, "TAG_INVALID")
 
 
+def test_a_push_by_digest_may_bring_its_tags(registry: Registry) -> None:
+    with_blobs(registry)
+    body = manifest_of(CONFIG, LAYER)
+    for algorithm in ("sha256", "sha512"):
+        digest = Digest.of(body, algorithm)
+        pushed = put(registry, body, f"{digest}?tag=v1&tag=v1.2&tag=v1")
+        assert (pushed.status_code, pushed.headers["OCI-Tag"]) == (201, "v1, v1.2")
+        for tag in ("v1", "v1.2"):
+            head = registry.client.head(MANIFEST + tag)
+            assert head.headers["Docker-Content-Digest"] == str(digest)
+    assert "OCI-Tag" not in put(registry, body, str(digest)).headers
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("tag=.bad", 400), ("tag=", 400), ("&".join(f"tag=v{n}" for n in range(51)), 414)]
+)
+def test_a_push_with_a_bad_tag_is_refused_whole(registry: Registry, query: str, status: int) -> None:
+    with_blobs(registry)
+    body = manifest_of(CONFIG, LAYER)
+    refused = put(registry, body, f"{Digest.of(body)}?tag=good&{query}")
+    assert (refused.status_code, code(refused)) == (status, "TAG_INVALID")
+    assert registry.client.get(MANIFEST + str(Digest.of(body))).status_code == 404
+
+
 def down(*_args: object, **_kwargs: object) -> None:
     raise MetadataUnavailable("metadata database at db: connection refused")
 

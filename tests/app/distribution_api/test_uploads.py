@@ -230,11 +230,20 @@ def test_an_unknown_algorithm_is_refused_at_the_start(registry: Registry) -> Non
         assert (refused.status_code, code(refused)) == (400, "DIGEST_INVALID")
 
 
-@pytest.mark.parametrize("source", ["", "&from=", "&from=demo", "&from=a/b/c", "&from=../x", "&from=demo/none"])
+@pytest.mark.parametrize("source", ["&from=", "&from=demo", "&from=a/b/c", "&from=../x", "&from=demo/none"])
 def test_a_mount_that_cannot_be_done_is_an_upload(registry: Registry, source: str) -> None:
     digest = registry.upload("demo/other", b"abc")
     begin(registry, f"?mount={digest}{source}")
     begin(registry, f"?mount={Digest.of(b'never')}&from=demo/other")
+
+
+def test_a_blob_of_the_same_namespace_is_found_without_its_repository(registry: Registry) -> None:
+    digest = registry.upload("demo/other", b"abc")
+    registry.upload("else/where", b"xyz")
+    mounted = registry.client.post(f"/v2/demo/app/blobs/uploads/?mount={digest}")
+    assert (mounted.status_code, mounted.headers["Docker-Content-Digest"]) == (201, digest)
+    assert registry.client.get(mounted.headers["Location"]).data == b"abc"
+    begin(registry, f"?mount={Digest.of(b'xyz')}")
 
 
 def test_a_full_disk_is_said_and_the_part_that_fills_it_is_given_up(

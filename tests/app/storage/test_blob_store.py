@@ -231,6 +231,8 @@ def test_what_a_repository_holds_can_be_listed(store: BlobStore) -> None:
     assert held.manifests == {DIGEST}
     assert set(held.blobs) == {DIGEST}
     assert list(store.repositories()) == [APP]
+    assert list(store.repositories("demo")) == [APP]
+    assert list(store.repositories("other")) == []
 
 
 def test_sha512_content_has_its_own_address(store: BlobStore) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
 from image_registry.auth.access import create_stream, list_streams
 from image_registry.distribution_api import answers, callers
+from image_registry.distribution_api.callers import Caller
 from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body
@@ -22,6 +24,7 @@ from image_registry.oci.errors import (
     ManifestInvalid,
     ManifestTooLarge,
     ManifestUnknown,
+    TagInvalid,
 )
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
 from image_registry.oci.reference import Repository
@@ -30,6 +33,9 @@ from image_registry.storage.blob_store import BlobMissing
 PATH = "/v2/<namespace>/<name>/manifests/<reference>"
 CONFIG_LIMIT = 4 << 20
 """Largest image configuration that is read for the Image object, in bytes."""
+
+MAX_TAGS = 50
+"""Tags of one push: each is a transaction of its own."""
 
 MISSING_SHOWN = 100
 """Digests that a refusal names at most."""
@@ -47,6 +53,10 @@ def blueprint(parts: Parts) -> Blueprint:
     routes.add_url_rule("/v2/<namespace>/<name>/tags/list", view_func=views.tags, methods=["GET"])
     routes.add_url_rule("/v2/_catalog", view_func=views.catalog, methods=["GET"])
     return routes
+
+
+class TooManyTags(TagInvalid):
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
 class Manifests:
@@ -77,11 +87,25 @@ class Manifests:
     def put(self, namespace: str, name: str, reference: str) -> Response:
         repository = answers.repository(namespace, name)
         wanted = answers.digest(reference) if _is_digest(reference) else None
-        tag = None if wanted else answers.tag(reference)
+        tags = _tags() if wanted else [answers.tag(reference)]
         caller = callers.require(self._parts, repository, "pull", "push")
         manifest = _body(wanted)
         self._require_blobs(repository, manifest)
+        self._store.put(manifest.raw, manifest.digest)
+        for tag in tags:
+            self._push(repository, manifest, tag, caller)
+        if not tags:
+            self._push(repository, manifest, None, caller)
+        answer = Response(status=201)
+        answer.headers["Location"] = f"/v2/{repository}/manifests/{manifest.digest}"
+        answer.headers["Docker-Content-Digest"] = str(manifest.digest)
+        if manifest.subject is not None:
+            answer.headers["OCI-Subject"] = str(manifest.subject.digest)
+        if wanted and tags:
+            answer.headers["OCI-Tag"] = ", ".join(tags)
+        return answer
 
+    def _push(self, repository: Repository, manifest: Manifest, tag: str | None, caller: Caller) -> None:
         def authorize_create() -> None:
             callers.require_namespace(self._parts, repository)
             decision = callers.decide(self._parts, caller.identity, create_stream(repository.namespace))
@@ -94,7 +118,6 @@ class Manifests:
             if tag is not None:
                 self._store.write_tag(repository, tag, manifest.digest)
 
-        self._store.put(manifest.raw, manifest.digest)
         with answers.translated():
             self._streams.push(
                 repository,
@@ -105,13 +128,6 @@ class Manifests:
                 authorize_create=authorize_create,
                 before_commit=link,
             )
-        headers = {
-            "Location": f"/v2/{repository}/manifests/{manifest.digest}",
-            "Docker-Content-Digest": str(manifest.digest),
-        }
-        if manifest.subject is not None:
-            headers["OCI-Subject"] = str(manifest.subject.digest)
-        return Response(status=201, headers=headers)
 
     def delete(self, namespace: str, name: str, reference: str) -> Response:
         repository = answers.repository(namespace, name)
@@ -200,6 +216,14 @@ class Manifests:
 
 def _is_digest(reference: str) -> bool:
     return _DIGEST.fullmatch(reference) is not None
+
+
+def _tags() -> list[str]:
+    """Tags that a push by digest brings along, each once (draft of the specification, end-7b)."""
+    tags = list(dict.fromkeys(answers.tag(text) for text in request.args.getlist("tag")))
+    if len(tags) > MAX_TAGS:
+        raise TooManyTags(f"{len(tags)} tags at once; push at most {MAX_TAGS}, then the rest")
+    return tags
 
 
 def _body(wanted: Digest | None) -> Manifest:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from itertools import islice
 
 from flask import Blueprint, Response, request
 
@@ -30,6 +31,9 @@ from image_registry.storage.blob_store import OffsetMismatch, OutOfSpace, Upload
 from image_registry.storage.resumable_hash import ResumableHash, StateRefused
 
 CHUNK = 1 << 20
+SOURCES = 100
+"""Repositories that are searched for a blob whose source the client does not name."""
+
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/[\d*]+)?", re.ASCII)
 START = "/v2/<namespace>/<name>/blobs/uploads/"
 SESSION = "/v2/<namespace>/<name>/blobs/uploads/<upload_id>"
@@ -113,16 +117,22 @@ class Uploads:
         if "mount" not in request.args:
             return None
         wanted = answers.digest(request.args["mount"])
+        for source in self._sources(repository):
+            if self._store.blob_linked(source, wanted) and callers.may(self._parts, source, "pull"):
+                if self._store.stat(wanted) is None:
+                    return None
+                self._store.link_blob(repository, wanted)
+                return wanted
+        return None
+
+    def _sources(self, repository: Repository) -> Iterable[Repository]:
+        """Where the blob may come from: the repository that is named, or else some of the same namespace."""
+        if "from" not in request.args:
+            return islice(self._store.repositories(repository.namespace), SOURCES)
         try:
-            source = Repository.parse(request.args.get("from", ""))
+            return [Repository.parse(request.args["from"])]
         except InvalidName:
-            return None
-        if not callers.may(self._parts, source, "pull"):
-            return None
-        if not self._store.blob_linked(source, wanted) or self._store.stat(wanted) is None:
-            return None
-        self._store.link_blob(repository, wanted)
-        return wanted
+            return []
 
     def _finish(self, repository: Repository, upload_id: str, wanted: Digest) -> Response:
         size, running = self._receive(repository, upload_id, wanted.algorithm)

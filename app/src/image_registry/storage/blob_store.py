@@ -106,8 +106,8 @@ class BlobStore(Protocol):
 
     def held(self, repository: Repository) -> Held: ...
 
-    def repositories(self) -> Iterator[Repository]:
-        """Every repository that has a folder, in no particular order."""
+    def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
+        """Every repository that has a folder, of one namespace or of all, in no particular order."""
         ...
 
     def begin_upload(self, repository: Repository, upload_id: str) -> None: ...

@@ -111,12 +111,11 @@ class FilesystemStore:
             },
         )
 
-    def repositories(self) -> Iterator[Repository]:
-        top = f"{layout.ROOT}/repositories"
-        for namespace in self._disk.names(top):
-            for name in self._disk.names(f"{top}/{namespace}"):
+    def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
+        for found in self._disk.names(layout.NAMESPACES) if namespace is None else [namespace]:
+            for name in self._disk.names(f"{layout.NAMESPACES}/{found}"):
                 with suppress(InvalidName):
-                    yield Repository.of(namespace, name)
+                    yield Repository.of(found, name)
 
     # uploads
 

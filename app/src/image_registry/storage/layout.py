@@ -12,6 +12,7 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository, parse_tag
 
 ROOT = "docker/registry/v2"
+NAMESPACES = f"{ROOT}/repositories"
 
 
 def blob(digest: Digest) -> str:
@@ -26,7 +27,7 @@ def blob_data(digest: Digest) -> str:
 
 def repository(name: Repository) -> str:
     """The folder of one repository: links only, never bytes."""
-    return f"{ROOT}/repositories/{name.namespace}/{name.name}"
+    return f"{NAMESPACES}/{name.namespace}/{name.name}"
 
 
 def layer(name: Repository, digest: Digest) -> str:
