@@ -133,11 +133,7 @@ class Cluster:
         except DynamicApiError as error:
             raise self._refused(method, path, error) from None
         except urllib3.exceptions.SSLError as error:
-            raise ClusterError(
-                f"the Kubernetes API at {self.server} can not be trusted: {_short(error)}. The "
-                "certificate is not of the CA "
-                f"in {self._source}: get a fresh kubeconfig, or check that the address belongs to this cluster"
-            ) from None
+            raise self._untrusted(_short(error)) from None
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(
                 f"the Kubernetes API at {self.server} ({self._source}) does not answer: "
@@ -157,6 +153,8 @@ class Cluster:
             document = {}
         message = str(document.get("message") or raw.strip() or error.reason)
         reason = str(document.get("reason") or "")
+        if status == 0:  # newer clients dress up a failed handshake as an answer
+            return self._untrusted(message.partition("\n")[2] or message)
         if status == 401:
             why = why_refused(self.kubeconfig, self.context)
             return ClusterError(
@@ -173,6 +171,12 @@ class Cluster:
                 reason,
             )
         return ClusterError(f"{method.upper()} {path}: {message}", status, reason)
+
+    def _untrusted(self, why: str) -> ClusterError:
+        return ClusterError(
+            f"the Kubernetes API at {self.server} can not be trusted: {why}. The certificate is not of the CA in "
+            f"{self._source}: get a fresh kubeconfig, or check that the address belongs to this cluster"
+        )
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The object at ``path``."""

@@ -46,7 +46,7 @@ class Version(NamedTuple):
 def satisfies(version: Version, constraint: str) -> bool:
     """Whether a version meets a chart's ``kubeVersion``; what we can not read is left for Helm to judge."""
     for alternative in constraint.split("||"):
-        terms = re.findall(r"(?:>=|<=|!=|>|<|=)?\s*v?\d[^\s,]*", alternative)
+        terms = re.sub(r"([<>=!~^])\s+", r"\1", alternative).replace(",", " ").split()
         matches = [TERM.fullmatch(term.strip()) for term in terms]
         if not terms or None in matches:
             return True
