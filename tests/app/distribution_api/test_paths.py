@@ -202,3 +202,11 @@ def test_pulls_stay_in_service_when_the_disk_is_full_and_leave_it_when_it_is_bro
         answer = registry.client.get("/healthz")
         assert answer.status_code == status
         assert str(failure) in answer.text
+
+
+def test_a_read_only_registry_is_ready_without_writing(
+    build: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = build(read_only=True)
+    monkeypatch.setattr(frozen.store, "probe", lambda: pytest.fail("something was written"))
+    assert frozen.client.get("/healthz").json == {"storage": "ok, read-only"}

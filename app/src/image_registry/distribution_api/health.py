@@ -42,6 +42,9 @@ def blueprint(parts: Parts) -> Blueprint:
 
     def _storage() -> tuple[str, bool]:
         try:
+            if parts.read_only:
+                next(parts.store.repositories(), None)
+                return "ok, read-only", True
             parts.store.probe()
         except OutOfSpace as error:
             return f"full, pulls go on: {error}", True

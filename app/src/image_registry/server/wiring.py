@@ -10,6 +10,8 @@ import functools
 import sys
 from datetime import UTC, datetime
 
+import structlog
+
 from image_registry import __version__
 from image_registry.auth.cluster import ClusterAuthenticator, ClusterAuthorizer
 from image_registry.auth.htpasswd import HtpasswdAuthenticator
@@ -34,6 +36,7 @@ from image_registry.server.peer import WSGIApplication
 from image_registry.server.request_log import RequestLog
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
 from image_registry.server.tls import ReloadingContext
+from image_registry.storage.blob_store import OutOfSpace
 from image_registry.storage.filesystem import FilesystemStore
 
 
@@ -41,7 +44,7 @@ def run_serve(settings: Settings) -> None:
     """The registry alone. Refuses to start on a folder, a database or a users file that does not work."""
     configure(settings.log_level)
     upgrade_database(settings, wait=0)
-    FilesystemStore(settings.storage_filesystem_rootdirectory).probe()
+    check_storage(settings)
     key = generate_key()
     _local_authenticator(settings)
 
@@ -75,7 +78,7 @@ def run_data_plane(settings: Settings) -> None:
         )
     ClusterClient.from_pod()
     read_keys(settings.auth_token_keys, datetime.now(UTC))
-    FilesystemStore(settings.storage_filesystem_rootdirectory).probe()
+    check_storage(settings)
     process.run(
         process.Profile(
             name="image-registry",
@@ -152,7 +155,8 @@ def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplic
         namespace_exists=Namespaces(client).is_active,
         read_only=settings.read_only,
     )
-    Maintenance(store, streams).start()
+    if not settings.read_only:
+        Maintenance(store, streams).start()
     return RequestLog(create_app(parts))
 
 
@@ -169,8 +173,21 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
         read_only=settings.read_only,
     )
-    Maintenance(store, streams).start()
+    if not settings.read_only:
+        Maintenance(store, streams).start()
     return RequestLog(create_app(parts))
+
+
+def check_storage(settings: Settings) -> None:
+    """Raise :class:`StorageFault` when there is nothing to serve; a full disk and a read-only one still serve pulls."""
+    store = FilesystemStore(settings.storage_filesystem_rootdirectory)
+    if settings.read_only:
+        next(store.repositories(), None)
+        return
+    try:
+        store.probe()
+    except OutOfSpace as error:
+        structlog.get_logger().warning("the storage is full: pulls are served, pushes are refused", reason=str(error))
 
 
 def upgrade_database(settings: Settings, wait: float) -> list[str]:
