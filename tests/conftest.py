@@ -73,6 +73,7 @@ class FakeCluster:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an answer
 
             def handle_request(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
