@@ -69,6 +69,34 @@ def test_a_precondition_that_does_not_hold_is_a_conflict_and_nothing_happens(fil
     filled.refuse(path, 404, "NotFound")
 
 
+@pytest.mark.parametrize("dry_run", [[], ["All"]])
+@pytest.mark.parametrize("path", [TAG, STREAM])
+def test_no_push_slips_between_comparing_and_deleting(
+    filled: Any, path: str, dry_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = filled.get(path)["metadata"]
+    method = "delete_tag" if path == TAG else "delete_stream"
+    delete = getattr(filled.streams, method)
+
+    def push_first(*arguments: Any, **keywords: Any) -> Any:
+        filled.push("team/app", "somebody was faster", "v1")
+        return delete(*arguments, **keywords)
+
+    monkeypatch.setattr(filled.streams, method, push_first)
+    preconditions = {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}
+    status = filled.delete(path, 409, {"preconditions": preconditions, "dryRun": dry_run})
+    assert status["reason"] == "Conflict"
+    assert "look at it again" in status["message"]
+    assert filled.get(TAG)
+
+
+def test_a_dry_run_refuses_what_the_deletion_refuses(filled: Any) -> None:
+    for digest in filled.names("images"):
+        real = filled.delete(f"images/{digest}", 409)
+        assert filled.delete(f"images/{digest}", 409, {"dryRun": ["All"]}) == real
+        assert "is held by ImageStream team" in real["message"]
+
+
 def test_a_dry_run_checks_everything_and_deletes_nothing(filled: Any) -> None:
     before = filled.get("imagestreams")
     assert filled.delete(STREAM, options={"dryRun": ["All"]})["status"] == "Success"

@@ -109,6 +109,9 @@ def test_a_precondition_that_does_not_hold_is_a_conflict(registry: Any, precondi
     manifest = registry.image("a")
     registry.push("team/app", manifest)
     with pytest.raises(Conflict, match="look at it again"):
+        registry.streams.delete_tag(APP, "latest", **precondition)
+    assert registry.streams.tag(APP, "latest")
+    with pytest.raises(Conflict, match="look at it again"):
         registry.streams.delete_stream(APP, **precondition)
     assert registry.streams.stream(APP)
     registry.streams.delete_stream(APP)
@@ -120,9 +123,40 @@ def test_a_precondition_that_does_not_hold_is_a_conflict(registry: Any, precondi
 def test_preconditions_that_hold_let_the_delete_pass(registry: Any) -> None:
     manifest = registry.image("a")
     registry.push("team/app", manifest)
+    stream = registry.streams.stream(APP).meta
+    registry.streams.delete_tag(APP, "latest", uid=stream.uid, resource_version=stream.resource_version)
     stream, image = registry.streams.stream(APP).meta, registry.streams.image(manifest.digest).meta
     registry.streams.delete_stream(APP, uid=stream.uid, resource_version=stream.resource_version)
     registry.streams.delete_image(manifest.digest, uid=image.uid, resource_version=image.resource_version)
+
+
+def test_a_tag_that_is_not_there_is_unknown_whatever_the_preconditions(registry: Any) -> None:
+    registry.push("team/app", "a")
+    with pytest.raises(TagUnknown):
+        registry.streams.delete_tag(APP, "v1", uid="other", resource_version=1)
+
+
+def test_a_dry_run_answers_as_the_deletion_would_and_changes_nothing(registry: Any) -> None:
+    manifest = registry.image("a")
+    registry.push("team/app", manifest)
+    before = registry.streams.stream(APP), registry.streams.image(manifest.digest), registry.streams.revision()
+    registry.streams.delete_tag(APP, "latest", dry_run=True)
+    assert registry.streams.delete_stream(APP, dry_run=True) == before[0]
+    with pytest.raises(ImageInUse):
+        registry.streams.delete_image(manifest.digest, dry_run=True)
+    with pytest.raises(TagUnknown):
+        registry.streams.delete_tag(APP, "v1", dry_run=True)
+    with pytest.raises(Conflict):
+        registry.streams.delete_tag(APP, "latest", uid="other", dry_run=True)
+    assert before == (
+        registry.streams.stream(APP),
+        registry.streams.image(manifest.digest),
+        registry.streams.revision(),
+    )
+    assert registry.streams.pending_cleanups() == []
+    registry.streams.delete_stream(APP)
+    assert registry.streams.delete_image(manifest.digest, dry_run=True) == before[1]
+    assert registry.streams.delete_image(manifest.digest) == before[1]
 
 
 def test_an_image_that_a_stream_holds_is_not_deleted(registry: Any) -> None:

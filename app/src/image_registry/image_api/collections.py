@@ -40,8 +40,10 @@ class Collection(Protocol):
         """The place of an object in its list."""
         ...
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:
-        """Delete an object."""
+    def delete(
+        self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
+    ) -> None:
+        """Delete an object, or with ``dry_run`` only make every check of that."""
         ...
 
 
@@ -83,9 +85,17 @@ class Images:
     def key(self, document: Mapping[str, Any]) -> str:
         return str(document["metadata"]["name"])
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:  # noqa: ARG002 - same
+    def delete(
+        self,
+        namespace: str,  # noqa: ARG002 - same
+        name: str,
+        *,
+        uid: str | None,
+        resource_version: int | None,
+        dry_run: bool,
+    ) -> None:
         with _translated(self.resource, name):
-            self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version)
+            self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version, dry_run=dry_run)
 
 
 class Streams:
@@ -111,9 +121,12 @@ class Streams:
     def key(self, document: Mapping[str, Any]) -> str:
         return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:
+    def delete(
+        self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
+    ) -> None:
         with _translated(self.resource, name):
-            self._streams.delete_stream(Repository.of(namespace, name), uid=uid, resource_version=resource_version)
+            repository = Repository.of(namespace, name)
+            self._streams.delete_stream(repository, uid=uid, resource_version=resource_version, dry_run=dry_run)
 
 
 class StreamTags:
@@ -141,10 +154,12 @@ class StreamTags:
     def key(self, document: Mapping[str, Any]) -> str:
         return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
 
-    def delete(self, namespace: str, name: str, *, uid: str | None, resource_version: int | None) -> None:  # noqa: ARG002 - the rules check no precondition of a tag; the caller has compared them
+    def delete(
+        self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
+    ) -> None:
         repository, tag = _stream_and_tag(namespace, name)
         with _translated(self.resource, name):
-            self._streams.delete_tag(repository, tag)
+            self._streams.delete_tag(repository, tag, uid=uid, resource_version=resource_version, dry_run=dry_run)
 
 
 def _stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:

@@ -67,13 +67,17 @@ def read_options(body: bytes, content_type: str, query: Query, dry_runs: list[st
 
 
 def delete_one(collection: Collection, namespace: str, name: str, options: DeleteOptions) -> Document:
-    """Delete an object; returns what it was. A dry run stops when only the deletion is left."""
+    """Delete an object; returns what it was. A dry run makes the same checks and changes nothing."""
     found = collection.get(namespace, name)
     check(collection, found, options)
-    if options.dry_run:
-        return found
     version = options.resource_version
-    collection.delete(namespace, name, uid=options.uid, resource_version=int(version) if version is not None else None)
+    collection.delete(
+        namespace,
+        name,
+        uid=options.uid,
+        resource_version=int(version) if version is not None else None,
+        dry_run=options.dry_run,
+    )
     return found
 
 
@@ -89,7 +93,10 @@ def delete_many(collection: Collection, namespace: str, selection: ListOptions, 
 
 
 def check(collection: Collection, document: Mapping[str, Any], options: DeleteOptions) -> None:
-    """Raises ``Conflict`` when a precondition does not hold."""
+    """Raises ``Conflict``, in Kubernetes' sentence, when a precondition does not hold.
+
+    What passes is compared again by the rules, under the lock of the repository.
+    """
     metadata = document["metadata"]
     for label, wanted, member in (
         ("UID", options.uid, "uid"),

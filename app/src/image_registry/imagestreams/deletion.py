@@ -2,6 +2,9 @@
 
 Nothing here touches storage: what must disappear there is noted in the outbox in the same transaction and cleaned by
 the process that has the storage (:mod:`~image_registry.imagestreams.cleaning`).
+
+Preconditions are compared under the lock that a push takes, so nothing changes between comparing and deleting. A dry
+run is the same transaction, rolled back: it cannot allow what the real deletion refuses.
 """
 
 from __future__ import annotations
@@ -22,12 +25,22 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 
-def delete_tag(database: Database, repository: Repository, tag: str, now: datetime) -> None:
-    """Delete a tag and its history; the manifests stay, and so do the Images."""
-    with database.write() as connection:
+def delete_tag(
+    database: Database,
+    repository: Repository,
+    tag: str,
+    *,
+    uid: str | None,
+    resource_version: int | None,
+    dry_run: bool,
+    now: datetime,
+) -> None:
+    """Delete a tag and its history; the manifests stay, and so do the Images. Preconditions are of the stream."""
+    with database.write(undo=dry_run) as connection:
         stream = _locked(database, connection, repository)
         if not streams.remove_tag(connection, stream.id, tag):
             raise TagUnknown(f"repository {repository} has no tag {tag!r}")
+        _check(f"ImageStream {repository}", rows.stream(stream).meta, uid, resource_version)
         _modified(database, connection, repository, stream.id, now)
 
 
@@ -49,10 +62,16 @@ def delete_manifest(database: Database, repository: Repository, digest: Digest, 
 
 
 def delete_stream(
-    database: Database, repository: Repository, *, uid: str | None, resource_version: int | None, now: datetime
+    database: Database,
+    repository: Repository,
+    *,
+    uid: str | None,
+    resource_version: int | None,
+    dry_run: bool,
+    now: datetime,
 ) -> ImageStream:
     """Delete a stream with its tags, history and held manifests; returns what it was."""
-    with database.write() as connection:
+    with database.write(undo=dry_run) as connection:
         row = _locked(database, connection, repository)
         stream = rows.stream(row, rows.tag_histories(streams.histories(connection, [row.id])))
         _check(f"ImageStream {repository}", stream.meta, uid, resource_version)
@@ -64,10 +83,16 @@ def delete_stream(
 
 
 def delete_image(
-    database: Database, digest: Digest, *, uid: str | None, resource_version: int | None, now: datetime
+    database: Database,
+    digest: Digest,
+    *,
+    uid: str | None,
+    resource_version: int | None,
+    dry_run: bool,
+    now: datetime,
 ) -> Image:
     """Delete an Image that no stream holds; returns what it was."""
-    with database.write() as connection:
+    with database.write(undo=dry_run) as connection:
         row = images.find(connection, str(digest), exclusive=True)
         if row is None:
             raise ImageUnknown(f"no image {digest}")

@@ -26,7 +26,8 @@ class ImageStreams:
     """Streams, tags, images and uploads. Every method may raise :class:`MetadataUnavailable`.
 
     Lists take ``limit`` (items of a page, ``None`` for all) and ``after`` (the ``next`` of the page before, or any
-    name to begin behind).
+    name to begin behind). Deletions take the preconditions ``uid`` and ``resource_version``, which are compared in the
+    transaction that deletes, and ``dry_run``, which makes every check, answers or raises the same, and changes nothing.
     """
 
     def __init__(self, database: Database, *, internal_hostname: str, clock: Callable[[], datetime] = _now) -> None:
@@ -95,10 +96,29 @@ class ImageStreams:
         with _available():
             return reads.namespaces(self._database)
 
-    def delete_tag(self, repository: Repository, tag: str) -> None:
-        """Delete a tag with its history, never an Image. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
+    def delete_tag(
+        self,
+        repository: Repository,
+        tag: str,
+        *,
+        uid: str | None = None,
+        resource_version: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """Delete a tag with its history, never an Image; the preconditions are of its stream.
+
+        Raises :class:`StreamUnknown`, :class:`TagUnknown`, and :class:`Conflict` when a precondition does not hold.
+        """
         with _available():
-            deletion.delete_tag(self._database, repository, tag, self._clock())
+            deletion.delete_tag(
+                self._database,
+                repository,
+                tag,
+                uid=uid,
+                resource_version=resource_version,
+                dry_run=dry_run,
+                now=self._clock(),
+            )
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> tuple[str, ...]:
         """Take a manifest out of the repository together with the tags that mean it, which are returned.
@@ -123,7 +143,12 @@ class ImageStreams:
             return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after)
 
     def delete_stream(
-        self, repository: Repository, *, uid: str | None = None, resource_version: int | None = None
+        self,
+        repository: Repository,
+        *,
+        uid: str | None = None,
+        resource_version: int | None = None,
+        dry_run: bool = False,
     ) -> ImageStream:
         """Delete a stream with its tags, history and held manifests, never an Image; returns what it was.
 
@@ -131,7 +156,12 @@ class ImageStreams:
         """
         with _available():
             return deletion.delete_stream(
-                self._database, repository, uid=uid, resource_version=resource_version, now=self._clock()
+                self._database,
+                repository,
+                uid=uid,
+                resource_version=resource_version,
+                dry_run=dry_run,
+                now=self._clock(),
             )
 
     def delete_streams(self, namespace: str) -> tuple[ImageStream, ...]:
@@ -178,14 +208,26 @@ class ImageStreams:
         with _available():
             return reads.all_images(self._database, limit=limit, after=after)
 
-    def delete_image(self, digest: Digest, *, uid: str | None = None, resource_version: int | None = None) -> Image:
+    def delete_image(
+        self,
+        digest: Digest,
+        *,
+        uid: str | None = None,
+        resource_version: int | None = None,
+        dry_run: bool = False,
+    ) -> Image:
         """Delete an Image that no stream holds; returns what it was.
 
         Raises :class:`ImageUnknown`, :class:`ImageInUse`, and :class:`Conflict` when a precondition does not hold.
         """
         with _available():
             return deletion.delete_image(
-                self._database, digest, uid=uid, resource_version=resource_version, now=self._clock()
+                self._database,
+                digest,
+                uid=uid,
+                resource_version=resource_version,
+                dry_run=dry_run,
+                now=self._clock(),
             )
 
     def revision(self) -> int:

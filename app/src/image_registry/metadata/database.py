@@ -94,10 +94,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction: committed at the end, rolled back by any exception."""
-        with self._unavailable(), self._engine.begin() as connection:
+    def write(self, *, undo: bool = False) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back by any exception, and in any case with ``undo``."""
+        with self._unavailable(), self._engine.connect() as connection, connection.begin() as transaction:
             yield connection
+            if undo:
+                transaction.rollback()
 
     @contextmanager
     def write_quickly(self) -> Iterator[Connection]:
