@@ -73,7 +73,6 @@ class ImageAPI:
         self.database = database
         self.streams = ImageStreams(database, internal_hostname=HOST, clock=self._tick)
         self.trust: FrontProxyTrust | None = FrontProxyTrust(ca="", allowed_names=frozenset({PROXY}))
-        self.serving = True
         self.parts = Parts(
             streams=self.streams,
             authorizer=cluster,
@@ -81,7 +80,6 @@ class ImageAPI:
             front_proxy=lambda: self.trust,
             internal_hostname=HOST,
             public_hostname=PUBLIC,
-            serving=lambda: self.serving,
         )
         self.client: FlaskClient = create_app(self.parts).test_client()
 

@@ -16,7 +16,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.redirect_defaults = False
     answers.install(app)
     app.before_request(_readable)
-    app.register_blueprint(open_routes.blueprint(parts))
+    app.register_blueprint(open_routes.blueprint())
     app.register_blueprint(routes.blueprint(parts))
     return app
 

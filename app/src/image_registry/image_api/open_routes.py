@@ -14,7 +14,6 @@ from image_registry.auth.access import IMAGE_GROUP
 from image_registry.image_api import discovery, openapi
 from image_registry.image_api.discovery import AGGREGATED, wants_aggregated
 from image_registry.image_api.negotiation import JSON, clauses, not_acceptable
-from image_registry.image_api.parts import Parts
 from image_registry.image_api.resources import GROUP_VERSION
 from image_registry.image_api.static_documents import StaticDocument
 
@@ -23,12 +22,12 @@ A_YEAR = 365 * 86400
 _VERSION_3 = f"/openapi/v3/apis/{GROUP_VERSION}"
 
 
-def blueprint(parts: Parts) -> Blueprint:
-    """All of them."""
+def blueprint() -> Blueprint:
+    """All of them; none needs anything that may be away."""
     routes = Blueprint("open", __name__)
     _add_discovery(routes)
     _add_openapi(routes)
-    _add_health(routes, parts)
+    _add_health(routes)
     return routes
 
 
@@ -90,15 +89,12 @@ def _add_openapi(routes: Blueprint) -> None:
     _get(routes, _VERSION_3, group_version)
 
 
-def _add_health(routes: Blueprint, parts: Parts) -> None:
-    def probe(name: str, *, serving: bool = True) -> Response:
-        verbose = "verbose" in request.args
-        if not serving:
-            return _plain(f"[-]serving failed: this process is about to end\n{name} check failed\n", 503)
-        return _plain(f"[+]serving ok\n{name} check passed\n" if verbose else "ok")
+def _add_health(routes: Blueprint) -> None:
+    def probe(name: str) -> Response:
+        return _plain(f"[+]serving ok\n{name} check passed\n" if "verbose" in request.args else "ok")
 
     _get(routes, "/livez", lambda: probe("livez"))
-    _get(routes, "/readyz", lambda: probe("readyz", serving=parts.serving()))
+    _get(routes, "/readyz", lambda: probe("readyz"))
     _get(routes, "/healthz", lambda: probe("healthz"))
 
 
@@ -109,8 +105,8 @@ def _accepts_json() -> None:
         raise not_acceptable(JSON)
 
 
-def _plain(text: str, code: int = 200) -> Response:
-    response = Response(text, code, content_type="text/plain; charset=utf-8")
+def _plain(text: str) -> Response:
+    response = Response(text, content_type="text/plain; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache, private"
     return response
 

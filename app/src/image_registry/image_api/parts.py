@@ -24,5 +24,3 @@ class Parts:
     """Host of ``status.dockerImageRepository``."""
     public_hostname: str | None = None
     """Host of ``status.publicDockerImageRepository``; ``None`` leaves the field out."""
-    serving: Callable[[], bool] = lambda: True
-    """False from the moment the process is told to end: readiness drops before the listener does."""
