@@ -19,8 +19,10 @@ REQUEST_ID = "image_registry.request_id"
 CALLER = "image_registry.caller"
 """The applications put the caller's user name here once they know it."""
 
-QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
-"""Probes succeed thousands of times a day; only their failures are worth a line."""
+QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/apis", "/apis/image.alauda.io", "/apis/image.alauda.io/v1"})
+QUIET_FOLDER = "/openapi/"
+"""Probes of the kubelet, and those by which each kube-apiserver sees every few seconds that the Image API is there.
+They succeed thousands of times a day and tell about no object; only their failures are worth a line."""
 
 
 class RequestLog:
@@ -53,7 +55,7 @@ class RequestLog:
 
     def _write(self, environ: dict[str, Any], seen: dict[str, Any], request_id: str, started: float) -> None:
         path, status = environ.get("PATH_INFO", ""), seen.get("status", 0)
-        if path in QUIET_PATHS and 200 <= status < 400:
+        if 200 <= status < 400 and (path in QUIET_PATHS or path.startswith(QUIET_FOLDER)):
             return
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
