@@ -42,6 +42,12 @@ class FakeCluster(PlainCluster):
         self.ungrantable: set[str] = set()
         """Names of ClusterRoles that the caller may not grant."""
 
+    def start(self, folder: Path) -> None:
+        super().start(folder)
+        assert self._server is not None
+        # headers and body are two packets, and the second would wait 40 ms for the first one's acknowledgement
+        self._server.RequestHandlerClass.disable_nagle_algorithm = True  # type: ignore[attr-defined]
+
     def _object(
         self, method: str, path: str, query: dict[str, list[str]], body: dict[str, Any]
     ) -> tuple[int, dict[str, Any]]:

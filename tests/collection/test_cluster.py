@@ -140,7 +140,7 @@ def test_a_list_is_read_page_by_page(kubeconfig: Path, monkeypatch: pytest.Monke
     ]
     asked: list[dict[str, str]] = []
 
-    def request(_self: Cluster, _method: str, _path: str, **given: Any) -> dict[str, Any]:
+    def request(_self: Cluster, _method: str, _path: str, **given: Any) -> Any:
         asked.append(given["query"])
         return pages[len(asked) - 1]
 

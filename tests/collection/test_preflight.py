@@ -122,7 +122,7 @@ def test_a_misspelt_value_is_answered_with_the_right_one(check: Callable[..., Re
 
 
 def test_a_contradiction_is_said_in_the_words_of_the_chart(run: Run, helm: str, cluster: FakeCluster) -> None:
-    values = {"config": {"storage": {"emptyDir": {}}}}
+    values: dict[str, Any] = {"config": {"storage": {"emptyDir": {}}}}
     result = run(registry_preflight, chart_ref=str(CHART), helm_binary=helm, values=values)
     assert "config.storage has both pvc and emptyDir: keep one" in needs(result)["values"]
     assert [finding["need"] for finding in result["findings"]] == ["values"]

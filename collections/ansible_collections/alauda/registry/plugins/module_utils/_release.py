@@ -182,10 +182,10 @@ def _upgrade_and_watch(
 def _make_namespace(
     cluster: Cluster, helm: Helm, order: Order, proposal: Plan, progress: Callable[[str], None]
 ) -> None:
-    labels = order.namespace_labels
     if proposal.namespace_exists:
         if "namespace labels" in proposal.after:
-            cluster.merge(f"/api/v1/namespaces/{helm.namespace}", {"metadata": {"labels": labels}})
+            missing = proposal.after["namespace labels"]
+            cluster.merge(f"/api/v1/namespaces/{helm.namespace}", {"metadata": {"labels": missing}})
         return
     progress(f"making namespace {helm.namespace}")
     cluster.create(
@@ -195,7 +195,7 @@ def _make_namespace(
             "kind": "Namespace",
             "metadata": {
                 "name": helm.namespace,
-                "labels": labels,
+                "labels": order.namespace_labels,
                 "annotations": {_objects.CREATED_BY: "alauda.registry.install"},
             },
         },
@@ -210,6 +210,7 @@ def _restore(
         if proposal.working:
             progress(f"going back to revision {proposal.working}")
             helm.rollback(proposal.working, order.timeout)
+            delete_remnants(cluster, helm.namespace, helm.release, hooks_only=True)
             return f"Revision {proposal.working}, which worked before, is restored. Cure the reasons and run again."
         progress("taking back what was installed")
         helm.uninstall(order.timeout)
@@ -241,27 +242,29 @@ REMNANTS = (
 """Where hooks that failed leave objects: Helm does not count hooks among what it uninstalls."""
 
 
-def remnants(cluster: Cluster, namespace: str, release: str) -> list[str]:
-    """Paths of objects of this chart that no release owns any more; only to be asked when there is no release."""
+def remnants(cluster: Cluster, namespace: str, release: str, *, hooks_only: bool = False) -> list[str]:
+    """Paths of objects of this chart that no release owns; beside a living release these are the objects of hooks."""
     selector = f"app.kubernetes.io/part-of=image-registry,app.kubernetes.io/instance={release}"
     found: list[str] = []
     service = cluster.find(_objects.PATH_OF_APISERVICE)
     backend = ((service or {}).get("spec") or {}).get("service") or {}
-    if service is not None and backend.get("namespace") == namespace:
+    if service is not None and backend.get("namespace") == namespace and not hooks_only:
         found.append(_objects.PATH_OF_APISERVICE)  # first: without its servers it stops every namespace's deletion
     for version, resource, namespaced in REMNANTS:
         place = _objects.collection(version, resource, namespace if namespaced else "")
         found.extend(
             f"{place}/{item['metadata']['name']}"
             for item in cluster.items(place, labelSelector=selector)
-            if namespaced or str(item["metadata"]["name"]).startswith(f"{namespace}:")
+            if (namespaced or str(item["metadata"]["name"]).startswith(f"{namespace}:"))
+            and (_objects.is_hook(item) or not hooks_only)
         )
     return found
 
 
-def delete_remnants(cluster: Cluster, namespace: str, release: str) -> list[str]:
+def delete_remnants(cluster: Cluster, namespace: str, release: str, *, hooks_only: bool = False) -> list[str]:
     """Delete them; returns the paths."""
-    return [path for path in remnants(cluster, namespace, release) if cluster.delete(path)]
+    found = remnants(cluster, namespace, release, hooks_only=hooks_only)
+    return [path for path in found if cluster.delete(path)]
 
 
 def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None:
