@@ -147,7 +147,7 @@ def test_an_existing_claim_is_used_and_none_is_made(render):
 def test_the_bundled_database_is_reached_by_verified_tls(render):
     for name in ("image-registry", "image-api-server"):
         pod = render().named("Deployment", name)["spec"]["template"]["spec"]
-        for container in pod["initContainers"] + pod["containers"]:
+        for container in pod.get("initContainers", []) + pod["containers"]:
             env = values_of(container)
             assert env["REGISTRY_DATABASE_HOST"] == f"image-registry-db.{NAMESPACE}.svc"
             assert env["REGISTRY_DATABASE_SSLMODE"] == "verify-full"
@@ -177,10 +177,14 @@ def test_an_external_database_is_described_by_its_secret_alone(render):
     assert optional["optional"] is True, "ca.crt may be missing"
 
 
-def test_both_servers_wait_for_the_database_with_a_deadline(render):
-    for name in ("image-registry", "image-api-server"):
-        (upgrade,) = render().named("Deployment", name)["spec"]["template"]["spec"]["initContainers"]
-        assert upgrade["args"] == ["database", "upgrade", "--wait", "300"]
+def test_the_data_plane_waits_for_the_database_with_a_deadline(render):
+    (upgrade,) = render().named("Deployment", "image-registry")["spec"]["template"]["spec"]["initContainers"]
+    assert upgrade["args"] == ["database", "upgrade", "--wait", "300"]
+
+
+def test_the_image_api_starts_without_a_database(render):
+    """While an APIService is unavailable no namespace of the cluster can be deleted."""
+    assert "initContainers" not in render().named("Deployment", "image-api-server")["spec"]["template"]["spec"]
 
 
 def test_the_database_restarts_when_its_start_files_change(render):

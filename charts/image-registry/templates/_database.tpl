@@ -73,7 +73,7 @@ How both servers reach PostgreSQL: the bundled one, verified against our own CA,
       {{- end }}
 {{- end -}}
 
-{{/* Goes before both servers: waits for the database, then brings the schema to this version. */}}
+{{/* Goes before the data plane: waits for the database, then brings the schema to this version, for both servers. */}}
 {{- define "image-registry.databaseUpgrade" -}}
 - name: database-upgrade
   {{- include "image-registry.image" .root | nindent 2 }}

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from werkzeug.test import Client
 
+from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.front_proxy import FollowedTrust, FrontProxyTrust
+from image_registry.metadata.database import Database
+from image_registry.oci.reference import Repository
 from image_registry.server.settings import Settings
-from image_registry.server.wiring import check_storage
+from image_registry.server.wiring import check_storage, image_api_application
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.filesystem import FilesystemStore
 
@@ -43,3 +51,27 @@ def test_a_read_only_registry_starts_on_a_volume_that_cannot_be_written(
 ) -> None:
     monkeypatch.setattr(FilesystemStore, "probe", raising(StorageFault("Read-only file system")))
     check_storage(settings(tmp_path, read_only=True))
+
+
+@pytest.mark.parametrize("database", ["empty.db", "missing/folder.db"])
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/apis/image.alauda.io/v1", "/openapi/v2"])
+def test_the_image_api_is_ready_and_discovered_before_there_is_a_schema(
+    tmp_path: Path, database: str, path: str
+) -> None:
+    def trust() -> FrontProxyTrust:
+        return FrontProxyTrust(ca="")
+
+    application = image_api_application(
+        Settings(database_url=f"sqlite:///{tmp_path / database}"),
+        cast("ClusterClient", None),
+        cast("FollowedTrust", trust),
+    )
+    assert Client(cast("Any", application)).get(path).status_code == 200
+
+
+def test_before_there_is_a_schema_the_database_counts_as_away(tmp_path: Path) -> None:
+    """Both doors answer that with 503 and Retry-After; the text says who makes the schema."""
+    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    streams = ImageStreams(database, internal_hostname="registry:5000")
+    with pytest.raises(MetadataUnavailable, match="has no tables yet: run `image-registry database upgrade`"):
+        streams.stream(Repository.of("demo", "app"))
