@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.kubernetes import ROOT, Kubectl
+from tests.serve.conftest import CACHE
 
 pytestmark = pytest.mark.lab
 
@@ -29,6 +30,30 @@ def printed(kubectl: Kubectl) -> str:
 def test_a_second_demo_changes_nothing(printed: str) -> None:
     recap = re.findall(r"changed=(\d+) +unreachable=(\d+) +failed=(\d+)", printed)
     assert recap == [("0", "0", "0")], printed
+
+
+def test_the_demo_on_a_cluster_that_is_named_builds_nothing_and_finds_the_same(
+    printed: str, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    assert printed
+    said = subprocess.run([ROOT / "lab/lab", "env"], capture_output=True, text=True, check=True).stdout
+    images = dict(line.split("=", 1) for line in said.splitlines())
+    mine = tmp_path / "mine.kubeconfig"
+    mine.touch(mode=0o600)
+    mine.write_text(kubectl.kubeconfig.read_text(encoding="utf-8"), encoding="utf-8")
+    variables = [f"IMAGE={images['IMAGE_REGISTRY_IMAGE']}", f"POSTGRESQL_IMAGE={images['POSTGRESQL_IMAGE']}"]
+    done = subprocess.run(
+        ["make", "demo", f"CLUSTER={mine}", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, "PATH": f"{CACHE / 'bin'}{os.pathsep}{os.environ['PATH']}", "KUBECONFIG": "/nowhere"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout
+    assert f"export KUBECONFIG={mine}" in done.stdout
 
 
 def test_the_printed_next_steps_work_by_copy_and_paste(printed: str, tmp_path: Path, kubectl: Kubectl) -> None:
