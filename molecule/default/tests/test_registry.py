@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,7 @@ def ask(host: Host, address: str, ca: Path) -> Callable[..., tuple[int, str]]:
 
 
 @pytest.fixture(scope="module")
-def team(kubectl: Kubectl) -> Iterator[str]:
+def team(kubectl: Kubectl) -> str:
     """A namespace with an account that may push, and another one with an account that may not."""
     for namespace in (TEAM, OTHER):
         if namespace not in kubectl("get namespaces -o name"):

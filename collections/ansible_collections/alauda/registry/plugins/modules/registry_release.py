@@ -144,6 +144,8 @@ def main() -> None:
         helm.version()
         if module.params["state"] == "absent":
             removal = _removal.plan(cluster, helm)
+            for reason in removal.reasons:
+                progress(reason)
             if removal.reasons and not module.check_mode:
                 _removal.apply(cluster, helm, removal, module.params["timeout"], progress)
             module.exit_json(
@@ -164,6 +166,8 @@ def main() -> None:
         )
         proposal = _release.plan(cluster, helm, order)
         revision = proposal.revision
+        for reason in proposal.reasons:
+            progress(reason)
         if proposal.reasons and not module.check_mode:
             revision = int(_release.apply(cluster, helm, order, proposal, progress).get("version", 0))
         module.exit_json(
