@@ -92,6 +92,8 @@ class Release:
                     template = manifest
                 case "Deployment" | "StatefulSet" | "DaemonSet" | "Job":
                     template = manifest["spec"]["template"]
+                case "CronJob":
+                    template = manifest["spec"]["jobTemplate"]["spec"]["template"]
                 case _:
                     continue
             found[f"{manifest['kind']}/{manifest['metadata']['name']}"] = template

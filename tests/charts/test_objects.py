@@ -284,6 +284,48 @@ def test_certificates_are_made_before_and_published_after_an_install(render):
     assert arguments == ["bootstrap", "api-service", "--namespace=image-registry-system", "--timeout=280"]
 
 
+def test_certificates_are_renewed_every_day_by_the_steps_of_an_upgrade(render):
+    release = render("routes")
+    job = release.named("CronJob", "image-registry-certificates")["spec"]
+    assert (job["schedule"], job["concurrencyPolicy"]) == ("27 3 * * *", "Forbid")
+    pod = job["jobTemplate"]["spec"]["template"]["spec"]
+    hooks = release.pods()
+    (secrets,), (publish,) = pod["initContainers"], pod["containers"]
+    hook = hooks["Job/image-registry-bootstrap-secrets"]["spec"]["containers"][0]
+    assert secrets == {**hook, "name": "secrets"}
+    hook = hooks["Job/image-registry-bootstrap-api-service"]["spec"]["containers"][0]
+    assert publish == {**hook, "name": "api-service", "args": [*hook["args"][:-1], "--timeout=40"]}
+    rules = [release.named("Role", f"image-registry-{name}")["rules"] for name in ("certificates", "bootstrap-secrets")]
+    assert rules[0] == rules[1]
+
+
+def test_the_renewal_of_certificates_is_left_out_on_request(render):
+    for release in (render(values={"bootstrap": {"schedule": ""}}), render("removed")):
+        assert release.names("CronJob") == set()
+        assert "image-registry-certificates" not in release.names("Role") | release.names("ServiceAccount")
+
+
+def test_every_job_runs_where_it_is_told(render):
+    placement = {"nodeSelector": {"infra": "yes"}, "tolerations": [{"key": "infra", "operator": "Exists"}]}
+    pods = render(values={"bootstrap": placement}).pods()
+    jobs = {owner: pod["spec"] for owner, pod in pods.items() if owner.startswith(("Job/", "CronJob/", "Pod/"))}
+    assert len(jobs) == 4
+    for owner, spec in jobs.items():
+        assert spec["nodeSelector"] == {"infra": "yes", "kubernetes.io/os": "linux"}, owner
+        assert spec["tolerations"] == placement["tolerations"], owner
+
+
+def test_every_pod_runs_on_linux(render, mode):
+    for owner, pod in render(mode).pods().items():
+        assert pod["spec"]["nodeSelector"]["kubernetes.io/os"] == "linux", owner
+
+
+def test_new_pods_are_spread_as_if_the_old_ones_were_gone(render):
+    for name in ("image-registry", "image-api-server"):
+        spread = render().named("Deployment", name)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        assert [constraint["matchLabelKeys"] for constraint in spread] == [["pod-template-hash"]] * 2
+
+
 def test_routes_reach_the_registry_by_https_without_limits_on_uploads(render):
     release = render("routes")
     assert release.names("Ingress") == {"default-route", "public"}
@@ -335,7 +377,7 @@ def test_extension_points_reach_the_pods(render):
     assert {"extra-map", "extra-text"} <= release.names("ConfigMap")
     spec = release.named("Deployment", "image-registry")["spec"]
     assert spec["revisionHistoryLimit"] == 0, "zero is a value"
-    assert spec["template"]["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert spec["template"]["spec"]["nodeSelector"] == {"disk": "fast", "kubernetes.io/os": "linux"}
     (constraint,) = spec["template"]["spec"]["topologySpreadConstraints"]
     assert constraint["whenUnsatisfiable"] == "DoNotSchedule"
 

@@ -37,6 +37,7 @@ EMPTY_DIR = {"pvc": None, "emptyDir": {}}
         ({"image": {"digest": "sha256:abc"}}, "digest"),
         ({"image": {"tag": "a:b"}}, "tag"),
         ({"postgresql": {"image": {"tag": ""}}}, "tag"),
+        ({"bootstrap": {"schedule": "daily"}}, "schedule"),
         ({"apiServer": {"replicas": 0}}, "replicas"),
         ({"nodeCA": {"enable": True}}, "enable"),
         ({"networkPolicy": {"enabled": "yes"}}, "enabled"),

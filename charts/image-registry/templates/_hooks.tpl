@@ -9,7 +9,7 @@ helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* A ServiceAccount, a Role with its binding, and a Job. Argument: dict "root" "name" "events" "rules" "args" "clusterRules". */}}
+{{/* A ServiceAccount, a Role with its binding, and a Job. Argument: dict "root" "name" "events" "rules" "args" "clusterRules", the last three as text. */}}
 {{- define "image-registry.hookJob" -}}
 {{- $self := dict "root" .root "name" "image-registry-bootstrap" -}}
 {{- $labels := include "image-registry.labels" $self -}}
@@ -36,7 +36,7 @@ metadata:
   annotations:
     {{- include "image-registry.hook" (dict "events" .events "weight" "-15") | nindent 4 }}
 rules:
-  {{- toYaml .rules | nindent 2 }}
+  {{- .rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -66,7 +66,7 @@ metadata:
   annotations:
     {{- include "image-registry.hook" (dict "events" $.events "weight" "-15") | nindent 4 }}
 rules:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -110,20 +110,9 @@ spec:
       {{- include "image-registry.pullSecrets" .root | nindent 6 }}
       securityContext:
         {{- include "image-registry.podSecurityContext" 65532 | nindent 8 }}
+      {{- include "image-registry.placement" $bootstrap | nindent 6 }}
       containers:
-        - name: bootstrap
-          {{- include "image-registry.image" .root | nindent 10 }}
-          args:
-            {{- toYaml .args | nindent 12 }}
-          {{- with $bootstrap.resources }}
-          resources:
-            {{- toYaml . | nindent 12 }}
-          {{- end }}
-          securityContext:
-            {{- include "image-registry.securityContext" . | nindent 12 }}
-          volumeMounts:
-            - name: tmp
-              mountPath: /tmp
+        {{- include "image-registry.bootstrapContainer" (dict "root" .root "name" "bootstrap" "args" .args) | nindent 8 }}
       volumes:
         - name: tmp
           emptyDir: {}

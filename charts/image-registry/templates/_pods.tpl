@@ -22,7 +22,10 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end -}}
 
-{{/* Spread where possible, never at the price of not running. Argument: dict "root" "name" "constraints". */}}
+{{/*
+Spread where possible, never at the price of not running; Pods of an old revision do not count, or a rollout would end
+with both new ones on one node. Argument: dict "root" "name" "constraints".
+*/}}
 {{- define "image-registry.spread" -}}
 topologySpreadConstraints:
 {{- if .constraints }}
@@ -35,16 +38,16 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "image-registry.selectorLabels" $ | nindent 8 }}
+    matchLabelKeys:
+      - pod-template-hash
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* Placement by the four usual values; argument: a map that holds them. */}}
+{{/* Placement by the four usual values, on Linux in any case; argument: a map that holds them. */}}
 {{- define "image-registry.placement" -}}
-{{- with .nodeSelector }}
 nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- toYaml (merge (dict) (.nodeSelector | default dict) (dict "kubernetes.io/os" "linux")) | nindent 2 }}
 {{- with .tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
