@@ -184,6 +184,18 @@ def test_missing_permissions_are_named_by_place(
     assert "administrator" in found
 
 
+def test_a_caller_who_may_nothing_is_told_everything_that_is_missing(
+    cluster: FakeCluster, fake_helm: FakeHelm, check: Callable[..., Result]
+) -> None:
+    fake_helm.does(manifest=CLUSTER_ROLE)
+    cluster.forbidden = {"/api/v1/", "/apis/storage", "/apis/rbac", "/apis/apireg"}
+    cluster.denied = {("create", "clusterroles", ""), ("get", "namespaces", ""), ("get", "secrets", NAMESPACE)}
+    result = check()
+    assert set(needs(result)) == {"nodes", "permissions"}
+    assert all(finding["found"].startswith("these") for finding in result["findings"] if finding["need"] != "nodes")
+    assert "get namespaces" in needs(result)["permissions"]
+
+
 def test_rights_that_may_not_be_granted_are_tried_without_writing(
     cluster: FakeCluster, fake_helm: FakeHelm, check: Callable[..., Result]
 ) -> None:

@@ -37,7 +37,7 @@ def permissions(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
     needs: dict[tuple[str, str, str], set[str]] = {}
     for group, resource, verbs, place in ALWAYS:
         needs.setdefault((wanted.namespace if place == "own" else place, group, resource), set()).update(verbs)
-    if cluster.find(f"/api/v1/namespaces/{wanted.namespace}") is None:
+    if not _namespace_exists(cluster, wanted.namespace):
         needs.setdefault(("", "", "namespaces"), set()).add("create")
     for item in wanted.objects:
         if _objects.known(item):
@@ -81,6 +81,15 @@ def _escalation(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
                 )
                 return
             raise
+
+
+def _namespace_exists(cluster: Cluster, name: str) -> bool:
+    try:
+        return cluster.find(f"/api/v1/namespaces/{name}") is not None
+    except ClusterError as error:
+        if not error.forbidden:
+            raise
+        return False  # who may not look would have to make it, as far as we can tell
 
 
 def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool:
