@@ -93,7 +93,7 @@ test-collection: setup ## The Ansible collection: unit tests of modules and role
 	@$(RUN) collection $(ARGS)
 
 .PHONY: test-cluster
-test-cluster: setup ## The demo in the lab, then every promise of an installation, in a real cluster. Needs root; leaves the lab running.
+test-cluster: setup ## Every promise of an installation, in a lab that begins empty and is left running. Needs root.
 	@$(RUN) cluster $(ARGS)
 
 .PHONY: molecule

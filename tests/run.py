@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = ("python", "-m", "pytest")
 SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
+SCRIPTS = ("requirements/make-venv", "requirements/make-locks")
 AMBIENT = ("KUBECONFIG", "K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "REGISTRY_")
 """Variables of the caller that could lead a test to somebody's cluster or registry."""
 
@@ -34,8 +35,6 @@ class Step:
     commands: tuple[tuple[str, ...], ...]
     needs_root: bool = False
     folder: Path = ROOT
-    in_lab: bool = False
-    """Commands get the addresses that ``lab/lab env`` prints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +65,62 @@ def steps() -> dict[str, list[Step]]:
         mypy,
         imports,
         Step("yamllint", (("yamllint", "--strict", "."),)),
+        Step("shellcheck", (("shellcheck", ".ci/run", "lab/demo", "playbooks/files/push-image", *SCRIPTS),)),
         Step("changelog fragments", (("antsibull-changelog", "lint"),)),
+        Step("ansible-lint (production)", (("ansible-lint", "--offline", "--strict"),)),
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
     folders = ("tests/app", "tests/docs", "tests/lab", "tests/benchmarks")
     unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),))]
+    collection = [
+        Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
+        Step("ansible-test sanity", (("python", "tests/sanity.py"),)),
+    ]
     tools = Step("helm and crane", (("lab/lab", "build", "helm", "crane"),))
     charts = [
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
     clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve", "tests/clients"),))]
+    lab_tests = ((*PYTEST, "-q", "-m", "lab_cycle", "tests/lab"),)
+    running = ((*PYTEST, "-q", "-m", "lab and not lab_cycle", "tests/lab"),)
+    packages = Step("packages of the lab", (("lab/lab", "needs", "--install"),), needs_root=True)
+    lab = [
+        # what an earlier demo left would hide what a first installation does
+        Step("an empty lab", (("lab/lab", "down", "--purge"),), needs_root=True),
+        Step("the lab's life", lab_tests, needs_root=True),
+        Step("lab and images", (("lab/lab", "up"), ("lab/lab", "image")), needs_root=True),
+        Step("the running lab", running, needs_root=True),
+    ]
+    first = Step("first installation", ((*PYTEST, "-q", "-m", "lab", "tests/first_install"),), needs_root=True)
+    molecule = Step("molecule on the lab", (("molecule", "test", "--scenario-name", "default"),), needs_root=True)
+    demo = Step("make demo", (("lab/demo", "up"),), needs_root=True)
+    cluster = Step("the demo's cluster", ((*PYTEST, "-q", "-m", "lab", "tests/cluster"),), needs_root=True)
+    demo_down = Step("make demo-down", (("lab/demo", "down"),), needs_root=True)
     return {
         "fast": [ruff, form, mypy, imports, fast],
         "lint": lint,
         "unit": unit,
         "charts": [tools, *charts],
+        "collection": collection,
         "clients": [tools, *clients],
-        "all": [*lint, *unit, tools, *charts, *clients],
+        "cluster": [packages, *lab, first, molecule, demo, cluster],
+        "molecule": [molecule],
+        "all": [
+            *lint,
+            packages,
+            *unit,
+            *collection,
+            tools,
+            *charts,
+            *clients,
+            *lab,
+            first,
+            molecule,
+            demo,
+            cluster,
+            demo_down,
+        ],
     }
 
 
@@ -123,8 +160,6 @@ def _run(step: Step) -> Outcome:
     summaries: list[str] = []
     status = 0
     environment = _environment()
-    if step.in_lab:
-        environment |= _lab_environment(environment)
     for command in step.commands:
         print(f"$ {shlex.join(command)}", flush=True)
         status = _stream(command, step.folder, environment, summaries)
@@ -180,15 +215,6 @@ def _environment() -> dict[str, str]:
     kept["ANSIBLE_NOCOWS"] = "1"
     kept["PYTHONUNBUFFERED"] = "1"
     return kept
-
-
-def _lab_environment(environment: dict[str, str]) -> dict[str, str]:
-    """What ``lab/lab env`` prints, one NAME=value a line."""
-    done = subprocess.run(
-        [ROOT / "lab/lab", "env"], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    pairs = (line.removeprefix("export ").partition("=") for line in done.stdout.splitlines() if "=" in line)
-    return {name: shlex.split(value)[0] if value else "" for name, _, value in pairs}
 
 
 def _cached(program: str) -> str:
