@@ -148,6 +148,31 @@ def test_a_slow_client_that_does_go_on_is_served(server: Server, held: list[sock
     assert held[0].recv(12) == b"HTTP/1.1 200"
 
 
+def test_requests_that_follow_at_once_and_later_are_all_answered(server: Server, held: list[socket.socket]) -> None:
+    held.extend(server.connect() for _ in range(5))
+    for round_ in range(20):
+        for connection in held:
+            connection.sendall(GET + b"\r\n")
+        for connection in held:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        time.sleep(0.004 * (round_ % 3))
+    for connection in held[:2]:
+        for _ in range(50):
+            connection.sendall(GET + b"\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_connections_opened_in_advance_hold_no_thread_and_serve_later(
+    server: Server, held: list[socket.socket]
+) -> None:
+    held.extend(server.connect() for _ in range(20))
+    assert server.answers_within(1.0)
+    time.sleep(0.7)
+    for connection in held:
+        connection.sendall(GET + b"\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_a_kept_connection_is_served_again(server: Server, held: list[socket.socket]) -> None:
     held.append(server.connect())
     for _ in range(3):

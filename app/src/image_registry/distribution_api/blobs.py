@@ -15,7 +15,9 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.errors import BlobUnknown, RangeInvalid
 from image_registry.storage.blob_store import BlobMissing
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
+"""Bytes handed over at a time where the kernel does not do it; the slowest client must take them within a minute."""
+
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 PATH = "/v2/<namespace>/<name>/blobs/<digest>"
 

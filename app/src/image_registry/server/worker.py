@@ -5,6 +5,9 @@ a head or of a body, and for a reader that does not read. A few dozen clients th
 out of service. Here every wait for the network ends; what a client sends or takes slowly, but does send or take, goes
 on.
 
+Clients also open connections in advance. Their first bytes, and their first request after the handshake, are waited for
+by the loop that watches idle connections, not by a thread.
+
 The end of a connection waits too, so that the last answer is not cut off by a reset while the client still sends.
 gunicorn does that in the one thread that accepts connections, for two seconds each; here it is done in the thread that
 served the connection, and only while something comes.
@@ -13,13 +16,14 @@ served the connection, and only while something comes.
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import ssl
 import time
 from contextlib import suppress
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
 FIRST_PATIENCE = 10.0
 """Seconds without a byte of a handshake or a head: clients send both in one go."""
@@ -29,6 +33,15 @@ PATIENCE = 60.0
 
 FAREWELL, SILENCE = 2.0, 0.1
 """Seconds for which a client may go on sending after the last answer, and between two pieces of that."""
+
+UNSENT = 128 << 10
+"""Bytes that wait in the kernel for the network to take them. Without a bound it queues megabytes, which makes sender
+and receiver take turns instead of working at once: a large blob took twice as long over loopback. What is under way
+does not count, so a long line is filled as before."""
+
+ATTENTION = 0.001
+"""Seconds for which a thread listens for the next request before it hands the connection back: clients ask for one
+thing after the other, and every change of threads costs more than the answer to a small question."""
 
 
 class PatientSocket(socket.socket):
@@ -55,18 +68,48 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         if type(conn.sock) is socket.socket:
             conn.sock = PatientSocket(fileno=conn.sock.detach())
+            if conn.sock.family in (socket.AF_INET, socket.AF_INET6):
+                conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
+        if not conn.initialized:
+            if not conn.data_ready and not conn.wait_for_data(ATTENTION):
+                return _DEFER
+            if self.cfg.is_ssl and (end := self._shake_hands(conn)) is not None:
+                return end
         again = super().handle(conn)
+        while again is True and self.alive and _speaks_at_once(conn.sock):
+            again = super().handle(conn)
         if again is False:
             _hang_up(conn.sock)
             conn.close = _closed
         return again
 
+    def _shake_hands(self, conn: Any) -> Any:
+        """Begin TLS; ``None`` if a request follows, else what :meth:`handle` is to return."""
+        try:
+            conn.init()
+            if conn.is_http2 or conn.sock.pending() or _speaks_at_once(conn.sock):
+                return None
+        except (OSError, ValueError) as error:  # ssl.SSLError is one
+            self.log.debug("no TLS: %s", error)
+            _hang_up(conn.sock)
+            conn.close = _closed
+            return False
+        conn.data_ready = False
+        return _DEFER
+
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(PATIENCE)
         return super().handle_request(req, conn)
+
+
+def _speaks_at_once(connection: socket.socket) -> bool:
+    """Whether the next request is there, or comes within :data:`ATTENTION`."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(ATTENTION * 1000))
 
 
 def _hang_up(connection: socket.socket) -> None:
