@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from image_registry.distribution_api.cleaning import clean_pending
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore, StorageFault
 
 INTERVAL = 15.0
@@ -37,11 +39,25 @@ class Maintenance:
         self._stop.set()
 
     def once(self) -> None:
-        """One round."""
+        """One round. What fails is raised at the end: it must not keep the rest from being done."""
+        failure: StorageFault | None = None
+        for work in (self._clean, *map(self._expiry, self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED))):
+            try:
+                work()
+            except StorageFault as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _clean(self) -> None:
         clean_pending(self._store, self._streams)
-        for repository, upload_id in self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED):
-            self._store.abort_upload(repository, upload_id)
-            self._streams.end_upload(repository, upload_id)
+
+    def _expiry(self, upload: tuple[Repository, str]) -> Callable[[], None]:
+        def expire() -> None:
+            self._store.abort_upload(*upload)
+            self._streams.end_upload(*upload)
+
+        return expire
 
     def _run(self) -> None:
         log = structlog.get_logger()
