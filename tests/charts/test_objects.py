@@ -106,7 +106,6 @@ def test_the_image_api_keeps_its_last_pod_during_an_upgrade(render):
     spec = deployment["spec"]["template"]["spec"]
     sleep = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     assert sleep[0] == "sleep"
-    assert int(sleep[1]) + 25 < spec["terminationGracePeriodSeconds"], "drain, then gunicorn's graceful timeout"
     assert spec["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
@@ -118,6 +117,29 @@ def test_pods_of_the_data_plane_replace_each_other_as_their_storage_allows(rende
     deployment = render(mode).named("Deployment", "image-registry")
     assert deployment["spec"]["strategy"]["type"] == strategy
     assert ("lifecycle" in deployment["spec"]["template"]["spec"]["containers"][0]) is (strategy == "RollingUpdate")
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "values", "seconds"),
+    [
+        ("default", "image-api-server", {}, "45"),
+        ("default", "image-registry", {}, "55"),
+        ("shared", "image-registry", {}, "45"),
+        ("shared", "image-registry", {"registry": {"terminationGracePeriodSeconds": 3600}}, "3585"),
+        ("shared", "image-registry", {"registry": {"terminationGracePeriodSeconds": 8}}, "1"),
+    ],
+)
+def test_running_transfers_get_the_seconds_that_the_values_promise(render, mode, name, values, seconds):
+    env = values_of(main_container(render(mode, values=values), name))
+    assert env["REGISTRY_HTTP_GRACEFUL_TIMEOUT"] == seconds
+
+
+def test_both_address_families_are_served(render):
+    addresses = {
+        name: values_of(main_container(render(), name))["REGISTRY_HTTP_ADDR"]
+        for name in ("image-registry", "image-api-server")
+    }
+    assert addresses == {"image-registry": "[::]:5000", "image-api-server": "[::]:8443"}
 
 
 def test_liveness_never_asks_the_database(render):

@@ -69,6 +69,12 @@ lifecycle:
       command: ["sleep", {{ . | toString | quote }}]
 {{- end -}}
 
+{{/* What running requests get of a Pod's last seconds: kubelet counts the drain in, and a process needs a few to end. */}}
+{{- define "image-registry.gracefulEnv" -}}
+- name: REGISTRY_HTTP_GRACEFUL_TIMEOUT
+  value: {{ max 1 (sub (int .seconds) (add (int .drain) 5)) | quote }}
+{{- end -}}
+
 {{/* Probes over HTTPS; liveness asks only the process itself. Argument: dict "port" "readiness". */}}
 {{- define "image-registry.probes" -}}
 startupProbe:

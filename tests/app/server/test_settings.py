@@ -41,6 +41,8 @@ def test_every_kind_of_value_is_read() -> None:
         ("REGISTRY_HTTP_ADDR", ":99999", "HOST:PORT"),
         ("REGISTRY_HTTP_WORKERS", "many", "a whole number"),
         ("REGISTRY_HTTP_WORKERS", "0", "at least 1"),
+        ("REGISTRY_HTTP_GRACEFUL_TIMEOUT", "0", "at least 1"),
+        ("REGISTRY_HTTP_GRACEFUL_TIMEOUT", "soon", "a whole number"),
         ("REGISTRY_AUTH", "ldap", "cluster, htpasswd, none"),
         ("REGISTRY_AUTH", "htpasswd", "REGISTRY_AUTH_HTPASSWD_PATH"),
         ("REGISTRY_READ_ONLY", "maybe", "true, false"),

@@ -36,6 +36,8 @@ class PeerMiddleware:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        # an IPv4 caller of a socket that serves both families: one and the same address in every log
+        environ["REMOTE_ADDR"] = str(environ.get("REMOTE_ADDR", "")).removeprefix("::ffff:")
         environ[REMOTE_HEADERS] = getattr(_current, "headers", [])
         environ[PEER_SUBJECT] = common_name(environ.get("gunicorn.socket"))
         return self._application(environ, start_response)

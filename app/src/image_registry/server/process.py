@@ -5,6 +5,7 @@ The application is built inside each worker after the fork, so no connection, lo
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -15,8 +16,8 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from image_registry.server.peer import PeerMiddleware, WSGIApplication, remember_headers
 from image_registry.server.worker import PatientWorker
 
-GRACEFUL_TIMEOUT = 25
-"""Seconds for running requests after SIGTERM; less than the Pod's terminationGracePeriodSeconds."""
+EVERY_ADDRESS = "[::]:"
+"""What a listening address begins with that means IPv6 and IPv4 alike."""
 
 KEEPALIVE = 75
 """Seconds a connection without a request stays open: longer than the idle time of common reverse proxies."""
@@ -34,6 +35,8 @@ class Profile:
     workers: int
     threads: int
     build: Callable[[], WSGIApplication]
+    graceful_timeout: int = 25
+    """Seconds for running requests after SIGTERM."""
     tls: Callable[[], SSLContext] | None = None
     ready: Callable[[], None] | None = None
     """Called once in the parent when the socket listens."""
@@ -47,7 +50,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         profile = self._profile
         options: dict[str, Any] = {
-            "bind": profile.bind,
+            "bind": listening_address(profile.bind),
             "proc_name": profile.name,
             "workers": profile.workers,
             "threads": profile.threads,
@@ -55,7 +58,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "worker_connections": 2000,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat file that must not wait for a slow disk
             "timeout": IDLE_WORKER_TIMEOUT,
-            "graceful_timeout": GRACEFUL_TIMEOUT,
+            "graceful_timeout": profile.graceful_timeout,
             "keepalive": KEEPALIVE,
             "http_parser": "python",
             "control_socket_disable": True,  # it would be written below a read-only root
@@ -83,6 +86,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> WSGIApplication:
         return PeerMiddleware(self._profile.build())
+
+
+def listening_address(wanted: str) -> str:
+    """``[::]:PORT`` takes IPv4 as well, so it fits every cluster; a machine without any IPv6 gets ``0.0.0.0:PORT``."""
+    if not wanted.startswith(EVERY_ADDRESS):
+        return wanted
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return f"0.0.0.0:{wanted.removeprefix(EVERY_ADDRESS)}"
+    return wanted
 
 
 def run(profile: Profile) -> None:

@@ -46,6 +46,7 @@ class Settings:
     http_tls_key: Path | None = None
     http_workers: int = 2
     http_threads: int = 32
+    http_graceful_timeout: int = 25
     storage_filesystem_rootdirectory: Path = Path("/registry")
     database_url: str = ""
     auth: AuthMode = AuthMode.CLUSTER
@@ -65,6 +66,8 @@ class Settings:
             raise InvalidSettings(f"{PREFIX}HTTP_TLS_CERTIFICATE and {PREFIX}HTTP_TLS_KEY belong together: set both")
         if self.http_workers < 1 or self.http_threads < 1:
             raise InvalidSettings(f"{PREFIX}HTTP_WORKERS and {PREFIX}HTTP_THREADS must be at least 1")
+        if self.http_graceful_timeout < 1:
+            raise InvalidSettings(f"{PREFIX}HTTP_GRACEFUL_TIMEOUT must be at least 1 second")
         if self.auth is AuthMode.HTPASSWD and self.auth_htpasswd_path is None:
             raise InvalidSettings(f"{PREFIX}AUTH=htpasswd needs {PREFIX}AUTH_HTPASSWD_PATH, the file with the users")
         if not self.database_url:
@@ -126,7 +129,7 @@ def _read(name: str, text: str) -> Any:
     variable = PREFIX + name.upper()
     try:
         match name:
-            case "http_workers" | "http_threads":
+            case "http_workers" | "http_threads" | "http_graceful_timeout":
                 return int(text)
             case "read_only":
                 return {"true": True, "1": True, "false": False, "0": False}[text.lower()]

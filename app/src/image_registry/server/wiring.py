@@ -62,6 +62,7 @@ def run_serve(settings: Settings) -> None:
             bind=settings.http_addr,
             workers=settings.http_workers,
             threads=settings.http_threads,
+            graceful_timeout=settings.http_graceful_timeout,
             build=lambda: local_application(settings, key),
             tls=_tls(settings),
             ready=ready,
@@ -85,6 +86,7 @@ def run_data_plane(settings: Settings) -> None:
             bind=settings.http_addr,
             workers=settings.http_workers,
             threads=settings.http_threads,
+            graceful_timeout=settings.http_graceful_timeout,
             build=lambda: cluster_application(settings, ClusterClient.from_pod()),
             tls=_tls(settings),
         )
@@ -115,6 +117,7 @@ def run_api_server(settings: Settings) -> None:
             bind=settings.http_addr,
             workers=settings.http_workers,
             threads=settings.http_threads,
+            graceful_timeout=settings.http_graceful_timeout,
             build=lambda: image_api_application(settings, ClusterClient.from_pod(), trust()),
             tls=ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca),
         )
