@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
@@ -20,10 +22,12 @@ from image_registry.metadata.database import Database, DatabaseUnavailable, Sche
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata
 
+NEWEST = "0002"
+
 
 def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url: str) -> None:
     database = Database(empty_database_url)
-    assert database.upgrade() == (None, "0001")
+    assert database.upgrade() == (None, NEWEST)
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
@@ -33,7 +37,7 @@ def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url
 def test_a_second_upgrade_changes_nothing(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     database.upgrade()
-    assert database.upgrade() == ("0001", "0001")
+    assert database.upgrade() == (NEWEST, NEWEST)
     database.dispose()
 
 
@@ -49,7 +53,7 @@ def test_upgrades_that_start_at_once_both_succeed(empty_database_url: str) -> No
             database.dispose()
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(upgrade, range(4))) == ["0001"] * 4
+        assert list(pool.map(upgrade, range(4))) == [NEWEST] * 4
 
 
 def test_an_upgrade_waits_longer_for_another_one_than_any_statement_may_take(
@@ -63,7 +67,7 @@ def test_an_upgrade_waits_longer_for_another_one_than_any_statement_may_take(
             upgrading = pool.submit(second.upgrade)
             time.sleep(0.4)
             assert not upgrading.done()
-        assert upgrading.result(10) == ("0001", "0001")
+        assert upgrading.result(10) == (NEWEST, NEWEST)
     first.dispose()
     second.dispose()
 
@@ -81,15 +85,26 @@ def test_a_statement_that_takes_too_long_is_an_outage(postgresql: Any, monkeypat
     database.dispose()
 
 
+def test_an_upgrade_of_an_older_schema_keeps_what_is_in_it(empty_database_url: str) -> None:
+    from alembic import command
+
+    database = Database(empty_database_url)
+    migrate(database, command.upgrade, "0001")
+    with database.write() as connection:
+        connection.execute(text("UPDATE revisions SET name = 'kept'"))
+    assert database.upgrade() == ("0001", NEWEST)
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(text("SELECT name FROM revisions")).scalars().all() == ["kept"]
+    database.dispose()
+
+
 def test_a_downgrade_leaves_no_table(empty_database_url: str) -> None:
     from alembic import command
 
     database = Database(empty_database_url)
     database.upgrade()
-    config = schema._config()
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+    migrate(database, command.downgrade, "base")
     with database.read() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     missing = {difference[1].name for difference in differences if difference[0] == "add_table"}
@@ -194,6 +209,27 @@ def test_the_log_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch)
     assert kept[-1] == 51
 
 
+def test_a_process_that_stops_in_a_transaction_does_not_hold_up_the_others(
+    postgresql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node is gone, or it hangs in its storage: its locks must not outlive it for long."""
+    monkeypatch.setattr(database_module, "IDLE_TIMEOUT", 0.2)
+    database = Database(postgresql.url(postgresql.new_database("with_schema")))
+    change = [Change("Image", "", "x", "ADDED")]
+
+    def stop() -> None:
+        with database.write() as connection:
+            revisions.append(database, connection, change, _now())
+            with database.write() as other:
+                assert revisions.append(database, other, change, _now()) == [3]
+
+    with pytest.raises(DatabaseUnavailable, match="idle-in-transaction"):
+        stop()
+    with database.read() as connection:
+        assert list(connection.execute(text("SELECT revision FROM revisions ORDER BY 1")).scalars()) == [1, 3]
+    database.dispose()
+
+
 def test_an_outage_is_one_clear_error_and_ends_by_itself(postgresql: Any) -> None:
     database = Database(postgresql.url(postgresql.new_database("with_schema")))
     database.ping()
@@ -253,6 +289,14 @@ def test_waiting_for_a_database_that_does_not_come_ends(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable, match="unable to open"):
         database.wait(0)
     database.dispose()
+
+
+def migrate(database: Database, step: Callable[[Config, str], None], version: str) -> None:
+    """Run a command of the migration tool."""
+    config = schema._config()
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        step(config, version)
 
 
 def _now() -> datetime:

@@ -28,6 +28,10 @@ class Collection(Protocol):
     fields: tuple[str, ...]
     """Supported field selectors: paths into the document."""
 
+    def revision(self) -> int:
+        """The newest state."""
+        ...
+
     def get(self, namespace: str, name: str) -> Document:
         """One object."""
         ...
@@ -73,6 +77,9 @@ class Images:
     def __init__(self, streams: ImageStreams) -> None:
         self._streams = streams
 
+    def revision(self) -> int:
+        return self._streams.revision()
+
     def get(self, namespace: str, name: str) -> Document:  # noqa: ARG002 - one shape for all
         with _translated(self.resource, name):
             return documents.image(self._streams.image(_digest(name)))
@@ -108,6 +115,9 @@ class Streams:
         self._streams = streams
         self._hosts = hosts
 
+    def revision(self) -> int:
+        return self._streams.revision()
+
     def get(self, namespace: str, name: str) -> Document:
         with _translated(self.resource, name):
             return documents.stream(self._streams.stream(Repository.of(namespace, name)), self._hosts)
@@ -137,6 +147,9 @@ class StreamTags:
 
     def __init__(self, streams: ImageStreams) -> None:
         self._streams = streams
+
+    def revision(self) -> int:
+        return self._streams.revision()
 
     def get(self, namespace: str, name: str) -> Document:
         repository, tag = _stream_and_tag(namespace, name)

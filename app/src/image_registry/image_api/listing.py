@@ -40,7 +40,7 @@ def collect(collection: Collection, namespace: str, options: ListOptions) -> Lis
         return _single(collection, *one, options)
     within = namespace or options.fields.required.get("metadata.namespace", "")
     if within and not is_namespace(within):
-        revision = collection.page("", limit=0, after=None).revision
+        revision = collection.revision()
         _check_state(options, place, revision)
         return Listing((), revision)
     found: list[Document] = []
@@ -107,7 +107,7 @@ def _only_one(collection: Collection, namespace: str, options: ListOptions) -> t
 
 def _single(collection: Collection, namespace: str, name: str, options: ListOptions) -> Listing:
     # the state first, the object after it: the list may then show more than it promises, never less
-    revision = collection.page(namespace, limit=0, after=None).revision
+    revision = collection.revision()
     _check_state(options, None, revision)
     try:
         item = collection.get(namespace, name)

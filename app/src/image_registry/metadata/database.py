@@ -23,7 +23,10 @@ STATEMENT_TIMEOUT = 15
 """Seconds after which PostgreSQL gives up on a statement; no request of ours needs as long."""
 
 SILENCE_TIMEOUT = 20
-"""Seconds after which a connection that acknowledges nothing counts as broken."""
+"""Seconds after which a connection that acknowledges nothing counts as broken, on both sides."""
+
+IDLE_TIMEOUT = 60
+"""Seconds after which PostgreSQL undoes a transaction that asks nothing more; storage writes take less."""
 
 POOL_SIZE = 8
 """Connections per worker process that stay open; as many again may be opened in a rush."""
@@ -191,7 +194,7 @@ def _engine(url: str) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"-c statement_timeout={int(STATEMENT_TIMEOUT * 1000)}",
+            "options": " ".join(f"-c {name}={value}" for name, value in _session().items()),
             # a server whose node is gone says nothing more: the statement timeout is its own, so our side needs one too
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -200,6 +203,23 @@ def _engine(url: str) -> Engine:
             "application_name": "image-registry",
         },
     )
+
+
+def _session() -> dict[str, float]:
+    """What the server is to do for our connections, whoever runs it."""
+    return {
+        "statement_timeout": int(STATEMENT_TIMEOUT * 1000),
+        # a process that stopped or whose node is gone holds its locks, perhaps the one that every writer needs, until
+        # the server notices; without these lines that takes hours
+        "idle_in_transaction_session_timeout": int(IDLE_TIMEOUT * 1000),
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": SILENCE_TIMEOUT * 1000,
+        # every question of ours is for a few rows by their key; with the default, meant for disks that turn, the
+        # server reads a whole table instead as soon as it fits into memory
+        "random_page_cost": 1.1,
+    }
 
 
 def _sqlite_connect(connection: Any, _record: object) -> None:

@@ -25,7 +25,15 @@ _changed = (
     .values(resource_version=bindparam("resource_version_now"))
 )
 _delete = delete(image_streams).where(image_streams.c.id == bindparam("stream"))
-_namespaces = select(image_streams.c.namespace).distinct().order_by(image_streams.c.namespace)
+_first_namespace = select(func.min(image_streams.c.namespace).label("namespace")).cte("found", recursive=True)
+_next_namespace = select(func.min(image_streams.c.namespace)).where(
+    image_streams.c.namespace > _first_namespace.c.namespace
+)
+_found_namespaces = _first_namespace.union_all(
+    select(_next_namespace.scalar_subquery()).where(_first_namespace.c.namespace.is_not(None))
+)
+_namespaces = select(_found_namespaces.c.namespace).where(_found_namespaces.c.namespace.is_not(None))
+"""From each name to the next by the index: as many steps as there are namespaces, not as there are streams."""
 
 _held = (held_manifests.c.digest, held_manifests.c.media_type, held_manifests.c.size)
 _tag_target = (
@@ -79,27 +87,22 @@ _oldest_kept = (
 )
 _cap_history = delete(tag_events).where(_this_tag, tag_events.c.id <= _oldest_kept.scalar_subquery())
 
-_newer = tag_events.alias()
-_current_events = (
+_tags_of_streams = (
     select(
         tags.c.stream_id,
         tags.c.tag,
-        tag_events.c.created,
-        tag_events.c.image,
-        tag_events.c.reference,
-        tag_events.c.generation,
         *(column.label(f"stream_{column.name}") for column in image_streams.c if column.name != "id"),
     )
     .select_from(image_streams)
     .join(tags, tags.c.stream_id == image_streams.c.id)
-    .join(
-        tag_events,
-        tag_events.c.id
-        == select(func.max(_newer.c.id))
-        .where(_newer.c.stream_id == tags.c.stream_id, _newer.c.tag == tags.c.tag)
-        .scalar_subquery(),
-    )
     .order_by(image_streams.c.namespace, image_streams.c.name, tags.c.tag)
+)
+_tags_of_one_stream = (
+    _tags_of_streams.where(
+        tags.c.stream_id == _find_id.correlate(None).scalar_subquery(), tags.c.tag > bindparam("after")
+    )
+    .order_by(None)
+    .order_by(tags.c.tag)
 )
 
 
@@ -141,7 +144,7 @@ def remove(connection: Connection, stream: int) -> None:
 
 def namespaces(connection: Connection) -> list[str]:
     """Namespaces that have streams."""
-    return list(connection.execute(_namespaces).scalars())
+    return sorted(connection.execute(_namespaces).scalars())
 
 
 def page(
@@ -166,16 +169,19 @@ def current_events(
     connection: Connection, *, namespace: str | None, after: tuple[str, str, str] | None, limit: int | None
 ) -> Sequence[Record]:
     """The newest event of each tag, with the columns of its stream as ``stream_<column>``."""
-    query = _current_events
-    if namespace is not None:
-        query = query.where(image_streams.c.namespace == namespace)
-    if after is not None:
-        # the plain comparison lets an index begin where the page begins; the tuple then makes it exact
-        query = query.where(
-            image_streams.c.namespace >= after[0],
-            tuple_(image_streams.c.namespace, image_streams.c.name, tags.c.tag) > after,
-        )
-    return connection.execute(query if limit is None else query.limit(limit)).all()
+    found: list[Record] = []
+    if after is not None and namespace in (None, after[0]):
+        # first the rest of the stream in which the last page ended: no index reaches across two tables, so one
+        # comparison for both would read that stream from its beginning for every page
+        where = {"namespace": after[0], "name": after[1], "after": after[2]}
+        found.extend(connection.execute(_with_events(_tags_of_one_stream, limit), where).all())
+    if limit is not None and len(found) >= limit:
+        return found
+    query = _restricted(
+        _tags_of_streams, None if namespace is None else {namespace}, after[:2] if after is not None else None, None
+    )
+    found.extend(connection.execute(_with_events(query, None if limit is None else limit - len(found))).all())
+    return found
 
 
 def tag_target(connection: Connection, namespace: str, name: str, tag: str) -> Record | None:
@@ -255,6 +261,19 @@ def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
 def forget_image(connection: Connection, stream: int, digest: str) -> None:
     """Take a digest out of every history of the stream."""
     connection.execute(_forget_image, {"stream": stream, "at_image": digest})
+
+
+def _with_events(chosen: Select[Any], limit: int | None) -> Select[Any]:
+    """The chosen tags with the newest event of each; the events of others are not looked at."""
+    of = (chosen if limit is None else chosen.limit(limit)).subquery("page")
+    newer = tag_events.alias()
+    newest = select(func.max(newer.c.id)).where(newer.c.stream_id == of.c.stream_id, newer.c.tag == of.c.tag)
+    return (
+        select(of, tag_events.c.created, tag_events.c.image, tag_events.c.reference, tag_events.c.generation)
+        .select_from(of)
+        .join(tag_events, tag_events.c.id == newest.scalar_subquery())
+        .order_by(of.c.stream_namespace, of.c.stream_name, of.c.tag)
+    )
 
 
 def _restricted(

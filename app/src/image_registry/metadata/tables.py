@@ -122,6 +122,7 @@ tag_events = Table(
     Column("reference", Text, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Index("ix_tag_events_stream_id", "stream_id", "tag", "id"),
+    Index("ix_tag_events_image", "stream_id", "image"),
 )
 
 uploads = Table(
