@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -124,10 +126,36 @@ def test_a_new_ca_reaches_the_node(options: NodeTrustOptions) -> None:
     assert "BBBB" in (options.certs_dir / f"{HOST}:5000/ca.crt").read_text()
 
 
-def test_the_clusters_domain_comes_from_the_pods_search_list() -> None:
-    text = "nameserver 10.96.0.10\nsearch team.svc.example.org svc.example.org example.org\noptions ndots:5\n"
-    assert node_trust.cluster_domain(text) == "example.org"
-    assert node_trust.cluster_domain("search corp.example\n") == ""
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EACCES, "nodeCA.securityContext.seLinuxOptions"),
+        (errno.EROFS, "nodeCA.certsDir"),
+        (errno.ENOSPC, "make room"),
+    ],
+)
+def test_a_node_that_cannot_be_written_is_said_once_with_the_cure(
+    options: NodeTrustOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    cure: str,
+) -> None:
+    stop, rounds = threading.Event(), 0
+
+    def refused(*_: object) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            stop.set()
+        raise OSError(number, os.strerror(number), "/host/hosts")
+
+    monkeypatch.setattr(node_trust, "INTERVAL", 0.0)
+    monkeypatch.setattr(node_trust, "once", refused)
+    node_trust.run(options, stop, client=asking(RUNNING))
+    said = "".join(capsys.readouterr())
+    assert rounds == 3
+    assert said.count(cure) == said.count("/host/hosts") == 1
 
 
 @pytest.mark.parametrize(

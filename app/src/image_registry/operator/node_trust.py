@@ -11,6 +11,7 @@ cluster domain, so that no wildcard of an outer domain can answer in its place w
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import tomllib
@@ -22,6 +23,7 @@ from pathlib import Path
 import structlog
 
 from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.dns import RESOLV_CONF, cluster_domain
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.operator import node_files
 from image_registry.operator.node_files import HostsFileReplaced, Wanted
@@ -86,7 +88,7 @@ def run(
         except HostsFileReplaced:
             raise
         except OSError as error:
-            done, notes = [], (f"cannot keep the node's files: {error}",)
+            done, notes = [], (f"cannot keep the node's files: {error}{_cure(error)}",)
         for sentence in done:
             log.info(sentence)
         for note in notes:
@@ -152,30 +154,38 @@ def is_going(daemonset: str, client: Callable[[], ClusterClient]) -> bool:
     return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
 
-def cluster_addresses(host: str, resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
+def _cure(error: OSError) -> str:
+    """What an administrator changes so that the node's files can be written; empty if nobody knows."""
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            return (
+                ". Where SELinux or another policy protects them, allow it: with SELinux, "
+                "set nodeCA.securityContext.seLinuxOptions.type to spc_t"
+            )
+        case errno.EROFS:
+            return (
+                ". This node keeps them read-only: name writable places by nodeCA.certsDir and nodeCA.hostsFile, or "
+                "set nodeCA.enabled to false and give the node the name and the CA by its own configuration"
+            )
+        case errno.ENOSPC | errno.EDQUOT:
+            return ". Its disk is full: make room, the next try follows by itself"
+        case _:
+            return ""
+
+
+def cluster_addresses(host: str, resolv_conf: Path = RESOLV_CONF) -> list[str]:
     """The addresses of a Service by DNS, IPv4 first; a ``….svc`` name is asked for with its cluster domain.
 
     Raises :class:`OSError`.
     """
     name = host
-    if host.endswith(".svc") and (domain := cluster_domain(_text(resolv_conf))):
+    if host.endswith(".svc") and (domain := cluster_domain(resolv_conf)):
         name = f"{host}.{domain}."
     found = {
         (family, str(address[0]))
         for family, _, _, _, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     }
     return [address for _, address in sorted(found, key=lambda item: (item[0] != socket.AF_INET, item[1]))]
-
-
-def cluster_domain(resolv_conf: str) -> str:
-    """The cluster's domain from a Pod's resolver settings, whose search list holds ``svc.<domain>``; empty if not."""
-    for line in resolv_conf.splitlines():
-        words = line.split()
-        if words[:1] == ["search"]:
-            for word in words[1:]:
-                if word.startswith("svc."):
-                    return word.removeprefix("svc.").rstrip(".")
-    return ""
 
 
 def containerd_remark(config: Path) -> str:
@@ -198,10 +208,3 @@ def containerd_remark(config: Path) -> str:
         f"{config} sets no registry config_path, so containerd does not read certs.d and pulls from the registry will "
         f'fail: add [plugins."{plugin_name}".registry] with config_path = "/etc/containerd/certs.d", restart containerd'
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -34,12 +34,15 @@ def bootstrap() -> None:
 @NAMESPACE
 @KUBECONFIG
 @click.option("--hostname", "hostnames", multiple=True, help="Further name or address in the registry's certificate.")
-@click.option("--cluster-domain", default="cluster.local", show_default=True, help="Domain of the cluster's Services.")
-def secrets(namespace: str, kubeconfig: Path | None, hostnames: tuple[str, ...], cluster_domain: str) -> None:
+@click.option("--cluster-domain", help="Domain of the cluster's Services; default: this Pod's, else cluster.local.")
+def secrets(namespace: str, kubeconfig: Path | None, hostnames: tuple[str, ...], cluster_domain: str | None) -> None:
     """Make missing Secrets (CA, certificates, token key, database password), renew old ones."""
+    from image_registry.kube import dns
     from image_registry.operator.bootstrap import BootstrapOptions, ensure_secrets
 
-    options = BootstrapOptions(namespace=namespace, hostnames=hostnames, cluster_domain=cluster_domain)
+    # another cluster's domain is not that of the Pod we may be in
+    domain = cluster_domain or ("" if kubeconfig else dns.cluster_domain()) or "cluster.local"
+    options = BootstrapOptions(namespace=namespace, hostnames=hostnames, cluster_domain=domain)
     for line in ensure_secrets(_cluster(kubeconfig), options):
         click.echo(line)
 
