@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from image_registry.kube.front_proxy import PATH, REFRESH, AggregationUnavailable, FollowedTrust, FrontProxyTrust, read
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry.kube.front_proxy import (
+    PATH,
+    REFRESH,
+    AggregationUnavailable,
+    FollowedTrust,
+    FrontProxyTrust,
+    read,
+    wait,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import FakeCluster
@@ -66,3 +76,53 @@ def test_a_rotated_ca_is_noticed_and_an_outage_keeps_the_last_one(fake_cluster: 
     fake_cluster.stop()
     now[0] += REFRESH
     assert trust().ca == CA * 2
+
+
+class Waking:
+    """A cluster that gives these answers, one after the other, and moves a clock when it is waited for."""
+
+    def __init__(self, *answers: dict[str, Any] | Exception | None) -> None:
+        self.answers = list(answers)
+        self.now = 0.0
+
+    def find(self, _: str) -> dict[str, Any] | None:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def wait(self, seconds: float) -> FrontProxyTrust:
+        return wait(cast("ClusterClient", self), seconds, lambda: self.now, self.sleep)
+
+
+AWAY, STARTING = ClusterUnreachable("away"), KubeError(503, "ServiceUnavailable", "starting")
+
+
+def test_a_start_waits_for_a_cluster_that_wakes_up() -> None:
+    assert Waking(AWAY, STARTING, AWAY, {"data": DATA}).wait(60).ca == CA
+
+
+def test_a_start_does_not_wait_for_ever() -> None:
+    cluster = Waking(*[AWAY] * 100)
+    with pytest.raises(ClusterUnreachable):
+        cluster.wait(60)
+    assert 60 <= cluster.now < 63
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (KubeError(403, "Forbidden", "a permission is missing"), KubeError),
+        ({"data": {}}, AggregationUnavailable),
+        (None, AggregationUnavailable),
+    ],
+    ids=["forbidden", "no aggregation layer", "no ConfigMap"],
+)
+def test_a_start_ends_at_once_for_what_time_does_not_cure(
+    answer: dict[str, Any] | Exception | None, said: type[Exception]
+) -> None:
+    with pytest.raises(said):
+        Waking(answer).wait(60)

@@ -22,6 +22,9 @@ PATH = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentica
 REFRESH = 30.0
 """Seconds until a rotated CA is noticed."""
 
+POLL = 2.0
+"""Seconds between two questions to a cluster that does not answer yet."""
+
 
 class AggregationUnavailable(Exception):
     """The cluster has no aggregation layer, or its settings cannot be read; the text says what to do."""
@@ -70,6 +73,27 @@ def read(client: ClusterClient) -> FrontProxyTrust:
     if found is None:
         raise AggregationUnavailable("ConfigMap kube-system/extension-apiserver-authentication does not exist")
     return FrontProxyTrust.parse(found.get("data") or {})
+
+
+def wait(
+    client: ClusterClient,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> FrontProxyTrust:
+    """Ask until the cluster answers: a node that boots starts Pods before the way to the API server is laid.
+
+    Ending instead would leave the restart to kubelet, which waits longer each time, up to five minutes. Raises as
+    :func:`read` does, at once for what time does not cure.
+    """
+    deadline = clock() + seconds
+    while True:
+        try:
+            return read(client)
+        except (ClusterUnreachable, KubeError) as error:
+            if clock() >= deadline or (isinstance(error, KubeError) and not error.passing):
+                raise
+        sleep(POLL)
 
 
 class FollowedTrust:

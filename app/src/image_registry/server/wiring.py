@@ -39,6 +39,9 @@ from image_registry.server.tls import ReloadingContext
 from image_registry.storage.blob_store import OutOfSpace
 from image_registry.storage.filesystem import FilesystemStore
 
+CLUSTER_PATIENCE = 60.0
+"""Seconds that a starting process waits for the API server: half of what its startup probe allows."""
+
 
 def run_serve(settings: Settings) -> None:
     """The registry alone. Refuses to start on a folder, a database or a users file that does not work."""
@@ -104,7 +107,7 @@ def run_api_server(settings: Settings) -> None:
         raise InvalidSettings(
             "the API server needs REGISTRY_AUTH=cluster, REGISTRY_HTTP_TLS_CERTIFICATE and REGISTRY_HTTP_TLS_KEY"
         )
-    front_proxy.read(ClusterClient.from_pod())
+    front_proxy.wait(ClusterClient.from_pod(), CLUSTER_PATIENCE)
 
     @functools.cache
     def trust() -> front_proxy.FollowedTrust:
