@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -154,6 +155,25 @@ def test_parts_of_a_blob_come_from_the_file_whoever_hangs_up(running: Served) ->
     pull_image(running.host, "ranges")
     log = (running.root.parent / "serve.log").read_text(encoding="utf-8")
     assert "Traceback" not in log
+
+
+def test_many_slow_pulls_do_not_make_the_probes_wait(running: Served) -> None:
+    push_image(running.host, "slow", size=16_000_000)
+    manifest = json.loads(ask(running.host, "GET", f"{REPOSITORY}/manifests/slow").body)
+    path = f"{REPOSITORY}/blobs/{manifest['layers'][0]['digest']}"
+    host, _, port = running.host.rpartition(":")
+    with ExitStack() as opened:
+        for _ in range(100):
+            connection = opened.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            connection.connect((host, int(port)))
+            connection.sendall(head("GET", path))
+            connection.recv(1000)
+        started = time.monotonic()
+        for _ in range(8):
+            ask(running.host, "GET", "/livez").expect(200)
+            ask(running.host, "GET", f"{REPOSITORY}/manifests/slow").expect(200)
+        assert time.monotonic() - started < 5
 
 
 def test_the_log_of_all_this_holds_no_failure_of_the_server(running: Served) -> None:

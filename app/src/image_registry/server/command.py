@@ -89,7 +89,7 @@ def api_server() -> None:
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Private key, PEM.")
 @click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=16, show_default=True, help="Per worker.")
+@click.option("--threads", type=click.IntRange(min=1), default=256, show_default=True, help="Per worker.")
 @click.option("--log-level", type=click.Choice(list(LogLevel)), default=LogLevel.NORMAL, show_default=True)
 def serve(
     *,

@@ -45,7 +45,7 @@ class Settings:
     http_tls_certificate: Path | None = None
     http_tls_key: Path | None = None
     http_workers: int = 2
-    http_threads: int = 32
+    http_threads: int = 256
     http_graceful_timeout: int = 25
     storage_filesystem_rootdirectory: Path = Path("/registry")
     database_url: str = ""
