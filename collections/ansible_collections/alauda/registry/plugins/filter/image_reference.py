@@ -12,7 +12,7 @@ short_description: Take an image reference apart
 version_added: 2.0.0
 description:
   - Turns V(registry.example.com:5000/team/image:1.0@sha256:…) into the map that the chart and
-    O(alauda.registry.install#role:registry_image)
+    O(alauda.registry.install#role:main:registry_image)
     want.
   - A reference without a registry part is one of V(docker.io), as container runtimes read it.
 options:
