@@ -163,15 +163,56 @@ def test_a_body_that_cannot_be_read_deletes_nothing(filled: Any) -> None:
         ("application/vnd.kubernetes.protobuf", b"k8s\x00\x0a", 415, "UnsupportedMediaType"),
         ("text/plain", b"{}", 415, "UnsupportedMediaType"),
         ("application/json", b"{", 400, "BadRequest"),
-        ("application/json", b"[" * 50_000, 400, "BadRequest"),
         ("application/yaml", b"a: [", 400, "BadRequest"),
         ("application/yaml", b"\xff\xfe\xfd", 400, "BadRequest"),
-        ("application/json", b" " * 70_000, 413, "RequestEntityTooLarge"),
+        ("application/json", b"[" * 15_000, 400, "BadRequest"),
+        ("application/json", b'{"gracePeriodSeconds": ' + b"9" * 5_000 + b"}", 400, "BadRequest"),
+        ("application/yaml", b"? 0x" + b"f" * 15_000 + b"\n: 1\n", 400, "BadRequest"),
+        ("application/yaml", b"preconditions:\n  ? 0x" + b"f" * 15_000 + b"\n  : 1\n", 400, "BadRequest"),
+        ("application/yaml", b"1: 2\n", 400, "BadRequest"),
+        ("application/json", b" " * 20_000, 413, "RequestEntityTooLarge"),
         ("application/json", b" " * 4_000_000, 413, "RequestEntityTooLarge"),
     ):
         headers = {"Content-Type": content_type}
         filled.refuse(STREAM, code, reason, method="DELETE", data=data, headers=headers)
     assert filled.get(STREAM)
+
+
+def test_a_body_that_would_grow_when_it_is_read_is_not_read(filled: Any) -> None:
+    """Each line names the one before nine times: 400 bytes, and nine times nine times nine … when written out."""
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 12)]
+    status = filled.refuse(
+        STREAM,
+        400,
+        "BadRequest",
+        method="DELETE",
+        data="\n".join(lines),
+        headers={"Content-Type": "application/yaml"},
+    )
+    assert "references (*name) are not supported" in status["message"]
+    assert filled.get(STREAM)
+
+
+@pytest.mark.parametrize("name", ["a\nSet-Cookie: b", "a\r\nb", "a\x00b", "a\x7fb", "ä", "\ud800", "\u2028"])
+def test_no_name_of_a_member_breaks_the_answer_about_what_was_deleted(filled: Any, name: str) -> None:
+    body = json.dumps({name: 1, "preconditions": {name: 1}})
+    answer = filled.ask(STREAM, method="DELETE", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+    warnings = answer.headers.getlist("Warning")
+    assert len(warnings) == 2
+    assert all(warning.isascii() and warning.isprintable() for warning in warnings)
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_precondition_that_is_no_text_of_ours_is_a_conflict_like_any_other(filled: Any) -> None:
+    for value in ("\ud800", "x" * 10_000, "", "007", "-1", "٣"):
+        for member in ("uid", "resourceVersion"):
+            body = json.dumps({"preconditions": {member: value}})
+            status = filled.refuse(
+                STREAM, 409, "Conflict", method="DELETE", data=body, headers={"Content-Type": "application/json"}
+            )
+            assert len(status["message"]) < 500
 
 
 def test_a_member_that_is_unknown_warns_and_does_not_stop_a_newer_controller(filled: Any) -> None:

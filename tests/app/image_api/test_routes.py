@@ -124,6 +124,9 @@ def test_bytes_that_are_not_utf8_are_refused(filled: Any) -> None:
     raw = {"PATH_INFO": f"{filled.root}/namespaces/team/imagestreams/\xff\xfe"}
     filled.refuse("images", 400, "BadRequest", environ_overrides=raw)
     filled.refuse("imagestreams?fieldSelector=metadata.name%3D%ff", 400, "BadRequest")
+    for path in ("imagestreams", "/apis"):
+        status = filled.refuse(path, 400, "BadRequest", environ_overrides={"QUERY_STRING": "fieldSelector=\xff"})
+        assert status["message"] == "the query of the request is not UTF-8"
 
 
 def test_another_tenants_objects_are_not_reached_by_dots(filled: Any) -> None:

@@ -103,3 +103,12 @@ def test_no_field_selector_breaks_the_parser(text: str) -> None:
     except BadRequest:
         return
     assert parsed.matches({"metadata.name": "a", "metadata.namespace": "b"}) in (True, False)
+
+
+def test_a_selector_that_asks_too_much_of_each_object_is_refused_in_a_sentence() -> None:
+    assert LabelSelector.parse(",".join(["!a"] * 200)).matches({})
+    with pytest.raises(BadRequest, match="more than 200 requirements"):
+        LabelSelector.parse(",".join(["!a"] * 201))
+    assert LabelSelector.parse(f"a in ({','.join(str(number) for number in range(1500))})").matches({"a": "7"})
+    with pytest.raises(BadRequest, match="more than 200 terms"):
+        FieldSelector.parse(",".join(["metadata.name!=a"] * 201), FIELDS)

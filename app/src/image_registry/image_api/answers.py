@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,14 +30,18 @@ PRIVATE = "no-cache, private"
 """Objects depend on who asks and on when."""
 
 
+_NOT_IN_A_HEADER = re.compile(r"[^\x20-\x7e]")
+
+
 def encode(document: Mapping[str, Any], encoding: str, *, pretty: bool = False) -> bytes:
     """The document as JSON or YAML, ending with a line feed."""
     if encoding == YAML:
         text: str = yaml.dump(document, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
-        return text.encode()
-    if pretty:
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-    return (json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+    elif pretty:
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return text.encode(errors="replace")  # half of a surrogate pair is JSON to Python, and UTF-8 to nobody
 
 
 def indented() -> bool:
@@ -56,7 +61,7 @@ def answer(
     response = Response(encode(document, encoding, pretty=pretty or indented()), code, content_type=encoding)
     response.headers["Cache-Control"] = PRIVATE
     for warning in warnings:
-        text = warning.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        text = _NOT_IN_A_HEADER.sub("?", warning).replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{text}"')
     return response
 

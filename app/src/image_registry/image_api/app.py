@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote_to_bytes
+
 from flask import Flask, request
 
 from image_registry.image_api import answers, open_routes, routes
@@ -27,10 +29,10 @@ def _readable() -> None:
         try:
             text.encode("latin-1").decode("utf-8")
         except (UnicodeEncodeError, UnicodeDecodeError):
+            request.query_string = b""  # the answer must not depend on it any more
             raise BadRequest(f"the {part} of the request is not UTF-8") from None
 
 
 def _query() -> str:
-    from urllib.parse import unquote_to_bytes
-
-    return unquote_to_bytes(request.environ.get("QUERY_STRING", "")).decode("latin-1")
+    raw: str = request.environ.get("QUERY_STRING", "")
+    return unquote_to_bytes(raw.encode("latin-1", "replace")).decode("latin-1")

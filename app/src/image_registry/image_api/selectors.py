@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from image_registry.image_api.status import BadRequest
 
@@ -32,6 +33,9 @@ Requirement = Callable[[Labels], bool]
 LONGEST = 8192
 """Characters of a selector."""
 
+MOST = 200
+"""Requirements of a selector: each is compared with every object of a list."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
@@ -48,7 +52,10 @@ class LabelSelector:
         """Read ``a=b,c!=d,e in (x,y),f notin (z),g,!h,i>5,j<3``. Raises :class:`BadRequest`."""
         if not text.strip():
             return LabelSelector()
-        return LabelSelector(tuple(_requirements(text)))
+        requirements = tuple(islice(_requirements(text), MOST + 1))
+        if len(requirements) > MOST:
+            raise BadRequest(f"the label selector has more than {MOST} requirements; values of one key go into a set")
+        return LabelSelector(requirements)
 
 
 def _requirements(text: str) -> Iterator[Requirement]:
@@ -145,7 +152,10 @@ class FieldSelector:
         required: dict[str, str] = {}
         excluded: list[tuple[str, str]] = []
         contradictory = False
-        for term in _split_terms(text):
+        terms = _split_terms(text)
+        if len(terms) > MOST:
+            raise BadRequest(f"the field selector has more than {MOST} terms")
+        for term in terms:
             match = re.fullmatch(r"([^=!]+)(==|=|!=)((?:[^\\,=]|\\[\\,=])*)", term, re.DOTALL)
             if match is None:
                 raise BadRequest(f"invalid field selector: {term[:100]!r} is not of the form field=value")
