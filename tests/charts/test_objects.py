@@ -126,7 +126,7 @@ def test_pods_of_the_data_plane_replace_each_other_as_their_storage_allows(rende
         ("default", "image-registry", {}, "55"),
         ("shared", "image-registry", {}, "45"),
         ("shared", "image-registry", {"registry": {"terminationGracePeriodSeconds": 3600}}, "3585"),
-        ("shared", "image-registry", {"registry": {"terminationGracePeriodSeconds": 8}}, "1"),
+        ("shared", "image-registry", {"registry": {"terminationGracePeriodSeconds": 12}}, "1"),
     ],
 )
 def test_running_transfers_get_the_seconds_that_the_values_promise(render, mode, name, values, seconds):

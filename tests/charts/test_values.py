@@ -102,6 +102,25 @@ def test_common_labels_can_not_break_selectors(refusal):
     assert "commonLabels sets app.kubernetes.io/name" in refusal(commonLabels={"app.kubernetes.io/name": "mine"})
 
 
+def test_a_drain_that_would_outlive_its_pod_is_refused(refusal):
+    said = refusal(apiServer={"preStopSeconds": 60})
+    assert "apiServer.preStopSeconds is 60 but apiServer.terminationGracePeriodSeconds is 60" in said
+
+
+def test_the_connections_of_both_servers_fit_into_the_database(chart):
+    """Also during a rollout, and with those that PostgreSQL keeps for administrators."""
+    from image_registry.metadata.database import POOL_SIZE
+
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    servers = (
+        (values["config"]["replicas"], values["registry"]),
+        (values["apiServer"]["replicas"], values["apiServer"]),
+    )
+    wanted = sum((replicas + 1) * server["workers"] * 2 * POOL_SIZE for replicas, server in servers)
+    assert wanted + 10 <= values["postgresql"]["maxConnections"]
+    assert 2 * POOL_SIZE == 16, "as values.yaml says"
+
+
 def test_the_configuration_part_of_the_schema_stands_alone(chart):
     """The CRD of the operator and the Ansible role reuse ``#/definitions/config``: it refers to definitions only."""
     schema = json.loads((chart / "values.schema.json").read_text())

@@ -51,6 +51,11 @@ Contradictions between values that the schema can not see: each ends in one sent
 {{- fail (printf "commonLabels sets %s, which selectors of this chart use: choose a label key of your own" .) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $server := dict "registry" .Values.registry "apiServer" .Values.apiServer -}}
+{{- if ge (int $server.preStopSeconds) (int $server.terminationGracePeriodSeconds) -}}
+{{- fail (printf "%s.preStopSeconds is %d but %s.terminationGracePeriodSeconds is %d, so every Pod would be killed while it drains: set the second to at least ten seconds more" $name (int $server.preStopSeconds) $name (int $server.terminationGracePeriodSeconds)) -}}
+{{- end -}}
+{{- end -}}
 {{- include "image-registry.validateClaims" . -}}
 {{- end -}}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +88,23 @@ def test_a_node_is_cleaned_by_hand(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not folder.exists()
     assert hosts.read_text() == "127.0.0.1 localhost\n"
+
+
+@pytest.mark.slow
+def test_a_command_that_waits_ends_when_it_is_told_to() -> None:
+    """As the first process of a container it would not, unless it handles the signal itself."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://registry@127.0.0.1:{silent.getsockname()[1]}/registry"
+        waiting = subprocess.Popen(
+            [PROGRAM, "database", "upgrade", "--wait", "100"],
+            env={**os.environ, "REGISTRY_DATABASE_URL": url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        waiting.terminate()
+        _, said = waiting.communicate(timeout=60)
+        connection.close()
+    assert waiting.returncode == 128 + signal.SIGTERM
+    assert said == ""

@@ -6,6 +6,7 @@ Commands only read options and hand over; what a process is made of is in :mod:`
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def main() -> None:
     from image_registry.operator.secret_plan import BootstrapFailed
     from image_registry.storage.blob_store import StorageFault
 
+    # the first process of a container ignores SIGTERM unless it says otherwise, and kubelet would wait for nothing
+    # while a command waits for a database or an API; servers and node-ca replace this by a handler of their own
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
