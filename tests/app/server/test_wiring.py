@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -75,3 +77,9 @@ def test_before_there_is_a_schema_the_database_counts_as_away(tmp_path: Path) ->
     streams = ImageStreams(database, internal_hostname="registry:5000")
     with pytest.raises(MetadataUnavailable, match="has no tables yet: run `image-registry database upgrade`"):
         streams.stream(Repository.of("demo", "app"))
+
+
+def test_a_serving_process_does_not_carry_the_migration_tool() -> None:
+    code = "import sys, image_registry.server.wiring; print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"

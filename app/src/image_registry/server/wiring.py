@@ -27,7 +27,6 @@ from image_registry.kube import front_proxy
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
-from image_registry.metadata import schema
 from image_registry.metadata.database import Database
 from image_registry.server import process
 from image_registry.server.logs import configure
@@ -201,7 +200,7 @@ def upgrade_database(settings: Settings, wait: float) -> list[str]:
     database = Database(settings.database_url)
     try:
         database.wait(wait)
-        before, after = schema.upgrade(database)
+        before, after = database.upgrade()
     finally:
         database.dispose()
     if before == after:
