@@ -10,6 +10,7 @@ import pytest
 
 from image_registry.image_api.continuation import Place, check_age, decode
 from image_registry.image_api.status import Expired
+from image_registry.imagestreams import reads
 from image_registry.metadata.revisions import KEPT
 
 KINDS = ["images", "imagestreams", "imagestreamtags", "namespaces/team/imagestreams", "namespaces/team/imagestreamtags"]
@@ -91,6 +92,47 @@ def test_selectors_and_pages_go_together(filled: Any, limit: int) -> None:
             break
         more = f"&continue={page['metadata']['continue']}"
     assert found == filled.names("namespaces/team/imagestreamtags")
+
+
+@pytest.mark.parametrize("query", ["", "&fieldSelector=metadata.name%21%3Dweb"])
+@pytest.mark.parametrize("path", ["images", "imagestreams", "namespaces/team/imagestreams"])
+def test_a_page_that_is_large_before_its_limit_ends_with_a_token(
+    filled: Any, path: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = filled.get(f"{path}?{query}")["items"]
+    monkeypatch.setattr(reads, "MOST_EVENTS", 1)
+    monkeypatch.setattr(reads, "MOST_BYTES", 1)
+    found: list[Any] = []
+    more = ""
+    for _ in range(20):
+        page = filled.get(f"{path}?limit=500{query}{more}")
+        assert len(page["items"]) <= 1
+        found += page["items"]
+        if "continue" not in page["metadata"]:
+            break
+        more = f"&continue={page['metadata']['continue']}"
+    assert found == whole
+    assert filled.get(f"{path}?{query}")["items"] == whole, "without a limit everything is asked for"
+
+
+def test_a_table_of_streams_reads_no_history(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    listing = filled.streams.streams
+
+    def note(**options: Any) -> Any:
+        asked.append(options["history"])
+        return listing(**options)
+
+    monkeypatch.setattr(filled.streams, "streams", note)
+    table = filled.get("namespaces/team/imagestreams", filled.table)
+    assert [row["cells"][2] for row in table["rows"]] == ["v1,v10,v2", "copy,latest"]
+    metadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    filled.get("imagestreams", metadata)
+    assert asked == [False, False]
+    whole = filled.get("imagestreams?includeObject=Object", filled.table)
+    assert len(whole["rows"][0]["object"]["status"]["tags"][2]["items"]) == 2
+    filled.get("imagestreams")
+    assert asked == [False, False, True, True]
 
 
 def test_fields_select(filled: Any) -> None:

@@ -72,6 +72,25 @@ def test_a_huge_configuration_is_not_read(manifest: Manifest, monkeypatch: pytes
     assert docker_image(manifest, json.dumps(CONFIG).encode()) == {}
 
 
+def test_a_large_configuration_keeps_only_what_identifies_the_image(manifest: Manifest) -> None:
+    large = {**CONFIG, "config": {"Labels": {"a": "x" * 70_000}}, "author": "y" * 5_000}
+    document = docker_image(manifest, json.dumps(large).encode())
+    assert document["Architecture"] == "arm64"
+    assert {"Config", "ContainerConfig", "Author"}.isdisjoint(document)
+    usual = {**CONFIG, "config": {"Labels": {"a": "x" * 50_000}}}
+    assert "Config" in docker_image(manifest, json.dumps(usual).encode())
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_configuration_nested_without_end_breaks_no_writer(manifest: Manifest, opening: str, closing: str) -> None:
+    for depth in (60, 300, 900):
+        deep = b'{"os": "linux", "config": {"a": %s1%s}}' % (opening.encode() * depth, closing.encode() * depth)
+        document = docker_image(manifest, deep)
+        assert "Config" not in document
+    shallow = b'{"config": {"a": %s1%s}}' % (opening.encode() * 5, closing.encode() * 5)
+    assert "Config" in docker_image(manifest, shallow)
+
+
 def test_an_artifact_has_no_docker_metadata() -> None:
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": "sha256:" + "0" * 64, "size": 2}
     artifact = parse_manifest(json.dumps({"schemaVersion": 2, "config": empty, "layers": [empty]}).encode(), "")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from image_registry.imagestreams import reads
 from image_registry.imagestreams.errors import InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.metadata import images, streams
 from image_registry.oci.reference import Repository
@@ -162,6 +163,45 @@ def test_one_tag_comes_with_history_and_image(filled: Any) -> None:
         filled.streams.stream_tag(APP, "missing")
 
 
+def test_without_history_each_tag_shows_its_newest_event(filled: Any) -> None:
+    filled.push("team/app", "moved", "a")
+    whole = filled.streams.streams().items
+    brief = filled.streams.streams(history=False).items
+    assert [stream.repository for stream in brief] == [stream.repository for stream in whole]
+    for long, short in zip(whole, brief, strict=True):
+        assert [(history.tag, history.newest) for history in long.tags] == [
+            (history.tag, history.newest) for history in short.tags
+        ]
+        assert all(len(history.events) == 1 for history in short.tags)
+    assert any(len(history.events) > 1 for stream in whole for history in stream.tags)
+
+
+@pytest.mark.parametrize("most", [1, 3, 700])
+def test_a_page_of_large_objects_ends_early_and_the_list_goes_on(
+    filled: Any, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever somebody pushed, somebody else's list must fit into memory."""
+    monkeypatch.setattr(reads, "MOST_EVENTS", most)
+    monkeypatch.setattr(reads, "MOST_BYTES", most)
+    for list_of in (filled.streams.streams, filled.streams.images):
+        found, after, pages = [], None, 0
+        while True:
+            page = list_of(limit=100, after=after)
+            found += page.items
+            after, pages = page.next, pages + 1
+            if after is None:
+                break
+        assert tuple(found) == list_of().items
+        assert pages > 1 or most > 3
+
+
+def test_a_list_of_very_many_streams_has_no_limit_of_parameters(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = filled.streams.streams()
+    monkeypatch.setattr(streams, "_AT_ONCE", 2)
+    assert filled.streams.streams() == whole
+    assert filled.streams.streams(limit=100) == whole
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_page_is_found_by_an_index(filled: Any) -> None:
     """The cost of a page must not grow with what is not on it: no list may sort or scan whole tables.
@@ -186,7 +226,8 @@ def test_a_page_is_found_by_an_index(filled: Any) -> None:
         streams.current_events(connection, namespace="team", after=None, limit=5)
         streams.namespaces(connection)
         streams.tag_target(connection, "team", "app", "a")
-        images.page(connection, after="sha256:", limit=5)
+        images.sizes(connection, after="sha256:", limit=5)
+        images.page(connection, after="sha256:", last="sha256:f")
         images.held(connection, "team", "app", "sha256:")
     assert seen
     sorts = [step for step in seen if "TEMP B-TREE" in step and "LAST TERM" not in step]

@@ -36,8 +36,11 @@ class Collection(Protocol):
         """One object."""
         ...
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:
-        """Objects in order of their keys; an empty namespace stands for all."""
+    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
+        """Objects in order of their keys; an empty namespace stands for all.
+
+        ``brief`` leaves out what neither a row of a table nor ``metadata`` shows. A page may end before its limit.
+        """
         ...
 
     def key(self, document: Mapping[str, Any]) -> str:
@@ -84,7 +87,7 @@ class Images:
         with _translated(self.resource, name):
             return documents.image(self._streams.image(_digest(name)))
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:  # noqa: ARG002 - same
+    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - same
         with _translated(self.resource, ""):
             found = self._streams.images(limit=limit, after=str(_digest(after)) if after else None)
         return Page(tuple(documents.image(value) for value in found.items), found.next, found.revision)
@@ -122,10 +125,10 @@ class Streams:
         with _translated(self.resource, name):
             return documents.stream(self._streams.stream(Repository.of(namespace, name)), self._hosts)
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:
+    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
         with _translated(self.resource, ""):
             start = str(_within(namespace, after)) if after else None
-            found = self._streams.streams(namespace=namespace or None, limit=limit, after=start)
+            found = self._streams.streams(namespace=namespace or None, limit=limit, after=start, history=not brief)
         return Page(tuple(documents.stream(value, self._hosts) for value in found.items), found.next, found.revision)
 
     def key(self, document: Mapping[str, Any]) -> str:
@@ -156,7 +159,7 @@ class StreamTags:
         with _translated(self.resource, name):
             return documents.stream_tag(*self._streams.stream_tag(repository, tag))
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None) -> Page[Document]:
+    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - always brief
         with _translated(self.resource, ""):
             if after is not None:
                 repository, _, tag = after.partition(":")

@@ -31,8 +31,8 @@ class Listing:
         return {"resourceVersion": str(self.revision)} | ({"continue": self.token} if self.token else {})
 
 
-def collect(collection: Collection, namespace: str, options: ListOptions) -> Listing:
-    """Read one page; an empty namespace stands for all."""
+def collect(collection: Collection, namespace: str, options: ListOptions, *, brief: bool = False) -> Listing:
+    """Read one page; an empty namespace stands for all. ``brief`` as for :meth:`Collection.page`."""
     scope = f"{collection.resource.name}/{namespace}"
     place = continuation.decode(options.token, scope) if options.token else None
     one = _only_one(collection, namespace, options)
@@ -47,7 +47,8 @@ def collect(collection: Collection, namespace: str, options: ListOptions) -> Lis
     after = place.key if place else None
     revision = 0
     while True:
-        page = collection.page(within, limit=_read_at_once(options, len(found)), after=after)
+        at_once = _read_at_once(options, len(found))
+        page = collection.page(within, limit=at_once, after=after, brief=brief)
         if not revision:
             revision = page.revision
             _check_state(options, place, revision)
@@ -61,7 +62,8 @@ def collect(collection: Collection, namespace: str, options: ListOptions) -> Lis
         full = options.limit is not None and len(found) >= options.limit
         after = collection.key(last) if last is not None else page.next
         more = page.next is not None or (bool(page.items) and last is not page.items[-1])
-        if full or not more:
+        large = at_once is not None and len(page.items) < at_once  # the rules ended it early: so does the answer
+        if full or large or not more:
             break
     # every page tells the revision of the first one: whoever then watches from it misses nothing
     revision = place.revision if place else revision

@@ -90,7 +90,8 @@ class _Verbs:
         form = negotiate(request.headers.get("Accept"), is_list=True)
         include = tables.included(request.args.get("includeObject"))
         options = parameters.list_options(request.args, self.collection.fields)
-        return self._listed(listing.collect(self.collection, namespace, options), form, include)
+        brief = form.shape is Shape.METADATA or (form.shape is Shape.TABLE and include != "Object")
+        return self._listed(listing.collect(self.collection, namespace, options, brief=brief), form, include)
 
     def delete(self, name: str, namespace: str = "") -> Response:
         self._permit("delete", namespace, name)

@@ -16,6 +16,15 @@ from image_registry.oci.manifest import Manifest
 MAX_CONFIG = 4 * 1024 * 1024
 """Bytes; a larger configuration is stored but not read."""
 
+MAX_DOCUMENT = 64 * 1024
+"""Characters of JSON; lists of Images must fit into memory, so of more only what identifies the image is kept."""
+
+MAX_DEPTH = 32
+"""Levels of lists and objects in it; real ones have four."""
+
+MAX_TEXT = 1024
+"""Characters of a text; longer ones are left out."""
+
 _TEXTS = {
     "parent": "Parent",
     "comment": "Comment",
@@ -46,13 +55,27 @@ def docker_image(manifest: Manifest, config: bytes | None) -> dict[str, Any]:
     }
     for key, field in _TEXTS.items():
         value = source.get(key)
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
             document[field] = value
-    for key, field in _DOCUMENTS.items():
-        value = source.get(key)
-        if isinstance(value, dict):
-            document[field] = value
+    settings = {field: source[key] for key, field in _DOCUMENTS.items() if isinstance(source.get(key), dict)}
+    if _is_flat(settings) and len(json.dumps(settings)) <= MAX_DOCUMENT:
+        document |= settings
     return document
+
+
+def _is_flat(value: Any) -> bool:
+    """False for what is nested so deeply that some reader or writer of it would give up."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def _read(config: bytes | None) -> dict[str, Any] | None:

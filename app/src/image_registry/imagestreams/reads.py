@@ -1,9 +1,12 @@
-"""Looking at streams, tags and images; every list is paged by its key, so a page costs what it shows."""
+"""Looking at streams, tags and images; every list is paged by its key, so a page costs what it shows.
+
+A page may end before its limit when what it shows is large; ``next`` alone says whether more follows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -18,6 +21,12 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 T = TypeVar("T")
+
+MOST_EVENTS = 50_000
+"""Tag events of a page of streams; with more it ends early, so that a page fits into memory whoever pushed what."""
+
+MOST_BYTES = 8 << 20
+"""Bytes of the manifests of a page of images, likewise: what an Image says grows with its manifest."""
 
 
 def manifest(database: Database, repository: Repository, digest: Digest) -> StoredManifest:
@@ -89,17 +98,21 @@ def stream(database: Database, repository: Repository) -> ImageStream:
 
 
 def all_streams(
-    database: Database, *, namespace: str | None, limit: int | None, after: str | None
+    database: Database, *, namespace: str | None, limit: int | None, after: str | None, history: bool
 ) -> Page[ImageStream]:
-    """Streams with the history of all their tags."""
+    """Streams with the history of all their tags, or with the newest event of each."""
     within = None if namespace is None else {namespace}
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
         found = streams.page(connection, within=within, after=_after(after), limit=_more(limit))
-        shown = [row.id for row in (found if limit is None else found[:limit])]
+        shown = [row.id for row in found[:limit]]
+        if history and limit is not None:
+            counts = streams.event_counts(connection, shown)
+            limit = _fitting([counts.get(stream_id, 0) for stream_id in shown], MOST_EVENTS)
+        read = streams.histories if history else streams.newest_events
         events = {
             stream_id: rows.tag_histories(group)
-            for stream_id, group in groupby(streams.histories(connection, shown), lambda event: event.stream_id)
+            for stream_id, group in groupby(read(connection, shown[:limit]), lambda event: event.stream_id)
         }
     return _page(found, limit, revision, item=lambda row: rows.stream(row, events.get(row.id, ())), key=_name)
 
@@ -150,8 +163,17 @@ def all_images(database: Database, *, limit: int | None, after: str | None) -> P
     """Images in order of their digests."""
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
-        found = images.page(connection, after=after or "", limit=_more(limit))
-    return _page(found, limit, revision, item=rows.image, key=lambda row: str(row.digest))
+        if limit is None:
+            found = images.page(connection, after=after or "", last=None)
+            return Page(tuple(rows.image(row) for row in found), None, revision)
+        ahead = images.sizes(connection, after=after or "", limit=max(limit, 0) + 1)
+        shown = _fitting([row.manifest_size for row in ahead[:limit]], MOST_BYTES)
+        if not shown:
+            return Page((), None, revision)
+        last = ahead[shown - 1].digest
+        found = images.page(connection, after=after or "", last=last)
+    more = len(ahead) > shown
+    return Page(tuple(rows.image(row) for row in found), str(last) if more else None, revision)
 
 
 def revision(database: Database) -> int:
@@ -166,6 +188,12 @@ def _page(
     shown = found if limit is None else found[:limit]
     more = len(found) > len(shown) and bool(shown)
     return Page(tuple(item(entry) for entry in shown), key(shown[-1]) if more else None, at)
+
+
+def _fitting(sizes: Sequence[int], most: int) -> int:
+    """How many of the first are ``most`` together; at least one, or a list would never go on."""
+    fitting = sum(1 for total in accumulate(sizes) if total <= most)
+    return max(fitting, min(len(sizes), 1))
 
 
 def _more(limit: int | None) -> int | None:

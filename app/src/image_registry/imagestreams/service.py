@@ -25,8 +25,8 @@ def _now() -> datetime:
 class ImageStreams:
     """Streams, tags, images and uploads. Every method may raise :class:`MetadataUnavailable`.
 
-    Lists take ``limit`` (items of a page, ``None`` for all) and ``after`` (the ``next`` of the page before, or any
-    name to begin behind). Deletions take the preconditions ``uid`` and ``resource_version``, which are compared in the
+    Lists take ``limit`` (items of a page at most, ``None`` for all) and ``after`` (the ``next`` of the page before, or
+    any name to begin behind). Deletions take the preconditions ``uid`` and ``resource_version``, compared in the
     transaction that deletes, and ``dry_run``, which makes every check, answers or raises the same, and changes nothing.
     """
 
@@ -136,11 +136,14 @@ class ImageStreams:
             return reads.stream(self._database, repository)
 
     def streams(
-        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
+        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None, history: bool = True
     ) -> Page[ImageStream]:
-        """Streams of one namespace or of all, by namespace, then name; ``after`` is ``namespace/name``."""
+        """Streams of one namespace or of all, by namespace, then name; ``after`` is ``namespace/name``.
+
+        Without ``history`` each tag comes with its newest event only, which is much less to read.
+        """
         with _available():
-            return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after)
+            return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after, history=history)
 
     def delete_stream(
         self,

@@ -20,7 +20,13 @@ _add_sqlite = sqlite.insert(images).on_conflict_do_nothing().returning(images.c.
 _keep = select(images.c.digest).where(_this).with_for_update(key_share=True)
 _find = select(images).where(_this)
 _find_exclusive = select(images).where(_this).with_for_update()
+_sizes = (
+    select(images.c.digest, images.c.manifest_size)
+    .where(images.c.digest > bindparam("after"))
+    .order_by(images.c.digest)
+)
 _page = select(images).where(images.c.digest > bindparam("after")).order_by(images.c.digest)
+_page_to = _page.where(images.c.digest <= bindparam("last"))
 _changed = update(images).where(_this).values(resource_version=bindparam("resource_version_now"))
 _delete = delete(images).where(_this)
 
@@ -74,9 +80,16 @@ def find(connection: Connection, digest: str, *, exclusive: bool = False) -> Rec
     return connection.execute(_find_exclusive if exclusive else _find, {"at_digest": digest}).first()
 
 
-def page(connection: Connection, *, after: str, limit: int | None) -> Sequence[Record]:
-    """Images behind ``after``, in order of their digests."""
-    return connection.execute(_page if limit is None else _page.limit(limit), {"after": after}).all()
+def sizes(connection: Connection, *, after: str, limit: int) -> Sequence[Record]:
+    """``digest`` and ``manifest_size`` of images behind ``after``, in order of their digests."""
+    return connection.execute(_sizes.limit(limit), {"after": after}).all()
+
+
+def page(connection: Connection, *, after: str, last: str | None) -> Sequence[Record]:
+    """Images behind ``after``, in order of their digests, as far as ``last`` if that is given."""
+    if last is None:
+        return connection.execute(_page, {"after": after}).all()
+    return connection.execute(_page_to, {"after": after, "last": last}).all()
 
 
 def changed(connection: Connection, digest: str, resource_version: int) -> None:

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record, held_manifests, image_streams, tag_events, tags
 
+_AT_ONCE = 1000
+"""Streams that one statement names."""
+
 _of_name = (image_streams.c.namespace == bindparam("namespace")) & (image_streams.c.name == bindparam("name"))
 _this_tag = (tag_events.c.stream_id == bindparam("stream")) & (tag_events.c.tag == bindparam("at_tag"))
 
@@ -71,6 +74,25 @@ _histories = (
     select(tag_events)
     .where(tag_events.c.stream_id.in_(bindparam("streams", expanding=True)))
     .order_by(tag_events.c.stream_id, tag_events.c.tag, tag_events.c.id.desc())
+)
+_event_counts = (
+    select(tag_events.c.stream_id, func.count().label("events"))
+    .where(tag_events.c.stream_id.in_(bindparam("streams", expanding=True)))
+    .group_by(tag_events.c.stream_id)
+)
+_newer = tag_events.alias()
+_newest_events = (
+    select(tag_events)
+    .select_from(tags)
+    .join(
+        tag_events,
+        tag_events.c.id
+        == select(func.max(_newer.c.id))
+        .where(_newer.c.stream_id == tags.c.stream_id, _newer.c.tag == tags.c.tag)
+        .scalar_subquery(),
+    )
+    .where(tags.c.stream_id.in_(bindparam("streams", expanding=True)))
+    .order_by(tags.c.stream_id, tags.c.tag)
 )
 _insert_event = insert(tag_events)
 _replace_event = (
@@ -215,9 +237,19 @@ def history(connection: Connection, stream: int, tag: str) -> Sequence[Record]:
     return connection.execute(_history, {"stream": stream, "at_tag": tag}).all()
 
 
-def histories(connection: Connection, stream_ids: Sequence[int]) -> Sequence[Record]:
-    """All events of several streams, by stream, tag, the newest first."""
-    return connection.execute(_histories, {"streams": list(stream_ids)}).all() if stream_ids else []
+def histories(connection: Connection, stream_ids: Sequence[int]) -> list[Record]:
+    """All events of several streams, each stream's together: by tag, the newest first."""
+    return _of_streams(connection, _histories, stream_ids)
+
+
+def newest_events(connection: Connection, stream_ids: Sequence[int]) -> list[Record]:
+    """The newest event of each tag of several streams, each stream's together, by tag."""
+    return _of_streams(connection, _newest_events, stream_ids)
+
+
+def event_counts(connection: Connection, stream_ids: Sequence[int]) -> dict[int, int]:
+    """How many events a stream has, all its tags together; streams without events are left out."""
+    return {row.stream_id: row.events for row in _of_streams(connection, _event_counts, stream_ids)}
 
 
 def add_event(
@@ -261,6 +293,14 @@ def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
 def forget_image(connection: Connection, stream: int, digest: str) -> None:
     """Take a digest out of every history of the stream."""
     connection.execute(_forget_image, {"stream": stream, "at_image": digest})
+
+
+def _of_streams(connection: Connection, query: Select[Any], stream_ids: Sequence[int]) -> list[Record]:
+    """In portions: no database takes any number of parameters."""
+    found: list[Record] = []
+    for start in range(0, len(stream_ids), _AT_ONCE):
+        found += connection.execute(query, {"streams": list(stream_ids[start : start + _AT_ONCE])}).all()
+    return found
 
 
 def _with_events(chosen: Select[Any], limit: int | None) -> Select[Any]:
