@@ -81,6 +81,31 @@ def test_a_half_written_pair_keeps_the_certificate_that_works(tmp_path: Path, mo
     assert served_name(context())[0] == "old"
 
 
+@pytest.mark.parametrize("text", ["not a key", None], ids=["damaged", "missing"])
+def test_a_pair_that_cannot_be_used_is_said_once_and_the_old_one_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    """It is how an administrator learns, months before the certificate ends, that the new one does not work."""
+    monkeypatch.setattr("image_registry.server.tls.CHECK_INTERVAL", 0.0)
+    write_pair(tmp_path, "old")
+    context = ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")
+    context()
+    if text is None:
+        (tmp_path / "tls.key").unlink()
+    else:
+        (tmp_path / "tls.key").write_text(text, encoding="utf-8")
+    for _ in range(3):
+        assert served_name(context())[0] == "old"
+    assert "".join(capsys.readouterr()).count("changed TLS files are not used") == 1
+    write_pair(tmp_path, "new")
+    assert served_name(context())[0] == "new"
+
+
+def test_a_missing_pair_is_an_error_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")()
+
+
 def test_an_unchanged_pair_is_not_read_again(tmp_path: Path) -> None:
     write_pair(tmp_path, "one")
     context = ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")

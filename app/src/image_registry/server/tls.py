@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from image_registry.server.worker import PatientTLSSocket
 
 CHECK_INTERVAL = 1.0
@@ -33,6 +35,7 @@ class ReloadingContext:
         self._lock = threading.Lock()
         self._checked = 0.0
         self._built_from: tuple[object, ...] = ()
+        self._refused: tuple[object, ...] = ()
         self._context: ssl.SSLContext | None = None
 
     def __call__(self) -> ssl.SSLContext:
@@ -49,11 +52,23 @@ class ReloadingContext:
                 try:
                     self._context = self._build(str(source[-1]))
                     self._built_from = source
-                except (OSError, ssl.SSLError):
+                except (OSError, ssl.SSLError) as error:
                     if self._context is None:
                         raise
+                    self._say(source, error)
             self._checked = now
             return self._context
+
+    def _say(self, source: tuple[object, ...], error: OSError) -> None:
+        """Once for each state of the files: what is served now will end one day, and nobody would know why."""
+        if source != self._refused:
+            self._refused = source
+            structlog.get_logger().warning(
+                "changed TLS files are not used, the ones before them stay in use: see that certificate and key belong "
+                "together and are whole",
+                certificate=str(self._certificate),
+                reason=str(error),
+            )
 
     def _ca(self) -> str:
         return self._client_ca() if self._client_ca else ""
@@ -69,6 +84,9 @@ class ReloadingContext:
         return context
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # building the context says why
     return status.st_mtime_ns, status.st_ino, status.st_size
