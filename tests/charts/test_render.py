@@ -54,6 +54,17 @@ def test_nothing_is_rendered_as_null(render, mode):
     assert not found
 
 
+def test_every_object_follows_the_namespace_of_the_release(render, mode):
+    elsewhere = render(mode, namespace="elsewhere")
+    assert "image-registry-system" not in yaml.safe_dump_all(list(elsewhere))
+    cluster_wide = {"APIService", "ClusterRole", "ClusterRoleBinding"}
+    for manifest in elsewhere:
+        wanted = None if manifest["kind"] in cluster_wide else "elsewhere"
+        if manifest["metadata"]["name"] == "elsewhere:image-api-server:authentication-reader":
+            wanted = "kube-system"
+        assert manifest["metadata"].get("namespace") == wanted, manifest["metadata"]["name"]
+
+
 def test_no_object_appears_twice(render, mode):
     keys = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in render(mode)]
     assert len(keys) == len(set(keys))
