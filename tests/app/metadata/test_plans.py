@@ -122,9 +122,14 @@ def filled(postgresql: Any) -> Iterator[Filled]:
             id="catalog of some namespaces",
         ),
         pytest.param(120, lambda streams: streams.namespaces(), id="namespaces"),
-        pytest.param(2000, lambda streams: streams.streams(namespace="ns01", limit=PAGE), id="streams of a namespace"),
+        pytest.param(3200, lambda streams: streams.streams(namespace="ns01", limit=PAGE), id="streams of a namespace"),
         pytest.param(
-            12 * 75 + 30, lambda streams: streams.streams(limit=10, after="ns30/app30"), id="streams, a later page"
+            24 * 75 + 30, lambda streams: streams.streams(limit=10, after="ns30/app30"), id="streams, a later page"
+        ),
+        pytest.param(
+            2600,
+            lambda streams: streams.streams(namespace="ns01", limit=PAGE, history=False),
+            id="streams of a namespace, brief",
         ),
         pytest.param(2000, lambda streams: streams.stream_tags(namespace="ns01"), id="tags of a namespace"),
         pytest.param(
@@ -142,7 +147,7 @@ def filled(postgresql: Any) -> Iterator[Filled]:
             lambda streams: streams.stream_tags(limit=PAGE, after="ns49/app49:v00001"),
             id="tags, near the end",
         ),
-        pytest.param(PAGE + 5, lambda streams: streams.images(limit=PAGE, after="sha256:7"), id="images"),
+        pytest.param(2 * PAGE + 5, lambda streams: streams.images(limit=PAGE, after="sha256:7"), id="images"),
         pytest.param(2, lambda streams: streams.revision(), id="the revision"),
         pytest.param(
             60,
