@@ -174,3 +174,13 @@ def test_pods_on_their_way_out_are_not_blamed() -> None:
 def test_only_what_waiting_does_not_cure_is_hopeless() -> None:
     view = View(pods=[pod(waiting("ImagePullBackOff")), pod(waiting("CrashLoopBackOff", exitCode=1))])
     assert [finding.need for finding in hopeless(problems(view))] == ["ImagePullBackOff"]
+
+
+def test_a_renewal_that_failed_is_told_until_one_succeeds_and_stops_nothing() -> None:
+    failed = pod({"name": "api-service", "ready": False, "state": {"terminated": {"exitCode": 1}}}, phase="Failed")
+    failed["metadata"] |= {"labels": {"app.kubernetes.io/component": "certificates"}, "creationTimestamp": "1"}
+    (finding,) = problems(View(pods=[failed]))
+    assert finding.need == "RenewalFailed"
+    assert finding.severity == "warning"
+    later = {**failed, "metadata": {**failed["metadata"], "creationTimestamp": "2"}, "status": {"phase": "Succeeded"}}
+    assert problems(View(pods=[failed, later])) == []

@@ -281,6 +281,26 @@ def test_the_check_mode_of_an_uninstallation_removes_nothing(
     assert fake_helm.release
 
 
+def test_an_installation_whose_record_is_lost_is_still_uninstalled(
+    cluster: FakeCluster, fake_helm: FakeHelm, run: Run
+) -> None:
+    mine = {"meta.helm.sh/release-name": "image-registry", "meta.helm.sh/release-namespace": NAMESPACE}
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    gone = [
+        f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/image-registry",
+        f"{HERE}/services/image-registry",
+        f"{roles}/system:image-puller",
+    ]
+    for path in gone:
+        cluster.put(path, {"metadata": {"labels": PART, "annotations": mine}})
+    stays = f"{roles}/somebody-elses"
+    cluster.put(stays, {"metadata": {"labels": PART}})
+    kept = put_claim(cluster, "image-registry-storage")
+    assert run(registry_release, state="absent", helm_binary=fake_helm.binary)["changed"]
+    assert not set(gone) & set(cluster.objects)
+    assert {stays, kept} <= set(cluster.objects)
+
+
 def test_an_api_service_of_somebody_else_is_left_alone(cluster: FakeCluster, fake_helm: FakeHelm, run: Run) -> None:
     cluster.put(APISERVICE, {"spec": {"service": {"namespace": "elsewhere"}}})
     assert not run(registry_release, state="absent", helm_binary=fake_helm.binary)["changed"]

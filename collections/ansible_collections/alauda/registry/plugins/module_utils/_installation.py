@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils import _objects, _readiness
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster
+from ansible_collections.alauda.registry.plugins.module_utils._findings import errors
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm
 
 CLAIMS = "persistentvolumeclaims"
@@ -28,7 +29,7 @@ def facts(cluster: Cluster, helm: Helm) -> dict[str, Any]:
     deployed = current is not None and current["info"]["status"] == "deployed"
     return {
         "installed": current is not None,
-        "ready": deployed and not problems,
+        "ready": deployed and not errors(problems),
         "release": _release(current),
         "versions": {
             "chart": str(chart.get("version", "")),

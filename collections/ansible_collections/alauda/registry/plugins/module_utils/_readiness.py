@@ -109,10 +109,11 @@ def problems(view: View) -> list[Finding]:
     """Everything that is not ready, most telling first; empty if all is well."""
     found = [
         *_claims(view),
-        *(problem for pod in view.pods for problem in _pod(view, pod)),
+        *(problem for pod in view.pods if not _renews(pod) for problem in _pod(view, pod)),
         *_refusals(view),
         *_workloads(view),
         *_api_service(view),
+        *_renewal(view),
     ]
     return list(dict.fromkeys(found))
 
@@ -244,6 +245,24 @@ def _api_service(view: View) -> Iterator[Finding]:
             "the Pods of Deployment image-api-server must be ready and reachable from the API server "
             "on port 8443; until "
             "then no namespace of the cluster can be deleted",
+        )
+
+
+def _renews(pod: dict[str, Any]) -> bool:
+    """Whether this is a run of the CronJob that renews certificates: past ones stay, and serve nobody."""
+    return (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component") == "certificates"
+
+
+def _renewal(view: View) -> Iterator[Finding]:
+    newest = max(
+        filter(_renews, view.pods), key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None
+    )
+    if newest and (newest.get("status") or {}).get("phase") == "Failed":
+        yield Finding(
+            "RenewalFailed",
+            f"the last renewal of certificates failed (Pod {newest['metadata']['name']})",
+            "read its log; there are months before the first certificate ends",
+            "warning",
         )
 
 

@@ -24,6 +24,7 @@ from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cl
 from ansible_collections.alauda.registry.plugins.module_utils._findings import Finding, report
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError, clean
 from ansible_collections.alauda.registry.plugins.module_utils._readiness import hopeless, look, problems
+from ansible_collections.alauda.registry.plugins.module_utils._remnants import delete_remnants
 
 STALE = 900
 """Seconds after which a release that is still 'pending' belongs to a run that died."""
@@ -228,43 +229,6 @@ def _restore(
             f"What was installed is taken back, but {', '.join(left)} is still going. Cure the reasons and run again."
         )
     return "Nothing of this installation is left in the cluster. Cure the reasons and run again."
-
-
-REMNANTS = (
-    ("batch/v1", "jobs", True),
-    ("v1", "pods", True),
-    ("rbac.authorization.k8s.io/v1", "rolebindings", True),
-    ("rbac.authorization.k8s.io/v1", "roles", True),
-    ("rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
-    ("rbac.authorization.k8s.io/v1", "clusterroles", False),
-    ("v1", "serviceaccounts", True),
-)
-"""Where hooks that failed leave objects: Helm does not count hooks among what it uninstalls."""
-
-
-def remnants(cluster: Cluster, namespace: str, release: str, *, hooks_only: bool = False) -> list[str]:
-    """Paths of objects of this chart that no release owns; beside a living release these are the objects of hooks."""
-    selector = f"app.kubernetes.io/part-of=image-registry,app.kubernetes.io/instance={release}"
-    found: list[str] = []
-    service = cluster.find(_objects.PATH_OF_APISERVICE)
-    backend = ((service or {}).get("spec") or {}).get("service") or {}
-    if service is not None and backend.get("namespace") == namespace and not hooks_only:
-        found.append(_objects.PATH_OF_APISERVICE)  # first: without its servers it stops every namespace's deletion
-    for version, resource, namespaced in REMNANTS:
-        place = _objects.collection(version, resource, namespace if namespaced else "")
-        found.extend(
-            f"{place}/{item['metadata']['name']}"
-            for item in cluster.items(place, labelSelector=selector)
-            if (namespaced or str(item["metadata"]["name"]).startswith(f"{namespace}:"))
-            and (_objects.is_hook(item) or not hooks_only)
-        )
-    return found
-
-
-def delete_remnants(cluster: Cluster, namespace: str, release: str, *, hooks_only: bool = False) -> list[str]:
-    """Delete them; returns the paths."""
-    found = remnants(cluster, namespace, release, hooks_only=hooks_only)
-    return [path for path in found if cluster.delete(path)]
 
 
 def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None:

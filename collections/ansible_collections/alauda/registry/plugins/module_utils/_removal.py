@@ -17,7 +17,8 @@ from ansible_collections.alauda.registry.plugins.module_utils import _objects
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError
 from ansible_collections.alauda.registry.plugins.module_utils._readiness import look
-from ansible_collections.alauda.registry.plugins.module_utils._release import ReleaseFailed, delete_remnants, remnants
+from ansible_collections.alauda.registry.plugins.module_utils._release import ReleaseFailed
+from ansible_collections.alauda.registry.plugins.module_utils._remnants import delete_remnants, remnants
 
 
 @dataclass

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from ansible_collections.alauda.registry.plugins.module_utils import _installation, _readiness
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
-from ansible_collections.alauda.registry.plugins.module_utils._findings import Finding
+from ansible_collections.alauda.registry.plugins.module_utils._findings import Finding, errors
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError
 from ansible_collections.alauda.registry.plugins.module_utils._trial import Trial
 from ansible_collections.alauda.registry.plugins.module_utils._wire import Wire, WireError
@@ -49,7 +49,7 @@ def verify(cluster: Cluster, helm: Helm, timeout: float, *, push: bool, helm_tes
         found.append(Finding("release", "APIService v1.image.alauda.io does not exist", "run the install again"))
     found += _image_api(cluster)
     found += _data_plane(cluster, helm, view, push=push)
-    if helm_test and not found:
+    if helm_test and not errors(found):
         try:
             helm.test(int(timeout))
         except HelmError as error:
@@ -65,7 +65,7 @@ def _settled(cluster: Cluster, helm: Helm, timeout: float) -> _readiness.View:
     while True:
         view = _readiness.look(cluster, helm.namespace, helm.release)
         found = _readiness.problems(view)
-        if not found or _readiness.hopeless(found) or time.monotonic() > deadline:
+        if not errors(found) or _readiness.hopeless(found) or time.monotonic() > deadline:
             return view
         time.sleep(2)
 

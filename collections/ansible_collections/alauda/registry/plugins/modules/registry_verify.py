@@ -77,7 +77,7 @@ findings:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _verification
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
-from ansible_collections.alauda.registry.plugins.module_utils._findings import report
+from ansible_collections.alauda.registry.plugins.module_utils._findings import errors, report
 from ansible_collections.alauda.registry.plugins.module_utils._helm import HelmError
 
 
@@ -106,9 +106,14 @@ def main() -> None:
     except (HelmError, ClusterError) as error:
         module.fail_json(msg=str(error), findings=[])
     listed = [finding.as_dict() for finding in found]
-    if found:
+    for finding in found:
+        if finding.severity == "warning":
+            module.warn(finding.sentence())
+    if errors(found):
         module.fail_json(
-            msg=report(found, f"the registry in namespace {module.params['namespace']} does not keep its promises:"),
+            msg=report(
+                errors(found), f"the registry in namespace {module.params['namespace']} does not keep its promises:"
+            ),
             findings=listed,
         )
     module.exit_json(changed=False, findings=listed)
