@@ -147,6 +147,17 @@ def test_data_outlive_the_pod_and_the_secret_decides_the_password(pod):
     assert "password authentication failed" in pod.query("SELECT 1", password='it\'s "odd"').stderr
 
 
+@pytest.mark.parametrize("text", ["first\nsecond\n", "", "\n"], ids=["two lines", "empty", "empty line"])
+def test_a_password_that_cannot_be_set_is_named_and_not_shown(pod, text):
+    (pod.folder / "secret" / "password").write_text(text)
+    pod.start()
+    assert pod.process.wait(timeout=30) == 1
+    said = pod.log.read_text()
+    assert "the key password of the database's Secret must be one line" in said
+    assert "first" not in said
+    assert "second" not in said
+
+
 def test_a_first_start_that_was_killed_is_begun_anew(pod):
     half = pod.folder / "data" / "pgdata.new"
     half.mkdir()

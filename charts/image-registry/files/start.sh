@@ -6,12 +6,22 @@ umask 077
 cd /
 
 secret=/etc/image-registry/database
-tls=/etc/image-registry/tls
 for folder in /usr/lib/postgresql/*/bin; do
   [ -d "$folder" ] && PATH="$folder:$PATH"
 done
 
 say() { echo "image-registry-db: $*"; }
+
+# Statements below are one line each; a part of a password on the next line would be shown as a wrong statement.
+for key in username password database; do
+  case "$(cat "$secret/$key")" in
+    "" | *"
+"*)
+      say "the key $key of the database's Secret must be one line and not empty: correct the Secret, then delete this Pod"
+      exit 1
+      ;;
+  esac
+done
 
 major=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 
