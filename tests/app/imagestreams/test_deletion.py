@@ -156,7 +156,9 @@ def test_a_dry_run_answers_as_the_deletion_would_and_changes_nothing(registry: A
     assert registry.streams.pending_cleanups() == []
     registry.streams.delete_stream(APP)
     assert registry.streams.delete_image(manifest.digest, dry_run=True) == before[1]
+    assert registry.streams.revision() == before[2] + 1
     assert registry.streams.delete_image(manifest.digest) == before[1]
+    assert registry.streams.revision() == before[2] + 2, "dry runs use up no revisions"
 
 
 def test_an_image_that_a_stream_holds_is_not_deleted(registry: Any) -> None:

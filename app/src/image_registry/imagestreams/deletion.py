@@ -4,7 +4,7 @@ Nothing here touches storage: what must disappear there is noted in the outbox i
 the process that has the storage (:mod:`~image_registry.imagestreams.cleaning`).
 
 Preconditions are compared under the lock that a push takes, so nothing changes between comparing and deleting. A dry
-run is the same transaction, rolled back: it cannot allow what the real deletion refuses.
+run is the same transaction, rolled back before it is logged, because numbers of the log are never given back.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def delete_tag(
         if not streams.remove_tag(connection, stream.id, tag):
             raise TagUnknown(f"repository {repository} has no tag {tag!r}")
         _check(f"ImageStream {repository}", rows.stream(stream).meta, uid, resource_version)
+        if dry_run:
+            return
         _modified(database, connection, repository, stream.id, now)
 
 
@@ -76,6 +78,8 @@ def delete_stream(
         stream = rows.stream(row, rows.tag_histories(streams.histories(connection, [row.id])))
         _check(f"ImageStream {repository}", stream.meta, uid, resource_version)
         streams.remove(connection, row.id)
+        if dry_run:
+            return stream
         cleanups.request(connection, repository.namespace, repository.name, now, blobs=True)
         change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", _last_state(stream.meta))
         revisions.append(database, connection, [change], now)
@@ -105,6 +109,8 @@ def delete_image(
                 "delete its tags and manifest there first"
             )
         images.remove(connection, str(digest))
+        if dry_run:
+            return image
         change = Change(revisions.IMAGE, "", str(digest), "DELETED", _last_state(image.meta))
         revisions.append(database, connection, [change], now)
     return image
