@@ -168,12 +168,14 @@ def test_while_nobody_can_decide_the_client_is_told_to_come_back(filled: Any) ->
     ],
 )
 def test_while_the_database_is_away_the_client_is_told_to_come_back(
-    without_database: Any, path: str, method: str
+    without_database: Any, path: str, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = without_database.ask(path, method=method)
     status = answer.get_json()
     assert (answer.status_code, status["reason"]) == (503, "ServiceUnavailable")
     assert answer.headers["Retry-After"] == str(status["details"]["retryAfterSeconds"]) == "5"
+    assert "unable to open" not in status["message"], "the inside is the administrator's matter"
+    assert "unable to open" in caplog.text
 
 
 def test_the_access_log_learns_the_name_of_the_caller(api: Any) -> None:

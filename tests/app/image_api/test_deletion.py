@@ -6,9 +6,25 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 STREAM = "namespaces/team/imagestreams/app"
 TAG = "namespaces/team/imagestreamtags/app:v1"
+
+NAMES = ["kind", "apiVersion", "gracePeriodSeconds", "preconditions", "orphanDependents", "propagationPolicy", "dryRun"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["All", "v1"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.just("uid"), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+BODIES = (
+    st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), VALUES, max_size=4).map(json.dumps)
+    | st.text(alphabet="{}[]:&*!?-,|> \n\"'a0x<%@`#", max_size=40)
+    | st.text(max_size=20)
+)
 
 
 def test_deleting_a_stream_deletes_its_tags_and_no_image(filled: Any) -> None:
@@ -213,6 +229,19 @@ def test_a_precondition_that_is_no_text_of_ours_is_a_conflict_like_any_other(fil
                 STREAM, 409, "Conflict", method="DELETE", data=body, headers={"Content-Type": "application/json"}
             )
             assert len(status["message"]) < 500
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=BODIES, content_type=st.sampled_from(["application/json", "application/yaml"]))
+def test_no_body_makes_the_server_fail(filled: Any, body: str, content_type: str) -> None:
+    answer = filled.ask(
+        TAG, method="DELETE", data=body.encode(errors="replace"), headers={"Content-Type": content_type}
+    )
+    assert answer.status_code in (200, 400, 404, 409, 422), answer.text
+    assert answer.get_json()["kind"] == "Status"
+    for _, value in answer.headers:
+        assert value.isascii()
+        assert value.isprintable()
 
 
 def test_a_member_that_is_unknown_warns_and_does_not_stop_a_newer_controller(filled: Any) -> None:

@@ -76,8 +76,13 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(MetadataUnavailable)
     def _database(error: MetadataUnavailable) -> Response:
+        # where the database is and what it said is the administrator's matter, not every tenant's
+        app.logger.warning("%s", error)
         return _failure(
-            ServiceUnavailable(f"the metadata database does not answer: {error}", retry_after=DATABASE_RETRY)
+            ServiceUnavailable(
+                f"the metadata database of the registry does not answer; try again in {DATABASE_RETRY} seconds",
+                retry_after=DATABASE_RETRY,
+            )
         )
 
     @app.errorhandler(HTTPException)
