@@ -66,6 +66,20 @@ def test_an_unfinished_upload_is_invisible(store: BlobStore) -> None:
         store.open(DIGEST)
 
 
+def test_the_disk_is_asked_to_begin_before_the_end(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _fd, offset, length, _advice: asked.append((offset, length)))
+    upload_id = begun(store, b"abc")
+    store.append(APP, upload_id, 3, io.BytesIO(b"de"), None)
+    assert asked == [(0, 3), (3, 2)]
+
+
+def test_where_no_such_advice_exists_uploads_work(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fadvise")
+    upload(store, DATA, DIGEST)
+    assert store.read(DIGEST) == DATA
+
+
 def test_a_chunk_at_the_wrong_place_is_refused_and_changes_nothing(store: BlobStore) -> None:
     upload_id = str(uuid.uuid4())
     store.begin_upload(APP, upload_id)

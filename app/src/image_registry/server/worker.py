@@ -25,6 +25,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
+from image_registry.server.allocator import keep_buffers
+
 FIRST_PATIENCE = 10.0
 """Seconds without a byte of a handshake or a head: clients send both in one go."""
 
@@ -62,6 +64,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """Serves every connection through a :class:`PatientSocket`."""
 
     def init_process(self) -> None:
+        keep_buffers()
         logging.getLogger("gunicorn.error").addFilter(_not_about_silence)
         super().init_process()
 

@@ -25,7 +25,7 @@ from image_registry.storage.blob_store import (
     UploadBusy,
     UploadMissing,
 )
-from image_registry.storage.durable import GONE, DurableFolder, fault, faults, write_all
+from image_registry.storage.durable import GONE, DurableFolder, begin_writeback, fault, faults, write_all
 
 CHUNK = 1 << 20
 """Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""
@@ -146,6 +146,7 @@ class FilesystemStore:
             while chunk := source.read(CHUNK):
                 with faults("write to", place):
                     write_all(descriptor, chunk)
+                    begin_writeback(descriptor, size, len(chunk))
                 if hasher is not None:
                     hasher.update(chunk)
                 size += len(chunk)
