@@ -35,6 +35,15 @@ def test_the_front_proxy_tells_who_calls(api: Any) -> None:
     assert identity.extra == {"scopes.example.com/team": ("red", "blue")}
 
 
+def test_who_wants_to_act_as_another_is_not_served_as_himself(api: Any) -> None:
+    headers = {"Authorization": "Bearer good", "Impersonate-User": "nobody"}
+    for name in ("Impersonate-User", "Impersonate-Group", "Impersonate-Extra-Scopes"):
+        headers = {"Authorization": "Bearer good", name: "nobody"}
+        status = api.refuse("imagestreams", 400, "BadRequest", headers=headers)
+        assert "Kubernetes API server" in status["message"]
+    assert api.cluster.asked == []
+
+
 def test_names_in_utf8_arrive_whole(api: Any) -> None:
     name = "zoë".encode().decode("latin-1")
     assert caller(api, environ_overrides=api.as_user(("X-REMOTE-USER", name))).username == "zoë"

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.metadata import database as database_module
 from image_registry.metadata.tables import revisions
 from image_registry.oci.reference import Repository
 
@@ -82,6 +84,25 @@ def test_deleting_a_stream_takes_everything_but_images(registry: Any) -> None:
     with registry.database.read() as connection:
         for table in ("tags", "tag_events", "held_manifests"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 1  # noqa: S608
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_stream_whose_deletion_takes_long_can_be_deleted(registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or its namespace would never end. A trigger plays a past of a million events."""
+    registry.push("team/app", "a")
+    slowly = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.8); RETURN OLD; END $$"
+    with registry.database.write() as connection:
+        connection.exec_driver_sql(f"CREATE FUNCTION slowly() {slowly}")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER slowly BEFORE DELETE ON image_streams FOR EACH ROW EXECUTE FUNCTION slowly()"
+        )
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT", 0.5)
+    database = database_module.Database(registry.database.engine.url.render_as_string(hide_password=False))
+    ImageStreams(database, internal_hostname="host").delete_stream(APP)
+    assert registry.streams.namespaces() == []
+    with database.write() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "500ms", "of that transaction alone"
+    database.dispose()
 
 
 def test_a_stream_made_again_is_another_stream(registry: Any) -> None:

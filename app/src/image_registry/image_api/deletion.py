@@ -69,27 +69,34 @@ def read_options(body: bytes, content_type: str, query: Query, dry_runs: list[st
 def delete_one(collection: Collection, namespace: str, name: str, options: DeleteOptions) -> Document:
     """Delete an object; returns what it was. A dry run makes the same checks and changes nothing."""
     found = collection.get(namespace, name)
-    check(collection, found, options)
-    version = options.resource_version
-    collection.delete(
-        namespace,
-        name,
-        uid=options.uid,
-        resource_version=int(version) if version is not None else None,
-        dry_run=options.dry_run,
-    )
+    _delete(collection, namespace, found, options)
     return found
 
 
 def delete_many(collection: Collection, namespace: str, selection: ListOptions, options: DeleteOptions) -> Listing:
-    """Delete what is selected; returns what it was. What somebody else deletes meanwhile is deleted too."""
-    found = collect(collection, namespace, selection)
+    """Delete what is selected; returns what it was, in brief: a namespace must be emptied however long its past is.
+
+    What somebody else deletes meanwhile is deleted too.
+    """
+    found = collect(collection, namespace, selection, brief=True)
     for item in found.items:
         try:
-            delete_one(collection, namespace, item["metadata"]["name"], options)
+            _delete(collection, namespace, item, options)
         except NotFound:
             continue
     return found
+
+
+def _delete(collection: Collection, namespace: str, found: Mapping[str, Any], options: DeleteOptions) -> None:
+    check(collection, found, options)
+    version = options.resource_version
+    collection.delete(
+        namespace,
+        found["metadata"]["name"],
+        uid=options.uid,
+        resource_version=int(version) if version is not None else None,
+        dry_run=options.dry_run,
+    )
 
 
 def check(collection: Collection, document: Mapping[str, Any], options: DeleteOptions) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from image_registry.auth.credentials import Bearer, parse_authorization
 from image_registry.auth.identity import ANONYMOUS, AuthenticationUnavailable, Identity, InvalidCredentials
 from image_registry.image_api.parts import Parts
-from image_registry.image_api.status import ServiceUnavailable, Unauthorized
+from image_registry.image_api.status import BadRequest, ServiceUnavailable, Unauthorized
 from image_registry.kube.front_proxy import FrontProxyTrust
 
 PEER_SUBJECT = "image_registry.peer_subject"
@@ -30,13 +30,18 @@ Headers = Sequence[tuple[str, str]]
 
 
 def identify(environ: Mapping[str, Any], parts: Parts) -> Identity:
-    """The caller of this request. Raises :class:`Unauthorized`, :class:`ServiceUnavailable`."""
+    """The caller of this request. Raises :class:`Unauthorized`, :class:`BadRequest`, :class:`ServiceUnavailable`."""
     trust = parts.front_proxy()
     subject = environ.get(PEER_SUBJECT)
     if trust is not None and trust.allows(subject):
         proxied = from_headers(environ.get(REMOTE_HEADERS, ()), trust)
         if proxied is not None:
             return proxied
+    if any(key.startswith("HTTP_IMPERSONATE_") for key in environ):
+        # passed over, it would be done with all the rights that the caller wanted to be without
+        raise BadRequest(
+            "only the Kubernetes API server lets a user act as another one (Impersonate-User): send the request there"
+        )
     return _from_token(environ.get("HTTP_AUTHORIZATION"), parts)
 
 

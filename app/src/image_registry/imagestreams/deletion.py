@@ -72,11 +72,12 @@ def delete_stream(
     dry_run: bool,
     now: datetime,
 ) -> ImageStream:
-    """Delete a stream with its tags, history and held manifests; returns what it was."""
+    """Delete a stream with its tags, history and held manifests; returns what it was, with the newest events alone."""
     with database.write(undo=dry_run) as connection:
         row = _locked(database, connection, repository)
-        stream = rows.stream(row, rows.tag_histories(streams.histories(connection, [row.id])))
+        stream = rows.stream(row, rows.tag_histories(streams.newest_events(connection, [row.id])))
         _check(f"ImageStream {repository}", stream.meta, uid, resource_version)
+        database.be_patient(connection)
         streams.remove(connection, row.id)
         if dry_run:
             return stream

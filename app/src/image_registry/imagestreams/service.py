@@ -153,8 +153,9 @@ class ImageStreams:
         resource_version: int | None = None,
         dry_run: bool = False,
     ) -> ImageStream:
-        """Delete a stream with its tags, history and held manifests, never an Image; returns what it was.
+        """Delete a stream with its tags, history and held manifests, never an Image.
 
+        Returns what it was, with the newest event of each tag.
         Raises :class:`StreamUnknown`, and :class:`Conflict` when a precondition does not hold.
         """
         with _available():

@@ -22,6 +22,9 @@ CONNECT_TIMEOUT = 5
 STATEMENT_TIMEOUT = 15
 """Seconds after which PostgreSQL gives up on a statement; no request of ours needs as long."""
 
+LONG_STATEMENT_TIMEOUT = 600
+"""The same for the few that are as long as somebody's past, such as removing a stream with a million tag events."""
+
 SILENCE_TIMEOUT = 20
 """Seconds after which a connection that acknowledges nothing counts as broken, on both sides."""
 
@@ -120,6 +123,11 @@ class Database:
                     yield connection
             finally:
                 driver.execute("PRAGMA synchronous=FULL")
+
+    def be_patient(self, connection: Connection) -> None:
+        """Let the rest of the transaction take its time: what fails after seconds would fail at every repetition."""
+        if self.is_postgresql:
+            connection.execute(text(f"SET LOCAL statement_timeout = {LONG_STATEMENT_TIMEOUT * 1000}"))
 
     def lock(self, connection: Connection, key: str) -> None:
         """Hold ``key`` until the end of the transaction. SQLite has one writer, which holds everything."""
