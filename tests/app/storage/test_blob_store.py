@@ -66,6 +66,49 @@ def test_an_unfinished_upload_is_invisible(store: BlobStore) -> None:
         store.open(DIGEST)
 
 
+class Pieces:
+    """A body that comes in pieces of these sizes."""
+
+    def __init__(self, data: bytes, *sizes: int) -> None:
+        self._source, self._sizes = io.BytesIO(data), list(sizes)
+
+    def read(self, size: int, /) -> bytes:
+        return self._source.read(self._sizes.pop(0) if self._sizes else size)
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (600_000, 3, 700_000), (3, 600_000, 600_000, 5), (524_288, 524_287)])
+def test_the_hash_has_seen_every_byte_in_order_when_the_chunk_is_there(
+    store: BlobStore, sizes: tuple[int, ...]
+) -> None:
+    data = os.urandom(3_000_001)
+    upload_id = begun(store, b"")
+    hasher = hashlib.sha256()
+    assert store.append(APP, upload_id, 0, Pieces(data, *sizes), hasher) == len(data)
+    assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
+
+
+def test_a_broken_chunk_leaves_a_hash_of_what_is_there(store: BlobStore) -> None:
+    data = os.urandom(2 << 20)
+    upload_id = begun(store, b"")
+    hasher = hashlib.sha256()
+    with pytest.raises(ConnectionResetError):
+        store.append(APP, upload_id, 0, BreaksAfter(data), hasher)
+    assert store.upload_size(APP, upload_id) == len(data)
+    assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
+
+
+def test_a_hash_that_fails_fails_the_chunk(store: BlobStore) -> None:
+    class Broken:
+        def update(self, _data: bytes | bytearray | memoryview, /) -> None:
+            raise MemoryError
+
+        def hexdigest(self) -> str:
+            return ""
+
+    with pytest.raises(MemoryError):
+        store.append(APP, begun(store, b""), 0, io.BytesIO(bytes(2 << 20)), Broken())
+
+
 def test_the_disk_is_asked_to_begin_before_the_end(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "posix_fadvise", lambda _fd, offset, length, _advice: asked.append((offset, length)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _NO_FOLDER_SYNC = {errno.EBADF, errno.EINVAL}
 """What file systems answer that cannot sync a folder; their servers order names themselves."""
+
+FORSAKEN = 60.0
+"""Seconds after which nobody comes any more to put a file into an empty folder."""
 
 _ATTEMPTS = 30
 """Times a write begins again because its folder was removed in between; each time somebody else made progress."""
@@ -73,9 +77,14 @@ class DurableFolder:
         path = self.path(relative)
         folder = os.path.dirname(path)
         with faults("remove", relative):
-            with suppress(*GONE):
+            try:
                 os.unlink(path)
-                sync_folder(folder)
+            except GONE:
+                if not _forsaken(folder):
+                    return
+            else:
+                with suppress(*GONE):
+                    sync_folder(folder)
             with suppress(OSError):
                 os.rmdir(folder)
 
@@ -156,6 +165,14 @@ def _beside(target: str, data: bytes) -> Iterator[str]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def _forsaken(folder: str) -> bool:
+    """Whether a folder without its file was left by a crash, and is not just being made for a write."""
+    try:
+        return time.time() - os.stat(folder).st_mtime > FORSAKEN
+    except OSError:
+        return False
 
 
 def write_all(descriptor: int, data: bytes) -> None:

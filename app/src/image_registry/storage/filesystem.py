@@ -26,6 +26,7 @@ from image_registry.storage.blob_store import (
     UploadMissing,
 )
 from image_registry.storage.durable import GONE, DurableFolder, begin_writeback, fault, faults, write_all
+from image_registry.storage.hashing import Beside
 
 CHUNK = 1 << 20
 """Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""
@@ -138,17 +139,17 @@ class FilesystemStore:
     def append(
         self, repository: Repository, upload_id: str, offset: int, source: Readable, hasher: Hasher | None
     ) -> int:
-        with self._in_upload(repository, upload_id, lambda path: _hold(path, upload_id)) as file:
+        held = self._in_upload(repository, upload_id, lambda path: _hold(path, upload_id))
+        with held as file, Beside(hasher) as hashing:
             descriptor, place = file.fileno(), layout.upload(repository, upload_id)
             size = file.seek(0, os.SEEK_END)
             if size != offset:
                 raise OffsetMismatch(size)
             while chunk := source.read(CHUNK):
+                hashing.feed(chunk)
                 with faults("write to", place):
                     write_all(descriptor, chunk)
                     begin_writeback(descriptor, size, len(chunk))
-                if hasher is not None:
-                    hasher.update(chunk)
                 size += len(chunk)
         return size
 
