@@ -66,7 +66,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "limit_request_line": 8190,
-            "limit_request_fields": 100,
+            "limit_request_fields": 500,  # the front proxy sends one header for each group of a user
             "limit_request_field_size": 16380,  # registry tokens with many scopes and groups
             "pre_request": remember_headers,
             "forwarded_allow_ips": "",
