@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -23,13 +22,13 @@ import yaml
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.endpoint import Endpoint
 from image_registry.operator import certificates
+from image_registry_lab.places import Places, cache
 
 
 @pytest.fixture(scope="session")
 def lab_kubeconfig() -> Path:
     """The administrator's kubeconfig of the running lab; tests that use it are marked ``lab``."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(os.environ.get("IMAGE_REGISTRY_LAB") or Path(cache) / "image-registry-lab") / "kubeconfig"
+    path = Places(cache()).kubeconfig
     if not path.is_file():
         pytest.fail(f"no lab cluster ({path} does not exist): start it with `make lab`")
     return path

@@ -62,11 +62,11 @@ class Images:
         image = Image("IMAGE_REGISTRY_IMAGE", f"lab.local/image-registry:{content[:12]}", "image-registry.tar")
         if self._is_there(image):
             return None
-        self._debian_image("python", BASE_PACKAGES)
+        base_image = self._debian_image("python", BASE_PACKAGES)
         wheels = self._wheels(app)
         self._say(f"building {image.reference} from app/Containerfile")
         arguments = {
-            "BASE_IMAGE": f"lab.local/python:{base[:12]}",
+            "BASE_IMAGE": base_image,
             "PIP": f"python3 /wheels/{next(wheels.glob('pip-*.whl')).name}/pip",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": "/wheels",

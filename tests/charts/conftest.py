@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from image_registry_lab.places import Places, cache
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "image-registry"
 NAMESPACE = "image-registry-system"
@@ -52,9 +54,7 @@ class Helm:
 
 
 def _binary() -> str | None:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-registry-lab"
-    cache = Path(os.environ.get("IMAGE_REGISTRY_LAB") or cache)
-    candidates = [os.environ.get("HELM"), str(cache / "bin" / "helm"), shutil.which("helm")]
+    candidates = [os.environ.get("HELM"), Places(cache()).program("helm"), shutil.which("helm")]
     return next((path for path in candidates if path and os.access(path, os.X_OK)), None)
 
 

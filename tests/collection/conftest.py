@@ -7,7 +7,6 @@ creations that write nothing. The fake helm keeps releases in a file and does as
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import stat
 import sys
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
+from image_registry_lab.places import Places, cache
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))  # as ansible.cfg does for Ansible
@@ -119,8 +120,7 @@ def kubeconfig(cluster: FakeCluster, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def helm() -> str:
     """The real helm: the lab's, or the one on PATH."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-registry-lab"
-    built = Path(os.environ.get("IMAGE_REGISTRY_LAB") or cache) / "bin/helm"
+    built = Path(Places(cache()).program("helm"))
     found = str(built) if built.exists() else shutil.which("helm")
     if found is None:
         pytest.fail("no helm: run `lab/lab build helm` or put helm on PATH", pytrace=False)

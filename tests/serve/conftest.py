@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-CACHE = Path(os.environ.get("IMAGE_REGISTRY_LAB") or Path.home() / ".cache/image-registry-lab")
+from image_registry_lab import places
+
+CACHE = places.cache()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -58,18 +59,7 @@ def run_serve(settings: Settings) -> None:
             f"at {scheme}://{settings.http_addr} ({users}); stop it with Ctrl-C\n"
         )
 
-    process.run(
-        process.Profile(
-            name="image-registry",
-            bind=settings.http_addr,
-            workers=settings.http_workers,
-            threads=settings.http_threads,
-            graceful_timeout=settings.http_graceful_timeout,
-            build=lambda: local_application(settings, key),
-            tls=_tls(settings),
-            ready=ready,
-        )
-    )
+    process.run(_profile(settings, "image-registry", lambda: local_application(settings, key), _tls(settings), ready))
 
 
 def run_data_plane(settings: Settings) -> None:
@@ -82,17 +72,11 @@ def run_data_plane(settings: Settings) -> None:
     ClusterClient.from_pod()
     read_keys(settings.auth_token_keys, datetime.now(UTC))
     check_storage(settings)
-    process.run(
-        process.Profile(
-            name="image-registry",
-            bind=settings.http_addr,
-            workers=settings.http_workers,
-            threads=settings.http_threads,
-            graceful_timeout=settings.http_graceful_timeout,
-            build=lambda: cluster_application(settings, ClusterClient.from_pod()),
-            tls=_tls(settings),
-        )
-    )
+
+    def build() -> WSGIApplication:
+        return cluster_application(settings, ClusterClient.from_pod())
+
+    process.run(_profile(settings, "image-registry", build, _tls(settings)))
 
 
 def run_api_server(settings: Settings) -> None:
@@ -113,24 +97,18 @@ def run_api_server(settings: Settings) -> None:
         """One for each worker, made after the fork: it holds a connection."""
         return front_proxy.FollowedTrust(ClusterClient.from_pod())
 
-    process.run(
-        process.Profile(
-            name="image-api-server",
-            bind=settings.http_addr,
-            workers=settings.http_workers,
-            threads=settings.http_threads,
-            graceful_timeout=settings.http_graceful_timeout,
-            build=lambda: image_api_application(settings, ClusterClient.from_pod(), trust()),
-            tls=ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca),
-        )
-    )
+    def build() -> WSGIApplication:
+        return image_api_application(settings, ClusterClient.from_pod(), trust())
+
+    tls = ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca)
+    process.run(_profile(settings, "image-api-server", build, tls))
 
 
 def image_api_application(
     settings: Settings, client: ClusterClient, trust: front_proxy.FollowedTrust
 ) -> WSGIApplication:
     """The Image API of one worker."""
-    streams = ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+    streams = _streams(settings)
     parts = ImageAPIParts(
         streams=streams,
         authorizer=ClusterAuthorizer(AccessReviewer(client)),
@@ -146,7 +124,7 @@ def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplic
     """The data plane of one worker: the cluster says who calls and what they may do."""
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
-    streams = ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+    streams = _streams(settings)
     store = FilesystemStore(settings.storage_filesystem_rootdirectory)
     keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
     tokens = RegistryTokens(keys, audience=settings.auth_audience)
@@ -160,14 +138,12 @@ def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplic
         namespace_exists=Namespaces(client).is_active,
         read_only=settings.read_only,
     )
-    if not settings.read_only:
-        Maintenance(store, streams).start()
-    return RequestLog(create_app(parts))
+    return _data_plane(parts)
 
 
 def local_application(settings: Settings, key: bytes) -> WSGIApplication:
     """The data plane of one worker, without a cluster behind it."""
-    streams = ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+    streams = _streams(settings)
     store = FilesystemStore(settings.storage_filesystem_rootdirectory)
     authenticator = _local_authenticator(settings)
     parts = Parts(
@@ -178,9 +154,7 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
         read_only=settings.read_only,
     )
-    if not settings.read_only:
-        Maintenance(store, streams).start()
-    return RequestLog(create_app(parts))
+    return _data_plane(parts)
 
 
 def check_storage(settings: Settings) -> None:
@@ -206,6 +180,37 @@ def upgrade_database(settings: Settings, wait: float) -> list[str]:
     if before == after:
         return [f"the metadata schema is at {after} already"]
     return [f"the metadata schema went from {before or 'nothing'} to {after}"]
+
+
+def _profile(
+    settings: Settings,
+    name: str,
+    build: Callable[[], WSGIApplication],
+    tls: ReloadingContext | None,
+    ready: Callable[[], None] | None = None,
+) -> process.Profile:
+    """What the settings say about serving, for whichever application."""
+    return process.Profile(
+        name=name,
+        bind=settings.http_addr,
+        workers=settings.http_workers,
+        threads=settings.http_threads,
+        graceful_timeout=settings.http_graceful_timeout,
+        build=build,
+        tls=tls,
+        ready=ready,
+    )
+
+
+def _streams(settings: Settings) -> ImageStreams:
+    return ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+
+
+def _data_plane(parts: Parts) -> WSGIApplication:
+    """``/v2/`` of one worker, with the work that it does beside requests."""
+    if not parts.read_only:
+        Maintenance(parts.store, parts.streams).start()
+    return RequestLog(create_app(parts))
 
 
 def _local_authenticator(settings: Settings) -> HtpasswdAuthenticator | None:
