@@ -40,7 +40,12 @@ class Cluster:
     def build(self, names: Sequence[str] = ()) -> list[str]:
         """Compile programs; without names all of them, and everything made from them. What was done."""
         known = {program.name: program for program in programs()}
-        done = [name for name in names or known if build(known[name], self.places.programs, self._say)]
+        wanted = list(names or known)
+        done = [
+            name
+            for place, name in enumerate(wanted, 1)
+            if build(known[name], self.places.programs, self._say, f"{place} of {len(wanted)}")
+        ]
         if not names:
             if manifests.ensure(self.places.manifests):
                 done.append("manifests")

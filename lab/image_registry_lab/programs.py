@@ -72,15 +72,18 @@ def programs() -> tuple[Program, ...]:
     )
 
 
-def build(program: Program, folder: Path, say: Callable[[str], None]) -> bool:
-    """Compile into ``folder`` unless it is there already; true if something was done. Raises :class:`BuildFailed`."""
+def build(program: Program, folder: Path, say: Callable[[str], None], place: str) -> bool:
+    """Compile into ``folder`` unless it is there already; true if something was done. Raises :class:`BuildFailed`.
+
+    ``place`` is the one among the programs that are compiled, as "2 of 6": whoever waits for minutes wants to know.
+    """
     target, stamp = folder / program.name, folder / f".{program.name}.key"
     wanted = key(program, _compiler())
     if target.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return False
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    say(f"{program.name}: compiling ... (minutes the first time, seconds when the Go caches are warm)")
+    say(f"{program.name} ({place}): compiling ... (minutes the first time, seconds when the Go caches are warm)")
     temporary = folder / f".{program.name}.new"
     command = ["go", "build", "-ldflags", _linker(program), "-o", str(temporary), program.package]
     run_go(command, program.module, f"cannot compile {program.name}")

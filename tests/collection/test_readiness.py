@@ -115,6 +115,13 @@ def test_a_container_that_runs_but_is_not_ready_says_what_its_probe_says() -> No
     assert "statuscode: 503" in said(view)
 
 
+@pytest.mark.parametrize(("times", "worth_a_word"), [(1, False), (4, False), (5, True)])
+def test_the_first_failures_of_a_startup_probe_alarm_nobody(times: int, worth_a_word: bool) -> None:
+    refused = event("Unhealthy", "Startup probe failed: connection refused") | {"count": times}
+    view = View(pods=[pod({"name": "registry", "ready": False, "state": {"running": {}}})], events=[refused])
+    assert ("connection refused" in said(view)) is worth_a_word
+
+
 def claim(name: str = "image-registry-storage", phase: str = "Pending", **spec: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}
 

@@ -45,6 +45,10 @@ HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "FailedCreate", "ErrImagePu
 """Reasons that waiting does not cure: a person must change something."""
 
 
+STARTING = 5
+"""Startup probes that may fail before it is worth a word: a container that begins does not listen yet."""
+
+
 @dataclass
 class View:
     """What was read in one look."""
@@ -177,7 +181,7 @@ def _pod(view: View, pod: dict[str, Any]) -> Iterator[Finding]:
         yield _finding(reason, f"Pod {name}, container {each['name']}: {reason}{message}{tail}")
     if not said and (waiting or status.get("phase") == "Pending"):
         event = _newest(view, "Pod", name)
-        if event:
+        if event and not _only_starts(event):
             yield _finding(event["reason"], f"Pod {name}: {event['reason']}: {event['message']}")
 
 
@@ -292,6 +296,12 @@ def _newest(view: View, kind: str, name: str) -> dict[str, Any] | None:
         if (event.get("involvedObject") or {}).get("kind") == kind and event["involvedObject"].get("name") == name
     ]
     return max(mine, key=_when, default=None)
+
+
+def _only_starts(event: dict[str, Any]) -> bool:
+    """Whether this is the first few failures of a startup probe."""
+    times = (event.get("series") or {}).get("count") or event.get("count") or 1
+    return str(event.get("message", "")).startswith("Startup probe failed") and times < STARTING
 
 
 def _when(event: dict[str, Any]) -> str:
