@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 import time
 from datetime import UTC, datetime
@@ -205,13 +206,20 @@ def test_a_failure_names_what_stood_in_the_way(
     assert any("ErrImagePull" in line for line in result["progress"])
 
 
-def test_waiting_in_vain_ends_early(cluster: FakeCluster, fake_helm: FakeHelm, install: Callable[..., Result]) -> None:
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN], ids=["terminal", "background"])
+def test_waiting_in_vain_ends_early(
+    cluster: FakeCluster, fake_helm: FakeHelm, install: Callable[..., Result], interrupts: Any
+) -> None:
     waiting = {"waiting": {"reason": "InvalidImageName"}}
     status = {"containerStatuses": [{"name": "registry", "ready": False, "state": waiting}]}
     cluster.put(f"{HERE}/pods/image-registry-0", {"metadata": {"labels": PART}, "status": status})
     fake_helm.does(failure="timed out", seconds=60)
-    started = time.monotonic()
-    result = install(patience=0)
+    before = signal.signal(signal.SIGINT, interrupts)  # a shell lets jobs in the background ignore it
+    try:
+        started = time.monotonic()
+        result = install(patience=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "waiting is in vain (InvalidImageName" in result.message
     assert time.monotonic() - started < 20
 

@@ -55,6 +55,10 @@ options:
     description: Values of the chart. They replace those of an earlier run as a whole.
     type: dict
     default: {}
+"""
+
+    HELM = r"""
+options:
   helm_binary:
     description: The C(helm) program, 3.14 or later, or Helm 4.
     type: str

@@ -23,22 +23,22 @@ RELEASE = "image-registry"
 
 
 def cluster_arguments() -> dict[str, Any]:
-    """Which cluster, and where in it."""
+    """Which cluster, where in it, and the program that knows its releases."""
     return {
         "kubeconfig": {"type": "path", "required": True},
         "context": {"type": "str"},
         "namespace": {"type": "str", "default": NAMESPACE},
         "release_name": {"type": "str", "default": RELEASE},
+        "helm_binary": {"type": "str", "default": "helm"},
     }
 
 
 def chart_arguments() -> dict[str, Any]:
-    """Which chart, with which values, by which program."""
+    """Which chart, with which values."""
     return {
         "chart_ref": {"type": "str", "required": True},
         "chart_version": {"type": "str"},
         "values": {"type": "dict", "default": {}},
-        "helm_binary": {"type": "str", "default": "helm"},
     }
 
 

@@ -78,19 +78,7 @@ class Helm:
 
     def dry_run(self, chart: str, chart_version: str | None, values_file: str) -> dict[str, Any]:
         """The release as an install or upgrade would leave it, with everything the chart looks up in the cluster."""
-        return self._json(
-            [
-                "upgrade",
-                "--install",
-                self.release,
-                chart,
-                *_version(chart_version),
-                f"--values={values_file}",
-                "--reset-values",
-                "--dry-run=server",
-                "--output=json",
-            ]
-        )
+        return self._json([*self._upgrade(chart, chart_version, values_file), "--dry-run=server", "--output=json"])
 
     def status(self, revision: int | None = None) -> dict[str, Any] | None:
         """The newest revision of the release (or the one asked for), or None if there is no release."""
@@ -121,13 +109,7 @@ class Helm:
         return subprocess.Popen(
             self._command(
                 [
-                    "upgrade",
-                    "--install",
-                    self.release,
-                    chart,
-                    *_version(chart_version),
-                    f"--values={values_file}",
-                    "--reset-values",
+                    *self._upgrade(chart, chart_version, values_file),
                     f"--timeout={timeout}s",
                     *self._waiting(),
                 ]
@@ -141,32 +123,11 @@ class Helm:
 
     def rollback(self, revision: int, timeout: int) -> None:
         """Back to a revision that worked, without its hooks: its Secrets are there."""
-        self._run(
-            [
-                "rollback",
-                self.release,
-                str(revision),
-                "--no-hooks",
-                "--cleanup-on-fail",
-                f"--timeout={timeout}s",
-                *self._waiting(),
-            ],
-            timeout=timeout + 60,
-        )
+        self._run_waiting(["rollback", self.release, str(revision), "--no-hooks", "--cleanup-on-fail"], timeout)
 
     def uninstall(self, timeout: int) -> None:
         """Take the release away and wait until its objects are gone; what is marked to be kept stays."""
-        self._run(
-            [
-                "uninstall",
-                self.release,
-                "--ignore-not-found",
-                "--cascade=foreground",
-                f"--timeout={timeout}s",
-                *self._waiting(),
-            ],
-            timeout=timeout + 60,
-        )
+        self._run_waiting(["uninstall", self.release, "--ignore-not-found", "--cascade=foreground"], timeout)
 
     def test(self, timeout: int) -> None:
         """Run the chart's test Pod."""
@@ -175,6 +136,22 @@ class Helm:
     def pull(self, chart: str, chart_version: str | None, folder: str) -> None:
         """Fetch and unpack a chart into ``folder``."""
         self._run(["pull", chart, *_version(chart_version), "--untar", f"--untardir={folder}"], cluster=False)
+
+    def _upgrade(self, chart: str, chart_version: str | None, values_file: str) -> list[str]:
+        """What the plan and its execution have in common, which is what is installed."""
+        version = _version(chart_version)
+        return [
+            "upgrade",
+            "--install",
+            self.release,
+            chart,
+            *version,
+            f"--values={values_file}",
+            "--reset-values",
+        ]
+
+    def _run_waiting(self, arguments: list[str], timeout: int) -> None:
+        self._run([*arguments, f"--timeout={timeout}s", *self._waiting()], timeout=timeout + 60)
 
     def _waiting(self) -> list[str]:
         return ["--wait=watcher"] if self.version().major >= 4 else ["--wait"]

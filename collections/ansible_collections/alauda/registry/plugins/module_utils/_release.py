@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -172,7 +171,7 @@ def _upgrade_and_watch(
                 f"after {elapsed:.0f} s it was clear that waiting is in vain ({hopeless(found)[0].need} for more than "
                 f"{order.patience} s)"
             )
-            process.send_signal(signal.SIGINT)  # helm marks its revision as failed and ends
+            process.terminate()  # helm marks its revision as failed and ends; jobs in the background ignore interrupts
     if process.returncode == 0:
         return None, []
     with contextlib.suppress(ClusterError):  # what the last look saw is told then

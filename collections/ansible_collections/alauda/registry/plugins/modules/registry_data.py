@@ -20,6 +20,7 @@ description:
     external database, are never touched.
 extends_documentation_fragment:
   - alauda.registry._cluster
+  - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
 options:
   state:
@@ -37,10 +38,6 @@ options:
     description: Delete the namespace as well, if this collection made it.
     type: bool
     default: true
-  helm_binary:
-    description: The C(helm) program, 3.14 or later, or Helm 4.
-    type: str
-    default: helm
   timeout:
     description: Seconds to wait until each object is gone.
     type: int
@@ -48,8 +45,6 @@ options:
 attributes:
   diff_mode:
     support: full
-requirements:
-  - helm >= 3.14
 author:
   - Alauda Container Platform (@alauda)
 seealso:
@@ -115,7 +110,6 @@ def main() -> None:
             "state": {"type": "str", "choices": ["absent"], "default": "absent"},
             "confirm": {"type": "str", "default": ""},
             "delete_namespace": {"type": "bool", "default": True},
-            "helm_binary": {"type": "str", "default": "helm"},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

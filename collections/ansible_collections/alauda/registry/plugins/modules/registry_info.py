@@ -18,17 +18,11 @@ description:
   - Nothing is written.
 extends_documentation_fragment:
   - alauda.registry._cluster
+  - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
-options:
-  helm_binary:
-    description: The C(helm) program, 3.14 or later, or Helm 4.
-    type: str
-    default: helm
 attributes:
   diff_mode:
     support: N/A
-requirements:
-  - helm >= 3.14
 author:
   - Alauda Container Platform (@alauda)
 seealso:
@@ -141,7 +135,7 @@ from ansible_collections.alauda.registry.plugins.module_utils._helm import HelmE
 def main() -> None:
     """Read and return."""
     module = AnsibleModule(
-        argument_spec={**_arguments.cluster_arguments(), "helm_binary": {"type": "str", "default": "helm"}},
+        argument_spec=_arguments.cluster_arguments(),
         supports_check_mode=True,
     )
     cluster = _arguments.connect(module)

@@ -22,6 +22,7 @@ description:
   - Nothing in the cluster is written. Permissions to grant rights are tried by a creation in dry-run mode.
 extends_documentation_fragment:
   - alauda.registry._cluster
+  - alauda.registry._cluster.helm
   - alauda.registry._cluster.chart
   - alauda.registry._cluster.attributes
 options:

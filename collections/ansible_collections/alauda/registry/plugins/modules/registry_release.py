@@ -25,6 +25,8 @@ description:
     Claims, Secrets and the CA stay, and the next installation finds them. See M(alauda.registry.registry_data).
 extends_documentation_fragment:
   - alauda.registry._cluster
+  - alauda.registry._cluster.chart
+  - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
 options:
   state:
@@ -37,17 +39,6 @@ options:
       - The chart, as a folder, an archive or an address that Helm can pull (V(oci://registry.example.com/charts/image-registry)).
       - Required for O(state=present).
     type: str
-  chart_version:
-    description: Version of a chart that is pulled.
-    type: str
-  values:
-    description: Values of the chart. They replace those of an earlier run as a whole.
-    type: dict
-    default: {}
-  helm_binary:
-    description: The C(helm) program, 3.14 or later, or Helm 4.
-    type: str
-    default: helm
   namespace_labels:
     description: Labels that the namespace shall have. A value that somebody else gave it is not overruled.
     type: dict
@@ -64,8 +55,6 @@ options:
 attributes:
   diff_mode:
     support: full
-requirements:
-  - helm >= 3.14
 author:
   - Alauda Container Platform (@alauda)
 seealso:

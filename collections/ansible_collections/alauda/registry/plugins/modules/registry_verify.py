@@ -19,6 +19,7 @@ description:
   - Every promise that is broken is named, with the reason that Pods and events give.
 extends_documentation_fragment:
   - alauda.registry._cluster
+  - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
 options:
   push:
@@ -35,10 +36,6 @@ options:
       - Skipped in check mode.
     type: bool
     default: false
-  helm_binary:
-    description: The C(helm) program, 3.14 or later, or Helm 4.
-    type: str
-    default: helm
   timeout:
     description: Seconds to wait for readiness.
     type: int
@@ -50,8 +47,6 @@ attributes:
       - O(push) and O(helm_test) are skipped.
   diff_mode:
     support: N/A
-requirements:
-  - helm >= 3.14
 author:
   - Alauda Container Platform (@alauda)
 seealso:
@@ -88,7 +83,6 @@ def main() -> None:
             **_arguments.cluster_arguments(),
             "push": {"type": "bool", "default": False},
             "helm_test": {"type": "bool", "default": False},
-            "helm_binary": {"type": "str", "default": "helm"},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
