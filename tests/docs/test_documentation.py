@@ -12,7 +12,7 @@ import click
 import pytest
 
 from image_registry.cli.ac import cli as ac
-from image_registry.server import command, settings
+from image_registry.server import command, settings, storage_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -85,9 +85,13 @@ def test_every_setting_is_documented_with_its_default() -> None:
     page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(REGISTRY_\w+)` \| (\S+) \|", page, re.MULTILINE))
     own = {settings.PREFIX + field.name.upper(): field for field in fields(settings.Settings)}
+    del own[f"{settings.PREFIX}STORAGE"]  # has variables of its own
+    storage = storage_settings.variables()
     source = Path(settings.__file__).read_text(encoding="utf-8")
     parts = {settings.PREFIX + name for name in re.findall(r"\{PREFIX\}(DATABASE_[A-Z_]+)", source)}
-    assert set(rows) == set(own) | parts
+    assert set(rows) == set(own) | set(storage) | parts
+    assert {name: rows[name].strip("`-") for name in storage} == storage
+    assert {name for name in storage_settings.secrets() if f"`{name}`" in page} == set(storage_settings.secrets())
     for name, field in own.items():
         default = "" if field.default in (None, ()) else str(field.default)
         shown = {"": "-", "False": "false", "True": "true"}.get(default, default)

@@ -20,6 +20,7 @@ from image_registry.oci.reference import Repository
 from image_registry.server.settings import Settings
 from image_registry.server.wiring import check_storage, image_api_application
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
+from image_registry.storage.choice import Filesystem
 from image_registry.storage.filesystem import FilesystemStore
 
 
@@ -31,7 +32,7 @@ def raising(failure: Exception) -> Callable[..., None]:
 
 
 def settings(root: Path, *, read_only: bool = False) -> Settings:
-    return Settings(database_url="sqlite://", storage_filesystem_rootdirectory=root, read_only=read_only)
+    return Settings(database_url="sqlite://", storage=Filesystem(rootdirectory=root), read_only=read_only)
 
 
 def test_a_full_disk_does_not_keep_pulls_from_being_served(
@@ -40,6 +41,11 @@ def test_a_full_disk_does_not_keep_pulls_from_being_served(
     monkeypatch.setattr(FilesystemStore, "probe", raising(OutOfSpace("No space left on device")))
     check_storage(settings(tmp_path))
     assert "the storage is full" in "".join(capsys.readouterr())
+
+
+def test_a_folder_that_goes_with_the_pod_is_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_storage(Settings(database_url="sqlite://", storage=Filesystem(rootdirectory=tmp_path, lasting=False)))
+    assert "lost with it" in "".join(capsys.readouterr())
 
 
 def test_a_broken_disk_keeps_the_registry_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import click
 from image_registry import __version__
 from image_registry.server.cluster_commands import bootstrap, node_ca
 from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
+from image_registry.storage.choice import Filesystem
 
 
 def main() -> None:
@@ -124,7 +125,7 @@ def serve(
             http_tls_key=tls_key,
             http_workers=workers,
             http_threads=threads,
-            storage_filesystem_rootdirectory=root,
+            storage=Filesystem(rootdirectory=root),
             database_url=database or f"sqlite:///{(root / 'metadata.db').resolve()}",
             auth=AuthMode(mode),
             auth_htpasswd_path=Path(users) if users else None,

@@ -7,17 +7,17 @@ else in the house reads the environment. Every variable is documented in ``docs/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from image_registry.server.refusals import InvalidSettings as InvalidSettings
+from image_registry.server.storage_settings import read_storage
+from image_registry.storage.choice import Filesystem, Storage
+
 PREFIX = "REGISTRY_"
-
-
-class InvalidSettings(ValueError):
-    """The settings cannot work together; the text names the variable and the cure."""
 
 
 class AuthMode(StrEnum):
@@ -47,7 +47,7 @@ class Settings:
     http_workers: int = 2
     http_threads: int = 256
     http_graceful_timeout: int = 25
-    storage_filesystem_rootdirectory: Path = Path("/registry")
+    storage: Storage = field(default_factory=Filesystem)
     database_url: str = ""
     auth: AuthMode = AuthMode.CLUSTER
     auth_htpasswd_path: Path | None = None
@@ -82,7 +82,7 @@ class Settings:
 
     def redacted(self) -> dict[str, str]:
         """The settings as text for the log, the database password blanked."""
-        shown = {field.name: str(getattr(self, field.name)) for field in fields(self)}
+        shown = {entry.name: str(getattr(self, entry.name)) for entry in fields(self)}
         url = urlsplit(self.database_url)
         if url.password:
             shown["database_url"] = url._replace(netloc=f"{url.username}:***@{url.hostname}:{url.port}").geturl()
@@ -92,10 +92,11 @@ class Settings:
     def from_environment(environment: Mapping[str, str]) -> Settings:
         """Read ``REGISTRY_*``; raises :class:`InvalidSettings` naming the variable that is wrong."""
         values: dict[str, Any] = {}
-        for field in fields(Settings):
-            text = environment.get(PREFIX + field.name.upper(), "").strip()
-            if text:
-                values[field.name] = _read(field.name, text)
+        for entry in fields(Settings):
+            text = environment.get(PREFIX + entry.name.upper(), "").strip()
+            if text and entry.name != "storage":
+                values[entry.name] = _read(entry.name, text)
+        values["storage"] = read_storage(environment)
         if "database_url" not in values:
             values["database_url"] = database_url(environment)
         return Settings(**values)

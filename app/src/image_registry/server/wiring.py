@@ -37,7 +37,7 @@ from image_registry.server.request_log import RequestLog
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
 from image_registry.server.tls import ReloadingContext
 from image_registry.storage.blob_store import OutOfSpace
-from image_registry.storage.filesystem import FilesystemStore
+from image_registry.storage.choice import Filesystem, open_store
 
 CLUSTER_PATIENCE = 60.0
 """Seconds that a starting process waits for the API server: half of what its startup probe allows."""
@@ -55,7 +55,7 @@ def run_serve(settings: Settings) -> None:
         scheme = "https" if settings.tls else "http"
         users = "users of the htpasswd file" if settings.auth is AuthMode.HTPASSWD else "no authentication"
         sys.stderr.write(
-            f"image-registry {__version__} serves {settings.storage_filesystem_rootdirectory} "
+            f"image-registry {__version__} serves {settings.storage} "
             f"at {scheme}://{settings.http_addr} ({users}); stop it with Ctrl-C\n"
         )
 
@@ -125,7 +125,7 @@ def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplic
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
     streams = _streams(settings)
-    store = FilesystemStore(settings.storage_filesystem_rootdirectory)
+    store = open_store(settings.storage)
     keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
     tokens = RegistryTokens(keys, audience=settings.auth_audience)
     FollowedKeys(tokens, settings.auth_token_keys).start()
@@ -144,7 +144,7 @@ def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplic
 def local_application(settings: Settings, key: bytes) -> WSGIApplication:
     """The data plane of one worker, without a cluster behind it."""
     streams = _streams(settings)
-    store = FilesystemStore(settings.storage_filesystem_rootdirectory)
+    store = open_store(settings.storage)
     authenticator = _local_authenticator(settings)
     parts = Parts(
         store=store,
@@ -159,7 +159,12 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
 
 def check_storage(settings: Settings) -> None:
     """Raise :class:`StorageFault` when there is nothing to serve; a full disk and a read-only one still serve pulls."""
-    store = FilesystemStore(settings.storage_filesystem_rootdirectory)
+    store = open_store(settings.storage)
+    if isinstance(settings.storage, Filesystem) and not settings.storage.lasting:
+        structlog.get_logger().warning(
+            "images are kept in the Pod and lost with it: for tests only; use a claim or an object store",
+            storage=str(settings.storage),
+        )
     if settings.read_only:
         next(store.repositories(), None)
         return
