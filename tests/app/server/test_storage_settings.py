@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from image_registry.server.refusals import InvalidSettings
 from image_registry.server.settings import Settings
-from image_registry.server.storage_settings import InvalidSettings, read_storage
+from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import GCS, S3, Azure, Filesystem, Swift
 
 S3_BUCKET = {"REGISTRY_STORAGE": "s3", "REGISTRY_STORAGE_S3_BUCKET": "images"}
