@@ -39,6 +39,7 @@ options:
       - The chart, as a folder, an archive or an address that Helm can pull (V(oci://registry.example.com/charts/image-registry)).
       - Required for O(state=present).
     type: str
+    required: false
   namespace_labels:
     description: Labels that the namespace shall have. A value that somebody else gave it is not overruled.
     type: dict
