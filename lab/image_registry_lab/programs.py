@@ -60,6 +60,8 @@ def programs() -> tuple[Program, ...]:
             "helm", "tools", "helm.sh/helm/v3/cmd/helm", (("helm.sh/helm/v3/internal/version.version", f"v{HELM}"),)
         ),
         Program("crane", "tools", "github.com/google/go-containerregistry/cmd/crane"),
+        Program("regctl", "clients", "github.com/regclient/regclient/cmd/regctl"),
+        Program("oras-go", "clients", "./cmd/oras-go"),
         Program("kube", "tools", "./cmd/kube", _kubernetes_version(), KUBE_NAMES),
         Program("coredns", "tools", "./cmd/coredns"),
         Program("local-path-provisioner", "tools", "github.com/rancher/local-path-provisioner"),

@@ -324,3 +324,28 @@ def test_a_hash_goes_on_from_its_stored_state(algorithm: str) -> None:
 def test_a_foreign_hash_state_is_refused(state: bytes) -> None:
     with pytest.raises(StateRefused):
         ResumableHash.restore("sha256", state)
+
+
+def test_every_link_is_told_with_what_a_tag_has_meant(store: BlobStore) -> None:
+    first, second = Digest.of(b"first"), Digest.of(b"second", "sha512")
+    for digest in (first, second):
+        store.link_manifest(APP, digest)
+        store.write_tag(APP, "v1", digest)
+    store.link_blob(APP, DIGEST)
+    links = store.links(APP)
+    assert set(links.manifests) == {first, second}
+    assert links.blobs == {DIGEST}
+    assert (links.tags["v1"].current, set(links.tags["v1"].past)) == (second, {first, second})
+    assert links.tags["v1"].since.timestamp() > 1_600_000_000
+    assert not links.damaged
+
+
+def test_names_of_another_depth_are_strays(store: BlobStore) -> None:
+    for repository in (APP, Repository("team/deep", "app"), Repository("a", "b/c/d")):
+        store.link_manifest(repository, DIGEST)
+    assert sorted(store.strays()) == ["a/b/c/d", "team/deep/app"]
+
+
+def test_a_repository_that_is_not_there_has_no_links(store: BlobStore) -> None:
+    links = store.links(Repository("no", "body"))
+    assert (links.tags, links.manifests, links.blobs, links.damaged) == ({}, {}, frozenset(), ())

@@ -43,6 +43,25 @@ class Held:
     blobs: Mapping[Digest, datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class TagLinks:
+    """What the links of a tag say: what it means since when, and what it has meant; ``None`` for a damaged link."""
+
+    current: Digest | None
+    since: datetime
+    past: Mapping[Digest, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Every link of a repository with the time it was written; ``damaged`` names those that say nothing sensible."""
+
+    tags: Mapping[str, TagLinks]
+    manifests: Mapping[Digest, datetime]
+    blobs: frozenset[Digest]
+    damaged: tuple[str, ...]
+
+
 class OffsetMismatch(Exception):
     """A chunk does not begin where the upload stands; ``actual`` is the size in bytes so far."""
 
@@ -105,6 +124,14 @@ class BlobStore(Protocol):
         ...
 
     def held(self, repository: Repository) -> Held: ...
+
+    def links(self, repository: Repository) -> Links:
+        """Everything that the links of a repository say, for whoever makes the tables anew."""
+        ...
+
+    def strays(self) -> Iterator[str]:
+        """Names of repositories in the layout that are not ``<namespace>/<repository>``, in no particular order."""
+        ...
 
     def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
         """Every repository that has a folder, of one namespace or of all, in no particular order."""

@@ -20,6 +20,7 @@ from image_registry.storage import layout
 from image_registry.storage.blob_store import (
     BlobMissing,
     Held,
+    Links,
     OffsetMismatch,
     Readable,
     UploadBusy,
@@ -27,6 +28,7 @@ from image_registry.storage.blob_store import (
 )
 from image_registry.storage.durable import GONE, DurableFolder, begin_writeback, fault, faults, write_all
 from image_registry.storage.hashing import Beside
+from image_registry.storage.link_folders import LinkFolders
 
 CHUNK = 1 << 20
 """Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""
@@ -111,6 +113,12 @@ class FilesystemStore:
                 digest: self._modified(layout.layer(repository, digest)) for digest in self._digests(f"{base}/_layers")
             },
         )
+
+    def links(self, repository: Repository) -> Links:
+        return LinkFolders(self.root).links(repository)
+
+    def strays(self) -> Iterator[str]:
+        return LinkFolders(self.root).strays()
 
     def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
         for found in self._disk.names(layout.NAMESPACES) if namespace is None else [namespace]:

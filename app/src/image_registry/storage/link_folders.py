@@ -1,0 +1,122 @@
+"""Reading every link of a repository at once, as a tree that somebody else wrote: nothing in it is taken for granted.
+
+A link is trusted by its length, which costs no reading; only what a tag means now must be read. A tree of CNCF
+distribution may hold empty links of an old crash, folders without a link, and names that this registry does not have.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.storage import layout
+from image_registry.storage.blob_store import Links, TagLinks
+from image_registry.storage.durable import GONE, fault
+
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+_PARTS = frozenset({"_layers", "_manifests", "_uploads"})
+"""Folders that make the folder above them a repository."""
+
+_LONGEST = 255
+"""Characters of a name that is followed; no registry has longer ones, and links that lead in a circle must end."""
+
+
+class LinkFolders:
+    """The links below one root. Raises :class:`~image_registry.storage.blob_store.StorageFault`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fspath(root)
+
+    def links(self, repository: Repository) -> Links:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.links`."""
+        base = layout.repository(repository)
+        damaged: list[str] = []
+        manifests = dict(self._digests(f"{base}/_manifests/revisions", damaged))
+        tags = dict(self._tags(layout.tags(repository), damaged))
+        blobs = frozenset(digest for digest, _ in self._digests(f"{base}/_layers", damaged))
+        return Links(tags, manifests, blobs, tuple(damaged))
+
+    def strays(self) -> Iterator[str]:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.strays`."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            names = self._names(f"{layout.NAMESPACES}/{folder}".rstrip("/"))
+            if folder and _PARTS & set(names) and not _is_ours(folder):
+                yield folder
+            if len(folder) < _LONGEST:
+                waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in _PARTS]
+
+    def _tags(self, folder: str, damaged: list[str]) -> Iterator[tuple[str, TagLinks]]:
+        for tag in self._names(folder):
+            try:
+                parse_tag(tag)
+            except InvalidTag:
+                damaged.append(f"{folder}/{tag}")
+                continue
+            current, since = self._read(f"{folder}/{tag}/current/link")
+            if current is None:
+                damaged.append(f"{folder}/{tag}/current/link")
+            # what a tag has meant is a help to people: a damaged link there is not worth a word
+            yield tag, TagLinks(current, since, dict(self._digests(f"{folder}/{tag}/index", [])))
+
+    def _digests(self, folder: str, damaged: list[str]) -> Iterator[tuple[Digest, datetime]]:
+        for algorithm in self._names(folder):
+            if algorithm not in HEX_LENGTH:
+                damaged.append(f"{folder}/{algorithm}")
+                continue
+            expected = len(algorithm) + 1 + HEX_LENGTH[algorithm]
+            for value in self._names(f"{folder}/{algorithm}"):
+                link = f"{folder}/{algorithm}/{value}/link"
+                try:
+                    digest = Digest.parse(f"{algorithm}:{value}")
+                    found = os.stat(f"{self._root}/{link}")
+                except InvalidDigest:
+                    damaged.append(f"{folder}/{algorithm}/{value}")
+                except GONE:
+                    continue  # an empty folder: the link was removed
+                except OSError as error:
+                    raise fault("look at", link, error) from error
+                else:
+                    if found.st_size == expected or self._read(link)[0] == digest:
+                        yield digest, datetime.fromtimestamp(found.st_mtime, UTC)
+                    else:
+                        damaged.append(link)
+
+    def _read(self, link: str) -> tuple[Digest | None, datetime]:
+        try:
+            with open(f"{self._root}/{link}", "rb", buffering=0) as file:
+                written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+                with suppress(InvalidDigest, UnicodeDecodeError):
+                    return Digest.parse(file.read(256).decode("ascii").strip()), written
+                return None, written
+        except (*GONE, IsADirectoryError):
+            return None, _NEVER
+        except OSError as error:
+            raise fault("read", link, error) from error
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(f"{self._root}/{folder}") as entries:
+                return [entry.name for entry in entries if entry.is_dir()]
+        except GONE:
+            return []
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return []
+            raise fault("list", folder, error) from error
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        Repository.parse(name)
+    except InvalidName:
+        return False
+    return True
