@@ -38,9 +38,9 @@ class Cluster:
         self._say = report.say
 
     def build(self, names: Sequence[str] = ()) -> list[str]:
-        """Compile programs; without names all of them, and everything made from them. What was done."""
+        """Compile programs; without names those of a cluster, and everything made from them. What was done."""
         known = {program.name: program for program in programs()}
-        wanted = list(names or known)
+        wanted = list(names or (name for name, program in known.items() if not program.on_demand))
         done = [
             name
             for place, name in enumerate(wanted, 1)

@@ -21,6 +21,7 @@ from image_registry_lab.report import LabError
 SOURCES = places.SOURCES / "go"
 KUBERNETES = "1.37.1"
 HELM = "3.22.0"
+DISTRIBUTION = "3.1.2"
 COREDNS = "1.15.0"
 LOCAL_PATH = "0.0.30"
 TRAEFIK = "3.6.12"
@@ -51,6 +52,8 @@ class Program:
     package: str
     values: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ()
+    on_demand: bool = False
+    """Not of the cluster: compiled only when it is named, for tests of clients and for the benchmark."""
 
 
 def programs() -> tuple[Program, ...]:
@@ -60,8 +63,15 @@ def programs() -> tuple[Program, ...]:
             "helm", "tools", "helm.sh/helm/v3/cmd/helm", (("helm.sh/helm/v3/internal/version.version", f"v{HELM}"),)
         ),
         Program("crane", "tools", "github.com/google/go-containerregistry/cmd/crane"),
-        Program("regctl", "clients", "github.com/regclient/regclient/cmd/regctl"),
-        Program("oras-go", "clients", "./cmd/oras-go"),
+        Program("regctl", "clients", "github.com/regclient/regclient/cmd/regctl", on_demand=True),
+        Program("oras-go", "clients", "./cmd/oras-go", on_demand=True),
+        Program(
+            "distribution",
+            "distribution",
+            "github.com/distribution/distribution/v3/cmd/registry",
+            (("github.com/distribution/distribution/v3/version.version", f"v{DISTRIBUTION}"),),
+            on_demand=True,
+        ),
         Program("kube", "tools", "./cmd/kube", _kubernetes_version(), KUBE_NAMES),
         Program("coredns", "tools", "./cmd/coredns"),
         Program("local-path-provisioner", "tools", "github.com/rancher/local-path-provisioner"),

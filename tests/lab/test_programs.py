@@ -54,3 +54,9 @@ def test_a_missing_compiler_is_one_sentence(tmp_path: Path) -> None:
     run = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
     assert run.returncode == 1
     assert "install Go 1.26" in run.stderr
+
+
+def test_a_cluster_does_not_wait_for_programs_that_only_the_benchmark_runs() -> None:
+    on_demand = {program.name for program in programs.programs() if program.on_demand}
+    assert "distribution" in on_demand
+    assert not on_demand & {"helm", "crane", "kube", "coredns", "local-path-provisioner", "traefik"}
