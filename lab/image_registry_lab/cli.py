@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     building = commands.add_parser("build", help="compile the programs into the cache, once")
-    building.add_argument("names", nargs="*", metavar="PROGRAM", help="default: what a cluster needs, manifests and images too")
+    building.add_argument("names", nargs="*", metavar="PROGRAM", help="default: all that a cluster needs")
     up = commands.add_parser("up", help="start the cluster, or add nodes to it")
     up.add_argument("--node", action="append", default=[], metavar="n2", help="a further node, n2 to n9; repeatable")
     down = commands.add_parser("down", help="stop the cluster; its data stays")
