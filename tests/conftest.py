@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
+import queue
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,6 +56,9 @@ class FakeCluster:
         self.reviews: list[dict[str, Any]] = []
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         """Called with method and path before each request, outside of the lock: a place for races."""
+        self.watched: set[str] = set()
+        """Collections that may be listed and watched."""
+        self._watchers: list[tuple[str, queue.SimpleQueue[dict[str, Any] | None]]] = []
         self._lock = threading.RLock()
         self._version = 0
         now = datetime.now(UTC)
@@ -81,6 +86,10 @@ class FakeCluster:
                     self.close_connection = True
                     return
                 method = self.command or ""
+                target = urlsplit(self.path)
+                if method == "GET" and target.path in fake.watched and "watch=true" in target.query:
+                    self.watch(target.path)
+                    return
                 status, answer = fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
                 content = json.dumps(answer).encode()
                 self.send_response(status)
@@ -88,6 +97,20 @@ class FakeCluster:
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
+
+            def watch(self, collection: str) -> None:
+                """Events in chunks, one a line, until the fake says that it is enough."""
+                self.close_connection = True
+                events = fake.follow(collection)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                with suppress(OSError):
+                    while (event := events.get()) is not None:
+                        line = json.dumps(event).encode() + b"\n"
+                        self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+                    self.wfile.write(b"0\r\n\r\n")
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request  # noqa: N815
 
@@ -106,6 +129,7 @@ class FakeCluster:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
+        self.tell_nobody()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -125,6 +149,29 @@ class FakeCluster:
         }
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
         return path
+
+    def follow(self, collection: str) -> queue.SimpleQueue[dict[str, Any] | None]:
+        """What happens in a collection from now on."""
+        events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        with self._lock:
+            self._watchers.append((collection, events))
+        return events
+
+    def tell(self, collection: str, kind: str, namespace: str = "", name: str = "") -> None:
+        """Send an event to everybody who watches the collection."""
+        with self._lock:
+            self._version += 1
+            metadata = {"namespace": namespace, "name": name, "resourceVersion": str(self._version)}
+            for watched, events in self._watchers:
+                if watched == collection:
+                    events.put({"type": kind, "object": {"metadata": metadata}})
+
+    def tell_nobody(self) -> None:
+        """End every watch."""
+        with self._lock:
+            for _, events in self._watchers:
+                events.put(None)
+            self._watchers.clear()
 
     def put(self, path: str, item: dict[str, Any]) -> None:
         """Store an object as if somebody else had written it."""
@@ -148,6 +195,8 @@ class FakeCluster:
                 return 201, {"status": self._review_token(body["spec"])}
             if path.endswith("/subjectaccessreviews"):
                 return 201, {"status": self._review_access(body["spec"])}
+            if method == "GET" and path in self.watched:
+                return 200, {"kind": "List", "items": [], "metadata": {"resourceVersion": str(self._version)}}
             return self._object(method, path, query, body)
 
     def _review_token(self, spec: dict[str, Any]) -> dict[str, Any]:

@@ -69,3 +69,50 @@ def test_an_answer_that_is_good_for_no_time_is_given_and_forgotten() -> None:
     cache: ExpiringCache[str, int] = ExpiringCache(10, lambda: 0.0)
     assert cache.get("key", lambda: (1, 0.0)) == 1
     assert cache.get("key", lambda: (2, 0.0)) == 2
+
+
+def test_a_scope_is_forgotten_and_no_other() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10)
+    cache.get("a", lambda: (1, 60.0), "one")
+    cache.get("b", lambda: (1, 60.0), "two")
+    cache.forget("one")
+    assert cache.get("a", lambda: (2, 60.0), "one") == 2
+    assert cache.get("b", lambda: (2, 60.0), "two") == 1
+
+
+def test_an_answer_asked_for_before_its_scope_was_forgotten_is_not_remembered() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10)
+
+    def ask() -> tuple[int, float]:
+        cache.forget("one")
+        return 1, 60.0
+
+    assert cache.get("a", ask, "one") == 1
+    assert cache.get("a", lambda: (2, 60.0), "one") == 2
+
+
+def test_an_answer_soon_after_a_change_ends_when_everybody_knows_of_it() -> None:
+    now = [100.0]
+    cache: ExpiringCache[str, int] = ExpiringCache(10, lambda: now[0], settle=1.0)
+    cache.forget("one")
+    now[0] += 0.5
+    assert cache.get("a", lambda: (1, 60.0), "one") == 1
+    assert cache.get("b", lambda: (1, 60.0), "two") == 1
+    now[0] += 0.5
+    assert cache.get("a", lambda: (2, 60.0), "one") == 2
+    assert cache.get("b", lambda: (2, 60.0), "two") == 1
+    now[0] += 30
+    assert cache.get("a", lambda: (3, 60.0), "one") == 2
+
+
+def test_more_changes_than_are_remembered_count_as_a_change_of_everything() -> None:
+    cache: ExpiringCache[str, int] = ExpiringCache(10)
+
+    def ask() -> tuple[int, float]:
+        cache.forget("mine")
+        for number in range(2000):
+            cache.forget(f"other-{number}")
+        return 1, 60.0
+
+    assert cache.get("a", ask, "mine") == 1
+    assert cache.get("a", lambda: (2, 60.0), "mine") == 2

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from image_registry.kube.errors import ClusterUnreachable
-from image_registry.kube.namespaces import REMEMBERED, Namespaces
+from image_registry.kube.namespaces import Namespaces
+from image_registry.kube.remembered import REMEMBERED
 
 if TYPE_CHECKING:
     from tests.conftest import FakeCluster

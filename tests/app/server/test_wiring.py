@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,12 +14,11 @@ from werkzeug.test import Client
 
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.service import ImageStreams
-from image_registry.kube.client import ClusterClient
 from image_registry.kube.front_proxy import FollowedTrust, FrontProxyTrust
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 from image_registry.server.settings import Settings
-from image_registry.server.wiring import check_storage, image_api_application
+from image_registry.server.wiring import Rights, check_storage, image_api_application
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import Filesystem
 from image_registry.storage.filesystem import FilesystemStore
@@ -71,7 +71,7 @@ def test_the_image_api_is_ready_and_discovered_before_there_is_a_schema(
 
     application = image_api_application(
         Settings(database_url=f"sqlite:///{tmp_path / database}"),
-        cast("ClusterClient", None),
+        cast("Rights", SimpleNamespace(authorizer=None, authenticator=None)),
         cast("FollowedTrust", trust),
     )
     assert Client(cast("Any", application)).get(path).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,16 @@ def delete(repository: Repository) -> Access:
     return Access("delete", "imagestreamtags", "", repository.namespace, repository.name)
 
 
+def delete_anywhere() -> Access:
+    """Permission of those who clean for everybody: deleting Images includes taking them out of any repository."""
+    return Access("delete", "images")
+
+
+def sign(repository: Repository) -> Access:
+    """Permission to add a signature to what a repository holds (parity reference 4.4)."""
+    return Access("create", "imagesignatures", "", repository.namespace, repository.name)
+
+
 def create_stream(namespace: str) -> Access:
     """Permission that a push needs to bring a new repository into being (parity reference 1.7)."""
     return Access("create", "imagestreams", "", namespace)
@@ -52,6 +63,14 @@ def create_stream(namespace: str) -> Access:
 def list_streams(namespace: str = "") -> Access:
     """Permission to see the repositories of a namespace, or of all (catalog)."""
     return Access("list", "imagestreams", "", namespace)
+
+
+ACTIONS: dict[str, Callable[[Repository], tuple[Access, ...]]] = {
+    "pull": lambda repository: (pull(repository),),
+    "push": lambda repository: (push(repository),),
+    "delete": lambda repository: (delete(repository), delete_anywhere()),
+}
+"""What an action of the registry needs: any one of these permissions. The first is the one that a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+_CHANGES = 1024
+"""Scopes whose last change is remembered; older changes count as changes of everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """When something became known that may make remembered answers wrong; ``number`` counts all of them."""
+
+    number: int = 0
+    at: float = float("-inf")
 
 
 class ExpiringCache(Generic[K, V]):
@@ -19,17 +31,23 @@ class ExpiringCache(Generic[K, V]):
     Whoever waits for a question that another thread asks shares its answer, and its exception too: if the one who
     knows does not answer, a hundred waiting threads must not try it one after the other. An exception is never
     remembered beyond that.
+
+    Answers may belong to a scope, and a scope can be forgotten. Whoever is asked may learn of a change a moment after
+    we do, so an answer that is given within ``settle`` seconds after its scope was forgotten ends with that time.
     """
 
-    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic, *, settle: float = 0.0) -> None:
         self._size = size
         self._clock = clock
+        self._settle = settle
         self._lock = threading.Lock()
-        self._answers: OrderedDict[K, tuple[V, float]] = OrderedDict()
-        self._asking: dict[K, Future[V]] = {}
-        self._generation = 0
+        self._answers: OrderedDict[K, tuple[V, float, Hashable]] = OrderedDict()
+        self._asking: dict[K, tuple[Future[V], Hashable]] = {}
+        self._everything = _Change()
+        self._changes: OrderedDict[Hashable, _Change] = OrderedDict()
+        self._number = 0
 
-    def get(self, key: K, ask: Callable[[], tuple[V, float]]) -> V:
+    def get(self, key: K, ask: Callable[[], tuple[V, float]], scope: Hashable = None) -> V:
         """The remembered answer, or that of ``ask``, which returns it with the seconds it is good for."""
         with self._lock:
             found = self._answers.get(key)
@@ -38,10 +56,11 @@ class ExpiringCache(Generic[K, V]):
                 return found[0]
             waiting = self._asking.get(key)
             if waiting is None:
-                mine = self._asking[key] = Future()
-                generation = self._generation
+                mine: Future[V] = Future()
+                self._asking[key] = (mine, scope)
+                began = self._number
         if waiting is not None:
-            return waiting.result()
+            return waiting[0].result()
         try:
             value, seconds = ask()
         except BaseException as error:
@@ -49,8 +68,12 @@ class ExpiringCache(Generic[K, V]):
             mine.set_exception(error)
             raise
         with self._lock:
-            if generation == self._generation:
-                self._answers[key] = (value, self._clock() + seconds)
+            change = max(self._everything, self._changes.get(scope, self._everything), key=lambda each: each.number)
+            if change.number <= began:
+                now = self._clock()
+                settled = change.at + self._settle
+                until = now + seconds if now >= settled else min(now + seconds, settled)
+                self._answers[key] = (value, until, scope)
                 self._answers.move_to_end(key)
                 while len(self._answers) > self._size:
                     self._answers.popitem(last=False)
@@ -58,14 +81,30 @@ class ExpiringCache(Generic[K, V]):
         mine.set_result(value)
         return value
 
+    def forget(self, scope: Hashable) -> None:
+        """Forget the answers of a scope; those that are being asked for now are given, but not remembered."""
+        with self._lock:
+            self._number += 1
+            self._changes[scope] = _Change(self._number, self._clock())
+            self._changes.move_to_end(scope)
+            if len(self._changes) > _CHANGES:
+                _, self._everything = self._changes.popitem(last=False)
+            for key in [key for key, answer in self._answers.items() if answer[2] == scope]:
+                del self._answers[key]
+            for key in [key for key, asking in self._asking.items() if asking[1] == scope]:
+                del self._asking[key]
+
     def clear(self) -> None:
         """Forget everything; answers that are being asked for now are given, but not remembered."""
         with self._lock:
-            self._generation += 1
+            self._number += 1
+            self._everything = _Change(self._number, self._clock())
+            self._changes.clear()
             self._answers.clear()
             self._asking.clear()
 
     def _done(self, key: K, mine: Future[V]) -> None:
         with self._lock:
-            if self._asking.get(key) is mine:
+            asking = self._asking.get(key)
+            if asking is not None and asking[0] is mine:
                 del self._asking[key]

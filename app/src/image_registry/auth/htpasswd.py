@@ -49,6 +49,10 @@ class HtpasswdAuthenticator:
             raise InvalidCredentials("unknown user or wrong password")
         return Identity(username, groups=("system:authenticated",))
 
+    def knows(self, username: str) -> bool:
+        """Whether the file has this user now. Raises :class:`AuthenticationUnavailable`."""
+        return username in self._load()[0]
+
     def _load(self) -> tuple[dict[str, bytes], tuple[int, int]]:
         try:
             status = self._path.stat()

@@ -15,6 +15,8 @@ class Identity:
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    expires: float | None = field(default=None, compare=False)
+    """When the credentials end that the caller showed, in seconds since the epoch, as far as they say so."""
 
     @property
     def is_anonymous(self) -> bool:

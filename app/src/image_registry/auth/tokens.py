@@ -10,8 +10,9 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -46,6 +47,8 @@ class Claims:
 
     identity: Identity
     grants: tuple[Grant, ...]
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    """The uid that each namespace of the grants had when the token was issued."""
 
     def allows(self, name: str, action: str, kind: str = "repository") -> bool:
         """True if a grant covers the action."""
@@ -100,24 +103,37 @@ class RegistryTokens:
         self._keys = dict(imported)
         self._verified.clear()  # or a token of a key that was taken away would be believed until its end
 
-    def issue(self, identity: Identity, grants: Iterable[Grant]) -> IssuedToken:
-        """A token for this caller and these grants."""
+    def issue(
+        self,
+        identity: Identity,
+        grants: Iterable[Grant],
+        *,
+        namespaces: Mapping[str, str] | None = None,
+        until: float | None = None,
+    ) -> IssuedToken:
+        """A token for this caller and these grants, which ends at ``until`` if that is sooner than usual.
+
+        ``namespaces`` are the uids of the namespaces of the grants: in a namespace that was deleted and made anew the
+        token is worth nothing.
+        """
         now = int(self._clock())
+        lifetime = LIFETIME if until is None else max(min(LIFETIME, int(until) - now), 1)
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": identity.username,
             "iat": now,
             "nbf": now,
-            "exp": now + LIFETIME,
+            "exp": now + lifetime,
             "uid": identity.uid,
             "groups": list(identity.groups),
             "extra": {key: list(values) for key, values in identity.extra.items()},
+            "namespaces": dict(namespaces or {}),
             "access": [{"type": grant.type, "name": grant.name, "actions": sorted(grant.actions)} for grant in grants],
         }
         kid, key = self._signing
         token = jwt.encode({"alg": _ALGORITHM, "kid": kid, "typ": "JWT"}, claims, key, algorithms=[_ALGORITHM])
-        return IssuedToken(token, LIFETIME, now)
+        return IssuedToken(token, lifetime, now)
 
     def is_ours(self, token: str) -> bool:
         """True if the token names one of our keys; says nothing about its truth."""
@@ -147,20 +163,34 @@ class RegistryTokens:
         now = self._clock()
         if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
             raise InvalidCredentials("the token was issued for another registry")
-        if claims.get("nbf", 0) > now + LEEWAY:
+        issued, begins, ends = (_time(claims, name) for name in ("iat", "nbf", "exp"))
+        if max(issued, begins) > now + LEEWAY:
             raise InvalidCredentials("the token is not valid yet: check the clocks")
-        if claims.get("exp", 0) <= now:
+        if ends <= now:
             raise InvalidCredentials("the token has expired; log in again")
-        identity = Identity(
-            claims["sub"],
-            uid=claims.get("uid", ""),
-            groups=tuple(claims.get("groups", ())),
-            extra={name: tuple(values) for name, values in claims.get("extra", {}).items()},
-        )
-        grants = tuple(
-            Grant(entry["name"], frozenset(entry["actions"]), entry["type"]) for entry in claims.get("access", ())
-        )
-        return Claims(identity, grants), claims["exp"] - now
+        try:
+            return _read(claims), ends - now
+        except (KeyError, TypeError, AttributeError):
+            raise InvalidCredentials("the token lacks what every token of this registry has") from None
+
+
+def _read(claims: Mapping[str, Any]) -> Claims:
+    identity = Identity(
+        str(claims["sub"]),
+        uid=str(claims["uid"]),
+        groups=tuple(claims["groups"]),
+        extra={name: tuple(values) for name, values in claims["extra"].items()},
+    )
+    grants = tuple(Grant(entry["name"], frozenset(entry["actions"]), entry["type"]) for entry in claims["access"])
+    return Claims(identity, grants, dict(claims.get("namespaces", {})))
+
+
+def _time(claims: Mapping[str, Any], name: str) -> int:
+    """A time that must be there: a token without one would be older than everything, or never end."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidCredentials(f"the token has no time {name!r}; ask for a new one")
+    return value
 
 
 def _import(pem: bytes) -> tuple[str, ECKey]:

@@ -1,4 +1,4 @@
-"""Who calls and whether they may: the one place where a route asks (design, D5).
+"""Who calls and whether they may: the one place where a route asks the gate (design, D5).
 
 401 means "who are you" and carries a challenge; 403 means "you may not" and carries the reason. The refusal for a
 repository is the same whether or not it exists, because the question is asked before anything is looked up.
@@ -7,21 +7,17 @@ repository is the same whether or not it exists, because the question is asked b
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NoReturn
 
 from flask import g, request
 
-from image_registry.auth.access import Access, AuthorizationUnavailable, Decision, delete, pull, push
+from image_registry.auth.access import Access, AuthorizationUnavailable, Decision
 from image_registry.auth.credentials import Basic, Bearer, parse_authorization
-from image_registry.auth.identity import (
-    ANONYMOUS,
-    AuthenticationUnavailable,
-    Identity,
-    InvalidCredentials,
-)
-from image_registry.auth.tokens import Claims
+from image_registry.auth.gate import Caller, InvalidToken, NarrowToken, Refused
+from image_registry.auth.identity import AuthenticationUnavailable, Identity, InvalidCredentials
+from image_registry.auth.tokens import IssuedToken, RegistryTokens
 from image_registry.distribution_api.parts import Parts
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.oci.errors import Denied, NameUnknown, Unauthorized, Unavailable, Unsupported
@@ -30,23 +26,14 @@ from image_registry.oci.reference import Repository
 CALLER = "image_registry.caller"
 """WSGI key under which the access log finds the user name."""
 
-ACTIONS = {"pull": pull, "push": push, "delete": delete}
-
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The caller and, if they came with a registry token, its limits."""
-
-    identity: Identity
-    claims: Claims | None = None
 
 
 def current(parts: Parts) -> Caller:
     """The caller of this request. Raises :class:`Unauthorized` for credentials that nobody accepts."""
     if "caller" not in g:
-        g.caller = _identify(parts)
+        with _refusals(parts, ""):
+            g.caller = parts.gate.identify(request.headers.get("Authorization"))
         request.environ[CALLER] = g.caller.identity.username
     found: Caller = g.caller
     return found
@@ -57,19 +44,8 @@ def require(parts: Parts, repository: Repository, *actions: str) -> Caller:
     caller = current(parts)
     if parts.read_only and set(actions) - {"pull"}:
         raise Unsupported("the registry is read-only for the moment: pushes and deletes are refused")
-    scope = f"repository:{repository}:{','.join(actions)}"
-    for action in actions:
-        if caller.claims is not None and not caller.claims.allows(str(repository), action):
-            reason = decide(parts, caller.identity, ACTIONS[action](repository))
-            if not reason.allowed:
-                _refuse(caller, reason, parts, scope)
-            raise Unauthorized(
-                f"the token does not cover {action} on {repository}; ask for a new one",
-                headers=challenge(parts, scope, "insufficient_scope"),
-            )
-        decision = decide(parts, caller.identity, ACTIONS[action](repository))
-        if not decision.allowed:
-            _refuse(caller, decision, parts, scope)
+    with _refusals(parts, f"repository:{repository}:{','.join(actions)}"):
+        parts.gate.permit(caller, repository, *actions)
     return caller
 
 
@@ -89,18 +65,23 @@ def require_namespace(parts: Parts, repository: Repository) -> None:
 
 def may(parts: Parts, repository: Repository, action: str) -> bool:
     """The quiet question, for cross-repository mounts: the token's scope counts as well as the decision."""
-    caller = current(parts)
-    if caller.claims is not None and not caller.claims.allows(str(repository), action):
-        return False
-    return decide(parts, caller.identity, ACTIONS[action](repository)).allowed
+    with _refusals(parts, ""):
+        return parts.gate.may(current(parts), repository, action)
+
+
+def require_access(parts: Parts, caller: Caller, access: Access) -> None:
+    """Raise unless the caller has a permission that is not one of a registry action."""
+    decision = decide(parts, caller.identity, access)
+    if not decision.allowed:
+        if caller.identity.is_anonymous:
+            refuse_anonymous(parts, "")
+        raise Denied(decision.reason or f"may not {access}")
 
 
 def decide(parts: Parts, identity: Identity, access: Access) -> Decision:
     """Ask the authorizer; raises :class:`Unavailable` when it cannot answer."""
-    try:
-        return parts.authorizer.decide(identity, access)
-    except AuthorizationUnavailable as error:
-        raise Unavailable(f"nobody can decide about access right now: {error}") from error
+    with _refusals(parts, ""):
+        return parts.gate.decide(identity, access)
 
 
 def refuse_anonymous(parts: Parts, scope: str) -> NoReturn:
@@ -123,42 +104,38 @@ def challenge(parts: Parts, scope: str = "", error: str = "") -> Mapping[str, st
 
 def authenticate(parts: Parts, credentials: Basic | Bearer) -> Identity:
     """Ask whoever knows the caller. Raises :class:`Unauthorized` or :class:`Unavailable`."""
-    if parts.authenticator is None:
-        return ANONYMOUS
-    try:
-        if isinstance(credentials, Basic):
-            return parts.authenticator.authenticate_basic(credentials.username, credentials.password)
-        return parts.authenticator.authenticate_token(credentials.token)
-    except InvalidCredentials as error:
-        raise Unauthorized(f"authentication required: {error}", headers=challenge(parts)) from None
-    except AuthenticationUnavailable as error:
-        raise Unavailable(f"nobody can check credentials right now: {error}") from error
+    with _refusals(parts, ""):
+        return parts.gate.authenticate(credentials)
 
 
 def credentials(parts: Parts) -> Basic | Bearer | None:
     """What the client sent. Raises :class:`Unauthorized` when it cannot be read."""
-    try:
+    with _refusals(parts, ""):
         return parse_authorization(request.headers.get("Authorization"))
+
+
+def issue(parts: Parts, tokens: RegistryTokens, identity: Identity, scopes: Iterable[str]) -> IssuedToken:
+    """A token for what the caller may have of the scopes; raises :class:`Unavailable`."""
+    with _refusals(parts, ""):
+        return parts.gate.issue(tokens, identity, scopes)
+
+
+@contextmanager
+def _refusals(parts: Parts, scope: str) -> Iterator[None]:
+    """What the gate says, in the words of the protocol."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.caller.identity.is_anonymous:
+            refuse_anonymous(parts, scope)
+        raise Denied(str(refusal)) from None
+    except NarrowToken as error:
+        raise Unauthorized(str(error), headers=challenge(parts, scope, "insufficient_scope")) from None
+    except InvalidToken as error:
+        raise Unauthorized(str(error), headers=challenge(parts, scope, "invalid_token")) from None
     except InvalidCredentials as error:
-        raise Unauthorized(str(error), headers=challenge(parts)) from None
-
-
-def _identify(parts: Parts) -> Caller:
-    if parts.tokens is None:
-        return Caller(ANONYMOUS)
-    sent = credentials(parts)
-    if sent is None:
-        return Caller(ANONYMOUS)
-    if isinstance(sent, Bearer) and parts.tokens.is_ours(sent.token):
-        try:
-            claims = parts.tokens.verify(sent.token)
-        except InvalidCredentials as error:
-            raise Unauthorized(str(error), headers=challenge(parts, error="invalid_token")) from None
-        return Caller(claims.identity, claims)
-    return Caller(authenticate(parts, sent))
-
-
-def _refuse(caller: Caller, decision: Decision, parts: Parts, scope: str) -> NoReturn:
-    if caller.identity.is_anonymous:
-        refuse_anonymous(parts, scope)
-    raise Denied(decision.reason or "requested access to the resource is denied")
+        raise Unauthorized(f"authentication required: {error}", headers=challenge(parts, scope)) from None
+    except AuthenticationUnavailable as error:
+        raise Unavailable(f"nobody can check credentials right now: {error}") from error
+    except AuthorizationUnavailable as error:
+        raise Unavailable(f"nobody can decide about access right now: {error}") from error

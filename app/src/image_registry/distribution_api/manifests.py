@@ -8,8 +8,8 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, request
 
 from image_registry.auth.access import create_stream, list_streams
+from image_registry.auth.gate import Caller
 from image_registry.distribution_api import answers, callers
-from image_registry.distribution_api.callers import Caller
 from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body

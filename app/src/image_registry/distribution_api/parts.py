@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_registry.auth.access import Authorizer
+from image_registry.auth.gate import Gate, Standing
 from image_registry.auth.identity import Authenticator
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.imagestreams.service import ImageStreams
@@ -24,5 +25,12 @@ class Parts:
     authorizer: Authorizer
     authenticator: Authenticator | None = None
     tokens: RegistryTokens | None = None
+    standing: Standing | None = None
+    """Whether what tokens were issued for is still the same; ``None`` without a cluster."""
     namespace_exists: Callable[[str], bool] = lambda _namespace: True
     read_only: bool = False
+
+    @property
+    def gate(self) -> Gate:
+        """Who calls and whether they may, in plain values."""
+        return Gate(self.authorizer, self.authenticator, self.tokens, self.standing)

@@ -10,7 +10,7 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,9 @@ CONNECT_TIMEOUT = 3.0
 
 TIMEOUT = 10.0
 """Seconds to wait for an answer, unless the caller says otherwise."""
+
+LONGEST_LINE = 4 << 20
+"""Bytes of one object of a watch; etcd keeps none that is larger."""
 
 POOL_SIZE = 16
 """Idle connections kept per process."""
@@ -88,6 +91,7 @@ class ClusterClient:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = TIMEOUT,
         repeatable: bool = False,
     ) -> dict[str, Any]:
@@ -95,7 +99,7 @@ class ClusterClient:
 
         Raises :class:`KubeError` for an answer that is an error and :class:`ClusterUnreachable` for none.
         """
-        headers = {"Accept": "application/json", "User-Agent": f"image-registry/{__version__}", **self._credentials()}
+        headers = self._headers(accept)
         if body is not None:
             headers["Content-Type"] = content_type
         again = _READ_AGAIN if method == "GET" else _ASK_AGAIN if repeatable else _ONCE
@@ -111,13 +115,43 @@ class ClusterClient:
             )
         except HTTPError as error:
             raise ClusterUnreachable(self._unreachable(error)) from None
-        try:
-            document = json.loads(answer.data or b"{}")
-        except ValueError:
-            document = None
-        if answer.status < HTTPStatus.MULTIPLE_CHOICES and isinstance(document, dict):
+        document = _object(answer.data or b"{}")
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES and document is not None:
             return document
-        raise self._error(answer.status, document if isinstance(document, dict) else {}, method, path)
+        raise self._error(answer.status, document, method, path)
+
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        accept: str,
+        silence: float,
+        opened: Callable[[], None] = lambda: None,
+    ) -> Iterator[dict[str, Any]]:
+        """The objects that a watch sends until the API server ends it; ``opened`` is called when it begins.
+
+        ``silence`` is the longest wait for the next one, in seconds. Raises as :meth:`request` does.
+        """
+        try:
+            answer = self._connections().request(
+                "GET",
+                f"{self._endpoint.server}{path}?{urlencode(query)}",
+                headers=self._headers(accept),
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=silence),
+                retries=_ONCE,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                if answer.status != HTTPStatus.OK:
+                    raise self._error(answer.status, _object(answer.read(LONGEST_LINE)), "GET", path)
+                opened()
+                yield from _lines(answer)
+            finally:
+                answer.close()
+        except HTTPError as error:
+            raise ClusterUnreachable(self._unreachable(error)) from None
 
     def get(self, path: str, **options: Any) -> dict[str, Any]:
         """Read an object or a list."""
@@ -170,6 +204,9 @@ class ClusterClient:
                 self._pool_files = files
             return self._pool
 
+    def _headers(self, accept: str) -> dict[str, str]:
+        return {"Accept": accept, "User-Agent": f"image-registry/{__version__}", **self._credentials()}
+
     def _credentials(self) -> dict[str, str]:
         found = self._endpoint
         if found.token_file is not None:
@@ -204,7 +241,8 @@ class ClusterClient:
             case _:
                 return f"the connection to {where} broke: {_innermost(cause)}; try again"
 
-    def _error(self, status: int, document: Mapping[str, Any], method: str, path: str) -> KubeError:
+    def _error(self, status: int, found: Mapping[str, Any] | None, method: str, path: str) -> KubeError:
+        document = found or {}
         reason = str(document.get("reason") or "")
         said = str(document.get("message") or f"status {status}")
         where = f"{self._endpoint.server} (from {self._endpoint.source})"
@@ -222,6 +260,27 @@ def object_path(group_version: str, resource: str, name: str = "", *, namespace:
     root = f"/apis/{group_version}" if "/" in group_version else f"/api/{group_version}"
     scope = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{root}{scope}/{resource}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+def _object(content: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
+    rest = b""
+    for part in answer.stream(1 << 16):
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            document = _object(line)
+            if document is None:
+                raise ClusterUnreachable("the API server sent a line of a watch that is no object")
+            yield document
+        if len(rest) > LONGEST_LINE:
+            raise ClusterUnreachable("the API server sent an endless line")
 
 
 def _innermost(error: BaseException) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
 from image_registry import __version__
-from image_registry.auth.cluster import ClusterAuthenticator, ClusterAuthorizer
+from image_registry.auth import revocation
+from image_registry.auth.cluster import ClusterAuthenticator, ClusterAuthorizer, ClusterStanding
 from image_registry.auth.htpasswd import HtpasswdAuthenticator
 from image_registry.auth.local import AllowAll, AuthenticatedOnly
 from image_registry.auth.token_keys import FollowedKeys, read_keys
@@ -25,6 +27,7 @@ from image_registry.image_api.app import create_app as create_image_api
 from image_registry.image_api.parts import Parts as ImageAPIParts
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube import front_proxy
+from image_registry.kube.accounts import ServiceAccounts
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
@@ -74,7 +77,7 @@ def run_data_plane(settings: Settings) -> None:
     check_storage(settings)
 
     def build() -> WSGIApplication:
-        return cluster_application(settings, ClusterClient.from_pod())
+        return cluster_application(settings, cluster_rights(settings, ClusterClient.from_pod()))
 
     process.run(_profile(settings, "image-registry", build, _tls(settings)))
 
@@ -98,21 +101,19 @@ def run_api_server(settings: Settings) -> None:
         return front_proxy.FollowedTrust(ClusterClient.from_pod())
 
     def build() -> WSGIApplication:
-        return image_api_application(settings, ClusterClient.from_pod(), trust())
+        return image_api_application(settings, cluster_rights(settings, ClusterClient.from_pod()), trust())
 
     tls = ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca)
     process.run(_profile(settings, "image-api-server", build, tls))
 
 
-def image_api_application(
-    settings: Settings, client: ClusterClient, trust: front_proxy.FollowedTrust
-) -> WSGIApplication:
+def image_api_application(settings: Settings, rights: Rights, trust: front_proxy.FollowedTrust) -> WSGIApplication:
     """The Image API of one worker."""
     streams = _streams(settings)
     parts = ImageAPIParts(
         streams=streams,
-        authorizer=ClusterAuthorizer(AccessReviewer(client)),
-        authenticator=ClusterAuthenticator(TokenReviewer(client), audience=settings.auth_audience),
+        authorizer=rights.authorizer,
+        authenticator=rights.authenticator,
         front_proxy=trust,
         internal_hostname=settings.internal_hostname,
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
@@ -120,7 +121,7 @@ def image_api_application(
     return RequestLog(create_image_api(parts))
 
 
-def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplication:
+def cluster_application(settings: Settings, rights: Rights) -> WSGIApplication:
     """The data plane of one worker: the cluster says who calls and what they may do."""
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
@@ -132,13 +133,39 @@ def cluster_application(settings: Settings, client: ClusterClient) -> WSGIApplic
     parts = Parts(
         store=store,
         streams=streams,
-        authorizer=ClusterAuthorizer(AccessReviewer(client)),
-        authenticator=ClusterAuthenticator(TokenReviewer(client), audience=settings.auth_audience),
+        authorizer=rights.authorizer,
+        authenticator=rights.authenticator,
         tokens=tokens,
-        namespace_exists=Namespaces(client).is_active,
+        standing=rights.standing,
+        namespace_exists=rights.namespaces.is_active,
         read_only=settings.read_only,
     )
     return _data_plane(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """Who decides in a cluster; what they remember ends when the cluster tells of a change."""
+
+    authorizer: ClusterAuthorizer
+    authenticator: ClusterAuthenticator
+    standing: ClusterStanding
+    namespaces: Namespaces
+
+
+def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
+    """One set for each worker; its watches run until the worker ends."""
+    authorizer = ClusterAuthorizer(AccessReviewer(client))
+    authenticator = ClusterAuthenticator(TokenReviewer(client), audience=settings.auth_audience)
+    namespaces, accounts = Namespaces(client), ServiceAccounts(client)
+    for watch in revocation.watches(client, revocation.Memory(authorizer, authenticator, namespaces, accounts)):
+        watch.start()
+    return Rights(
+        authorizer=authorizer,
+        authenticator=authenticator,
+        standing=ClusterStanding(namespaces, accounts),
+        namespaces=namespaces,
+    )
 
 
 def local_application(settings: Settings, key: bytes) -> WSGIApplication:
@@ -149,7 +176,7 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
     parts = Parts(
         store=store,
         streams=streams,
-        authorizer=AllowAll() if authenticator is None else AuthenticatedOnly(),
+        authorizer=AllowAll() if authenticator is None else AuthenticatedOnly(authenticator.knows),
         authenticator=authenticator,
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
         read_only=settings.read_only,
