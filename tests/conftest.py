@@ -53,6 +53,8 @@ class FakeCluster:
         self.failures: list[int] = []
         """Statuses of the next answers."""
         self.requests: list[tuple[str, str]] = []
+        self.audit_ids: list[str] = []
+        """What each request brought as ``Audit-ID``."""
         self.reviews: list[dict[str, Any]] = []
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         """Called with method and path before each request, outside of the lock: a place for races."""
@@ -86,6 +88,7 @@ class FakeCluster:
                     self.close_connection = True
                     return
                 method = self.command or ""
+                fake.audit_ids.append(self.headers.get("Audit-ID", ""))
                 target = urlsplit(self.path)
                 if method == "GET" and target.path in fake.watched and "watch=true" in target.query:
                     self.watch(target.path)

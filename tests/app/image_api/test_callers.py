@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import request
 
+from image_registry.auth import trail
 from image_registry.auth.access import Access
 from image_registry.auth.identity import Identity
 from image_registry.kube.front_proxy import FrontProxyTrust
@@ -191,4 +192,4 @@ def test_the_access_log_learns_the_name_of_the_caller(api: Any) -> None:
     environment = api.as_user(("X-REMOTE-USER", "zoe"))
     with api.client:
         api.ask("imagestreams", environ_overrides=environment)
-        assert request.environ["image_registry.caller"] == "zoe"
+        assert trail.of(request.environ).caller == "zoe"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.contextvars import bound_contextvars
 
 from image_registry.kube.client import ClusterClient, ClusterUnreachable, KubeconfigError, KubeError, object_path
 from image_registry.kube.endpoint import Endpoint, from_kubeconfig, from_pod
@@ -45,6 +46,14 @@ def test_a_read_is_tried_again_and_a_write_is_not(fake_cluster: FakeCluster) -> 
         fake_cluster.client().create("/api/v1/namespaces", {"metadata": {"name": "new"}})
     assert refused.value.passing
     assert len(fake_cluster.requests) == 4
+
+
+def test_the_audit_log_of_the_cluster_names_the_request_for_which_we_ask(fake_cluster: FakeCluster) -> None:
+    fake_cluster.put(PATH, {})
+    with bound_contextvars(request_id="r-1"):
+        fake_cluster.client().get(PATH)
+    fake_cluster.client().get(PATH)
+    assert fake_cluster.audit_ids == ["r-1", ""]
 
 
 def test_expired_credentials_are_named_as_such(fake_cluster: FakeCluster, tmp_path: Path) -> None:

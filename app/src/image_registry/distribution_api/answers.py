@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from image_registry.auth import trail
 from image_registry.imagestreams import errors as rules
 from image_registry.oci import errors
 from image_registry.oci.digest import Digest, InvalidDigest
@@ -127,9 +128,12 @@ def _http(error: HTTPException) -> Response:
             _check_name(request.path)
         except errors.NameInvalid as refusal:
             return _answer(refusal)
-    answer = jsonify(
-        errors=[{"code": "UNSUPPORTED", "message": f"{error.name}: {request.method} {request.path[:300]}"}]
-    )
+    left = trail.of(request.environ)
+    left.error = f"UNSUPPORTED: {error.name}"
+    body: dict[str, Any] = {"code": "UNSUPPORTED", "message": f"{error.name}: {request.method} {request.path[:300]}"}
+    if left.request_id:
+        body["detail"] = {"request_id": left.request_id}
+    answer = jsonify(errors=[body])
     answer.status_code = error.code or 500
     if isinstance(error, MethodNotAllowed):
         answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
@@ -149,9 +153,16 @@ def _check_name(path: str) -> None:
 
 
 def _answer(error: RegistryError) -> Response:
+    left = trail.of(request.environ)
+    left.error = f"{error.code}: {error.message}"
+    if isinstance(error, errors.Denied):
+        left.decision = trail.DENIED
+    elif isinstance(error, errors.Unauthorized):
+        left.decision = trail.REFUSED if "Authorization" in request.headers else trail.CHALLENGED
+    detail = {**error.detail, "request_id": left.request_id} if left.request_id else error.detail
     body: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.detail:
-        body["detail"] = error.detail
+    if detail:
+        body["detail"] = detail
     answer = jsonify(errors=[body])
     answer.status_code = int(error.status)
     answer.headers.update(error.headers)

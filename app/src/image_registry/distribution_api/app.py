@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
 
+from image_registry.auth import trail
 from image_registry.distribution_api import answers, blobs, callers, health, manifests, referrers, tokens, uploads
 from image_registry.distribution_api.parts import Parts
 
@@ -26,11 +27,27 @@ def create_app(parts: Parts) -> Flask:
             callers.refuse_anonymous(parts, "")
         return jsonify({})
 
+    @app.before_request
+    def enter() -> None:
+        left = trail.of(request.environ)
+        left.route = request.endpoint or ""
+        named = request.view_args or {}
+        if "namespace" in named:
+            left.repository = f"{named['namespace']}/{named['name']}"
+            left.reference = str(named.get("reference") or named.get("digest") or named.get("upload_id") or "")
+
     @app.after_request
     def version(response: Response) -> Response:
+        left = trail.of(request.environ)
+        left.digest = response.headers.get("Docker-Content-Digest") or _digest(left.reference)
         if request.path.startswith("/v2"):
             response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     return app
+
+
+def _digest(reference: str) -> str:
+    """What the client named, if that is a digest: what a refused or a deleting request was about."""
+    return reference if ":" in reference else ""

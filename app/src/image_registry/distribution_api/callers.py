@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from flask import g, request
 
+from image_registry.auth import trail
 from image_registry.auth.access import Access, AuthorizationUnavailable, Decision
 from image_registry.auth.credentials import Basic, Bearer, parse_authorization
 from image_registry.auth.gate import Caller, InvalidToken, NarrowToken, Refused
@@ -23,9 +24,6 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.oci.errors import Denied, NameUnknown, Unauthorized, Unavailable, Unsupported
 from image_registry.oci.reference import Repository
 
-CALLER = "image_registry.caller"
-"""WSGI key under which the access log finds the user name."""
-
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 
 
@@ -34,7 +32,8 @@ def current(parts: Parts) -> Caller:
     if "caller" not in g:
         with _refusals(parts, ""):
             g.caller = parts.gate.identify(request.headers.get("Authorization"))
-        request.environ[CALLER] = g.caller.identity.username
+        left = trail.of(request.environ)
+        left.caller, left.uid = g.caller.identity.username, g.caller.identity.uid
     found: Caller = g.caller
     return found
 
@@ -46,6 +45,7 @@ def require(parts: Parts, repository: Repository, *actions: str) -> Caller:
         raise Unsupported("the registry is read-only for the moment: pushes and deletes are refused")
     with _refusals(parts, f"repository:{repository}:{','.join(actions)}"):
         parts.gate.permit(caller, repository, *actions)
+    trail.of(request.environ).allow()
     return caller
 
 

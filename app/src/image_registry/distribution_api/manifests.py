@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
+from image_registry.auth import trail
 from image_registry.auth.access import create_stream, list_streams
 from image_registry.auth.gate import Caller
 from image_registry.distribution_api import answers, callers
@@ -167,6 +168,7 @@ class Manifests:
             )
             if caller.identity.is_anonymous and namespaces is not None and not namespaces:
                 callers.refuse_anonymous(self._parts, "registry:catalog:*")
+            trail.of(request.environ).allow()
             page = self._streams.repositories(namespaces=namespaces, limit=limit, after=after)
         answer = jsonify(repositories=[str(repository) for repository in page.items])
         if page.next is not None:

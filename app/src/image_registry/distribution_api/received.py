@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from flask import request
 
+from image_registry.auth import trail
 from image_registry.oci.errors import RegistryError
 
 
@@ -26,6 +27,7 @@ class Body:
         self._stream = request.stream
         self._length = request.content_length
         self.received = 0
+        trail.of(request.environ).received = lambda: self.received
 
     def read(self, size: int, /) -> bytes:
         """At most ``size`` bytes, none at the end. Raises :class:`ClientVanished`."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify, request
 
+from image_registry.auth import trail
 from image_registry.auth.identity import ANONYMOUS
 from image_registry.distribution_api import callers
 from image_registry.distribution_api.parts import Parts
@@ -21,6 +22,9 @@ def blueprint(parts: Parts) -> Blueprint:
             raise Unsupported("this registry serves without authentication: no token is needed")
         sent = callers.credentials(parts)
         identity = ANONYMOUS if sent is None else callers.authenticate(parts, sent)
+        left = trail.of(request.environ)
+        left.caller, left.uid = identity.username, identity.uid
+        left.allow()
         scopes = (scope for value in request.args.getlist("scope") for scope in value.split())
         issued = callers.issue(parts, parts.tokens, identity, scopes)
         at = datetime.fromtimestamp(issued.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,6 +12,7 @@ import yaml
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from image_registry.auth import trail
 from image_registry.image_api import status
 from image_registry.image_api.negotiation import JSON, YAML, error_encoding, wants_indentation
 from image_registry.image_api.status import APIError, ServiceUnavailable, TooLarge
@@ -116,6 +117,12 @@ def _in_our_words(error: HTTPException) -> APIError:
 
 
 def _failure(error: APIError) -> Response:
+    left = trail.of(request.environ)
+    left.error = f"{error.reason}: {error}"
+    if error.code == 403:
+        left.decision = trail.DENIED
+    elif error.code == 401:
+        left.decision = trail.REFUSED if "Authorization" in request.headers else trail.CHALLENGED
     response = answer(error.document(), error_encoding(request.headers.get("Accept")), code=int(error.code))
     response.headers.update(error.headers)
     if error.retry_after:

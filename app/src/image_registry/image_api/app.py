@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Flask, request
 
+from image_registry.auth import trail
 from image_registry.image_api import answers, open_routes, routes
 from image_registry.image_api.parts import Parts
 from image_registry.image_api.status import BadRequest
@@ -17,10 +18,15 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.merge_slashes = False  # "//" must not become a path that somebody else may read
     app.url_map.redirect_defaults = False
     answers.install(app)
+    app.before_request(_enter)
     app.before_request(_readable)
     app.register_blueprint(open_routes.blueprint())
     app.register_blueprint(routes.blueprint(parts))
     return app
+
+
+def _enter() -> None:
+    trail.of(request.environ).route = request.endpoint or ""
 
 
 def _readable() -> None:

@@ -23,9 +23,6 @@ PEER_SUBJECT = "image_registry.peer_subject"
 REMOTE_HEADERS = "image_registry.remote_headers"
 """WSGI key: raw ``(name, value)`` pairs. WSGI itself joins repeated headers, so a group with a comma would be two."""
 
-CALLER = "image_registry.caller"
-"""WSGI key under which the access log finds the user name."""
-
 Headers = Sequence[tuple[str, str]]
 
 

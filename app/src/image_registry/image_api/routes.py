@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
 
+from image_registry.auth import trail
 from image_registry.auth.access import Access
 from image_registry.image_api import answers, deletion, documents, listing, parameters, status, tables
 from image_registry.image_api.collections import Collection, Images, Streams, StreamTags
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.gate import require
-from image_registry.image_api.identity import CALLER, identify
+from image_registry.image_api.identity import identify
 from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate
 from image_registry.image_api.parts import Parts
@@ -112,8 +113,11 @@ class _Verbs:
 
     def _permit(self, verb: str, namespace: str, name: str) -> None:
         identity = identify(request.environ, self._parts)
-        request.environ[CALLER] = identity.username
+        left = trail.of(request.environ)
+        left.caller, left.uid = identity.username, identity.uid
+        left.repository, left.reference = f"{namespace}/{self.collection.resource.name}".lstrip("/"), name
         require(self._parts, identity, Access(verb, self.collection.resource.name, "", namespace, name))
+        left.allow()
 
     def _listed(self, found: Listing, form: Representation, include: str, warnings: tuple[str, ...] = ()) -> Response:
         if form.shape is Shape.TABLE:

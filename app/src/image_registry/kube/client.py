@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import urllib3
+from structlog.contextvars import get_contextvars
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -205,7 +206,10 @@ class ClusterClient:
             return self._pool
 
     def _headers(self, accept: str) -> dict[str, str]:
-        return {"Accept": accept, "User-Agent": f"image-registry/{__version__}", **self._credentials()}
+        headers = {"Accept": accept, "User-Agent": f"image-registry/{__version__}", **self._credentials()}
+        if request_id := get_contextvars().get("request_id"):
+            headers["Audit-ID"] = request_id  # the cluster's audit log then tells for which request we ask
+        return headers
 
     def _credentials(self) -> dict[str, str]:
         found = self._endpoint

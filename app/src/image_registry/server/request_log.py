@@ -1,77 +1,95 @@
-"""One line per request: who, what, how it ended, how long it took; with the request id that the answer carries."""
+"""WSGI middleware: gives every request its id and its trail, and tells the observer how it ended."""
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from image_registry.auth.trail import TRAIL, Trail
+from image_registry.server.observation import Observer, Record
 from image_registry.server.peer import WSGIApplication
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-
-REQUEST_ID = "image_registry.request_id"
-CALLER = "image_registry.caller"
-"""The applications put the caller's user name here once they know it."""
-
-QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/apis", "/apis/image.alauda.io", "/apis/image.alauda.io/v1"})
-QUIET_FOLDER = "/openapi/"
-"""Probes of the kubelet, and those by which each kube-apiserver sees every few seconds that the Image API is there.
-They succeed thousands of times a day and tell about no object; only their failures are worth a line."""
+BODILESS = frozenset({204, 205, 304})
 
 
 class RequestLog:
-    """WSGI middleware that takes or makes ``X-Request-Id`` and writes the access log to ``stream``."""
+    """Takes or makes ``X-Request-Id``; the answer, every log line and questions to the cluster carry it."""
 
-    def __init__(self, application: WSGIApplication, stream: TextIO | None = None) -> None:
+    def __init__(self, application: WSGIApplication, observer: Observer) -> None:
         self._application = application
-        self._stream = stream or sys.stdout
+        self.observer = observer
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        environ[REQUEST_ID] = request_id
-        seen: dict[str, Any] = {}
+        request_id = self.observer.request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        seen = _Seen(environ, started, Trail(request_id, lambda _trail: self.observer.begun(seen.record())))
+        environ[TRAIL] = seen.trail
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            seen["status"] = int(status[:3])
-            seen["bytes"] = next((value for name, value in headers if name.lower() == "content-length"), "-")
+            seen.status = int(status[:3])
+            seen.length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
             return start_response(status, [*headers, ("X-Request-Id", request_id)], exc_info)
 
         body: Iterable[bytes] = self._application(environ, start)
+        finish = _Finish(lambda: self._end(seen))
         file_wrapper: Any = environ.get("wsgi.file_wrapper", ())
-        finish = _Finish(lambda: self._write(environ, seen, request_id, started))
         if isinstance(body, file_wrapper):
             # gunicorn sends files by sendfile only if it is handed its own wrapper: log at close, do not wrap
             finish.attach(body)
             return body  # type: ignore[no-any-return]
-        return _Logged(body, finish)
+        return _Logged(body, finish, seen)
 
-    def _write(self, environ: dict[str, Any], seen: dict[str, Any], request_id: str, started: float) -> None:
-        path, status = environ.get("PATH_INFO", ""), seen.get("status", 0)
-        if 200 <= status < 400 and (path in QUIET_PATHS or path.startswith(QUIET_FOLDER)):
-            return
-        line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "event": "request",
-            "request_id": request_id,
-            "remote": environ.get("REMOTE_ADDR", ""),
-            "caller": environ.get(CALLER, ""),
-            "method": environ.get("REQUEST_METHOD", ""),
-            "path": path,
-            "status": status,
-            "bytes": seen.get("bytes", "-"),
-            "ms": round((time.perf_counter() - started) * 1000, 1),
-            "agent": environ.get("HTTP_USER_AGENT", "")[:120],
-        }
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+    def _end(self, seen: _Seen) -> None:
+        self.observer.finished(seen.record())
+        clear_contextvars()
+
+
+class _Seen:
+    """What is known of a request so far."""
+
+    __slots__ = ("_environ", "_started", "counted", "length", "status", "trail")
+
+    def __init__(self, environ: dict[str, Any], started: float, trail: Trail) -> None:
+        self._environ = environ
+        self._started = started
+        self.trail = trail
+        self.status = 0
+        self.length: int | None = None
+        self.counted = 0
+
+    def record(self) -> Record:
+        environ, trail = self._environ, self.trail
+        method = environ.get("REQUEST_METHOD", "")
+        announced = environ.get("CONTENT_LENGTH") or "0"
+        sent = self.counted if self.length is None else self.length
+        # a server closes the body of a broken connection while it handles that error
+        complete = sys.exc_info()[1] is None
+        return Record(
+            method=method,
+            path=environ.get("PATH_INFO", ""),
+            status=self.status,
+            seconds=time.perf_counter() - self._started,
+            request_id=trail.request_id,
+            route=trail.route,
+            received=trail.received() if trail.received is not None else int(announced) if announced.isdigit() else 0,
+            sent=0 if method == "HEAD" or self.status in BODILESS else sent,
+            remote=environ.get("REMOTE_ADDR", ""),
+            agent=environ.get("HTTP_USER_AGENT", ""),
+            caller=trail.caller,
+            uid=trail.uid,
+            repository=trail.repository,
+            reference=trail.reference,
+            digest=trail.digest,
+            decision=trail.decision,
+            error=trail.error,
+            complete=complete,
+        )
 
 
 class _Finish:
@@ -99,14 +117,22 @@ class _Finish:
 
 
 class _Logged:
-    """A body that reports its end."""
+    """A body that reports its end, and its length where nobody announced it."""
 
-    def __init__(self, body: Iterable[bytes], finish: _Finish) -> None:
+    def __init__(self, body: Iterable[bytes], finish: _Finish, seen: _Seen) -> None:
         self._body = body
         self._finish = finish
+        self._seen = seen
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        if self._seen.length is not None:
+            return iter(self._body)
+        return self._counting()
+
+    def _counting(self) -> Iterator[bytes]:
+        for part in self._body:
+            self._seen.counted += len(part)
+            yield part
 
     def close(self) -> None:
         try:

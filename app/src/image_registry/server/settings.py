@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from image_registry.server.log_lines import Audit
 from image_registry.server.refusals import InvalidSettings as InvalidSettings
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import Filesystem, Storage
@@ -57,6 +58,7 @@ class Settings:
     external_hostnames: tuple[str, ...] = ()
     read_only: bool = False
     log_level: LogLevel = LogLevel.NORMAL
+    audit: Audit = Audit.WRITES
 
     def __post_init__(self) -> None:
         host, _, port = self.http_addr.rpartition(":")
@@ -138,6 +140,8 @@ def _read(name: str, text: str) -> Any:
                 return AuthMode(text)
             case "log_level":
                 return LogLevel(text)
+            case "audit":
+                return Audit(text)
             case "external_hostnames":
                 return tuple(part.strip() for part in text.split(",") if part.strip())
             case _ if name.endswith(("_path", "_certificate", "_key", "_keys", "_rootdirectory")):
@@ -148,6 +152,7 @@ def _read(name: str, text: str) -> Any:
         allowed = {
             "auth": ", ".join(AuthMode),
             "log_level": ", ".join(LogLevel),
+            "audit": ", ".join(Audit),
             "read_only": "true, false",
         }.get(name, "a whole number")
         raise InvalidSettings(f"{variable} is {text!r}; use {allowed}") from None

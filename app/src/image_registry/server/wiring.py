@@ -35,6 +35,7 @@ from image_registry.metadata.database import Database
 from image_registry.server import process
 from image_registry.server.logs import configure
 from image_registry.server.maintenance import Maintenance
+from image_registry.server.observation import Observer
 from image_registry.server.peer import WSGIApplication
 from image_registry.server.request_log import RequestLog
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
@@ -118,7 +119,7 @@ def image_api_application(settings: Settings, rights: Rights, trust: front_proxy
         internal_hostname=settings.internal_hostname,
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
     )
-    return RequestLog(create_image_api(parts))
+    return RequestLog(create_image_api(parts), _observer(settings))
 
 
 def cluster_application(settings: Settings, rights: Rights) -> WSGIApplication:
@@ -140,7 +141,7 @@ def cluster_application(settings: Settings, rights: Rights) -> WSGIApplication:
         namespace_exists=rights.namespaces.is_active,
         read_only=settings.read_only,
     )
-    return _data_plane(parts)
+    return _data_plane(parts, _observer(settings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,7 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
         read_only=settings.read_only,
     )
-    return _data_plane(parts)
+    return _data_plane(parts, _observer(settings))
 
 
 def check_storage(settings: Settings) -> None:
@@ -238,11 +239,15 @@ def _streams(settings: Settings) -> ImageStreams:
     return ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
 
 
-def _data_plane(parts: Parts) -> WSGIApplication:
+def _data_plane(parts: Parts, observer: Observer) -> WSGIApplication:
     """``/v2/`` of one worker, with the work that it does beside requests."""
     if not parts.read_only:
         Maintenance(parts.store, parts.streams).start()
-    return RequestLog(create_app(parts))
+    return RequestLog(create_app(parts), observer)
+
+
+def _observer(settings: Settings) -> Observer:
+    return Observer(audit=settings.audit)
 
 
 def _local_authenticator(settings: Settings) -> HtpasswdAuthenticator | None:

@@ -1,0 +1,126 @@
+"""The end of every request, told once: to the access log, to the audit log and to the metrics.
+
+Whoever serves a request, the application or a shorter way past it, hands over one :class:`Record`. Handing over costs
+about a microsecond: a thread beside the requests makes the lines and counts. What changed something or was refused is
+written before the call returns, so no crash forgets it; what only read waits for a moment, and is written at the latest
+when the process ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import re
+import secrets
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from image_registry.server import log_lines
+from image_registry.server.line_writer import LineWriter, RawStream
+from image_registry.server.log_lines import SAFE, Audit, Record
+
+__all__ = ["Audit", "Meter", "Observer", "Record"]
+
+MOMENT = 0.05
+"""Seconds that the lines of reads wait for company."""
+
+MOST_WAITING = 20_000
+"""Records that wait at most; then requests write them themselves, as slowly as the log takes them."""
+
+QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/apis", "/apis/image.alauda.io", "/apis/image.alauda.io/v1"})
+QUIET_FOLDER = "/openapi/"
+"""Probes of the kubelet, and those by which each kube-apiserver sees every few seconds that the Image API is there.
+They succeed thousands of times a day and tell about no object; only their failures are worth a line."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class Meter(Protocol):
+    """Counts; called by one thread at a time."""
+
+    def count(self, record: Record) -> None: ...
+
+
+class Observer:
+    """One for each worker, made after the fork."""
+
+    def __init__(self, *, stream: RawStream | None = None, audit: Audit = Audit.WRITES, meter: Meter | None = None):
+        self._lines = LineWriter(stream or open(1, "wb", buffering=0, closefd=False))  # noqa: SIM115 - standard output
+        self._audit = audit
+        self._meter = meter
+        self._clock = log_lines.Clock()
+        self._waiting: deque[tuple[float, Record]] = deque()
+        self._writing = threading.Lock()
+        self._some = threading.Event()
+        self._closed = False
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._prefix = secrets.token_hex(8)
+        self._number = itertools.count()
+        atexit.register(self.close)
+
+    def request_id(self, given: str = "") -> str:
+        """What the client sent as ``X-Request-Id`` if it is sane, else a new one."""
+        if given and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._prefix}{next(self._number):08x}"
+
+    def begun(self, record: Record) -> None:
+        """A request was allowed and begins; ``status`` and what comes of it are not known yet."""
+        if self._audit is not Audit.NONE and record.method not in SAFE:
+            with self._writing:
+                self._drain()
+                self._lines.write([log_lines.audit(record, self._clock(time.time()), begin=True)])
+
+    def finished(self, record: Record) -> None:
+        """A request has ended."""
+        self._waiting.append((time.time(), record))
+        if record.method not in SAFE or record.status >= 400 or len(self._waiting) > MOST_WAITING or self._closed:
+            self.flush()
+        elif not self._some.is_set():
+            self._some.set()
+            if self._thread is None:
+                self._start()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._writing:
+            self._drain()
+
+    def close(self) -> None:
+        """Write what waits; what still ends afterwards is written at once."""
+        self._closed = True
+        self._some.set()
+        self.flush()
+
+    def _drain(self) -> None:
+        lines: list[str] = []
+        while self._waiting:
+            moment, record = self._waiting.popleft()
+            when = self._clock(moment)
+            if not _is_quiet(record):
+                lines.append(log_lines.access(record, when))
+            if log_lines.audited(record, self._audit):
+                lines.append(log_lines.audit(record, when))
+            if self._meter is not None:
+                self._meter.count(record)
+        self._lines.write(lines)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._some.wait()
+            time.sleep(MOMENT)
+            self._some.clear()
+            self.flush()
+
+
+def _is_quiet(record: Record) -> bool:
+    return 200 <= record.status < 400 and (record.path in QUIET_PATHS or record.path.startswith(QUIET_FOLDER))
