@@ -38,6 +38,7 @@ mount --bind "$POD/start/passwd" /etc/passwd
 mount --bind "$POD/data" /var/lib/postgresql/data
 mount -t tmpfs -o mode=1777 none /tmp
 mount -t proc proc /proc
+mount -t tmpfs tmpfs /dev/shm
 exec setpriv --reuid 999 --regid 999 --clear-groups --no-new-privs --bounding-set=-all env -i \
   PATH=/usr/local/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data/pgdata /bin/sh /etc/image-registry/start/start.sh
 """
