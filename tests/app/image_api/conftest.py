@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,10 +22,9 @@ from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube.front_proxy import FrontProxyTrust
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import image_streams
-from image_registry.oci import media_types
-from image_registry.oci.digest import Digest
-from image_registry.oci.manifest import Manifest, parse_manifest
+from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
+from tests.app import content
 
 ROOT = "/apis/image.alauda.io/v1"
 HOST = "image-registry.image-registry-system.svc:5000"
@@ -89,38 +87,8 @@ class ImageAPI:
 
     # what is in the registry
 
-    @staticmethod
-    def image(content: object, config: bytes | None = None, **extra: Any) -> Manifest:
-        """An image manifest that differs with ``content``."""
-        blob = str(Digest.of(repr(content).encode()))
-        settings = str(Digest.of(config or b"{}"))
-        document = {
-            "schemaVersion": 2,
-            "mediaType": media_types.OCI_MANIFEST,
-            "config": {"mediaType": media_types.OCI_CONFIG, "digest": settings, "size": 7},
-            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": blob, "size": 10}],
-            **extra,
-        }
-        return parse_manifest(json.dumps(document).encode(), "")
-
-    @staticmethod
-    def index(*children: Manifest) -> Manifest:
-        """An index of images for amd64, arm/v7, …"""
-        platforms = [
-            {"os": "linux", "architecture": "amd64"},
-            {"os": "linux", "architecture": "arm", "variant": "v7"},
-        ]
-        entries = [
-            {
-                "mediaType": child.media_type,
-                "digest": str(child.digest),
-                "size": len(child.raw),
-                "platform": platforms[number % 2],
-            }
-            for number, child in enumerate(children)
-        ]
-        document = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": entries}
-        return parse_manifest(json.dumps(document).encode(), "")
+    image = staticmethod(content.image)
+    index = staticmethod(content.index)
 
     def push(
         self, repository: str, content: Manifest | object, tag: str | None = "latest", config: bytes | None = None

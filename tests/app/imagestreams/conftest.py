@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from image_registry.imagestreams.push import PushOutcome
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.metadata.database import Database
-from image_registry.oci import media_types
-from image_registry.oci.digest import Digest
-from image_registry.oci.manifest import Manifest, parse_manifest
+from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
+from tests.app import content
 
 HOST = "image-registry.example:5000"
 
@@ -45,33 +42,8 @@ class Registry:
         self.clock = Clock()
         self.streams = ImageStreams(database, internal_hostname=HOST, clock=self.clock)
 
-    @staticmethod
-    def image(content: object, **extra: Any) -> Manifest:
-        """An image manifest that differs with ``content``."""
-        blob = str(Digest.of(repr(content).encode()))
-        document = {
-            "schemaVersion": 2,
-            "mediaType": media_types.OCI_MANIFEST,
-            "config": {"mediaType": media_types.OCI_CONFIG, "digest": blob, "size": 10},
-            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": blob, "size": 10}],
-            **extra,
-        }
-        return parse_manifest(json.dumps(document).encode(), "")
-
-    @staticmethod
-    def index(*children: Manifest) -> Manifest:
-        """An index of images, the first for amd64, the others for arm."""
-        entries = [
-            {
-                "mediaType": child.media_type,
-                "digest": str(child.digest),
-                "size": len(child.raw),
-                "platform": {"os": "linux", "architecture": "arm" if number else "amd64"},
-            }
-            for number, child in enumerate(children)
-        ]
-        document = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": entries}
-        return parse_manifest(json.dumps(document).encode(), "")
+    image = staticmethod(content.image)
+    index = staticmethod(content.index)
 
     def push(
         self,

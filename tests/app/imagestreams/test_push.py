@@ -10,6 +10,7 @@ import pytest
 from image_registry.imagestreams.errors import ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.imagestreams.push import PushOutcome
 from image_registry.imagestreams.tag_events import HISTORY
+from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 APP = Repository("team", "app")
@@ -41,12 +42,13 @@ def test_a_first_push_makes_stream_image_and_tag(registry: Any) -> None:
 def test_the_image_shows_what_the_manifest_and_the_configuration_say(registry: Any) -> None:
     subject = registry.image("subject")
     descriptor = {"mediaType": subject.media_type, "digest": str(subject.digest), "size": len(subject.raw)}
-    manifest = registry.image("a", subject=descriptor, artifactType="application/example")
+    layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": str(Digest.of(b"a")), "size": 10}
+    manifest = registry.image("a", subject=descriptor, artifactType="application/example", layers=[layer, layer])
     registry.push("team/app", manifest, config=json.dumps({"os": "linux", "config": {"User": "1"}}).encode())
     image = registry.streams.image(manifest.digest)
     assert image.media_type == manifest.media_type
     assert image.manifest_size == len(manifest.raw)
-    assert image.content_size == 10, "configuration and layer are the same blob here, which is counted once"
+    assert image.content_size == 7 + 10, "a layer that is listed twice is counted once"
     assert image.config == manifest.config.digest
     assert [(layer.digest, layer.size, layer.media_type) for layer in image.layers] == [
         (layer.digest, layer.size, layer.media_type) for layer in manifest.layers
