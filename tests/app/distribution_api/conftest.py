@@ -53,6 +53,7 @@ class Registry:
     store: FilesystemStore
     streams: ImageStreams
     database: Database
+    parts: Parts
 
     def upload(self, repository: str, data: bytes, **kwargs: Any) -> str:
         """Push one blob in one session; returns its digest."""
@@ -118,7 +119,7 @@ def assemble(database: Database, folder: Path, **parts: Any) -> Registry:
     store = FilesystemStore(folder)
     streams = ImageStreams(database, internal_hostname="registry.test:5000")
     whole = Parts(**{"store": store, "streams": streams, "authorizer": AllowAll(), **parts})
-    return Registry(Client(create_app(whole)), store, streams, database)
+    return Registry(Client(create_app(whole)), store, streams, database, whole)
 
 
 @pytest.fixture

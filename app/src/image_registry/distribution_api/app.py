@@ -5,7 +5,17 @@ from __future__ import annotations
 from flask import Flask, Response, jsonify, request
 
 from image_registry.auth import trail
-from image_registry.distribution_api import answers, blobs, callers, health, manifests, referrers, tokens, uploads
+from image_registry.distribution_api import (
+    answers,
+    blobs,
+    callers,
+    health,
+    manifests,
+    referrers,
+    signatures,
+    tokens,
+    uploads,
+)
 from image_registry.distribution_api.parts import Parts
 
 
@@ -16,7 +26,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = True
     answers.install(app)
-    for room in (health, tokens, uploads, blobs, manifests, referrers):
+    for room in (health, tokens, uploads, blobs, manifests, referrers, signatures):
         app.register_blueprint(room.blueprint(parts))
 
     @app.get("/v2")
@@ -42,6 +52,8 @@ def create_app(parts: Parts) -> Flask:
         left.digest = response.headers.get("Docker-Content-Digest") or _digest(left.reference)
         if request.path.startswith("/v2"):
             response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
+        if request.path.startswith(("/v2", "/extensions")):
+            response.headers[signatures.SUPPORTED] = "1"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

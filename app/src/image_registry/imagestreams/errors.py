@@ -26,6 +26,14 @@ class ImageInUse(ImageStreamsError):
     """The Image is still referenced by a stream and must not be deleted."""
 
 
+class SignatureExists(ImageStreamsError):
+    """The manifest has a signature of that name."""
+
+
+class TooManySignatures(ImageStreamsError):
+    """The manifest has as many signatures as one may have."""
+
+
 class Conflict(ImageStreamsError):
     """A precondition (uid, resourceVersion) does not hold."""
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from image_registry.imagestreams import cleaning, deletion, reads, uploads
+from image_registry.imagestreams import cleaning, deletion, reads, signatures, uploads
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import Push, PushOutcome, push
+from image_registry.imagestreams.signatures import Signature
 from image_registry.imagestreams.uploads import UploadSession
 from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.oci.digest import Digest
@@ -127,6 +128,16 @@ class ImageStreams:
         """
         with _available():
             return deletion.delete_manifest(self._database, repository, digest, self._clock())
+
+    def signatures(self, repository: Repository, digest: Digest) -> tuple[Signature, ...]:
+        """Signatures of a held manifest, by name. Raises :class:`ImageUnknown`."""
+        with _available():
+            return signatures.of_manifest(self._database, repository, digest)
+
+    def add_signature(self, repository: Repository, digest: Digest, signature: Signature, *, created_by: str) -> None:
+        """Keep one more. Raises :class:`ImageUnknown`, :class:`SignatureExists`, :class:`TooManySignatures`."""
+        with _available():
+            signatures.add(self._database, repository, digest, signature, created_by=created_by, now=self._clock())
 
     # the Image API door
 

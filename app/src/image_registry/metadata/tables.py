@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -100,6 +101,22 @@ held_manifests = Table(
 A digest is served from a repository only if it has a row here: an index that lists a digest which was never pushed to
 this repository must not open somebody else's image. The foreign key makes an Image that a stream holds undeletable.
 """
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("stream_id", BigId, primary_key=True),
+    Column("digest", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("created_by", Text, nullable=False),
+    ForeignKeyConstraint(
+        ["stream_id", "digest"], ["held_manifests.stream_id", "held_manifests.digest"], ondelete="CASCADE"
+    ),
+)
+"""Signatures of a manifest in its repository; they go when the repository lets go of it."""
 
 tags = Table(
     "tags",

@@ -98,6 +98,20 @@ class RangeInvalid(RegistryError):
     default = "the range does not fit"
 
 
+class SignatureInvalid(RegistryError):
+    """The signatures extension: a signature that cannot be kept."""
+
+    code, status = "SIGNATURE_INVALID", HTTPStatus.BAD_REQUEST
+    default = "invalid image signature"
+
+
+class SignatureExists(RegistryError):
+    """The signatures extension: signatures are never replaced."""
+
+    code, status = "SIGNATURE_EXISTS", HTTPStatus.CONFLICT
+    default = "image signature already exists"
+
+
 class Unauthorized(RegistryError):
     """Who are you: no credentials, or credentials that nobody accepts. Carries a challenge when it is raised."""
 
