@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_registry.storage.blob_store import BlobStore
+from image_registry.storage.object_client import ObjectClient
 
 CHUNK = 10 << 20
 """Bytes of a piece of an upload, as OpenShift has it."""
@@ -122,5 +123,15 @@ def open_store(storage: Storage) -> BlobStore:
             from image_registry.storage.filesystem import FilesystemStore
 
             return FilesystemStore(storage.rootdirectory)
+        case S3():
+            from image_registry.storage.s3 import S3Client
+
+            return _objects(storage, S3Client(storage))
         case _:
             raise NotImplementedError(type(storage).__name__)
+
+
+def _objects(storage: ObjectStorage, client: ObjectClient) -> BlobStore:
+    from image_registry.storage.object_store import ObjectStore
+
+    return ObjectStore(client, chunk=storage.chunksize, redirect=storage.redirect)

@@ -1,0 +1,220 @@
+"""Blobs and links in a bucket, under the keys that CNCF distribution uses: one implementation for every object store.
+
+An object appears whole or not at all and stays when a write has returned, so nothing here needs a lock, a temporary
+name or a sync. What grows over several requests is in :mod:`~image_registry.storage.object_uploads`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import datetime
+from typing import BinaryIO, cast
+
+from image_registry.oci.digest import Digest, Hasher, InvalidDigest
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.storage import layout
+from image_registry.storage.blob_store import BlobMissing, Held, Readable, StorageFault
+from image_registry.storage.choice import CHUNK
+from image_registry.storage.object_client import ObjectClient, ObjectMissing
+from image_registry.storage.object_reader import ObjectReader
+from image_registry.storage.object_uploads import ObjectUploads, give
+from image_registry.storage.remembered_sizes import RememberedSizes
+
+LINK_SIZE = 256
+TOGETHER = 16
+"""Links that are read at once when a whole list of them is wanted."""
+
+VALID = 20 * 60
+"""Seconds for which a reader may use the address it was sent to, as long as CNCF distribution gives."""
+
+
+class ObjectStore:
+    """A :class:`~image_registry.storage.blob_store.BlobStore` in a bucket."""
+
+    def __init__(self, client: ObjectClient, *, chunk: int = CHUNK, redirect: bool = True) -> None:
+        self._client = client
+        self._redirect = redirect
+        self._sizes = RememberedSizes()
+        self._uploads = ObjectUploads(client, chunk)
+
+    # blobs
+
+    def stat(self, digest: Digest) -> int | None:
+        size = self._sizes.get(digest)
+        if size is None and (size := self._client.size(layout.blob_data(digest))) is not None:
+            self._sizes.set(digest, size)
+        return size
+
+    def open(self, digest: Digest) -> BinaryIO:
+        key, size = layout.blob_data(digest), self._sizes.get(digest)
+        if size is None and (size := self._client.size(key)) is None:
+            raise BlobMissing(str(digest))
+        return cast("BinaryIO", ObjectReader(lambda start: self._client.get(key, start), size))
+
+    def read(self, digest: Digest) -> bytes:
+        data = self._content(layout.blob_data(digest))
+        if data is None:
+            self._sizes.forget(digest)
+            raise BlobMissing(str(digest))
+        return data
+
+    def put(self, data: bytes, digest: Digest) -> None:
+        if self._client.size(layout.blob_data(digest)) != len(data):
+            give(self._client, layout.blob_data(digest), data)
+        self._sizes.set(digest, len(data))
+
+    def location(self, digest: Digest) -> str | None:
+        """Where a reader may fetch the bytes himself for :data:`VALID` seconds; ``None``: nowhere."""
+        return self._client.signed(layout.blob_data(digest), VALID) if self._redirect else None
+
+    # links
+
+    def link_blob(self, repository: Repository, digest: Digest) -> None:
+        self._link(layout.layer(repository, digest), digest)
+
+    def blob_linked(self, repository: Repository, digest: Digest) -> bool:
+        return self._linked(layout.layer(repository, digest), digest)
+
+    def unlink_blob(self, repository: Repository, digest: Digest) -> bool:
+        return self._unlink(layout.layer(repository, digest), digest)
+
+    def link_manifest(self, repository: Repository, digest: Digest) -> None:
+        self._link(layout.revision(repository, digest), digest)
+
+    def manifest_linked(self, repository: Repository, digest: Digest) -> bool:
+        return self._linked(layout.revision(repository, digest), digest)
+
+    def unlink_manifest(self, repository: Repository, digest: Digest) -> bool:
+        return self._unlink(layout.revision(repository, digest), digest)
+
+    def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
+        give(self._client, layout.tag_index(repository, tag, digest), str(digest).encode())
+        give(self._client, layout.tag_current(repository, tag), str(digest).encode())
+
+    def read_tag(self, repository: Repository, tag: str) -> Digest | None:
+        return self._read_link(layout.tag_current(repository, tag))
+
+    def remove_tag(self, repository: Repository, tag: str) -> bool:
+        was_there = self.read_tag(repository, tag) is not None
+        self._client.delete([layout.tag_current(repository, tag)])  # without it the tag is gone, whatever comes next
+        self._client.delete(entry.key for entry in self._client.entries(f"{layout.tag_folder(repository, tag)}/"))
+        return was_there
+
+    def tags(self, repository: Repository) -> list[str]:
+        names = self._tag_folders(repository)
+        with ThreadPoolExecutor(TOGETHER, thread_name_prefix="links") as pool:
+            found = pool.map(lambda tag: self.read_tag(repository, tag), names)
+            return sorted(tag for tag, digest in zip(names, found, strict=True) if digest is not None)
+
+    def held(self, repository: Repository) -> Held:
+        base = layout.repository(repository)
+        return Held(
+            tags=frozenset(self._tag_folders(repository)),
+            manifests=frozenset(self._digests(f"{base}/_manifests/revisions/")),
+            blobs=self._digests(f"{base}/_layers/"),
+        )
+
+    def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
+        for found in self._client.folders(f"{layout.NAMESPACES}/") if namespace is None else [namespace]:
+            for name in self._client.folders(f"{layout.NAMESPACES}/{found}/"):
+                with suppress(InvalidName):
+                    yield Repository.of(found, name)
+
+    # uploads
+
+    def begin_upload(self, repository: Repository, upload_id: str) -> None:
+        self._uploads.begin(repository, upload_id)
+
+    def upload_size(self, repository: Repository, upload_id: str) -> int:
+        return self._uploads.size(repository, upload_id)
+
+    def append(
+        self, repository: Repository, upload_id: str, offset: int, source: Readable, hasher: Hasher | None
+    ) -> int:
+        return self._uploads.append(repository, upload_id, offset, source, hasher)
+
+    def open_upload(self, repository: Repository, upload_id: str) -> BinaryIO:
+        return self._uploads.open(repository, upload_id)
+
+    def commit_upload(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
+        self._uploads.commit(repository, upload_id, layout.blob_data(digest), size)
+        self._sizes.set(digest, size)
+        self.link_blob(repository, digest)
+        self.abort_upload(repository, upload_id)
+
+    def abort_upload(self, repository: Repository, upload_id: str) -> None:
+        self._uploads.abort(repository, upload_id)
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what broken requests left before a time and no session refers to; returns how many things went."""
+        found = sum(self._uploads.sweep(repository, before) for repository in self.repositories())
+        return found + self._client.sweep(before)
+
+    def probe(self) -> None:
+        key = f"{layout.ROOT}/.probe"
+        give(self._client, key, b"probe")
+        if self._content(key) not in (b"probe", None):  # None: another Pod's probe has just removed it
+            raise StorageFault(f"the store gives back something else than was written to {key}")
+        self._client.delete([key])
+
+    # what the methods above share
+
+    def _link(self, folder: str, digest: Digest) -> None:
+        if not self._linked(folder, digest):
+            give(self._client, f"{folder}/link", str(digest).encode())
+
+    def _linked(self, folder: str, digest: Digest) -> bool:
+        return self._read_link(f"{folder}/link") == digest
+
+    def _unlink(self, folder: str, digest: Digest) -> bool:
+        was_there = self._linked(folder, digest)
+        self._client.delete([f"{folder}/link"])
+        return was_there
+
+    def _read_link(self, key: str) -> Digest | None:
+        data = self._content(key, LINK_SIZE)
+        try:
+            return None if data is None else Digest.parse(data.decode("ascii").strip())
+        except (InvalidDigest, UnicodeDecodeError):
+            return None
+
+    def _content(self, key: str, limit: int = -1) -> bytes | None:
+        """The bytes of a small object; ``None`` if it is missing. One that breaks off is read again."""
+        for attempt in range(2):
+            data = io.BytesIO()
+            try:
+                with closing(self._client.get(key)) as incoming:
+                    while (limit < 0 or data.tell() < limit) and (chunk := incoming.read(1 << 20)):
+                        data.write(chunk)
+                return data.getvalue()
+            except ObjectMissing:
+                return None
+            except StorageFault:
+                if attempt:
+                    raise
+        return None
+
+    def _tag_folders(self, repository: Repository) -> list[str]:
+        """Also those whose link is damaged or was half removed: cleaning has to see them."""
+        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if _is_tag(name)]
+
+    def _digests(self, prefix: str) -> dict[Digest, datetime]:
+        found = {}
+        for entry in self._client.entries(prefix):
+            algorithm, _, rest = entry.key.removeprefix(prefix).partition("/")
+            value, _, file = rest.partition("/")
+            with suppress(InvalidDigest):
+                if file == "link":
+                    found[Digest.parse(f"{algorithm}:{value}")] = entry.modified
+        return found
+
+
+def _is_tag(name: str) -> bool:
+    try:
+        parse_tag(name)
+    except InvalidTag:
+        return False
+    return True

@@ -1,0 +1,260 @@
+"""Uploads in a store whose objects can not grow: every request leaves pieces, and the last one has them joined.
+
+A piece is an object of its own beside the others, named after the byte where it begins. So the store itself says how
+far an upload is, to any replica and after any restart, and nothing is rewritten. A piece is written only where there is
+none: of two requests that write at the same place one finds out, in whichever process they are.
+
+Pieces wait in a file while they grow, so that a slow client costs no memory.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import BinaryIO, cast
+
+from image_registry.oci.digest import Hasher
+from image_registry.oci.reference import Repository
+from image_registry.storage import layout
+from image_registry.storage.blob_store import (
+    OffsetMismatch,
+    Readable,
+    StorageFault,
+    UploadBusy,
+    UploadMissing,
+)
+from image_registry.storage.durable import faults
+from image_registry.storage.hashing import Beside
+from image_registry.storage.object_client import Entry, Incoming, ObjectClient, ObjectExists
+from image_registry.storage.object_reader import ObjectReader
+
+READ = 1 << 20
+"""Bytes read from a request at a time."""
+
+IN_MEMORY = 256 << 10
+"""Bytes of a piece that are kept without a file."""
+
+GROWTH = 1000
+"""A piece is at least this part of what is there: stores join ten thousand pieces at most."""
+
+VISIBLE = (0.0, 0.2, 1.0, 3.0)
+"""Seconds to wait, one after the other, for a store that does not show at once what it has joined."""
+
+
+class ObjectUploads:
+    """The running uploads of a bucket, and those that a joined blob is made of."""
+
+    def __init__(self, client: ObjectClient, chunk: int) -> None:
+        self._client = client
+        self._chunk = chunk
+        self._writing: set[str] = set()
+        self._lock = threading.Lock()
+
+    def begin(self, repository: Repository, upload_id: str) -> None:
+        """Make the session; distribution's cleaning reads the time."""
+        started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+        give(self._client, f"{_folder(repository, upload_id)}/startedat", started)
+
+    def size(self, repository: Repository, upload_id: str) -> int:
+        """Bytes received so far. Raises :class:`UploadMissing`."""
+        return _end(self._pieces(repository, upload_id))
+
+    def append(
+        self, repository: Repository, upload_id: str, offset: int, source: Readable, hasher: Hasher | None
+    ) -> int:
+        """As :meth:`~image_registry.storage.blob_store.BlobStore.append` says."""
+        folder = _folder(repository, upload_id)
+        with ExitStack() as until_done:
+            until_done.enter_context(self._alone(folder))
+            size = self.size(repository, upload_id)
+            if size != offset:
+                raise OffsetMismatch(size)
+            piece = until_done.enter_context(closing(Piece()))
+            hashing = until_done.enter_context(Beside(hasher))
+            while True:
+                try:
+                    data = source.read(READ)
+                except BaseException:
+                    self._keep(folder, size, piece)  # what arrived stays
+                    raise
+                if data:
+                    hashing.feed(data)
+                    piece.write(data)
+                if piece.size >= max(self._chunk, size // GROWTH) or not data:
+                    size += self._keep(folder, size, piece)
+                if not data:
+                    return size
+
+    def open(self, repository: Repository, upload_id: str) -> BinaryIO:
+        """The bytes received so far. Raises :class:`UploadMissing`."""
+        pieces = self._pieces(repository, upload_id)
+        return cast("BinaryIO", ObjectReader(lambda start: _Sequence(self._client, pieces, start), _end(pieces)))
+
+    def commit(self, repository: Repository, upload_id: str, key: str, size: int) -> None:
+        """Let the upload be the object ``key`` too; it stays. Raises as ``commit_upload`` does."""
+        with self._alone(_folder(repository, upload_id)):
+            pieces = self._pieces(repository, upload_id)
+            if _end(pieces) != size:
+                raise OffsetMismatch(_end(pieces))
+            if self._client.size(key) == size:
+                return
+            if not pieces:
+                give(self._client, key, b"")
+                return
+            self._client.join(key, pieces)
+            self._verify(key, size)
+
+    def abort(self, repository: Repository, upload_id: str) -> None:
+        """Forget an upload; nothing happens if it is gone already."""
+        with suppress(UploadMissing):
+            folder = _folder(repository, upload_id)
+            self._client.delete([f"{folder}/startedat"])  # from here on nobody adds to it
+            self._client.delete(entry.key for entry in self._client.entries(f"{folder}/"))
+
+    def sweep(self, repository: Repository, before: datetime) -> int:
+        """Remove sessions of which nothing is younger than ``before``, and those that have no beginning any more."""
+        sessions: dict[str, list[Entry]] = {}
+        prefix = f"{layout.uploads(repository)}/"
+        for entry in self._client.entries(prefix):
+            sessions.setdefault(entry.key.removeprefix(prefix).partition("/")[0], []).append(entry)
+        old = [found for found in sessions.values() if max(entry.modified for entry in found) < before]
+        for found in old:
+            self._client.delete(entry.key for entry in found)
+        return len(old)
+
+    def _pieces(self, repository: Repository, upload_id: str) -> list[Entry]:
+        """What is there without a gap, in order. Raises :class:`UploadMissing`."""
+        folder = _folder(repository, upload_id)
+        found = {entry.key: entry for entry in self._client.entries(f"{folder}/")}
+        begun = f"{folder}/startedat"
+        if begun not in found and not (self._client.listing_lags and self._client.size(begun) is not None):
+            raise UploadMissing(upload_id)
+        pieces: list[Entry] = []
+        end = 0
+        while entry := found.get(_piece(folder, end)) or self._unlisted(_piece(folder, end)):
+            if entry.size == 0:
+                break
+            pieces.append(entry)
+            end += entry.size
+        return pieces
+
+    def _unlisted(self, key: str) -> Entry | None:
+        """A piece that the listing does not show yet, where that happens."""
+        size = self._client.size(key) if self._client.listing_lags else None
+        return None if size is None else Entry(key, size, datetime.now(UTC))
+
+    def _keep(self, folder: str, offset: int, piece: Piece) -> int:
+        """Write what the piece holds and empty it; returns the number of bytes."""
+        size = piece.size
+        if size:
+            try:
+                self._client.put(_piece(folder, offset), piece.rewound(), size, new=True)
+            except ObjectExists:
+                raise UploadBusy(folder) from None
+            piece.clear()
+        return size
+
+    def _verify(self, key: str, size: int) -> None:
+        """A joined object is as long as its pieces, or nobody may see it."""
+        found = None
+        for seconds in VISIBLE:
+            time.sleep(seconds)
+            found = self._client.size(key)
+            if found == size:
+                return
+        if found is not None:
+            self._client.delete([key])
+        raise StorageFault(f"the store joined {size} bytes to {key} and shows {found}; send the last request again")
+
+    @contextmanager
+    def _alone(self, folder: str) -> Iterator[None]:
+        """Keep other threads of this process away; other processes meet at the pieces."""
+        with self._lock:
+            if folder in self._writing:
+                raise UploadBusy(folder)
+            self._writing.add(folder)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._writing.discard(folder)
+
+
+class Piece:
+    """Bytes that wait until there are enough of them, in a nameless file as soon as they are many."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        with faults("write to", tempfile.gettempdir()):
+            self._file.write(data)
+        self.size += len(data)
+
+    def rewound(self) -> BinaryIO:
+        """To be read from the start."""
+        self._file.seek(0)
+        return cast("BinaryIO", self._file)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.size = 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Sequence:
+    """Pieces one after the other, from a byte on."""
+
+    def __init__(self, client: ObjectClient, pieces: list[Entry], start: int) -> None:
+        self._client = client
+        self._left: list[tuple[str, int]] = []
+        for piece in pieces:
+            if start < piece.size:
+                self._left.append((piece.key, start))
+            start = max(start - piece.size, 0)
+        self._incoming: Incoming | None = None
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            if self._incoming is None:
+                if not self._left:
+                    return b""
+                self._incoming = self._client.get(*self._left.pop(0))
+            if data := self._incoming.read(size):
+                return data
+            self.close()
+
+    def close(self) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.close()
+
+
+def give(client: ObjectClient, key: str, data: bytes) -> None:
+    """Write a small object."""
+    client.put(key, io.BytesIO(data), len(data))
+
+
+def _folder(repository: Repository, upload_id: str) -> str:
+    try:
+        return layout.upload(repository, upload_id)
+    except ValueError:
+        raise UploadMissing(upload_id) from None
+
+
+def _piece(folder: str, offset: int) -> str:
+    return f"{folder}/{offset:020d}"
+
+
+def _end(pieces: list[Entry]) -> int:
+    return sum(piece.size for piece in pieces)
