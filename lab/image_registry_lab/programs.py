@@ -63,6 +63,8 @@ def programs() -> tuple[Program, ...]:
             "helm", "tools", "helm.sh/helm/v3/cmd/helm", (("helm.sh/helm/v3/internal/version.version", f"v{HELM}"),)
         ),
         Program("crane", "tools", "github.com/google/go-containerregistry/cmd/crane"),
+        Program("versitygw", "stores", "github.com/versity/versitygw/cmd/versitygw", on_demand=True),
+        Program("fake-gcs-server", "stores", "github.com/fsouza/fake-gcs-server", on_demand=True),
         Program("regctl", "clients", "github.com/regclient/regclient/cmd/regctl", on_demand=True),
         Program("oras-go", "clients", "./cmd/oras-go", on_demand=True),
         Program(

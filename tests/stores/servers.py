@@ -6,21 +6,16 @@ What they serve lies in the folder they are given. The programs are built once, 
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
-import shutil
 import subprocess
-import sys
-import textwrap
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from image_registry.storage.choice import GCS, S3, Azure, Filesystem, Storage, Swift
+from image_registry.storage.choice import S3, Filesystem, Storage
 from image_registry_lab import places
 from tests.serve.conftest import free_port, wait_for_port
 

@@ -15,7 +15,8 @@ import click
 from image_registry import __version__
 from image_registry.server.cluster_commands import bootstrap, node_ca
 from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
-from image_registry.storage.choice import Filesystem
+from image_registry.server.storage_settings import read_storage
+from image_registry.storage.choice import KINDS, Filesystem
 
 
 def main() -> None:
@@ -93,6 +94,13 @@ def api_server() -> None:
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Private key, PEM.")
 @click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option(
+    "--storage",
+    type=click.Choice(list(KINDS)),
+    default="filesystem",
+    show_default=True,
+    help="Where blobs lie: in the root folder, or as REGISTRY_STORAGE_<KIND>_* say.",
+)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=256, show_default=True, help="Per worker.")
 @click.option("--log-level", type=click.Choice(list(LogLevel)), default=LogLevel.NORMAL, show_default=True)
@@ -104,6 +112,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     database: str | None,
+    storage: str,
     workers: int,
     threads: int,
     log_level: str,
@@ -125,7 +134,7 @@ def serve(
             http_tls_key=tls_key,
             http_workers=workers,
             http_threads=threads,
-            storage=Filesystem(rootdirectory=root),
+            storage=Filesystem(rootdirectory=root) if storage == "filesystem" else read_storage(os.environ, storage),
             database_url=database or f"sqlite:///{(root / 'metadata.db').resolve()}",
             auth=AuthMode(mode),
             auth_htpasswd_path=Path(users) if users else None,

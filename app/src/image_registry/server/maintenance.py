@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -21,12 +23,17 @@ ABANDONED = timedelta(days=7)
 """Age at which an unfinished upload is given up, as long as CNCF distribution waits."""
 
 
+SWEEP_FIRST, SWEEP_AGAIN = 600.0, 24 * 3600.0
+"""Seconds from the start to the first look for what belongs to no session, and from one such look to the next."""
+
+
 class Maintenance:
     """A daemon thread of a worker; several at once are harmless, each piece of work is done under a lock."""
 
     def __init__(self, store: BlobStore, streams: ImageStreams) -> None:
         self._store = store
         self._streams = streams
+        self._sweep_at = time.monotonic() + SWEEP_FIRST * random.uniform(1, 2)  # noqa: S311 - not all Pods at once
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
 
@@ -41,7 +48,11 @@ class Maintenance:
     def once(self) -> None:
         """One round. What fails is raised at the end: it must not keep the rest from being done."""
         failure: StorageFault | None = None
-        for work in (self._clean, *map(self._expiry, self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED))):
+        for work in (
+            self._clean,
+            self._sweep,
+            *map(self._expiry, self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED)),
+        ):
             try:
                 work()
             except StorageFault as error:
@@ -51,6 +62,13 @@ class Maintenance:
 
     def _clean(self) -> None:
         clean_pending(self._store, self._streams)
+
+    def _sweep(self) -> None:
+        """Uploads have rows, and go with them; this is for what a crash left without one."""
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + SWEEP_AGAIN
+            if swept := self._store.sweep(datetime.now(UTC) - ABANDONED):
+                structlog.get_logger().info("removed what broken uploads left", count=swept)
 
     def _expiry(self, upload: tuple[Repository, str]) -> Callable[[], None]:
         def expire() -> None:

@@ -91,6 +91,10 @@ class BlobStore(Protocol):
         """All bytes of small content (manifests, configurations). Raises :class:`BlobMissing`."""
         ...
 
+    def location(self, digest: Digest) -> str | None:
+        """An address where a reader may fetch the bytes from the medium itself, for a while; ``None``: nowhere."""
+        ...
+
     def put(self, data: bytes, digest: Digest) -> None:
         """Store small content whose digest the caller has checked; durable on return, idempotent."""
         ...
@@ -169,6 +173,13 @@ class BlobStore(Protocol):
 
     def abort_upload(self, repository: Repository, upload_id: str) -> None:
         """Forget an upload; nothing happens if it is gone already."""
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what broken requests left before a time and no session refers to; returns how many things went.
+
+        Sessions of which nothing was written since then are among them: their owners have given up.
+        """
         ...
 
     def probe(self) -> None:

@@ -65,6 +65,9 @@ class FilesystemStore:
         with self.open(digest) as file, faults("read", layout.blob_data(digest)):
             return file.read()
 
+    def location(self, digest: Digest) -> str | None:  # noqa: ARG002 - nobody but us can read a folder
+        return None
+
     def put(self, data: bytes, digest: Digest) -> None:
         if self.stat(digest) != len(data):
             self._disk.write(layout.blob_data(digest), data)
@@ -184,6 +187,16 @@ class FilesystemStore:
         with suppress(ValueError):
             self._disk.remove_tree(layout.upload(repository, upload_id), first="data")
 
+    def sweep(self, before: datetime) -> int:
+        swept = 0
+        for repository in self.repositories():
+            folder = layout.uploads(repository)
+            for upload_id in self._disk.names(folder):
+                if self._last_written(f"{folder}/{upload_id}") < before:
+                    self._disk.remove_tree(f"{folder}/{upload_id}", first="data")
+                    swept += 1
+        return swept
+
     def probe(self) -> None:
         self._disk.try_out(f"{layout.ROOT}/.probe", b"probe")
 
@@ -240,10 +253,18 @@ class FilesystemStore:
         return found
 
     def _modified(self, folder: str) -> datetime:
+        return self._written(f"{folder}/link") or datetime.fromtimestamp(0, UTC)
+
+    def _last_written(self, folder: str) -> datetime:
+        """When something last came into a session; the present for one that is just beginning or going."""
+        times = [self._written(f"{folder}/{name}") for name in ("data", "startedat")]
+        return max((time for time in times if time), default=self._written(folder) or datetime.now(UTC))
+
+    def _written(self, relative: str) -> datetime | None:
         try:
-            return datetime.fromtimestamp(os.stat(self._disk.path(f"{folder}/link")).st_mtime, UTC)
+            return datetime.fromtimestamp(os.stat(self._disk.path(relative)).st_mtime, UTC)
         except OSError:
-            return datetime.fromtimestamp(0, UTC)
+            return None
 
 
 def _hold(path: str, upload_id: str) -> BinaryIO:

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import BinaryIO, cast
 
 from image_registry.oci.digest import Digest, Hasher, InvalidDigest
-from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
-from image_registry.storage import layout
-from image_registry.storage.blob_store import BlobMissing, Held, Readable, StorageFault
+from image_registry.oci.reference import InvalidName, Repository
+from image_registry.storage import layout, object_links
+from image_registry.storage.blob_store import BlobMissing, Held, Links, Readable, StorageFault
 from image_registry.storage.choice import CHUNK
 from image_registry.storage.object_client import ObjectClient, ObjectMissing
 from image_registry.storage.object_reader import ObjectReader
@@ -24,9 +24,6 @@ from image_registry.storage.object_uploads import ObjectUploads, give
 from image_registry.storage.remembered_sizes import RememberedSizes
 
 LINK_SIZE = 256
-TOGETHER = 16
-"""Links that are read at once when a whole list of them is wanted."""
-
 VALID = 20 * 60
 """Seconds for which a reader may use the address it was sent to, as long as CNCF distribution gives."""
 
@@ -67,7 +64,6 @@ class ObjectStore:
         self._sizes.set(digest, len(data))
 
     def location(self, digest: Digest) -> str | None:
-        """Where a reader may fetch the bytes himself for :data:`VALID` seconds; ``None``: nowhere."""
         return self._client.signed(layout.blob_data(digest), VALID) if self._redirect else None
 
     # links
@@ -105,7 +101,7 @@ class ObjectStore:
 
     def tags(self, repository: Repository) -> list[str]:
         names = self._tag_folders(repository)
-        with ThreadPoolExecutor(TOGETHER, thread_name_prefix="links") as pool:
+        with ThreadPoolExecutor(object_links.TOGETHER, thread_name_prefix="links") as pool:
             found = pool.map(lambda tag: self.read_tag(repository, tag), names)
             return sorted(tag for tag, digest in zip(names, found, strict=True) if digest is not None)
 
@@ -116,6 +112,12 @@ class ObjectStore:
             manifests=frozenset(self._digests(f"{base}/_manifests/revisions/")),
             blobs=self._digests(f"{base}/_layers/"),
         )
+
+    def links(self, repository: Repository) -> Links:
+        return object_links.all_links(self._client, self._read_link, repository)
+
+    def strays(self) -> Iterator[str]:
+        return object_links.strays(self._client)
 
     def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
         for found in self._client.folders(f"{layout.NAMESPACES}/") if namespace is None else [namespace]:
@@ -149,7 +151,6 @@ class ObjectStore:
         self._uploads.abort(repository, upload_id)
 
     def sweep(self, before: datetime) -> int:
-        """Remove what broken requests left before a time and no session refers to; returns how many things went."""
         found = sum(self._uploads.sweep(repository, before) for repository in self.repositories())
         return found + self._client.sweep(before)
 
@@ -199,7 +200,7 @@ class ObjectStore:
 
     def _tag_folders(self, repository: Repository) -> list[str]:
         """Also those whose link is damaged or was half removed: cleaning has to see them."""
-        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if _is_tag(name)]
+        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if object_links.is_tag(name)]
 
     def _digests(self, prefix: str) -> dict[Digest, datetime]:
         found = {}
@@ -210,11 +211,3 @@ class ObjectStore:
                 if file == "link":
                     found[Digest.parse(f"{algorithm}:{value}")] = entry.modified
         return found
-
-
-def _is_tag(name: str) -> bool:
-    try:
-        parse_tag(name)
-    except InvalidTag:
-        return False
-    return True

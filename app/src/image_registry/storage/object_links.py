@@ -1,0 +1,93 @@
+"""Every link of a repository from one listing, as somebody else may have written it: nothing is taken for granted.
+
+A link is trusted by its length, which the listing tells; only what a tag means now is read, many at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.storage import layout
+from image_registry.storage.blob_store import Links, TagLinks
+from image_registry.storage.object_client import Entry, ObjectClient
+
+TOGETHER = 16
+"""Links that are read at once."""
+
+_NEVER = datetime.fromtimestamp(0, UTC)
+_PARTS = frozenset({"_layers", "_manifests", "_uploads"})
+Read = Callable[[str], Digest | None]
+
+
+def all_links(client: ObjectClient, read: Read, repository: Repository) -> Links:
+    """See :meth:`~image_registry.storage.blob_store.BlobStore.links`; ``read`` tells what one link says."""
+    base, damaged = layout.repository(repository), list[str]()
+    manifests = dict(_digests(client.entries(f"{base}/_manifests/revisions/"), damaged, read))
+    blobs = frozenset(digest for digest, _ in _digests(client.entries(f"{base}/_layers/"), damaged, read))
+    tags: dict[str, dict[str, Entry]] = {}
+    prefix = f"{layout.tags(repository)}/"
+    for entry in client.entries(prefix):
+        tag, _, rest = entry.key.removeprefix(prefix).partition("/")
+        tags.setdefault(tag, {})[rest] = entry
+    found = {}
+    with ThreadPoolExecutor(TOGETHER, thread_name_prefix="links") as pool:
+        meanings = pool.map(lambda tag: read(f"{prefix}{tag}/current/link"), tags)
+        for (tag, links), current in zip(tags.items(), meanings, strict=True):
+            if not is_tag(tag):
+                damaged.append(f"{prefix}{tag}")
+                continue
+            written = links.get("current/link")
+            if current is None:
+                damaged.append(f"{prefix}{tag}/current/link")
+            past = (entry for rest, entry in links.items() if rest.startswith("index/"))
+            found[tag] = TagLinks(current, written.modified if written else _NEVER, dict(_digests(past, [], read)))
+    return Links(found, manifests, blobs, tuple(damaged))
+
+
+def strays(client: ObjectClient) -> Iterator[str]:
+    """See :meth:`~image_registry.storage.blob_store.BlobStore.strays`."""
+    waiting = [""]
+    while waiting:
+        name = waiting.pop()
+        inside = set(client.folders(f"{layout.NAMESPACES}/{name}/" if name else f"{layout.NAMESPACES}/"))
+        if name and _PARTS & inside and not _is_ours(name):
+            yield name
+        waiting += [f"{name}/{part}".lstrip("/") for part in sorted(inside - _PARTS)]
+
+
+def is_tag(name: str) -> bool:
+    """Whether the folder's name can be a tag."""
+    try:
+        parse_tag(name)
+    except InvalidTag:
+        return False
+    return True
+
+
+def _digests(entries: Iterable[Entry], damaged: list[str], read: Read) -> Iterator[tuple[Digest, datetime]]:
+    """Digests of links ``…/<algorithm>/<hex>/link``, which may be anywhere."""
+    for entry in entries:
+        algorithm, value, file = entry.key.rsplit("/", 3)[-3:]
+        if file != "link":
+            continue
+        try:
+            digest = Digest.parse(f"{algorithm}:{value}")
+        except InvalidDigest:
+            damaged.append(entry.key.removesuffix("/link"))
+            continue
+        if entry.size == len(algorithm) + 1 + HEX_LENGTH[algorithm] or read(entry.key) == digest:
+            yield digest, entry.modified
+        else:
+            damaged.append(entry.key)
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        Repository.parse(name)
+    except InvalidName:
+        return False
+    return True
