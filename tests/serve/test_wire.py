@@ -116,6 +116,31 @@ def test_a_huge_manifest_is_refused_without_reading_it(running: Served) -> None:
     assert time.monotonic() - started < 8
 
 
+def test_a_client_that_waits_is_told_to_go_on_when_its_body_is_wanted(running: Served, location: str) -> None:
+    host, _, port = running.host.rpartition(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(head("PATCH", location, "Expect: 100-continue", "Content-Length: 5"))
+        assert statuses(connection.recv(1000)) == [100]
+        connection.sendall(b"abcde")
+        accepted = connection.recv(1000)
+        assert statuses(accepted) == [202]
+        assert b"Connection: keep-alive" in accepted
+        connection.sendall(head("GET", "/livez", "Connection: close"))  # the connection is good for more
+        assert statuses(connection.recv(1000)) == [200]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("PATCH", f"{REPOSITORY}/blobs/uploads/none", 404), ("PUT", f"{REPOSITORY}/manifests/v1", 413)],
+)
+def test_a_client_that_waits_sends_nothing_to_a_refusal(running: Served, method: str, path: str, status: int) -> None:
+    started = time.monotonic()
+    heard = say(running, head(method, path, "Expect: 100-continue", f"Content-Length: {1 << 40}"))
+    assert statuses(heard) == [status]
+    assert b"Connection: close" in heard
+    assert time.monotonic() - started < 3
+
+
 def test_an_answer_to_head_has_no_body(running: Served) -> None:
     digest = push_image(running.host, "heads")
     for path in (f"manifests/{digest}", "manifests/none", f"blobs/{digest_of(b'none')}", "tags/list"):

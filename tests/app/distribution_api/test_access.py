@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from werkzeug.test import TestResponse
 
 from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
 
 from .conftest import Registry, basic, code
 
@@ -53,6 +55,57 @@ def test_a_token_asked_for_too_much_gets_what_is_allowed(guarded: Registry) -> N
     assert guarded.client.get("/v2/team/app/manifests/v1", headers=partial).status_code == 200
     refused = guarded.client.post("/v2/team/app/blobs/uploads/", headers=partial)
     assert (refused.status_code, code(refused)) == (403, "DENIED")
+
+
+def form(registry: Registry, **fields: str) -> TestResponse:
+    return registry.client.post("/v2/token", data={"service": "image-registry", "client_id": "test", **fields})
+
+
+def test_a_form_gives_a_token_as_oauth_clients_ask_for_it(guarded: Registry) -> None:
+    guarded.push("team/app", "v1", headers=basic("ann"))
+    scope = "repository:team/app:pull,push repository:other/app:pull"
+    answer = form(guarded, grant_type="password", username="ben", password="word", scope=scope)
+    assert answer.status_code == 200, answer.text
+    assert answer.json is not None
+    assert answer.json["scope"] == "repository:team/app:pull"
+    assert "refresh_token" not in answer.json
+    assert answer.headers["Cache-Control"] == "no-store"
+    headers = bearer(answer.json["access_token"])
+    assert guarded.client.get("/v2/team/app/manifests/v1", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "word"),
+    [
+        ({"grant_type": "password", "username": "ann", "password": "wrong"}, 401, "wrong password"),
+        ({"grant_type": "password", "username": "ann"}, 400, "username and password"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, 401, "users and passwords"),
+        ({"grant_type": "refresh_token"}, 400, "platform token"),
+        ({"grant_type": "authorization_code"}, 400, "grant_type=password"),
+        ({}, 400, "grant_type=password"),
+    ],
+)
+def test_a_form_that_gives_no_token_says_why(guarded: Registry, fields: dict[str, str], status: int, word: str) -> None:
+    refused = form(guarded, **fields)
+    assert (refused.status_code, code(refused)) == (status, "UNAUTHORIZED")
+    assert word in refused.text
+
+
+def test_a_form_without_end_is_not_read(guarded: Registry) -> None:
+    refused = form(guarded, grant_type="password", username="ann", password="x" * 100_000)
+    assert (refused.status_code, code(refused)) == (413, "UNSUPPORTED")
+
+
+def test_what_everybody_may_read_is_mounted_with_any_token(guarded: Registry) -> None:
+    public = Repository("public", "base")
+    data = b"the layer of a public image"
+    guarded.store.put(data, Digest.of(data))
+    guarded.store.link_blob(public, Digest.of(data))
+    narrow = bearer(token(guarded, "ann", "repository:team/app:pull,push"))
+    start = f"/v2/team/app/blobs/uploads/?mount={Digest.of(data)}&from=public/base"
+    mounted = guarded.client.post(start, headers=narrow)
+    assert mounted.status_code == 201
+    assert guarded.client.get(mounted.headers["Location"], headers=narrow).data == data
 
 
 def test_a_narrow_token_is_sent_back_for_a_wider_one(guarded: Registry) -> None:

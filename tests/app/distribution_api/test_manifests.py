@@ -269,10 +269,13 @@ def test_a_broken_digest_is_refused_by_every_method(registry: Registry, method: 
 
 
 @pytest.mark.parametrize("reference", ["a" * 129, ".x", "-x", "a b", "é", "%00", "a%0d%0aSet-Cookie"])
-def test_what_is_no_tag_is_refused_by_every_method(registry: Registry, reference: str) -> None:
-    for method in ("GET", "PUT", "DELETE"):
+def test_what_is_no_tag_cannot_be_pushed_and_is_never_there(registry: Registry, reference: str) -> None:
+    refused = registry.client.put(MANIFEST + reference)
+    assert (refused.status_code, code(refused)) == (400, "TAG_INVALID")
+    for method in ("GET", "DELETE"):
         refused = registry.client.open(MANIFEST + reference, method=method)
-        assert (refused.status_code, code(refused)) == (400, "TAG_INVALID")
+        assert (refused.status_code, code(refused)) == (404, "MANIFEST_UNKNOWN")
+        assert "is not a tag: at most 128 letters" in refused.text
 
 
 def test_a_push_by_digest_may_bring_its_tags(registry: Registry) -> None:

@@ -10,6 +10,7 @@ import pytest
 from image_registry.distribution_api import referrers
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository, referrers_tag
 from image_registry.storage import layout
 
 from .conftest import Registry, basic, code, manifest_of
@@ -99,6 +100,65 @@ def test_a_lost_referrer_does_not_hide_the_others(registry: Registry) -> None:
     kept = refer(registry, annotations={"a": "kept"})
     (registry.store.root / layout.blob_data(Digest.parse(lost))).unlink()
     assert [entry["digest"] for entry in listed(registry)] == [kept]
+
+
+def test_one_answer_is_no_longer_than_a_manifest_may_be(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(referrers, "LONGEST", 1000)
+    pushed = {refer(registry, annotations={"text": f"{number}" * 400}) for number in range(5)}
+    seen, answers, url = [], 0, f"/v2/demo/app/referrers/{SUBJECT}"
+    while url:
+        answer = registry.client.get(url)
+        seen += [entry["digest"] for entry in json.loads(answer.data)["manifests"]]
+        assert len(answer.data) < 1200
+        url, answers = answer.headers.get("Link", "").partition("<")[2].partition(">")[0], answers + 1
+    assert seen == sorted(pushed)
+    assert answers == 5
+
+
+def noted(registry: Registry, *bodies: bytes, repository: str = "demo/app") -> list[str]:
+    """Manifests as they lie in an adopted storage: linked, listed under the subject's tag, in no database."""
+    repository_ = Repository.parse(repository)
+    entries = []
+    for body in bodies:
+        digest = Digest.of(body)
+        registry.store.put(body, digest)
+        registry.store.link_manifest(repository_, digest)
+        entries.append({"mediaType": media_types.OCI_MANIFEST, "digest": str(digest), "size": len(body)})
+    lost = {"mediaType": media_types.OCI_MANIFEST, "digest": str(Digest.of(b"lost")), "size": 4}
+    index = json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [lost, *entries]})
+    registry.store.put(index.encode(), Digest.of(index.encode()))
+    registry.store.link_manifest(repository_, Digest.of(index.encode()))
+    registry.store.write_tag(repository_, referrers_tag(SUBJECT), Digest.of(index.encode()))
+    return [str(entry["digest"]) for entry in entries]
+
+
+def subject_of(digest: Digest) -> dict[str, Any]:
+    return {"mediaType": media_types.OCI_MANIFEST, "digest": str(digest), "size": 7}
+
+
+def test_referrers_that_older_clients_noted_under_a_tag_are_listed_too(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = refer(registry, artifactType=SIGNATURE, annotations={"by": "ann"})
+    old = noted(
+        registry,
+        registry.client.get(f"/v2/demo/app/manifests/{known}").data,
+        manifest_of(b"{}", subject=subject_of(SUBJECT), artifactType=SIGNATURE, annotations={"by": "old"}),
+        manifest_of(b"{}", subject=subject_of(SUBJECT)),
+        manifest_of(b"{}", subject=subject_of(Digest.of(b"somebody else"))),
+        manifest_of(b"{}", annotations={"refers": "to nothing"}),
+    )
+    assert [entry["digest"] for entry in listed(registry)] == sorted(old[:3])
+    assert {entry["annotations"]["by"] for entry in listed(registry, f"?artifactType={SIGNATURE}")} == {"ann", "old"}
+    assert listed(registry, repository="demo/other") == []
+    monkeypatch.setattr(referrers, "PAGE", 1)
+    more = {refer(registry, annotations={"number": str(number)}) for number in range(3)}
+    seen, url = [], f"/v2/demo/app/referrers/{SUBJECT}"
+    while url:
+        answer = registry.client.get(url)
+        seen += [entry["digest"] for entry in json.loads(answer.data)["manifests"]]
+        url = answer.headers.get("Link", "").partition("<")[2].partition(">")[0]
+    assert seen == sorted({*old[:3], *more})
 
 
 def test_what_is_no_digest_is_refused(registry: Registry) -> None:

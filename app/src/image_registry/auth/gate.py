@@ -118,9 +118,12 @@ class Gate:
             )
 
     def may(self, caller: Caller, repository: Repository, action: str) -> bool:
-        """The quiet question, for cross-repository mounts: the token's limits count as well as the decision."""
+        """The quiet question, for cross-repository mounts: the token's limits count as well as the decision.
+
+        What everybody may do needs no token: clients ask for what they push, not for the public image below it.
+        """
         if caller.claims is not None and not caller.claims.allows(str(repository), action):
-            return False
+            return self.decide(ANONYMOUS, *ACTIONS[action](repository)).allowed
         return self.decide(caller.identity, *ACTIONS[action](repository)).allowed and self._same_namespace(
             caller, repository.namespace
         )

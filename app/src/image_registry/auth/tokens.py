@@ -40,6 +40,10 @@ class Grant:
     actions: frozenset[str]
     type: str = "repository"
 
+    def __str__(self) -> str:
+        """As clients write it when they ask for it."""
+        return f"{self.type}:{self.name}:{','.join(sorted(self.actions))}"
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -65,6 +69,7 @@ class IssuedToken:
     token: str
     expires_in: int
     issued_at: int
+    grants: tuple[Grant, ...]
 
     def __repr__(self) -> str:
         return f"IssuedToken(expires_in={self.expires_in})"
@@ -116,6 +121,7 @@ class RegistryTokens:
         ``namespaces`` are the uids of the namespaces of the grants: in a namespace that was deleted and made anew the
         token is worth nothing.
         """
+        grants = tuple(grants)
         now = int(self._clock())
         lifetime = LIFETIME if until is None else max(min(LIFETIME, int(until) - now), 1)
         claims = {
@@ -133,7 +139,7 @@ class RegistryTokens:
         }
         kid, key = self._signing
         token = jwt.encode({"alg": _ALGORITHM, "kid": kid, "typ": "JWT"}, claims, key, algorithms=[_ALGORITHM])
-        return IssuedToken(token, lifetime, now)
+        return IssuedToken(token, lifetime, now, grants)
 
     def is_ours(self, token: str) -> bool:
         """True if the token names one of our keys; says nothing about its truth."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -22,12 +22,22 @@ from image_registry.storage.blob_store import OutOfSpace, StorageFault
 
 _NAMED = re.compile(r"/v2/(.*?)/(?:manifests|blobs|tags|referrers)(?:/|$)", re.DOTALL)
 
+PATHS = (
+    "/v2/, /v2/token, /v2/_catalog and /v2/<namespace>/<repository>/ with tags/list, manifests/<tag or digest>, "
+    "blobs/<digest>, blobs/uploads/ or referrers/<digest>"
+)
+"""What a client that asks for something else is told."""
+
 MAX_PAGE = 1000
 """Items of a page at most; a client that asks for more gets a ``Link`` to the rest."""
 
 
 DEFAULT_PAGE = 10_000
 """Items of a page when the client does not say; many clients of that kind do not look for a ``Link``."""
+
+
+WARNING_LENGTH = 500
+"""Characters of a warning at most; all of an answer must stay below 4096 bytes."""
 
 
 def repository(namespace: str, name: str) -> Repository:
@@ -64,6 +74,14 @@ def page() -> tuple[int, str | None]:
     return min(int(text), MAX_PAGE), request.args.get("last")
 
 
+def warn(answer: Response, warnings: Iterable[str]) -> None:
+    """Tell the person behind the client something that is no failure (distribution-spec, "Warnings")."""
+    for text in warnings:
+        printable = "".join(character if " " <= character <= "~" else "?" for character in text)[:WARNING_LENGTH]
+        escaped = printable.replace("\\", "\\\\").replace('"', '\\"')
+        answer.headers.add("Warning", f'299 - "{escaped}"')
+
+
 def next_link(limit: int, last: str, **more: str | None) -> str:
     """The ``Link`` header to the next page (RFC 8288), relative to the host; ``more`` is kept of the query."""
     query = urlencode({"n": limit, "last": last, **{key: value for key, value in more.items() if value is not None}})
@@ -76,11 +94,11 @@ def translated_unless_down() -> Iterator[None]:
     try:
         yield
     except rules.StreamUnknown as error:
-        raise errors.NameUnknown(str(error)) from None
+        raise errors.NameUnknown(f"{error}; check the name: a repository comes into being by the first push") from None
     except (rules.TagUnknown, rules.ImageUnknown) as error:
-        raise errors.ManifestUnknown(str(error)) from None
+        raise errors.ManifestUnknown(f"{error}; tags/list shows what there is to pull") from None
     except rules.UploadUnknown as error:
-        raise errors.BlobUploadUnknown(str(error)) from None
+        raise errors.BlobUploadUnknown(f"{error}; begin the upload again") from None
 
 
 @contextmanager
@@ -128,15 +146,18 @@ def _http(error: HTTPException) -> Response:
             _check_name(request.path)
         except errors.NameInvalid as refusal:
             return _answer(refusal)
-    left = trail.of(request.environ)
-    left.error = f"UNSUPPORTED: {error.name}"
-    body: dict[str, Any] = {"code": "UNSUPPORTED", "message": f"{error.name}: {request.method} {request.path[:300]}"}
-    if left.request_id:
-        body["detail"] = {"request_id": left.request_id}
-    answer = jsonify(errors=[body])
-    answer.status_code = error.code or 500
+    asked = f"{request.method} {request.path[:300]}"
+    cure = "look at the request"
+    headers = {}
     if isinstance(error, MethodNotAllowed):
-        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        cure = f"this path takes {headers['Allow']}"
+    elif error.code == HTTPStatus.NOT_FOUND:
+        cure = f"there is nothing at this path; this registry has {PATHS}"
+    elif error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        cure = "send a shorter body"
+    answer = _answer(errors.Unsupported(f"{error.name}: {asked}; {cure}", headers=headers))
+    answer.status_code = error.code or 500
     return answer
 
 

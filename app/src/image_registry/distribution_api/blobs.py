@@ -13,6 +13,7 @@ from image_registry.distribution_api import answers, callers
 from image_registry.distribution_api.parts import Parts
 from image_registry.oci.digest import Digest
 from image_registry.oci.errors import BlobUnknown, RangeInvalid
+from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobMissing
 
 CHUNK = 1 << 18
@@ -32,7 +33,7 @@ def blueprint(parts: Parts) -> Blueprint:
         callers.require(parts, repository, "pull")
         size = parts.store.stat(wanted) if parts.store.blob_linked(repository, wanted) else None
         if size is None:
-            raise BlobUnknown(f"{repository} has no blob {wanted}")
+            raise _unknown(repository, wanted)
         headers = {
             "Docker-Content-Digest": str(wanted),
             "ETag": f'"{wanted}"',
@@ -41,7 +42,7 @@ def blueprint(parts: Parts) -> Blueprint:
         }
         if request.if_none_match.contains(str(wanted)):
             return Response(status=304, headers=headers)
-        part = _range(request.headers.get("Range"), size) if _applies(request.if_range, str(wanted)) else None
+        part = _range(_asked_range(), size) if _applies(request.if_range, str(wanted)) else None
         sent = part if part is not None else range(size)
         headers["Content-Length"] = str(len(sent))
         if part is not None:
@@ -57,17 +58,21 @@ def blueprint(parts: Parts) -> Blueprint:
         wanted = answers.digest(digest)
         callers.require(parts, repository, "delete")
         if not parts.store.unlink_blob(repository, wanted):
-            raise BlobUnknown(f"{repository} has no blob {wanted}")
+            raise _unknown(repository, wanted)
         return Response(status=202)
 
     return routes
+
+
+def _unknown(repository: Repository, digest: Digest) -> BlobUnknown:
+    return BlobUnknown(f"{repository} has no blob {digest}; push it here, or mount it from where it is")
 
 
 def _body(parts: Parts, digest: Digest, status: int, headers: dict[str, str], sent: range) -> Response:
     try:
         file = parts.store.open(digest)
     except BlobMissing:
-        raise BlobUnknown(f"blob {digest} is gone") from None
+        raise BlobUnknown(f"the bytes of blob {digest} are gone; push it again") from None
     file.seek(sent.start)
     wrapper = request.environ.get("wsgi.file_wrapper")
     # the server's own wrapper lets it hand the file to the kernel, as many bytes as Content-Length says
@@ -100,6 +105,11 @@ def _chunks(part: _Part) -> Iterator[bytes]:
             yield chunk
     finally:
         part.close()
+
+
+def _asked_range() -> str | None:
+    """Only GET has parts (RFC 9110 section 14.2)."""
+    return request.headers.get("Range") if request.method == "GET" else None
 
 
 def _applies(condition: IfRange, digest: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
@@ -10,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from image_registry.auth import trail
 from image_registry.auth.access import create_stream, list_streams
 from image_registry.auth.gate import Caller
-from image_registry.distribution_api import answers, callers
+from image_registry.distribution_api import advice, answers, callers, conditions
 from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body
@@ -28,7 +30,7 @@ from image_registry.oci.errors import (
     TagInvalid,
 )
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
-from image_registry.oci.reference import Repository
+from image_registry.oci.reference import InvalidTag, Repository, parse_tag
 from image_registry.storage.blob_store import BlobMissing
 
 PATH = "/v2/<namespace>/<name>/manifests/<reference>"
@@ -70,8 +72,7 @@ class Manifests:
 
     def get(self, namespace: str, name: str, reference: str) -> Response:
         repository = answers.repository(namespace, name)
-        wanted: Digest | str = answers.digest(reference) if _is_digest(reference) else answers.tag(reference)
-        callers.require(self._parts, repository, "pull")
+        wanted = self._target(repository, reference, "pull")
         found = self._find(repository, wanted)
         headers = {"Docker-Content-Digest": str(found.digest), "ETag": f'"{found.digest}"'}
         if request.if_none_match.contains(str(found.digest)):
@@ -82,7 +83,7 @@ class Manifests:
         try:
             raw = self._store.read(found.digest)
         except BlobMissing:
-            raise ManifestUnknown(f"the bytes of {found.digest} are not in the storage") from None
+            raise _lost(found.digest) from None
         return Response(raw, headers=headers, content_type=found.media_type)
 
     def put(self, namespace: str, name: str, reference: str) -> Response:
@@ -91,12 +92,15 @@ class Manifests:
         tags = _tags() if wanted else [answers.tag(reference)]
         caller = callers.require(self._parts, repository, "pull", "push")
         manifest = _body(wanted)
+        if wanted and conditions.stated():
+            with answers.translated():
+                conditions.check(wanted if self._streams.held(repository, [wanted]) else None)
         self._require_blobs(repository, manifest)
         self._store.put(manifest.raw, manifest.digest)
         for tag in tags:
-            self._push(repository, manifest, tag, caller)
+            self._push(repository, manifest, tag, caller, conditional=wanted is None)
         if not tags:
-            self._push(repository, manifest, None, caller)
+            self._push(repository, manifest, None, caller, conditional=False)
         answer = Response(status=201)
         answer.headers["Location"] = f"/v2/{repository}/manifests/{manifest.digest}"
         answer.headers["Docker-Content-Digest"] = str(manifest.digest)
@@ -104,9 +108,20 @@ class Manifests:
             answer.headers["OCI-Subject"] = str(manifest.subject.digest)
         if wanted and tags:
             answer.headers["OCI-Tag"] = ", ".join(tags)
+        answers.warn(answer, self._advice(repository, manifest, tags))
         return answer
 
-    def _push(self, repository: Repository, manifest: Manifest, tag: str | None, caller: Caller) -> None:
+    def _advice(self, repository: Repository, manifest: Manifest, tags: list[str]) -> Iterator[str]:
+        children = {entry.digest for entry in advice.children(manifest)}
+        missing: set[Digest] = set()
+        with suppress(MetadataUnavailable):  # the push is done: no answer but yes would be true
+            missing = children - self._streams.held(repository, children) if children else missing
+        blobs = self._missing(repository, manifest) if self._parts.sparse_images else []
+        return advice.about(manifest, tags=tags, missing_blobs=len(blobs), missing_children=len(missing))
+
+    def _push(
+        self, repository: Repository, manifest: Manifest, tag: str | None, caller: Caller, *, conditional: bool
+    ) -> None:
         def authorize_create() -> None:
             callers.require_namespace(self._parts, repository)
             decision = callers.decide(self._parts, caller.identity, create_stream(repository.namespace))
@@ -128,17 +143,19 @@ class Manifests:
                 pushed_by=caller.identity.username,
                 authorize_create=authorize_create,
                 before_commit=link,
+                precondition=conditions.check if conditional and conditions.stated() else None,
             )
 
     def delete(self, namespace: str, name: str, reference: str) -> Response:
         repository = answers.repository(namespace, name)
-        wanted: Digest | str = answers.digest(reference) if _is_digest(reference) else answers.tag(reference)
-        callers.require(self._parts, repository, "delete")
+        wanted = self._target(repository, reference, "delete")
         with answers.translated():
             if isinstance(wanted, Digest):
+                conditions.check(wanted)  # what a digest names is there unchanged or not at all
                 self._streams.delete_manifest(repository, wanted)
             else:
-                self._streams.delete_tag(repository, wanted)
+                condition = conditions.check if conditions.stated() else None
+                self._streams.delete_tag(repository, wanted, precondition=condition)
             clean(self._store, self._streams, repository)
         return Response(status=202)
 
@@ -175,6 +192,17 @@ class Manifests:
             answer.headers["Link"] = answers.next_link(limit, str(page.items[-1]))
         return answer
 
+    def _target(self, repository: Repository, reference: str, action: str) -> Digest | str:
+        """What the request is about, once the caller may know. What cannot be a tag is a tag that is not there."""
+        wanted = answers.digest(reference) if _is_digest(reference) else reference
+        callers.require(self._parts, repository, action)
+        if isinstance(wanted, str):
+            try:
+                parse_tag(wanted)
+            except InvalidTag as error:
+                raise ManifestUnknown(f"{repository} has no such manifest: {error}") from None
+        return wanted
+
     def _find(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
         """From the database; while that is down from the links in storage, so that pulls go on (design, D2)."""
         try:
@@ -191,18 +219,20 @@ class Manifests:
             raise ManifestUnknown(f"{repository} has no manifest {wanted}")
         size = self._store.stat(digest)
         if size is None or size > MANIFEST_LIMIT:
-            raise ManifestUnknown(f"the bytes of {digest} are not in the storage")
+            raise _lost(digest)
         raw = self._store.read(digest)
         try:
             return StoredManifest(digest, parse_manifest(raw, "", digest=digest).media_type, len(raw))
         except InvalidManifest as error:
             raise ManifestUnknown(f"{digest} cannot be served: {error}") from None
 
-    def _require_blobs(self, repository: Repository, manifest: Manifest) -> None:
-        missing = [
+    def _missing(self, repository: Repository, manifest: Manifest) -> list[str]:
+        return [
             str(blob.digest) for blob in manifest.required_blobs if not self._store.blob_linked(repository, blob.digest)
         ]
-        if missing:
+
+    def _require_blobs(self, repository: Repository, manifest: Manifest) -> None:
+        if not self._parts.sparse_images and (missing := self._missing(repository, manifest)):
             raise ManifestBlobUnknown(
                 f"{repository} lacks {len(missing)} blob(s) of this manifest; push them first",
                 detail={"missing": missing[:MISSING_SHOWN]},
@@ -214,6 +244,10 @@ class Manifests:
             return None
         size = self._store.stat(config.digest)  # what the manifest says about it is anybody's claim
         return self._store.read(config.digest) if size is not None and size <= CONFIG_LIMIT else None
+
+
+def _lost(digest: Digest) -> ManifestUnknown:
+    return ManifestUnknown(f"the bytes of {digest} are not in the storage any more; push the manifest again")
 
 
 def _is_digest(reference: str) -> bool:

@@ -29,6 +29,8 @@ class Parts:
     """Whether what tokens were issued for is still the same; ``None`` without a cluster."""
     namespace_exists: Callable[[str], bool] = lambda _namespace: True
     read_only: bool = False
+    sparse_images: bool = False
+    """Take manifests whose blobs are not there; without it they are refused, because nobody could pull them."""
 
     @property
     def gate(self) -> Gate:

@@ -9,6 +9,7 @@ run is the same transaction, rolled back before it is logged, because numbers of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -32,12 +33,16 @@ def delete_tag(
     *,
     uid: str | None,
     resource_version: int | None,
+    precondition: Callable[[Digest], None] | None,
     dry_run: bool,
     now: datetime,
 ) -> None:
     """Delete a tag and its history; the manifests stay, and so do the Images. Preconditions are of the stream."""
     with database.write(undo=dry_run) as connection:
         stream = _locked(database, connection, repository)
+        newest = streams.newest_event(connection, stream.id, tag) if precondition is not None else None
+        if precondition is not None and newest is not None:
+            precondition(Digest.parse(newest.image))
         if not streams.remove_tag(connection, stream.id, tag):
             raise TagUnknown(f"repository {repository} has no tag {tag!r}")
         _check(f"ImageStream {repository}", rows.stream(stream).meta, uid, resource_version)

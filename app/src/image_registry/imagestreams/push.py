@@ -55,6 +55,8 @@ class Push:
     pushed_by: str
     authorize_create: Callable[[], None]
     before_commit: Callable[[], None]
+    precondition: Callable[[Digest | None], None] | None = None
+    """Told under the lock what the tag means; may raise."""
 
 
 def push(database: Database, request: Push, *, reference: str, now: datetime) -> PushOutcome:
@@ -99,6 +101,9 @@ def _apply(
     now: datetime,
 ) -> PushOutcome:
     repository, manifest, digest = request.repository, request.manifest, str(request.manifest.digest)
+    if request.precondition is not None and request.tag is not None:
+        newest = streams.newest_event(connection, row.id, request.tag) if row else None
+        request.precondition(Digest.parse(newest.image) if newest else None)
     stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), FIRST_GENERATION)
     image = rows.image_row(manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference)
     created_image = images.add(database, connection, image)

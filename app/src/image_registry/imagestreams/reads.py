@@ -5,7 +5,7 @@ A page may end before its limit when what it shows is large; ``next`` alone says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
@@ -37,6 +37,15 @@ def manifest(database: Database, repository: Repository, digest: Digest) -> Stor
             _stream_id(connection, repository)
             raise ImageUnknown(f"repository {repository} holds no manifest {digest}")
     return rows.stored_manifest(row)
+
+
+def held(database: Database, repository: Repository, digests: Collection[Digest]) -> frozenset[Digest]:
+    """Those of ``digests`` that are manifests of the repository."""
+    with database.read() as connection:
+        stream = streams.find_id(connection, repository.namespace, repository.name)
+        if stream is None:
+            return frozenset()
+        return frozenset(Digest.parse(text) for text in images.held_of(connection, stream, [str(d) for d in digests]))
 
 
 def tag(database: Database, repository: Repository, name: str) -> StoredManifest:

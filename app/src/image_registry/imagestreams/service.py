@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -48,15 +48,17 @@ class ImageStreams:
         pushed_by: str,
         authorize_create: Callable[[], None],
         before_commit: Callable[[], None],
+        precondition: Callable[[Digest | None], None] | None = None,
     ) -> PushOutcome:
         """Make ``manifest`` an Image that the repository holds, and what ``tag`` means if one is given.
 
         The stream is made if it is missing, after ``authorize_create``. ``before_commit`` runs under the lock of the
         repository when only the commit is left: the door verifies there that the blobs are still linked and writes
-        its links; it must not call this object. Whatever the two raise passes through and undoes the push.
+        its links; it must not call this object. ``precondition`` is told before, under the same lock, what the tag
+        means. Whatever they raise passes through and undoes the push.
         """
         reference = f"{self._internal_hostname}/{repository}@{manifest.digest}"
-        request = Push(repository, manifest, tag, config, pushed_by, authorize_create, before_commit)
+        request = Push(repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition)
         with _available():
             return push(self._database, request, reference=reference, now=self._clock())
 
@@ -104,9 +106,12 @@ class ImageStreams:
         *,
         uid: str | None = None,
         resource_version: int | None = None,
+        precondition: Callable[[Digest], None] | None = None,
         dry_run: bool = False,
     ) -> None:
         """Delete a tag with its history, never an Image; the preconditions are of its stream.
+
+        ``precondition`` is told under the lock what the tag means, and what it raises passes through.
 
         Raises :class:`StreamUnknown`, :class:`TagUnknown`, and :class:`Conflict` when a precondition does not hold.
         """
@@ -117,9 +122,15 @@ class ImageStreams:
                 tag,
                 uid=uid,
                 resource_version=resource_version,
+                precondition=precondition,
                 dry_run=dry_run,
                 now=self._clock(),
             )
+
+    def held(self, repository: Repository, digests: Collection[Digest]) -> frozenset[Digest]:
+        """Those of ``digests`` that are manifests of the repository."""
+        with _available():
+            return reads.held(self._database, repository, digests)
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> tuple[str, ...]:
         """Take a manifest out of the repository together with the tags that mean it, which are returned.

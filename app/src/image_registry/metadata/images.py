@@ -11,6 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record, held_manifests, image_streams, images
 
+_AT_ONCE = 1000
+"""Digests that one statement names."""
+
 _of_name = (image_streams.c.namespace == bindparam("namespace")) & (image_streams.c.name == bindparam("name"))
 _this = images.c.digest == bindparam("at_digest")
 _held_here = (held_manifests.c.stream_id == bindparam("stream")) & (held_manifests.c.digest == bindparam("at_digest"))
@@ -35,6 +38,10 @@ _held = (
     .select_from(image_streams)
     .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
     .where(_of_name, held_manifests.c.digest == bindparam("at_digest"))
+)
+_held_of = select(held_manifests.c.digest).where(
+    held_manifests.c.stream_id == bindparam("stream"),
+    held_manifests.c.digest.in_(bindparam("of_digests", expanding=True)),
 )
 _referrers = (
     select(held_manifests.c.digest, held_manifests.c.media_type, held_manifests.c.size)
@@ -105,6 +112,16 @@ def remove(connection: Connection, digest: str) -> None:
 def held(connection: Connection, namespace: str, name: str, digest: str) -> Record | None:
     """``digest``, ``media_type`` and ``size`` of a manifest, if the repository holds it."""
     return connection.execute(_held, {"namespace": namespace, "name": name, "at_digest": digest}).first()
+
+
+def held_of(connection: Connection, stream: int, digests: Sequence[str]) -> list[str]:
+    """Those of ``digests`` that a stream holds."""
+    found: list[str] = []
+    for start in range(0, len(digests), _AT_ONCE):
+        found += connection.execute(
+            _held_of, {"stream": stream, "of_digests": digests[start : start + _AT_ONCE]}
+        ).scalars()
+    return found
 
 
 def referrers(

@@ -126,6 +126,13 @@ class Denied(RegistryError):
     default = "requested access to the resource is denied"
 
 
+class ConditionFailed(RegistryError):
+    """``If-Match`` or ``If-None-Match`` does not hold: somebody else was faster, or the client knows an older state."""
+
+    code, status = "DENIED", HTTPStatus.PRECONDITION_FAILED
+    default = "the condition of the request does not hold; look at what is there now, then decide again"
+
+
 class Unsupported(RegistryError):
     code, status = "UNSUPPORTED", HTTPStatus.METHOD_NOT_ALLOWED
     default = "the operation is unsupported"

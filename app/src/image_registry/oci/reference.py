@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from image_registry.oci.digest import Digest
+
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_REFERRERS_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}", re.ASCII)
 
 MAX_REPOSITORY_LENGTH = 255
 
@@ -58,6 +61,16 @@ class Repository:
         if len(namespace) + 1 + len(name) > MAX_REPOSITORY_LENGTH:
             raise InvalidName(f"repository name is longer than {MAX_REPOSITORY_LENGTH} characters")
         return Repository(namespace, name)
+
+
+def referrers_tag(subject: Digest) -> str:
+    """The tag where clients list referrers if the registry does not (distribution-spec, "Referrers Tag Schema")."""
+    return f"{subject.algorithm[:32]}-{subject.hex[:64]}"
+
+
+def is_referrers_tag(tag: str) -> bool:
+    """True for a tag that :func:`referrers_tag` could have made."""
+    return _REFERRERS_TAG.fullmatch(tag) is not None
 
 
 def parse_tag(text: str) -> str:

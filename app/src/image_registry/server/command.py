@@ -103,6 +103,7 @@ def api_server() -> None:
 )
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=256, show_default=True, help="Per worker.")
+@click.option("--sparse-images", is_flag=True, help="Accept images some of whose layers are not there.")
 @click.option("--log-level", type=click.Choice(list(LogLevel)), default=LogLevel.NORMAL, show_default=True)
 def serve(
     *,
@@ -115,6 +116,7 @@ def serve(
     storage: str,
     workers: int,
     threads: int,
+    sparse_images: bool,
     log_level: str,
 ) -> None:
     """Serve the registry alone, without a cluster, from one folder."""
@@ -139,6 +141,7 @@ def serve(
             auth=AuthMode(mode),
             auth_htpasswd_path=Path(users) if users else None,
             internal_hostname=listen,
+            sparse_images=sparse_images,
             log_level=LogLevel(log_level),
         )
     )

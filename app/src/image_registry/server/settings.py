@@ -57,6 +57,7 @@ class Settings:
     internal_hostname: str = "image-registry.image-registry-system.svc:5000"
     external_hostnames: tuple[str, ...] = ()
     read_only: bool = False
+    sparse_images: bool = False
     log_level: LogLevel = LogLevel.NORMAL
     audit: Audit = Audit.WRITES
 
@@ -134,7 +135,7 @@ def _read(name: str, text: str) -> Any:
         match name:
             case "http_workers" | "http_threads" | "http_graceful_timeout":
                 return int(text)
-            case "read_only":
+            case "read_only" | "sparse_images":
                 return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
             case "auth":
                 return AuthMode(text)
@@ -154,5 +155,6 @@ def _read(name: str, text: str) -> Any:
             "log_level": ", ".join(LogLevel),
             "audit": ", ".join(Audit),
             "read_only": "true, false",
+            "sparse_images": "true, false",
         }.get(name, "a whole number")
         raise InvalidSettings(f"{variable} is {text!r}; use {allowed}") from None

@@ -140,6 +140,7 @@ def cluster_application(settings: Settings, rights: Rights) -> WSGIApplication:
         standing=rights.standing,
         namespace_exists=rights.namespaces.is_active,
         read_only=settings.read_only,
+        sparse_images=settings.sparse_images,
     )
     return _data_plane(parts, _observer(settings))
 
@@ -181,6 +182,7 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
         authenticator=authenticator,
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
         read_only=settings.read_only,
+        sparse_images=settings.sparse_images,
     )
     return _data_plane(parts, _observer(settings))
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
+from image_registry.server import expectation
 from image_registry.server.allocator import keep_buffers
 
 FIRST_PATIENCE = 10.0
@@ -105,6 +106,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(PATIENCE)
+        expectation.defer(req, conn.sock)
         return super().handle_request(req, conn)
 
 
