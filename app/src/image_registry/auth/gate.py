@@ -88,17 +88,18 @@ class Gate:
                 raise InvalidToken(str(error)) from None
             self._require_account(claims.identity)
             return Caller(claims.identity, claims)
-        identity = self.authenticate(sent)
-        self._require_account(identity)
-        return Caller(identity)
+        return Caller(self.authenticate(sent))
 
     def authenticate(self, sent: Basic | Bearer) -> Identity:
         """Whose credentials these are, if they are not a token of ours. Raises as :meth:`identify` does."""
         if self.authenticator is None:
             return ANONYMOUS
         if isinstance(sent, Basic):
-            return self.authenticator.authenticate_basic(sent.username, sent.password)
-        return self.authenticator.authenticate_token(sent.token)
+            identity = self.authenticator.authenticate_basic(sent.username, sent.password)
+        else:
+            identity = self.authenticator.authenticate_token(sent.token)
+        self._require_account(identity)
+        return identity
 
     def permit(self, caller: Caller, repository: Repository, *actions: str) -> None:
         """Raise unless the caller may do all of ``actions`` (pull, push, delete) on the repository, now.

@@ -55,6 +55,7 @@ def create_app(parts: Parts) -> Flask:
         if request.path.startswith(("/v2", "/extensions")):
             response.headers[signatures.SUPPORTED] = "1"
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"  # whatever it is, it is no page
         return response
 
     return app

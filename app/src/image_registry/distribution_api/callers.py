@@ -38,13 +38,19 @@ def current(parts: Parts) -> Caller:
     return found
 
 
-def require(parts: Parts, repository: Repository, *actions: str) -> Caller:
-    """Raise unless the caller may do all of ``actions`` (pull, push, delete) on the repository."""
+def require(parts: Parts, repository: Repository, *actions: str, beside: Access | None = None) -> Caller:
+    """Raise unless the caller may do all of ``actions`` (pull, push, delete) on the repository, and ``beside``."""
     caller = current(parts)
     if parts.read_only and set(actions) - {"pull"}:
         raise Unsupported("the registry is read-only for the moment: pushes and deletes are refused")
     with _refusals(parts, f"repository:{repository}:{','.join(actions)}"):
         parts.gate.permit(caller, repository, *actions)
+    if beside is not None:
+        decision = decide(parts, caller.identity, beside)
+        if not decision.allowed:
+            if caller.identity.is_anonymous:
+                refuse_anonymous(parts, "")
+            raise Denied(decision.reason or f"may not {beside}")
     trail.of(request.environ).allow()
     return caller
 
@@ -67,15 +73,6 @@ def may(parts: Parts, repository: Repository, action: str) -> bool:
     """The quiet question, for cross-repository mounts: the token's scope counts as well as the decision."""
     with _refusals(parts, ""):
         return parts.gate.may(current(parts), repository, action)
-
-
-def require_access(parts: Parts, caller: Caller, access: Access) -> None:
-    """Raise unless the caller has a permission that is not one of a registry action."""
-    decision = decide(parts, caller.identity, access)
-    if not decision.allowed:
-        if caller.identity.is_anonymous:
-            refuse_anonymous(parts, "")
-        raise Denied(decision.reason or f"may not {access}")
 
 
 def decide(parts: Parts, identity: Identity, access: Access) -> Decision:

@@ -61,8 +61,7 @@ def blueprint(parts: Parts) -> Blueprint:
     def put(namespace: str, name: str, digest: str) -> Response:
         repository = answers.repository(namespace, name)
         wanted = answers.digest(digest)
-        caller = callers.require(parts, repository, "pull", "push")
-        callers.require_access(parts, caller, sign(repository))
+        caller = callers.require(parts, repository, "pull", "push", beside=sign(repository))
         signature = _read(wanted)
         try:
             with answers.translated():

@@ -6,7 +6,6 @@ The bytes in storage say how far a session is; the database keeps the running ha
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from itertools import islice
 
 from flask import Blueprint, Response, request
 
-from image_registry.distribution_api import answers, callers
+from image_registry.distribution_api import answers, callers, upload_ids
 from image_registry.distribution_api.parts import Parts
 from image_registry.distribution_api.received import Body, ClientVanished
 from image_registry.imagestreams.errors import ImageStreamsError
@@ -68,7 +67,7 @@ class Uploads:
 
     def start(self, namespace: str, name: str) -> Response:
         repository = answers.repository(namespace, name)
-        callers.require(self._parts, repository, "pull", "push")
+        caller = callers.require(self._parts, repository, "pull", "push")
         callers.require_namespace(self._parts, repository)
         mounted = self._mount(repository)
         if mounted is not None:
@@ -77,7 +76,7 @@ class Uploads:
         algorithm = request.args.get("digest-algorithm", wanted.algorithm if wanted else "sha256")
         if algorithm not in HEX_LENGTH:
             raise DigestInvalid(f"digest-algorithm {algorithm[:40]!r} is not supported; use {', '.join(HEX_LENGTH)}")
-        upload_id = str(uuid.uuid4())
+        upload_id = upload_ids.new(caller.identity.username)
         with answers.translated():  # first the row: what nobody finishes is swept by the rows
             self._streams.begin_upload(repository, upload_id, algorithm)
         self._store.begin_upload(repository, upload_id)
@@ -87,30 +86,36 @@ class Uploads:
 
     def status(self, namespace: str, name: str, upload_id: str) -> Response:
         repository = answers.repository(namespace, name)
-        callers.require(self._parts, repository, "push")
+        self._require_own(repository, upload_id)
         return _accepted(repository, upload_id, self._size(repository, upload_id), 204)
 
     def chunk(self, namespace: str, name: str, upload_id: str) -> Response:
         repository = answers.repository(namespace, name)
-        callers.require(self._parts, repository, "push")
+        self._require_own(repository, upload_id)
         size, _ = self._receive(repository, upload_id, None)
         return _accepted(repository, upload_id, size, 202)
 
     def finish(self, namespace: str, name: str, upload_id: str) -> Response:
         repository = answers.repository(namespace, name)
-        callers.require(self._parts, repository, "push")
+        self._require_own(repository, upload_id)
         if "digest" not in request.args:
             raise DigestInvalid("the last request of an upload needs ?digest=<algorithm>:<hex>")
         return self._finish(repository, upload_id, answers.digest(request.args["digest"]))
 
     def cancel(self, namespace: str, name: str, upload_id: str) -> Response:
         repository = answers.repository(namespace, name)
-        callers.require(self._parts, repository, "push")
+        self._require_own(repository, upload_id)
         self._size(repository, upload_id)
         self._store.abort_upload(repository, upload_id)
         with answers.translated():
             self._streams.end_upload(repository, upload_id)
         return Response(status=204)
+
+    def _require_own(self, repository: Repository, upload_id: str) -> None:
+        """Raise unless the caller may push and began this session; somebody else's is as unknown as none."""
+        caller = callers.require(self._parts, repository, "push")
+        if not upload_ids.belongs_to(upload_id, caller.identity.username):
+            raise _unknown(upload_id)
 
     def _mount(self, repository: Repository) -> Digest | None:
         """The blob of another repository, if the caller may read it there; otherwise quietly a normal upload."""
