@@ -135,7 +135,7 @@ def test_a_full_disk_is_named_and_leaves_no_rest(store: BlobStore, root: Path, d
 
 def test_a_broken_disk_is_a_fault_that_says_where(store: BlobStore, disk: Disk) -> None:
     store.probe()
-    said = r"cannot write docker/registry/v2/\.probe: Input/output error"
+    said = r"cannot write to docker/registry/v2/\.staging: Input/output error"
     with pytest.raises(StorageFault, match=said), disk.fails(2, errno.EIO):
         store.probe()
 

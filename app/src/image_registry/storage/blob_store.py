@@ -99,6 +99,14 @@ class BlobStore(Protocol):
         """Store small content whose digest the caller has checked; durable on return, idempotent."""
         ...
 
+    def put_blob(self, repository: Repository, data: bytes, digest: Digest) -> None:
+        """:meth:`put` and :meth:`link_blob` in one: both durable on return."""
+        ...
+
+    def put_manifest(self, repository: Repository, data: bytes, digest: Digest) -> None:
+        """:meth:`put` and :meth:`link_manifest` in one: both durable on return."""
+        ...
+
     def link_blob(self, repository: Repository, digest: Digest) -> None: ...
 
     def blob_linked(self, repository: Repository, digest: Digest) -> bool: ...
@@ -185,3 +193,17 @@ class BlobStore(Protocol):
     def probe(self) -> None:
         """Write, read and remove a marker."""
         ...
+
+
+class Piecewise:
+    """For stores that write one thing at a time."""
+
+    def put_blob(self: BlobStore, repository: Repository, data: bytes, digest: Digest) -> None:
+        """Bytes first: a link never points to nothing."""
+        self.put(data, digest)
+        self.link_blob(repository, digest)
+
+    def put_manifest(self: BlobStore, repository: Repository, data: bytes, digest: Digest) -> None:
+        """Bytes first: a link never points to nothing."""
+        self.put(data, digest)
+        self.link_manifest(repository, digest)

@@ -1,7 +1,9 @@
 """Changes of a folder that survive a power cut, and failures of the disk in words.
 
-Content is written beside its place, synced, renamed into place, and the folder synced: a reader sees nothing or
-everything (registries reference 4.2). What goes, goes by one system call first, and its rests afterwards.
+Content is written beside everything that is read (the staging folder), synced, renamed into place, and the new names
+synced: a reader sees nothing or everything (registries reference 4.2). What belongs together goes together: all bytes
+are on their way to the disk before the first of them is waited for, and names are synced once for all of them. What
+goes, goes by one system call first, and its rests afterwards.
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ import errno
 import os
 import shutil
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
+from image_registry.storage.journal import keeps_order
 
 GONE = (FileNotFoundError, NotADirectoryError)
 
@@ -26,18 +28,29 @@ _NO_FOLDER_SYNC = {errno.EBADF, errno.EINVAL}
 FORSAKEN = 60.0
 """Seconds after which nobody comes any more to put a file into an empty folder."""
 
+SETTLED = 60.0
+"""Age in seconds at which a name needs no sync of ours: every file system writes names back within half of that."""
+
 _ATTEMPTS = 30
 """Times a write begins again because its folder was removed in between; each time somebody else made progress."""
 
+_REMEMBERED = 16_384
+"""Names whose durability is remembered at most."""
+
 
 class DurableFolder:
-    """Every path is relative to ``base``.
+    """Every path is relative to ``base``; content that is on its way lies in the folder ``staging``.
 
-    Raises :class:`StorageFault` and :class:`OutOfSpace` unless told otherwise.
+    ``lasting`` knows the folders that nobody ever removes. Raises :class:`StorageFault` and :class:`OutOfSpace` unless
+    told otherwise.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, *, staging: str, lasting: Callable[[str], bool] = lambda _: False) -> None:
         self._base = base
+        self._staging = staging
+        self._lasting = lasting
+        self._in_order: bool | None = None
+        self._durable: dict[str, int] = {}
 
     def path(self, relative: str) -> str:
         """Where it lies on the disk."""
@@ -45,37 +58,58 @@ class DurableFolder:
 
     def write(self, relative: str, data: bytes) -> None:
         """Put ``data`` there, whole or not at all; durable on return."""
-        self._written(relative, data, keep=True)
+        self.seal([(relative, data)])
 
-    def try_out(self, relative: str, data: bytes) -> None:
-        """Write and sync as :meth:`write` does, and leave nothing."""
-        self._written(relative, data, keep=False)
+    def seal(self, files: Sequence[tuple[str, bytes]], *, moved: tuple[str, str] | None = None) -> None:
+        """Put files in place, one after the other in the order given; all of them are durable on return.
 
-    def adopt(self, source: str, relative: str) -> None:
-        """Move a file, whose content is durable already, to its place; durable on return.
-
-        Raises ``FileNotFoundError`` if the source is gone.
+        ``moved`` is a file whose content is durable already, with its new place: it goes first. Raises
+        ``FileNotFoundError`` if that file is gone.
         """
-        target = self.path(relative)
+        staged: list[tuple[str, str]] = []
+        waiting = moved
         try:
-            changed = self._make_folder(os.path.dirname(relative))
-            os.replace(source, target)
-            for folder in (*changed, os.path.dirname(target)):
-                sync_folder(folder)
+            self._stage(files, staged)
+            if waiting is not None:
+                self._move(*waiting)
+                waiting = None
+            while staged:
+                self._move(*staged[0])
+                del staged[0]
+            self._sync_names([*([moved[1]] if moved else []), *(relative for relative, _ in files)])
         except OSError as error:
-            if isinstance(error, FileNotFoundError) and not os.path.exists(target):
+            if waiting is not None and isinstance(error, FileNotFoundError) and not os.path.lexists(waiting[0]):
                 raise
-            raise fault("store", relative, error) from error
+            raise fault("write", files[-1][0] if files else (moved or ("", ""))[1], error) from error
+        finally:
+            _discard(staged)
+
+    def try_out(self, data: bytes) -> None:
+        """Write and sync as :meth:`write` does, and leave nothing."""
+        staged: list[tuple[str, str]] = []
+        with faults("write to", self._staging):
+            try:
+                self._stage([("", data)], staged)
+                sync_folder(self.path(self._staging))
+            finally:
+                _discard(staged)
 
     def settle(self, relative: str) -> None:
-        """Make durable what somebody else may have moved there a moment ago."""
+        """Make durable what somebody else may have moved there a moment ago; free for what is old or our own."""
         with faults("store", relative):
-            sync_folder(os.path.dirname(self.path(relative)))
+            try:
+                status = os.stat(self.path(relative))
+            except GONE:
+                return
+            if self._durable.get(relative) == status.st_ino or time.time() - status.st_ctime > SETTLED:
+                return
+            self._sync_names([relative])
 
     def remove_file(self, relative: str) -> None:
         """Remove a file and its folder, unless the folder holds or is being given something else."""
         path = self.path(relative)
         folder = os.path.dirname(path)
+        self._durable.pop(relative, None)
         with faults("remove", relative):
             try:
                 os.unlink(path)
@@ -109,61 +143,117 @@ class DurableFolder:
         except OSError as error:
             raise fault("list", relative, error) from error
 
-    def _make_folder(self, relative: str) -> list[str]:
-        """Create missing folders; returns the folders that got a new name, which is not durable yet."""
+    def sweep_staging(self, before: float) -> int:
+        """Remove what a process that was killed before this time left on its way; returns how many files went."""
+        removed = 0
+        try:
+            with os.scandir(self.path(self._staging)) as entries:
+                for entry in entries:
+                    with suppress(*GONE):
+                        if entry.stat(follow_symlinks=False).st_mtime < before:
+                            os.unlink(entry.path)
+                            removed += 1
+        except GONE:
+            pass
+        except OSError as error:
+            raise fault("sweep", self._staging, error) from error
+        return removed
+
+    def _stage(self, files: Sequence[tuple[str, bytes]], staged: list[tuple[str, str]]) -> None:
+        """Write every file and then sync every file; ``staged`` says at any moment what has to be removed."""
+        opened: list[int] = []
+        try:
+            for relative, data in files:
+                temporary = f"{self._base}/{self._staging}/{os.urandom(16).hex()}.tmp"
+                opened.append(self._open_new(temporary))
+                staged.append((temporary, relative))
+                write_all(opened[-1], data)
+            for descriptor in opened:
+                os.fsync(descriptor)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+    def _open_new(self, path: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            self._make_folder(self._staging)
+            return os.open(path, flags, 0o666)
+
+    def _move(self, source: str, relative: str) -> None:
+        """Rename into place; begin again if :meth:`remove_file` takes the folder away in between."""
+        target, folder = self.path(relative), os.path.dirname(relative)
+        for attempt in range(_ATTEMPTS):
+            self._make_folder(folder)
+            try:
+                os.replace(source, target)
+            except FileNotFoundError:
+                if attempt == _ATTEMPTS - 1 or not os.path.lexists(source):
+                    raise
+            else:
+                return
+
+    def _make_folder(self, relative: str) -> None:
+        """Create missing folders."""
         path = self.path(relative)
         try:
             os.mkdir(path)
         except FileExistsError:
-            return []
+            pass
         except FileNotFoundError:
             parent = os.path.dirname(relative)
             if not parent:
                 os.makedirs(path, exist_ok=True)
-                return []
-            changed = self._make_folder(parent)
+                return
+            self._make_folder(parent)
             with suppress(FileExistsError):
                 os.mkdir(path)
-            return [*changed, os.path.dirname(path)]
-        return [os.path.dirname(path)]
 
-    def _written(self, relative: str, data: bytes, *, keep: bool) -> None:
-        """Write beside the place; begin again if :meth:`remove_file` takes the folder away in between.
+    def _sync_names(self, places: Sequence[str]) -> None:
+        """Make the names of these files durable, and those of the folders that they are in, whoever made them."""
+        if self._in_order is None:
+            self._in_order = keeps_order(self._base)
+        if self._in_order:  # the last name was written last, so it takes all earlier ones along
+            self._sync_nearest(os.path.dirname(places[-1]))
+        else:
+            done: set[str] = set()
+            for place in places:
+                self._sync_upwards(os.path.dirname(place), done)
+        if len(self._durable) > _REMEMBERED:
+            self._durable.clear()
+        for place in places:
+            with suppress(OSError):
+                self._durable[place] = os.stat(self.path(place)).st_ino
 
-        Folders are synced after there is something in them: from then on nobody takes them away.
-        """
-        target = self.path(relative)
-        with faults("write", relative):
-            for attempt in range(_ATTEMPTS):
-                try:
-                    changed = self._make_folder(os.path.dirname(relative))
-                    with _beside(target, data) as temporary:
-                        for folder in changed:
-                            sync_folder(folder)
-                        if keep:
-                            os.replace(temporary, target)
-                            sync_folder(os.path.dirname(target))
-                except FileNotFoundError:
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-                else:
-                    return
+    def _sync_nearest(self, folder: str) -> None:
+        """Sync a folder, or the one above it if somebody has removed it since."""
+        while True:
+            try:
+                return sync_folder(self.path(folder))
+            except GONE:
+                if not folder:
+                    raise
+                folder = os.path.dirname(folder)
+
+    def _sync_upwards(self, folder: str, done: set[str]) -> None:
+        """Sync a folder and those above it, as far as one whose name is known to be durable."""
+        while folder not in done:
+            with suppress(*GONE):
+                sync_folder(self.path(folder))
+            done.add(folder)
+            if not folder or folder in self._durable:
+                return
+            if self._lasting(folder):
+                self._durable[folder] = 0
+            folder = os.path.dirname(folder)
 
 
-@contextmanager
-def _beside(target: str, data: bytes) -> Iterator[str]:
-    """The path of a synced temporary file with ``data`` in the folder of ``target``; gone afterwards."""
-    temporary = f"{target}.{uuid.uuid4().hex}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        yield temporary
-    finally:
-        with suppress(FileNotFoundError):
+def _discard(staged: Sequence[tuple[str, str]]) -> None:
+    """Remove what did not get to its place; what cannot be removed now is swept later."""
+    for temporary, _ in staged:
+        with suppress(OSError):
             os.unlink(temporary)
 
 
@@ -175,7 +265,7 @@ def _forsaken(folder: str) -> bool:
         return False
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write every byte. Raises ``OSError``."""
     view = memoryview(data)
     while view:

@@ -41,7 +41,7 @@ class FilesystemStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._disk = DurableFolder(os.fspath(root))
+        self._disk = DurableFolder(os.fspath(root), staging=layout.STAGING, lasting=layout.lasting)
 
     # blobs
 
@@ -69,8 +69,13 @@ class FilesystemStore:
         return None
 
     def put(self, data: bytes, digest: Digest) -> None:
-        if self.stat(digest) != len(data):
-            self._disk.write(layout.blob_data(digest), data)
+        self._put(data, digest, None)
+
+    def put_blob(self, repository: Repository, data: bytes, digest: Digest) -> None:
+        self._put(data, digest, layout.layer(repository, digest))
+
+    def put_manifest(self, repository: Repository, data: bytes, digest: Digest) -> None:
+        self._put(data, digest, layout.revision(repository, digest))
 
     # links
 
@@ -93,8 +98,9 @@ class FilesystemStore:
         return self._unlink(layout.revision(repository, digest), digest)
 
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
-        self._disk.write(layout.tag_index(repository, tag, digest), str(digest).encode())
-        self._disk.write(layout.tag_current(repository, tag), str(digest).encode())
+        link = str(digest).encode()
+        past, now = layout.tag_index(repository, tag, digest), layout.tag_current(repository, tag)
+        self._disk.seal([(past, link), (now, link)])
 
     def read_tag(self, repository: Repository, tag: str) -> Digest | None:
         return self._read_link(layout.tag_current(repository, tag))
@@ -136,10 +142,12 @@ class FilesystemStore:
         path = self._disk.path(folder)
         try:
             os.makedirs(path, exist_ok=True)
-            with open(f"{path}/startedat", "w", encoding="ascii") as file:
-                file.write(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-            with open(f"{path}/data", "ab"):
-                pass
+            for name, text in (("startedat", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()), ("data", b"")):
+                descriptor = os.open(f"{path}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                try:
+                    write_all(descriptor, text)
+                finally:
+                    os.close(descriptor)
         except OSError as error:
             self.abort_upload(repository, upload_id)
             raise fault("begin an upload in", folder, error) from error
@@ -168,27 +176,29 @@ class FilesystemStore:
         return self._in_upload(repository, upload_id, lambda path: open(path, "rb", buffering=0))
 
     def commit_upload(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
+        data, folder = layout.blob_data(digest), layout.layer(repository, digest)
         with self._in_upload(repository, upload_id, lambda path: _hold(path, upload_id)) as file:
             # who holds the file now keeps everybody else from adding to a blob that is visible already
             if (actual := os.fstat(file.fileno()).st_size) != size:
                 raise OffsetMismatch(actual)
             if self.stat(digest) == size:  # it is there already, or arrived by another door a moment ago
-                self._disk.settle(layout.blob_data(digest))
+                self._disk.settle(data)
+                self._link(folder, digest)
             else:
                 self._sync(repository, upload_id, file)
+                links = [] if self._linked(folder, digest) else [(f"{folder}/link", str(digest).encode())]
                 try:
-                    self._disk.adopt(file.name, layout.blob_data(digest))
+                    self._disk.seal(links, moved=(file.name, data))
                 except FileNotFoundError:  # cancelled meanwhile
                     raise UploadMissing(upload_id) from None
-        self.link_blob(repository, digest)
-        self.abort_upload(repository, upload_id)
+        self._clear(repository, upload_id)
 
     def abort_upload(self, repository: Repository, upload_id: str) -> None:
         with suppress(ValueError):
             self._disk.remove_tree(layout.upload(repository, upload_id), first="data")
 
     def sweep(self, before: datetime) -> int:
-        swept = 0
+        swept = self._disk.sweep_staging(before.timestamp())
         for repository in self.repositories():
             folder = layout.uploads(repository)
             for upload_id in self._disk.names(folder):
@@ -198,9 +208,33 @@ class FilesystemStore:
         return swept
 
     def probe(self) -> None:
-        self._disk.try_out(f"{layout.ROOT}/.probe", b"probe")
+        self._disk.try_out(b"probe")
 
     # what the methods above share
+
+    def _put(self, data: bytes, digest: Digest, folder: str | None) -> None:
+        """Bytes and their link on one way to the disk, without what is there already."""
+        files = []
+        place = layout.blob_data(digest)
+        if self.stat(digest) == len(data):
+            self._disk.settle(place)
+        else:
+            files.append((place, data))
+        if folder is not None:
+            if self._linked(folder, digest):
+                self._disk.settle(f"{folder}/link")
+            else:
+                files.append((f"{folder}/link", str(digest).encode()))
+        if files:
+            self._disk.seal(files)
+
+    def _clear(self, repository: Repository, upload_id: str) -> None:
+        """Take away what is left of an upload whose bytes are where they belong; a rest is swept."""
+        path = self._disk.path(layout.upload(repository, upload_id))
+        with suppress(OSError):
+            for name in os.listdir(path):
+                os.unlink(f"{path}/{name}")
+            os.rmdir(path)
 
     def _sync(self, repository: Repository, upload_id: str, file: BinaryIO) -> None:
         """Make the bytes durable. After a failure the kernel may forget what it could not write and then report
@@ -220,7 +254,9 @@ class FilesystemStore:
             raise fault("use the upload", upload_id, error) from error
 
     def _link(self, folder: str, digest: Digest) -> None:
-        if not self._linked(folder, digest):
+        if self._linked(folder, digest):
+            self._disk.settle(f"{folder}/link")
+        else:
             self._disk.write(f"{folder}/link", str(digest).encode())
 
     def _linked(self, folder: str, digest: Digest) -> bool:

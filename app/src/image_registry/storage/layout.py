@@ -13,6 +13,12 @@ from image_registry.oci.reference import Repository, parse_tag
 
 ROOT = "docker/registry/v2"
 NAMESPACES = f"{ROOT}/repositories"
+STAGING = f"{ROOT}/.staging"
+"""Content on its way to its place; CNCF distribution never looks here."""
+
+_TAG_FOLDERS = "/_manifests/tags/"
+_LONGEST_LASTING = 40
+"""Shorter than the folder of any digest: those go when what they are named after goes."""
 
 
 def blob(digest: Digest) -> str:
@@ -68,3 +74,9 @@ def uploads(name: Repository) -> str:
 def upload(name: Repository, upload_id: str) -> str:
     """The folder of one running upload. Raises ``ValueError`` for an id that is not a UUID: it becomes a path."""
     return f"{uploads(name)}/{uuid.UUID(upload_id)}"
+
+
+def lasting(folder: str) -> bool:
+    """Whether nobody ever removes this folder: not those of digests, tags and uploads."""
+    fleeting = _TAG_FOLDERS in folder or "/_uploads" in folder
+    return not fleeting and len(folder.rpartition("/")[2]) < _LONGEST_LASTING

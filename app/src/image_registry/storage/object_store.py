@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 from image_registry.oci.digest import Digest, Hasher, InvalidDigest
 from image_registry.oci.reference import InvalidName, Repository
 from image_registry.storage import layout, object_links
-from image_registry.storage.blob_store import BlobMissing, Held, Links, Readable, StorageFault
+from image_registry.storage.blob_store import BlobMissing, Held, Links, Piecewise, Readable, StorageFault
 from image_registry.storage.choice import CHUNK
 from image_registry.storage.object_client import ObjectClient, ObjectMissing
 from image_registry.storage.object_reader import ObjectReader
@@ -28,7 +28,7 @@ VALID = 20 * 60
 """Seconds for which a reader may use the address it was sent to, as long as CNCF distribution gives."""
 
 
-class ObjectStore:
+class ObjectStore(Piecewise):
     """A :class:`~image_registry.storage.blob_store.BlobStore` in a bucket."""
 
     def __init__(self, client: ObjectClient, *, chunk: int = CHUNK, redirect: bool = True) -> None:
