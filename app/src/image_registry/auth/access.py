@@ -60,6 +60,11 @@ def create_stream(namespace: str) -> Access:
     return Access("create", "imagestreams", "", namespace)
 
 
+def read_metrics() -> Access:
+    """Permission to read metrics (parity reference 4.4), which no namespace has."""
+    return Access("get", "registry", "metrics")
+
+
 def list_streams(namespace: str = "") -> Access:
     """Permission to see the repositories of a namespace, or of all (catalog)."""
     return Access("list", "imagestreams", "", namespace)

@@ -11,6 +11,7 @@ from image_registry.distribution_api import (
     callers,
     health,
     manifests,
+    metrics,
     referrers,
     signatures,
     tokens,
@@ -26,7 +27,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = True
     answers.install(app)
-    for room in (health, tokens, uploads, blobs, manifests, referrers, signatures):
+    for room in (health, metrics, tokens, uploads, blobs, manifests, referrers, signatures):
         app.register_blueprint(room.blueprint(parts))
 
     @app.get("/v2")

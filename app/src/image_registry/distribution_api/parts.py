@@ -31,6 +31,8 @@ class Parts:
     read_only: bool = False
     sparse_images: bool = False
     """Take manifests whose blobs are not there; without it they are refused, because nobody could pull them."""
+    metrics: Callable[[str], tuple[bytes, str]] | None = None
+    """The page of metrics and its media type, for the ``Accept`` of the request."""
 
     @property
     def gate(self) -> Gate:

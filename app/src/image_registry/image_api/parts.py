@@ -24,3 +24,5 @@ class Parts:
     """Host of ``status.dockerImageRepository``."""
     public_hostname: str | None = None
     """Host of ``status.publicDockerImageRepository``; ``None`` leaves the field out."""
+    metrics: Callable[[str], tuple[bytes, str]] | None = None
+    """The page of metrics and its media type, for the ``Accept`` of the request."""

@@ -42,6 +42,8 @@ class Meter(Protocol):
 
     def count(self, record: Record) -> None: ...
 
+    def lost(self, lines: int) -> None: ...
+
 
 class Observer:
     """One for each worker, made after the fork."""
@@ -107,6 +109,9 @@ class Observer:
             if self._meter is not None:
                 self._meter.count(record)
         self._lines.write(lines)
+        if self._meter is not None and self._lines.lost:
+            self._meter.lost(self._lines.lost)
+            self._lines.lost = 0
 
     def _start(self) -> None:
         with self._starting:

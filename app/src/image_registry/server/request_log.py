@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -22,12 +23,17 @@ class RequestLog:
     def __init__(self, application: WSGIApplication, observer: Observer) -> None:
         self._application = application
         self.observer = observer
+        self._counting = threading.Lock()
+        self.running = 0
+        """Requests that are being served."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
         request_id = self.observer.request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         seen = _Seen(environ, started, Trail(request_id, lambda _trail: self.observer.begun(seen.record())))
         environ[TRAIL] = seen.trail
+        with self._counting:
+            self.running += 1
         clear_contextvars()
         bind_contextvars(request_id=request_id)
 
@@ -47,6 +53,8 @@ class RequestLog:
 
     def _end(self, seen: _Seen) -> None:
         self.observer.finished(seen.record())
+        with self._counting:
+            self.running -= 1
         clear_contextvars()
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -35,9 +36,8 @@ from image_registry.metadata.database import Database
 from image_registry.server import process
 from image_registry.server.logs import configure
 from image_registry.server.maintenance import Maintenance
-from image_registry.server.observation import Observer
+from image_registry.server.observability import Observability, shared_folder
 from image_registry.server.peer import WSGIApplication
-from image_registry.server.request_log import RequestLog
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
 from image_registry.server.tls import ReloadingContext
 from image_registry.storage.blob_store import OutOfSpace
@@ -63,7 +63,12 @@ def run_serve(settings: Settings) -> None:
             f"at {scheme}://{settings.http_addr} ({users}); stop it with Ctrl-C\n"
         )
 
-    process.run(_profile(settings, "image-registry", lambda: local_application(settings, key), _tls(settings), ready))
+    numbers = shared_folder()
+
+    def build() -> WSGIApplication:
+        return local_application(settings, key, numbers)
+
+    process.run(_profile(settings, "image-registry", build, _tls(settings), ready))
 
 
 def run_data_plane(settings: Settings) -> None:
@@ -77,8 +82,10 @@ def run_data_plane(settings: Settings) -> None:
     read_keys(settings.auth_token_keys, datetime.now(UTC))
     check_storage(settings)
 
+    numbers = shared_folder()
+
     def build() -> WSGIApplication:
-        return cluster_application(settings, cluster_rights(settings, ClusterClient.from_pod()))
+        return cluster_application(settings, cluster_rights(settings, ClusterClient.from_pod()), numbers)
 
     process.run(_profile(settings, "image-registry", build, _tls(settings)))
 
@@ -101,15 +108,20 @@ def run_api_server(settings: Settings) -> None:
         """One for each worker, made after the fork: it holds a connection."""
         return front_proxy.FollowedTrust(ClusterClient.from_pod())
 
+    numbers = shared_folder()
+
     def build() -> WSGIApplication:
-        return image_api_application(settings, cluster_rights(settings, ClusterClient.from_pod()), trust())
+        return image_api_application(settings, cluster_rights(settings, ClusterClient.from_pod()), trust(), numbers)
 
     tls = ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca)
     process.run(_profile(settings, "image-api-server", build, tls))
 
 
-def image_api_application(settings: Settings, rights: Rights, trust: front_proxy.FollowedTrust) -> WSGIApplication:
-    """The Image API of one worker."""
+def image_api_application(
+    settings: Settings, rights: Rights, trust: front_proxy.FollowedTrust, numbers: Path | None = None
+) -> WSGIApplication:
+    """The Image API of one worker; ``numbers`` is the folder in which workers count together."""
+    watched = Observability(settings.audit, numbers)
     streams = _streams(settings)
     parts = ImageAPIParts(
         streams=streams,
@@ -118,16 +130,18 @@ def image_api_application(settings: Settings, rights: Rights, trust: front_proxy
         front_proxy=trust,
         internal_hostname=settings.internal_hostname,
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
+        metrics=watched.page,
     )
-    return RequestLog(create_image_api(parts), _observer(settings))
+    return watched.around(create_image_api(parts))
 
 
-def cluster_application(settings: Settings, rights: Rights) -> WSGIApplication:
+def cluster_application(settings: Settings, rights: Rights, numbers: Path | None = None) -> WSGIApplication:
     """The data plane of one worker: the cluster says who calls and what they may do."""
+    watched = Observability(settings.audit, numbers)
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
     streams = _streams(settings)
-    store = open_store(settings.storage)
+    store = watched.store(open_store(settings.storage))
     keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
     tokens = RegistryTokens(keys, audience=settings.auth_audience)
     FollowedKeys(tokens, settings.auth_token_keys).start()
@@ -141,8 +155,9 @@ def cluster_application(settings: Settings, rights: Rights) -> WSGIApplication:
         namespace_exists=rights.namespaces.is_active,
         read_only=settings.read_only,
         sparse_images=settings.sparse_images,
+        metrics=watched.page,
     )
-    return _data_plane(parts, _observer(settings))
+    return _data_plane(parts, watched)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +185,11 @@ def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
     )
 
 
-def local_application(settings: Settings, key: bytes) -> WSGIApplication:
+def local_application(settings: Settings, key: bytes, numbers: Path | None = None) -> WSGIApplication:
     """The data plane of one worker, without a cluster behind it."""
+    watched = Observability(settings.audit, numbers)
     streams = _streams(settings)
-    store = open_store(settings.storage)
+    store = watched.store(open_store(settings.storage))
     authenticator = _local_authenticator(settings)
     parts = Parts(
         store=store,
@@ -183,8 +199,9 @@ def local_application(settings: Settings, key: bytes) -> WSGIApplication:
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
         read_only=settings.read_only,
         sparse_images=settings.sparse_images,
+        metrics=watched.page,
     )
-    return _data_plane(parts, _observer(settings))
+    return _data_plane(parts, watched)
 
 
 def check_storage(settings: Settings) -> None:
@@ -241,15 +258,11 @@ def _streams(settings: Settings) -> ImageStreams:
     return ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
 
 
-def _data_plane(parts: Parts, observer: Observer) -> WSGIApplication:
+def _data_plane(parts: Parts, watched: Observability) -> WSGIApplication:
     """``/v2/`` of one worker, with the work that it does beside requests."""
     if not parts.read_only:
         Maintenance(parts.store, parts.streams).start()
-    return RequestLog(create_app(parts), observer)
-
-
-def _observer(settings: Settings) -> Observer:
-    return Observer(audit=settings.audit)
+    return watched.around(create_app(parts))
 
 
 def _local_authenticator(settings: Settings) -> HtpasswdAuthenticator | None:
