@@ -8,7 +8,7 @@ from image_registry.auth import trail
 from image_registry.auth.access import read_metrics
 from image_registry.distribution_api import callers
 from image_registry.distribution_api.parts import Parts
-from image_registry.oci.errors import Unauthorized, Unsupported
+from image_registry.oci.errors import Denied, Unauthorized, Unsupported
 
 PATHS = ("/extensions/v2/metrics", "/metrics")
 
@@ -20,7 +20,11 @@ def blueprint(parts: Parts) -> Blueprint:
         caller = callers.current(parts)
         if caller.claims is not None:
             raise Unauthorized("a registry token is good for repositories alone: send the platform token itself")
-        callers.require_access(parts, caller, read_metrics())
+        decision = callers.decide(parts, caller.identity, read_metrics())
+        if not decision.allowed:
+            if caller.identity.is_anonymous:
+                callers.refuse_anonymous(parts, "")
+            raise Denied(decision.reason)
         trail.of(request.environ).allow()
         if parts.metrics is None:
             raise Unsupported("this process counts nothing")
