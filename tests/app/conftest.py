@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from image_registry.metadata.database import Database
+from tests.app.schema import upgraded
 
 _BINARIES = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/pgsql/bin")]
 _TEMPLATE = "with_schema"
@@ -109,16 +110,6 @@ def _binary(name: str) -> str:
     found = shutil.which(name)
     assert found, f"the tests need PostgreSQL's {name}: install it (Debian: apt-get install postgresql)"
     return found
-
-
-def upgraded(url: str) -> str:
-    """Bring the database at ``url`` to the current schema."""
-    database = Database(url)
-    try:
-        database.upgrade()
-    finally:
-        database.dispose()
-    return url
 
 
 @pytest.fixture(scope="session")

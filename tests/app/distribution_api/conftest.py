@@ -22,11 +22,11 @@ from image_registry.auth.tokens import RegistryTokens, generate_key
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.imagestreams.service import ImageStreams
-from image_registry.metadata import schema
 from image_registry.metadata.database import Database
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
 from image_registry.storage.filesystem import FilesystemStore
+from tests.app.schema import upgraded
 
 
 class RightsTable:
@@ -108,8 +108,7 @@ def code(response: TestResponse) -> str:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    schema.upgrade(database)
+    database = Database(upgraded(f"sqlite:///{tmp_path / 'metadata.db'}"))
     yield partial(assemble, database, tmp_path / "blobs")
     database.dispose()
 

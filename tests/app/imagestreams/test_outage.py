@@ -11,6 +11,16 @@ from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 
+class NoLinks:
+    """A storage that is empty."""
+
+    def read_tag(self, _repository: Repository, _tag: str) -> None:
+        return None
+
+    def manifest_linked(self, _repository: Repository, _digest: Digest) -> bool:
+        return False
+
+
 APP = Repository("team", "app")
 
 
@@ -53,8 +63,11 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "record_progress": lambda: streams.record_progress(APP, "u", offset=1, hash_state=b""),
         "end_upload": lambda: streams.end_upload(APP, "u"),
         "abandoned_uploads": lambda: streams.abandoned_uploads(registry.clock()),
+        "covers": lambda: streams.covers(APP),
+        "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
+        "adopt_tags": lambda: streams.adopt_tags(APP, {}, frozenset(), [], NoLinks()),
     }
-    assert set(doors) == {name for name in dir(streams) if not name.startswith("_")}
+    assert set(doors) | {"read_storage_with"} == {name for name in dir(streams) if not name.startswith("_")}
     postgresql.stop()
     try:
         for name, call in doors.items():

@@ -54,6 +54,7 @@ class Filled:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.streams = ImageStreams(database, internal_hostname="host")
+        self.streams.covers(SMALL)  # asked now and then, not for every request
 
     def rows(self, call: Callable[[ImageStreams], object]) -> int:
         """Rows that the scans of a call's statements look at."""

@@ -13,13 +13,15 @@ def clean(store: BlobStore, streams: ImageStreams, repository: Repository) -> bo
 
     def sweep(kept: Kept) -> bool:
         held = store.held(repository)
-        for tag in held.tags:
+        for tag in held.tags - kept.left_alone:
             digest = kept.tags.get(tag)
             if digest is None:
                 store.remove_tag(repository, tag)
             elif store.read_tag(repository, tag) != digest:
                 store.write_tag(repository, tag, digest)
-        for manifest in held.manifests - set(kept.manifests):
+        for manifest in held.manifests - kept.manifests:
+            if str(manifest) in kept.left_alone:
+                continue
             store.unlink_manifest(repository, manifest)
         for blob, linked in held.blobs.items():
             if blob not in kept.blobs and kept.blobs_before is not None and linked < kept.blobs_before:

@@ -31,6 +31,7 @@ from image_registry.oci.errors import (
 )
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
 from image_registry.oci.reference import InvalidTag, Repository, parse_tag
+from image_registry.oci.stored_manifest import parse_stored_manifest
 from image_registry.storage.blob_store import BlobMissing
 
 PATH = "/v2/<namespace>/<name>/manifests/<reference>"
@@ -222,7 +223,7 @@ class Manifests:
             raise _lost(digest)
         raw = self._store.read(digest)
         try:
-            return StoredManifest(digest, parse_manifest(raw, "", digest=digest).media_type, len(raw))
+            return StoredManifest(digest, parse_stored_manifest(raw, digest).media_type, len(raw))
         except InvalidManifest as error:
             raise ManifestUnknown(f"{digest} cannot be served: {error}") from None
 

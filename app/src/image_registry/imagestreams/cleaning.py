@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from image_registry.imagestreams.rows import utc
-from image_registry.metadata import cleanups, images, streams
+from image_registry.metadata import cleanups, images, rebuilds, streams
 from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -31,6 +31,8 @@ class Kept:
     manifests: frozenset[Digest]
     blobs: frozenset[Digest]
     blobs_before: datetime | None
+    left_alone: frozenset[str] = frozenset()
+    """Tags and digests that were found in storage and not understood: not ours to remove while the stream is there."""
 
 
 def pending(database: Database, limit: int) -> list[Repository]:
@@ -59,6 +61,8 @@ def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bo
         request = cleanups.find(connection, namespace, name)
         if request is None:
             return True
+        if not rebuilds.covers(connection, namespace, name):
+            return False  # what the tables do not hold may only not have been read yet
         kept = Kept({}, frozenset(), frozenset(), utc(request.blobs_before) if request.blobs_before else None)
         stream = streams.find_id(connection, namespace, name)
         if stream is not None:
@@ -68,7 +72,8 @@ def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bo
             blobs |= {Digest.parse(row.config) for row in held if row.config}
             tags = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
             # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository
-            kept = Kept(tags, frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before)
+            left_alone = frozenset(row.subject for row in rebuilds.findings_of(connection, namespace, name))
+            kept = Kept(tags, frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before, left_alone)
         if not sweep(kept):
             return False
         cleanups.done(connection, namespace, name)

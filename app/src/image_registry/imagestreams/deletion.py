@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import rows
+from image_registry.imagestreams import coverage, rows
 from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta
 from image_registry.metadata import cleanups, images, revisions, streams
@@ -124,6 +124,7 @@ def delete_image(
 
 def _locked(database: Database, connection: Connection, repository: Repository) -> Record:
     streams.lock(database, connection, repository.namespace, repository.name)
+    coverage.require(connection, repository)
     row = streams.find(connection, repository.namespace, repository.name)
     if row is None:
         raise StreamUnknown(f"no ImageStream {repository}")

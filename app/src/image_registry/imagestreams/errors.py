@@ -46,5 +46,9 @@ class MetadataUnavailable(ImageStreamsError):
     """The database cannot be reached now; reads may fall back to storage, writes must wait."""
 
 
+class IndexUnfinished(MetadataUnavailable):
+    """The tables are being made from storage and do not speak for this repository yet; the links in storage do."""
+
+
 class UploadUnknown(ImageStreamsError):
     """No such upload session in this repository."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from image_registry.imagestreams import cleaning, deletion, reads, signatures, uploads
+from image_registry.imagestreams import adoption, cleaning, deletion, reads, signatures, uploads
+from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
 from image_registry.imagestreams.cleaning import Kept
+from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import Push, PushOutcome, push
@@ -35,6 +37,8 @@ class ImageStreams:
         self._database = database
         self._internal_hostname = internal_hostname
         self._clock = clock
+        self._coverage = Coverage(database)
+        self._read_storage: Callable[[Repository], None] | None = None
 
     # the registry door
 
@@ -57,19 +61,24 @@ class ImageStreams:
         its links; it must not call this object. ``precondition`` is told before, under the same lock, what the tag
         means. Whatever they raise passes through and undoes the push.
         """
-        reference = f"{self._internal_hostname}/{repository}@{manifest.digest}"
+        reference = f"{self._reference(repository)}@{manifest.digest}"
         request = Push(repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition)
-        with _available():
+        with self._indexed(repository) if precondition else _available():
             return push(self._database, request, reference=reference, now=self._clock())
 
     def manifest(self, repository: Repository, digest: Digest) -> StoredManifest:
-        """A manifest that the repository holds. Raises :class:`StreamUnknown`, :class:`ImageUnknown`."""
+        """A manifest that the repository holds. Raises :class:`StreamUnknown`, :class:`ImageUnknown`.
+
+        Raises :class:`IndexUnfinished`, as :meth:`tag` does, where only storage can tell yet.
+        """
         with _available():
+            self._coverage.require(repository)
             return reads.manifest(self._database, repository, digest)
 
     def tag(self, repository: Repository, tag: str) -> StoredManifest:
         """What the tag means now. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
         with _available():
+            self._coverage.require(repository)
             return reads.tag(self._database, repository, tag)
 
     def referrers(
@@ -79,12 +88,12 @@ class ImageStreams:
 
         ``after`` is a digest.
         """
-        with _available():
+        with self._indexed(repository):
             return reads.referrers(self._database, repository, subject, limit=limit, after=after)
 
     def tags(self, repository: Repository, *, limit: int | None = None, after: str | None = None) -> Page[str]:
         """Tag names in ASCII order. Raises :class:`StreamUnknown`."""
-        with _available():
+        with self._indexed(repository):
             return reads.tags(self._database, repository, limit=limit, after=after)
 
     def repositories(
@@ -115,7 +124,7 @@ class ImageStreams:
 
         Raises :class:`StreamUnknown`, :class:`TagUnknown`, and :class:`Conflict` when a precondition does not hold.
         """
-        with _available():
+        with self._indexed(repository):
             deletion.delete_tag(
                 self._database,
                 repository,
@@ -137,24 +146,24 @@ class ImageStreams:
 
         Raises :class:`StreamUnknown`, :class:`ImageUnknown`.
         """
-        with _available():
+        with self._indexed(repository):
             return deletion.delete_manifest(self._database, repository, digest, self._clock())
 
     def signatures(self, repository: Repository, digest: Digest) -> tuple[Signature, ...]:
         """Signatures of a held manifest, by name. Raises :class:`ImageUnknown`."""
-        with _available():
+        with self._indexed(repository):
             return signatures.of_manifest(self._database, repository, digest)
 
     def add_signature(self, repository: Repository, digest: Digest, signature: Signature, *, created_by: str) -> None:
         """Keep one more. Raises :class:`ImageUnknown`, :class:`SignatureExists`, :class:`TooManySignatures`."""
-        with _available():
+        with self._indexed(repository):
             signatures.add(self._database, repository, digest, signature, created_by=created_by, now=self._clock())
 
     # the Image API door
 
     def stream(self, repository: Repository) -> ImageStream:
         """Raises :class:`StreamUnknown`."""
-        with _available():
+        with self._indexed(repository):
             return reads.stream(self._database, repository)
 
     def streams(
@@ -180,7 +189,7 @@ class ImageStreams:
         Returns what it was, with the newest event of each tag.
         Raises :class:`StreamUnknown`, and :class:`Conflict` when a precondition does not hold.
         """
-        with _available():
+        with self._indexed(repository):
             return deletion.delete_stream(
                 self._database,
                 repository,
@@ -210,7 +219,7 @@ class ImageStreams:
 
         Raises :class:`StreamUnknown`, :class:`TagUnknown`.
         """
-        with _available():
+        with self._indexed(repository):
             return reads.stream_tag(self._database, repository, tag)
 
     def stream_tags(
@@ -277,6 +286,51 @@ class ImageStreams:
         with _available():
             return cleaning.clean(self._database, repository, sweep)
 
+    # making the tables from storage
+
+    def read_storage_with(self, read: Callable[[Repository], None]) -> None:
+        """From now on let ``read`` adopt a repository before its turn when somebody needs its tables.
+
+        A process without storage has nobody to do that: there such a question raises :class:`IndexUnfinished`.
+        """
+        self._read_storage = read
+
+    def covers(self, repository: Repository) -> bool:
+        """Whether the tables speak for a repository."""
+        with _available():
+            return self._coverage.covers(repository)
+
+    def adopt_manifests(self, repository: Repository, found: Sequence[FoundManifest]) -> Taken:
+        """Let a repository that was not reached yet hold what storage has: a portion of it, no digest twice."""
+        with _available():
+            return adoption.hold(
+                self._database, repository, found, reference=self._reference(repository), now=self._clock()
+            )
+
+    def adopt_tags(
+        self,
+        repository: Repository,
+        tags: Mapping[str, FoundTag],
+        manifests: frozenset[Digest],
+        findings: Sequence[Finding],
+        links: Links,
+    ) -> Taken:
+        """The last step for a repository: from now on its tables speak for it; nothing happens if they did before.
+
+        ``links`` are looked up under the lock of the repository wherever the tables say otherwise.
+        """
+        with _available():
+            return adoption.finish(
+                self._database,
+                repository,
+                tags,
+                manifests,
+                findings,
+                links,
+                reference=self._reference(repository),
+                now=self._clock(),
+            )
+
     # upload sessions
 
     def begin_upload(self, repository: Repository, upload_id: str, algorithm: str) -> None:
@@ -303,6 +357,21 @@ class ImageStreams:
         """Sessions that began before a time and were never ended, the oldest first."""
         with _available():
             return uploads.abandoned(self._database, before, limit)
+
+    def _reference(self, repository: Repository) -> str:
+        return f"{self._internal_hostname}/{repository}"
+
+    @contextmanager
+    def _indexed(self, repository: Repository) -> Iterator[None]:
+        """Ask the tables about a repository that they speak for."""
+        with _available():
+            covered = self._coverage.covers(repository)
+        if not covered:
+            if self._read_storage is None:
+                raise unfinished(repository)
+            self._read_storage(repository)
+        with _available():
+            yield
 
 
 @contextmanager

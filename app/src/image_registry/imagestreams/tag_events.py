@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from image_registry.imagestreams.model import TagEvent
@@ -49,3 +50,18 @@ def add(history: tuple[TagEvent, ...], event: TagEvent) -> tuple[TagEvent, ...]:
             return (TagEvent(history[0].created, event.image, event.reference, event.generation), *history[1:])
         case Effect.PREPEND:
             return (event, *history)[:HISTORY]
+
+
+def adopted(known: tuple[TagEvent, ...], current: TagEvent, past: Sequence[TagEvent]) -> tuple[TagEvent, ...]:
+    """The history after storage was read, the newest first: what was known, what storage adds, ``current`` in front.
+
+    Storage knows no order but the time of each link, and one time for each image; an image that is known to the history
+    is not added to it again.
+    """
+    images = {event.image for event in known}
+    older = [event for event in past if event.image not in images and event.image != current.image]
+    merged = sorted([*reversed(known), *older], key=lambda event: event.created)
+    if not merged or merged[-1].image != current.image:
+        newest = max([current.created, *(event.created for event in merged)])
+        merged.append(TagEvent(newest, current.image, current.reference, current.generation))
+    return tuple(reversed(merged))[:HISTORY]

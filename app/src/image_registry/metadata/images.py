@@ -21,6 +21,12 @@ _held_here = (held_manifests.c.stream_id == bindparam("stream")) & (held_manifes
 _add_postgresql = postgresql.insert(images).on_conflict_do_nothing().returning(images.c.digest)
 _add_sqlite = sqlite.insert(images).on_conflict_do_nothing().returning(images.c.digest)
 _keep = select(images.c.digest).where(_this).with_for_update(key_share=True)
+_keep_all = (
+    select(images.c.digest)
+    .where(images.c.digest.in_(bindparam("digests", expanding=True)))
+    .order_by(images.c.digest)
+    .with_for_update(key_share=True)
+)
 _find = select(images).where(_this)
 _find_exclusive = select(images).where(_this).with_for_update()
 _sizes = (
@@ -53,6 +59,8 @@ _referrers = (
 )
 _holds = select(held_manifests.c.size).where(_held_here)
 _hold = insert(held_manifests)
+_held_digests = select(held_manifests.c.digest).where(held_manifests.c.stream_id == bindparam("stream"))
+_held_of = _held_digests.where(held_manifests.c.digest.in_(bindparam("digests", expanding=True)))
 _release = delete(held_manifests).where(_held_here)
 _holder = (
     select(image_streams.c.namespace, image_streams.c.name)
@@ -82,6 +90,20 @@ def add(database: Database, connection: Connection, row: Mapping[str, Any]) -> b
             return False
 
 
+def add_all(database: Database, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """:func:`add` for many images of different digests at once; returns the digests of those that are new."""
+    statement = _add_postgresql if database.is_postgresql else _add_sqlite
+    created: set[str] = set()
+    # in one order, so that two who add the same images wait for each other and not in a circle
+    waiting = sorted(rows, key=lambda row: str(row["digest"]))
+    while waiting:
+        created |= set(connection.execute(statement, waiting).scalars())
+        others = [row["digest"] for row in waiting if row["digest"] not in created]
+        kept = set(connection.execute(_keep_all, {"digests": others}).scalars()) if others else set()
+        waiting = [row for row in waiting if row["digest"] not in created and row["digest"] not in kept]
+    return created
+
+
 def find(connection: Connection, digest: str, *, exclusive: bool = False) -> Record | None:
     """The row of an image; ``exclusive`` waits for pushes of the same image and makes new ones wait."""
     return connection.execute(_find_exclusive if exclusive else _find, {"at_digest": digest}).first()
@@ -102,6 +124,13 @@ def page(connection: Connection, *, after: str, last: str | None) -> Sequence[Re
 def changed(connection: Connection, digest: str, resource_version: int) -> None:
     """Give the image the revision of its last change."""
     connection.execute(_changed, {"at_digest": digest, "resource_version_now": resource_version})
+
+
+def all_changed(connection: Connection, resource_versions: Mapping[str, int]) -> None:
+    """:func:`changed` for many."""
+    rows = [{"at_digest": digest, "resource_version_now": number} for digest, number in resource_versions.items()]
+    if rows:
+        connection.execute(_changed, rows)
 
 
 def remove(connection: Connection, digest: str) -> None:
@@ -139,6 +168,20 @@ def hold(connection: Connection, row: Mapping[str, Any]) -> bool:
         return False
     connection.execute(_hold, row)
     return True
+
+
+def hold_all(connection: Connection, stream: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """:func:`hold` for manifests of one stream; those that it holds already stay as they are."""
+    digests = [row["digest"] for row in rows]
+    known = set(connection.execute(_held_of, {"stream": stream, "digests": digests}).scalars())
+    missing = [row for row in rows if row["digest"] not in known]
+    if missing:
+        connection.execute(_hold, missing)
+
+
+def held_digests(connection: Connection, stream: int) -> set[str]:
+    """What a stream holds."""
+    return set(connection.execute(_held_digests, {"stream": stream}).scalars())
 
 
 def release(connection: Connection, stream: int, digest: str) -> bool:

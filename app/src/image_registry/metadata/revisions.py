@@ -28,7 +28,7 @@ KEPT = 100_000
 _TRIM_EVERY = 1_000
 
 _newest = select(func.max(revisions.c.revision))
-_append = insert(revisions).returning(revisions.c.revision)
+_append = insert(revisions).returning(revisions.c.revision, sort_by_parameter_order=True)
 _trim = delete(revisions).where(revisions.c.revision <= bindparam("oldest"))
 
 
@@ -53,9 +53,8 @@ def append(database: Database, connection: Connection, changes: Sequence[Change]
     if not changes:
         return []
     database.lock_revisions(connection)
-    numbers = []
-    for change in changes:
-        row = {
+    rows = [
+        {
             "kind": change.kind,
             "namespace": change.namespace,
             "name": change.name,
@@ -63,8 +62,9 @@ def append(database: Database, connection: Connection, changes: Sequence[Change]
             "created": now,
             "last_state": change.last_state,
         }
-        number = connection.execute(_append, row).scalar_one()
-        numbers.append(number)
-        if number % _TRIM_EVERY == 0:
-            connection.execute(_trim, {"oldest": number - KEPT})
+        for change in changes
+    ]
+    numbers = list(connection.execute(_append, rows if len(rows) > 1 else rows[0]).scalars())
+    if (numbers[0] - 1) // _TRIM_EVERY != numbers[-1] // _TRIM_EVERY:
+        connection.execute(_trim, {"oldest": numbers[-1] - KEPT})
     return numbers

@@ -284,6 +284,17 @@ def replace_event(connection: Connection, stream: int, tag: str, event_id: int, 
     connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"]})
 
 
+def write_histories(connection: Connection, stream: int, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Let each of these tags have this history and no other; events come oldest first, none may be empty."""
+    for tag in histories.keys() & {row.tag for row in tag_images(connection, stream)}:
+        remove_tag(connection, stream, tag)
+    events = [{"stream_id": stream, "tag": tag, **event} for tag, history in histories.items() for event in history]
+    if events:
+        connection.execute(_insert_event, events)
+        rows = [{"stream_id": stream, "tag": tag, "image": events[-1]["image"]} for tag, events in histories.items()]
+        connection.execute(_insert_tag, rows)
+
+
 def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
     """Delete a tag and its history; false if there is none."""
     connection.execute(_delete_history, {"stream": stream, "at_tag": tag})

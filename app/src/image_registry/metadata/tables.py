@@ -186,3 +186,43 @@ cleanups = Table(
 ``blobs_before`` is set when a whole stream was deleted: links of blobs that are older and belong to no held manifest
 go too. Without it blobs stay, because a push that is on its way has linked its blobs before it has a manifest.
 """
+
+rebuild = Table(
+    "rebuild",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("started", DateTime(timezone=True), nullable=True),
+    Column("finished", DateTime(timezone=True), nullable=True),
+    Column("after_namespace", Name, nullable=False),
+    Column("after_name", Name, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("held_until", DateTime(timezone=True), nullable=True),
+)
+"""One row: how far these tables have been made from storage, and which process is at it until when.
+
+Until ``finished`` is set the tables speak only for repositories up to ``after_namespace``/``after_name`` and for those
+in ``rebuilt``; for all others the links in storage do.
+"""
+
+rebuilt = Table(
+    "rebuilt",
+    metadata,
+    Column("namespace", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+)
+"""Repositories that somebody needed before their turn; empty when nothing is being rebuilt."""
+
+rebuild_findings = Table(
+    "rebuild_findings",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("namespace", Name, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_rebuild_findings_namespace", "namespace", "name"),
+)
+"""What was found in storage and not taken into the tables; cleaning leaves it alone."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.image_api.app import create_app as create_image_api
 from image_registry.image_api.parts import Parts as ImageAPIParts
+from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube import front_proxy
 from image_registry.kube.accounts import ServiceAccounts
@@ -33,14 +35,16 @@ from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
 from image_registry.metadata.database import Database
+from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.server import process
+from image_registry.server.background_rebuild import BackgroundRebuild
 from image_registry.server.logs import configure
 from image_registry.server.maintenance import Maintenance
 from image_registry.server.observability import Observability, shared_folder
 from image_registry.server.peer import WSGIApplication
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
 from image_registry.server.tls import ReloadingContext
-from image_registry.storage.blob_store import OutOfSpace
+from image_registry.storage.blob_store import BlobStore, OutOfSpace
 from image_registry.storage.choice import Filesystem, open_store
 
 CLUSTER_PATIENCE = 60.0
@@ -140,8 +144,8 @@ def cluster_application(settings: Settings, rights: Rights, numbers: Path | None
     watched = Observability(settings.audit, numbers)
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
-    streams = _streams(settings)
     store = watched.store(open_store(settings.storage))
+    streams = _streams_beside(store, settings)
     keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
     tokens = RegistryTokens(keys, audience=settings.auth_audience)
     FollowedKeys(tokens, settings.auth_token_keys).start()
@@ -188,8 +192,8 @@ def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
 def local_application(settings: Settings, key: bytes, numbers: Path | None = None) -> WSGIApplication:
     """The data plane of one worker, without a cluster behind it."""
     watched = Observability(settings.audit, numbers)
-    streams = _streams(settings)
     store = watched.store(open_store(settings.storage))
+    streams = _streams_beside(store, settings)
     authenticator = _local_authenticator(settings)
     parts = Parts(
         store=store,
@@ -202,6 +206,18 @@ def local_application(settings: Settings, key: bytes, numbers: Path | None = Non
         metrics=watched.page,
     )
     return _data_plane(parts, watched)
+
+
+@contextmanager
+def rebuild_tools(settings: Settings) -> Iterator[tuple[Rebuild, RebuildLedger]]:
+    """What the command needs to make the tables from storage."""
+    database = Database(settings.database_url)
+    try:
+        streams = ImageStreams(database, internal_hostname=settings.internal_hostname)
+        ledger = RebuildLedger(database)
+        yield Rebuild(open_store(settings.storage), streams, ledger), ledger
+    finally:
+        database.dispose()
 
 
 def check_storage(settings: Settings) -> None:
@@ -256,6 +272,16 @@ def _profile(
 
 def _streams(settings: Settings) -> ImageStreams:
     return ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+
+
+def _streams_beside(store: BlobStore, settings: Settings) -> ImageStreams:
+    """The same for a process that has the storage: it makes the tables from it where they are not whole."""
+    database = Database(settings.database_url)
+    streams = ImageStreams(database, internal_hostname=settings.internal_hostname)
+    rebuild = Rebuild(store, streams, RebuildLedger(database))
+    streams.read_storage_with(rebuild.read)
+    BackgroundRebuild(rebuild).start()
+    return streams
 
 
 def _data_plane(parts: Parts, watched: Observability) -> WSGIApplication:

@@ -1,0 +1,248 @@
+"""Taking into the tables what storage holds: a tree of CNCF distribution, or our own after the database was lost.
+
+Manifests come first, in portions, because holding one more is always right. The tags come last, together, in the
+transaction that makes the tables speak for the repository. Storage was read before that, outside of any lock, and
+pushes went on; whatever the tables say otherwise is therefore looked up once more, under the lock that a push takes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from image_registry.imagestreams import rows, tag_events
+from image_registry.imagestreams.model import TagEvent
+from image_registry.metadata import images, rebuilds, revisions, streams
+from image_registry.metadata.database import Database
+from image_registry.metadata.revisions import Change
+from image_registry.oci.digest import Digest
+from image_registry.oci.manifest import Manifest
+from image_registry.oci.reference import Repository
+
+FIRST_GENERATION = 1
+_NOBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundManifest:
+    """A manifest that a repository has in storage since ``linked``, with its configuration if that can be read."""
+
+    manifest: Manifest
+    config: bytes | None
+    linked: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTag:
+    """What a tag means in storage since when, and what else it has meant from when on."""
+
+    current: Digest
+    since: datetime
+    past: Mapping[Digest, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in storage that cannot be taken into the tables, and is left where it is."""
+
+    kind: str
+    subject: str
+    detail: str
+
+
+class Links(Protocol):
+    """The links of storage, for a second look under the lock."""
+
+    def read_tag(self, repository: Repository, tag: str) -> Digest | None: ...
+
+    def manifest_linked(self, repository: Repository, digest: Digest) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an adoption changed."""
+
+    new_images: int = 0
+    tags_changed: int = 0
+    removed: int = 0
+
+
+def hold(
+    database: Database, repository: Repository, found: Sequence[FoundManifest], *, reference: str, now: datetime
+) -> Taken:
+    """Let the repository hold these manifests of different digests; ``reference`` is followed by each digest."""
+    with database.write() as connection:
+        streams.lock(database, connection, repository.namespace, repository.name)
+        if not found or rebuilds.covers(connection, repository.namespace, repository.name):
+            return Taken()
+        stream, new = _stream(connection, repository, min(entry.linked for entry in found))
+        created = images.add_all(
+            database,
+            connection,
+            [
+                rows.image_row(
+                    entry.manifest,
+                    entry.config,
+                    uid=str(uuid.uuid4()),
+                    created=entry.linked,
+                    reference=f"{reference}@{entry.manifest.digest}",
+                )
+                for entry in found
+            ],
+        )
+        images.hold_all(
+            connection,
+            stream,
+            [
+                {
+                    "stream_id": stream,
+                    "digest": str(entry.manifest.digest),
+                    "media_type": entry.manifest.media_type,
+                    "size": len(entry.manifest.raw),
+                    "pushed": entry.linked,
+                    "pushed_by": _NOBODY,
+                }
+                for entry in found
+            ],
+        )
+        ordered = sorted(created)
+        changes = [Change(revisions.IMAGE, "", digest, "ADDED") for digest in ordered]
+        if new:
+            changes.append(Change(revisions.STREAM, repository.namespace, repository.name, "ADDED"))
+        numbers = revisions.append(database, connection, changes, now)
+        images.all_changed(connection, dict(zip(ordered, numbers, strict=False)))
+        if new:
+            streams.changed(connection, stream, numbers[-1])
+    return Taken(new_images=len(created))
+
+
+def finish(
+    database: Database,
+    repository: Repository,
+    tags: Mapping[str, FoundTag],
+    manifests: frozenset[Digest],
+    findings: Iterable[Finding],
+    links: Links,
+    *,
+    reference: str,
+    now: datetime,
+) -> Taken:
+    """Make the tables speak for the repository, whose ``manifests`` are held by now. Storage wins."""
+    namespace, name = repository.namespace, repository.name
+    with database.write() as connection:
+        streams.lock(database, connection, namespace, name)
+        if rebuilds.covers(connection, namespace, name):
+            return Taken()
+        rebuilds.mark(connection, namespace, name)
+        rebuilds.note(
+            connection,
+            namespace,
+            name,
+            [{"kind": entry.kind, "subject": entry.subject, "detail": entry.detail} for entry in findings],
+        )
+        stream = streams.find_id(connection, namespace, name)
+        if stream is None:
+            return Taken()
+        removed = _release_lost(connection, repository, stream, manifests, links)
+        changed, gone = _tags(connection, repository, stream, tags, links, reference)
+        if changed or gone or removed:
+            change = Change(revisions.STREAM, namespace, name, "MODIFIED")
+            streams.changed(connection, stream, revisions.append(database, connection, [change], now)[0])
+    return Taken(tags_changed=changed, removed=removed + gone)
+
+
+def _stream(connection: Connection, repository: Repository, created: datetime) -> tuple[int, bool]:
+    known = streams.find_id(connection, repository.namespace, repository.name)
+    if known is not None:
+        return known, False
+    row = {
+        "namespace": repository.namespace,
+        "name": repository.name,
+        "uid": str(uuid.uuid4()),
+        "created": created,
+        "labels": {},
+        "annotations": {},
+        "lookup_local": False,
+        "generation": FIRST_GENERATION,
+        "resource_version": 0,
+    }
+    return streams.add(connection, row), True
+
+
+def _release_lost(
+    connection: Connection, repository: Repository, stream: int, manifests: frozenset[Digest], links: Links
+) -> int:
+    """Manifests that the tables hold and storage does not; one that was pushed meanwhile has its link by now."""
+    lost = [
+        digest
+        for digest in map(Digest.parse, images.held_digests(connection, stream))
+        if digest not in manifests and not links.manifest_linked(repository, digest)
+    ]
+    for digest in lost:
+        images.release(connection, stream, str(digest))
+        streams.forget_image(connection, stream, str(digest))
+    return len(lost)
+
+
+def _tags(
+    connection: Connection,
+    repository: Repository,
+    stream: int,
+    tags: Mapping[str, FoundTag],
+    links: Links,
+    reference: str,
+) -> tuple[int, int]:
+    """Write the histories that differ; returns how many tags were changed, and how many are gone."""
+    held = {Digest.parse(digest) for digest in images.held_digests(connection, stream)}
+    known: dict[str, tuple[TagEvent, ...]] = {
+        history.tag: history.events for history in rows.tag_histories(streams.histories(connection, [stream]))
+    }
+    # a tag without any event left is in ``tags`` alone
+    meanings = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
+    written: dict[str, list[dict[str, object]]] = {}
+    gone = 0
+    for tag in sorted(meanings.keys() | tags.keys()):
+        found = tags.get(tag)
+        current = found.current if found else None
+        if tag in meanings and meanings[tag] != current:
+            current = links.read_tag(repository, tag)  # a push may have been faster than we read
+        if current is None or current not in held:
+            if tag in meanings:
+                streams.remove_tag(connection, stream, tag)
+                gone += 1
+            continue
+        events = known.get(tag, ())
+        past = dict(found.past) if found else {}
+        since = found.since if found and found.current == current else None
+        merged = tag_events.adopted(
+            events,
+            TagEvent(
+                since or past.get(current) or _latest(events), current, f"{reference}@{current}", FIRST_GENERATION
+            ),
+            [
+                TagEvent(written_at, digest, f"{reference}@{digest}", FIRST_GENERATION)
+                for digest, written_at in past.items()
+                if digest in held
+            ],
+        )
+        if merged != events or tag not in meanings:
+            written[tag] = [
+                {
+                    "created": event.created,
+                    "image": str(event.image),
+                    "reference": event.reference,
+                    "generation": event.generation,
+                }
+                for event in reversed(merged)
+            ]
+    streams.write_histories(connection, stream, written)
+    return len(written), gone
+
+
+def _latest(events: tuple[TagEvent, ...]) -> datetime:
+    return events[0].created if events else datetime.fromtimestamp(0).astimezone()
