@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.signatures import Signature
 from image_registry.metadata.database import Database
+from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
+
 
 class NoLinks:
     """A storage that is empty."""
@@ -22,6 +25,7 @@ class NoLinks:
 
 
 APP = Repository("team", "app")
+SIGNATURE = Signature("first", "atomic", b"bytes")
 
 
 @pytest.fixture
@@ -63,6 +67,8 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "record_progress": lambda: streams.record_progress(APP, "u", offset=1, hash_state=b""),
         "end_upload": lambda: streams.end_upload(APP, "u"),
         "abandoned_uploads": lambda: streams.abandoned_uploads(registry.clock()),
+        "signatures": lambda: streams.signatures(APP, digest),
+        "add_signature": lambda: streams.add_signature(APP, digest, SIGNATURE, created_by="x"),
         "covers": lambda: streams.covers(APP),
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
         "adopt_tags": lambda: streams.adopt_tags(APP, {}, frozenset(), [], NoLinks()),

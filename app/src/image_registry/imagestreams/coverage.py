@@ -41,7 +41,7 @@ class Coverage:
         if self._whole or (repository.namespace, repository.name) <= self._reached:
             return True
         with self._database.read() as connection:
-            return rebuilds.marked(connection, repository.namespace, repository.name)
+            return rebuilds.covers(connection, repository.namespace, repository.name)
 
     def require(self, repository: Repository) -> None:
         """Raises :class:`IndexUnfinished` for a repository that has not been reached."""

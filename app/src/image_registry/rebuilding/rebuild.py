@@ -96,6 +96,10 @@ class Rebuild:
         with self._lock:
             self._reading.pop(repository, None)
 
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return self._ledger.state().finished is not None
+
     def run(self, stop: threading.Event, report: Reporter = _silent) -> Outcome | None:
         """Go on where the last process stopped; ``None`` if another one is at it, or if everything is done."""
         state = self._ledger.state()

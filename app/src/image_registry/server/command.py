@@ -22,6 +22,7 @@ from image_registry.storage.choice import KINDS, Filesystem
 def main() -> None:
     """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
     from image_registry.auth.identity import AuthenticationUnavailable
+    from image_registry.imagestreams.errors import MetadataUnavailable
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.kube.front_proxy import AggregationUnavailable
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
@@ -47,6 +48,7 @@ def main() -> None:
         KubeconfigError,
         KubeError,
         DatabaseUnavailable,
+        MetadataUnavailable,
         SchemaTooNew,
         StorageFault,
         OSError,
@@ -160,3 +162,29 @@ def upgrade(wait: int) -> None:
 
     for line in wiring.upgrade_database(Settings.from_environment(os.environ), wait):
         click.echo(line)
+
+
+@cli.command()
+@click.option("--root", type=click.Path(path_type=Path, exists=True), help="Folder of `image-registry serve`.")
+@click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option("--dry-run", is_flag=True, help="Say what would be found; write nothing.")
+@click.option("--resume", is_flag=True, help="Go on where the last one stopped instead of beginning anew.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def rebuild(*, root: Path | None, database: str | None, dry_run: bool, resume: bool, output: str) -> None:
+    """Make the metadata from what lies in the storage, while the registry serves.
+
+    Without --root the settings come from REGISTRY_* variables, as in a Pod. Nothing in the storage is changed.
+    """
+    from image_registry.server import rebuild_command
+
+    settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
+    sys.exit(rebuild_command.run(settings, dry_run=dry_run, resume=resume, as_json=output == "json"))
+
+
+def _local(root: Path, database: str | None) -> Settings:
+    """What `image-registry serve` reads and writes below its folder."""
+    return Settings(
+        storage=Filesystem(rootdirectory=root),
+        database_url=database or f"sqlite:///{(root / 'metadata.db').resolve()}",
+        auth=AuthMode.NONE,
+    )
