@@ -101,7 +101,7 @@ molecule: setup ## The molecule scenario of the collection, on the lab, offline.
 	@$(RUN) molecule $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure image-registry serve beside Debian's docker-registry. ARGS='--peer NAME=URL -o json'.
+bench: setup ## Measure image-registry serve beside CNCF distribution and nginx. ARGS='--short --peer NAME=URL -o json'.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 ##@ Housekeeping

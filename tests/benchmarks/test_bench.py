@@ -1,8 +1,9 @@
-"""The benchmark, run small against a real registry, and against servers that cheat."""
+"""The benchmark, run small against real registries, and against servers that cheat."""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.connection import Address, Connection, Failure
-from benchmarks.servers import Unavailable, peer
-from benchmarks.workloads import Prepared, manifest_rate, pull_speed
+from benchmarks import load, usage
+from benchmarks.connection import Address, Ask, Connection, Failure, Operation
+from benchmarks.content import Content
+from benchmarks.servers import Server, Unavailable, peer
+from benchmarks.workloads import Prepared, image_pull, pull
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,32 +47,60 @@ def answering(reply: Callable[[bytes], bytes]) -> Iterator[Address]:
         thread.join()
 
 
-def prepared(address: Address, manifest: bytes = b"{}") -> Prepared:
-    return Prepared(address, f"sha256:{'0' * 64}", f"sha256:{'1' * 64}", manifest)
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return Content.new(large=1000, tags=1, repositories=1, referrers=0)
+
+
+def prepared(address: Address, content: Content) -> Prepared:
+    return Prepared(Server("fake", address, None), content)
+
+
+def answer(status: str, body: bytes) -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+def asking(address: Address) -> Operation:
+    yield Ask(address.request("GET", "/"), 200)
 
 
 def test_a_quick_error_is_not_counted_as_a_quick_answer() -> None:
-    error = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    error = answer("503 Service Unavailable", b"{}")
     with answering(lambda _: error) as address, pytest.raises(Failure, match="503"):
-        manifest_rate(prepared(address), 1, 0.2)
+        load.operations(address, lambda _: asking(address), connections=1, seconds=0.2)
+    with answering(lambda _: error) as address, pytest.raises(Failure, match="503"):
+        load.threads(address, lambda _: asking(address), connections=2, seconds=0.2)
+    with answering(lambda _: error) as address, pytest.raises(Failure, match="refusals"):
+        load.requests(address, ["/"], connections=1, seconds=1)
 
 
-def test_another_body_than_the_manifest_is_a_failure() -> None:
-    other = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
-    with answering(lambda _: other) as address, pytest.raises(Failure, match="instead of the manifest"):
-        manifest_rate(prepared(address), 1, 0.2)
+def test_another_body_than_the_manifest_is_a_failure(content: Content) -> None:
+    other = answer("200 OK", bytes(len(content.image.data)))
+    with (
+        answering(lambda _: other) as address,
+        closing(Connection(address)) as connection,
+        pytest.raises(Failure, match="another manifest"),
+    ):
+        connection.run(image_pull(prepared(address, content)))
 
 
-def test_a_blob_that_ends_early_is_a_failure() -> None:
+def test_a_blob_that_ends_early_is_a_failure(content: Content) -> None:
     short = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this"
-    with answering(lambda _: short) as address, pytest.raises(Failure, match="bytes to go"):
-        pull_speed(prepared(address), 1000)
+    with (
+        answering(lambda _: short) as address,
+        closing(Connection(address)) as connection,
+        pytest.raises(Failure, match="bytes to go"),
+    ):
+        connection.run(pull(prepared(address, content), content.large))
 
 
-def test_a_blob_of_another_length_is_a_failure() -> None:
-    other = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
-    with answering(lambda _: other) as address, pytest.raises(Failure, match="3 bytes"):
-        pull_speed(prepared(address), 1000)
+def test_a_blob_of_another_length_is_a_failure(content: Content) -> None:
+    with (
+        answering(lambda _: answer("200 OK", b"abc")) as address,
+        closing(Connection(address)) as connection,
+        pytest.raises(Failure, match="3 bytes"),
+    ):
+        connection.run(pull(prepared(address, content), content.large))
 
 
 def test_an_answer_without_length_is_refused_rather_than_guessed() -> None:
@@ -79,7 +110,12 @@ def test_an_answer_without_length_is_refused_rather_than_guessed() -> None:
         closing(Connection(address)) as connection,
         pytest.raises(Failure, match="without status or length"),
     ):
-        connection.exchange(address.request("GET", "/"))
+        connection.run(asking(address))
+
+
+def test_a_server_that_hangs_up_in_the_middle_is_a_failure_and_not_a_short_sample() -> None:
+    with answering(lambda _: answer("200 OK", b"{}")) as address, pytest.raises((Failure, OSError)):
+        load.operations(address, lambda _: asking(address), connections=1, seconds=1)
 
 
 @pytest.mark.parametrize("text", ["x=http://192.0.2.1:5000", "x=https://127.0.0.1:5000", "http://127.0.0.1:5000", "x"])
@@ -88,16 +124,41 @@ def test_peers_are_plain_http_on_this_machine(text: str) -> None:
         peer(text)
 
 
+def test_what_a_server_costs_counts_all_of_its_processes() -> None:
+    busy = "import os, time; os.fork(); end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
+    with subprocess.Popen([sys.executable, "-c", busy + "time.sleep(30)"]) as process:
+        try:
+            while usage.processor_seconds(process.pid) < 0.5:
+                assert process.poll() is None
+            assert len(usage.family(process.pid)) == 2
+            assert usage.memory(process.pid) > 1 << 20
+        finally:
+            for pid in usage.family(process.pid)[::-1]:
+                os.kill(pid, 9)
+
+
+def test_the_process_behind_a_port_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert usage.listening(listener.getsockname()[1]) == os.getpid()
+
+
 @pytest.mark.slow
-def test_both_registries_are_measured_in_one_run_and_every_figure_has_its_ratio() -> None:
-    small = ["--repeats", "1", "--seconds", "0.2", "--large", "4", "-o", "json"]
+def test_every_registry_is_measured_in_one_run_and_every_figure_has_its_ratio() -> None:
+    small = ["--short", "--only", "c=1$|c=4$|x1$|B7", "-o", "json"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *small], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "benchmarks", *small], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr + done.stdout
     document = json.loads(done.stdout)
-    assert len(document["workloads"]) == 6
+    names = ["image-registry", "distribution", "static files"]
+    assert list(document["servers"]) == names
+    assert all(server["memory_peak_bytes"] > 1 << 20 for server in document["servers"].values())
+    assert len(document["machine"]["limits"]) == 4
     for workload in document["workloads"]:
-        assert set(workload["servers"]) == {"image-registry", "docker-registry"}
-        assert all(figure["valid"] for figure in workload["servers"].values())
-        assert workload["ratios"]["docker-registry"] > 0
+        reads = workload["name"].startswith(("B1", "B3"))
+        figures = workload["servers"]
+        assert figures["image-registry"]["valid"], workload
+        assert figures["static files"]["valid"] == reads
+        assert figures["distribution"]["valid"] == (not workload["name"].startswith("B7"))
+        if not workload["name"].startswith("B7"):
+            assert workload["ratios"]["distribution"] > 0
