@@ -164,11 +164,14 @@ def test_pulls_go_on_without_the_database_and_pushes_are_told_to_come_back(
     def down(*_args: object, **_kwargs: object) -> None:
         raise MetadataUnavailable("metadata database at db: connection refused")
 
-    for name in ("tag", "manifest", "begin_upload", "tags"):
+    raw = registry.client.get(f"/v2/demo/app/manifests/{digest}").data
+    for name in ("tag", "manifest", "push", "upload", "note_upload", "cancelled_uploads", "tags"):
         monkeypatch.setattr(type(registry.streams), name, down)
     assert registry.client.get("/v2/demo/app/manifests/v1").headers["Docker-Content-Digest"] == digest
     assert registry.client.get(f"/v2/demo/app/manifests/{digest}").status_code == 200
-    pushed = registry.client.post("/v2/demo/app/blobs/uploads/")
+    registry.upload("demo/app", b"a blob is no push yet")
+    headers = {"Content-Type": media_types.OCI_MANIFEST}
+    pushed = registry.client.put("/v2/demo/app/manifests/v2", data=raw, headers=headers)
     assert pushed.status_code == 503
     assert pushed.headers["Retry-After"]
 

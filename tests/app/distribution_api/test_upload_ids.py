@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
+import pytest
+
 from image_registry.distribution_api import upload_ids
+from image_registry.oci.reference import Repository
 
 from .conftest import CREATE, PULL, PUSH, Registry, RightsTable, basic, code
 
+APP = Repository("team", "app")
+
 
 def test_a_name_is_a_uuid_by_form_and_never_the_same() -> None:
-    names = {upload_ids.new("ann") for _ in range(1000)}
+    names = {upload_ids.new("ann", APP, "sha256") for _ in range(1000)}
     assert len(names) == 1000
     assert all(str(uuid.UUID(name)) == name for name in names)
 
 
-def test_a_name_belongs_to_its_owner_alone() -> None:
-    name = upload_ids.new("ann")
-    assert upload_ids.belongs_to(name, "ann")
-    assert not upload_ids.belongs_to(name, "ben")
-    for other in ("", "x", str(uuid.uuid4()), name[:-1] + "é", name + "0"):
-        assert not upload_ids.belongs_to(other, "ann"), other
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_name_is_good_for_its_owner_and_its_repository_alone(algorithm: str) -> None:
+    name = upload_ids.new("ann", APP, algorithm)
+    assert upload_ids.algorithm(name, "ann", APP) == algorithm
+    assert upload_ids.algorithm(name, "ben", APP) is None
+    assert upload_ids.algorithm(name, "ann", Repository("team", "other")) is None
+    for other in ("", "x", str(uuid.uuid4()), name[:-1] + "\u00e9", name + "0"):
+        assert upload_ids.algorithm(other, "ann", APP) is None, other
+
+
+def test_a_session_that_never_began_can_be_too_old_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = upload_ids.new("ann", APP, "sha256")
+    assert upload_ids.may_begin(name)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + upload_ids.LIFETIME + 10_000)
+    assert not upload_ids.may_begin(name)
 
 
 def test_who_may_push_to_the_same_repository_cannot_touch_the_session(guarded: Registry) -> None:

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import pytest
+from werkzeug.test import Client
 
+from image_registry.distribution_api import uploads
+from image_registry.distribution_api.app import create_app
+from image_registry.distribution_api.memory import Memory
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -54,7 +58,7 @@ def test_a_range_that_is_not_the_length_is_refused_before_a_byte_is_kept(registr
     location = begin(registry)
     refused = registry.client.patch(location, data=b"abc", headers={"Content-Range": "0-9"})
     assert (refused.status_code, code(refused)) == (400, "SIZE_INVALID")
-    assert registry.store.upload_size(APP, location.rpartition("/")[2]) == 0
+    assert registry.client.get(location).headers["Range"] == "0-0"
     finish(registry, location, b"abc", b"abc")
 
 
@@ -158,7 +162,8 @@ def test_bytes_that_arrive_between_the_check_and_the_end_keep_the_blob_invisible
         commit(repository, upload_id, digest, size)
 
     monkeypatch.setattr(registry.store, "commit_upload", late)
-    refused = registry.client.put(f"{location}?digest={Digest.of(b'abc')}", data=b"abc")
+    registry.client.patch(location, data=b"abc")
+    refused = registry.client.put(f"{location}?digest={Digest.of(b'abc')}")
     assert (refused.status_code, refused.headers["Range"]) == (416, "0-6")
     assert registry.store.stat(Digest.of(b"abc")) is None
 
@@ -168,6 +173,7 @@ def test_bytes_that_arrive_between_the_check_and_the_end_keep_the_blob_invisible
 def test_an_upload_whose_client_vanished_goes_on_where_the_bytes_end(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, method: str, *, silent: bool
 ) -> None:
+    monkeypatch.setattr(uploads, "NOTED", 1)
     location = begin(registry)
     target = f"{location}?digest={Digest.of(b'abcdef')}"
     if silent:  # the server just reports the end of the stream
@@ -191,7 +197,8 @@ def test_an_upload_whose_client_vanished_goes_on_where_the_bytes_end(
     def never(*_: object) -> None:
         pytest.fail("what arrived is hashed already")
 
-    monkeypatch.setattr(registry.store, "open_upload", never)
+    if method == "PATCH":  # a small PUT was held in memory: so little is hashed again
+        monkeypatch.setattr(registry.store, "open_upload", never)
     finish(registry, location, b"abcdef", b"def")
 
 
@@ -204,12 +211,16 @@ def test_a_chunked_body_that_is_not_as_long_as_announced_is_reported_with_the_tr
     finish(registry, location, b"abcdef", b"def")
 
 
-def test_a_hash_that_does_not_belong_to_the_bytes_is_made_anew(registry: Registry) -> None:
+def test_a_hash_that_does_not_belong_to_the_bytes_is_made_anew(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     location = begin(registry)
     registry.client.patch(location, data=b"abc")
     other = ResumableHash("sha256")
     other.update(b"xy")
-    registry.streams.record_progress(APP, location.rpartition("/")[2], offset=2, hash_state=other.state())
+    monkeypatch.setattr(uploads, "NOTED", 1)
+    upload_id = location.rpartition("/")[2]
+    registry.streams.note_upload(APP, upload_id, algorithm="sha256", offset=2, hash_state=other.state())
     finish(registry, location, b"abcdef", b"def")
 
 
@@ -270,7 +281,7 @@ def test_a_failing_disk_is_told_without_its_secrets(registry: Registry, monkeypa
     def broken(*_: object) -> None:
         raise StorageFault("cannot write docker/registry/v2/secret-place: Input/output error")
 
-    monkeypatch.setattr(registry.store, "commit_upload", broken)
+    monkeypatch.setattr(registry.store, "put_blob", broken)
     refused = registry.client.put(f"{location}?digest={Digest.of(b'abc')}", data=b"abc")
     assert (refused.status_code, code(refused)) == (503, "UNAVAILABLE")
     assert "secret-place" not in refused.text
@@ -292,3 +303,53 @@ def test_a_push_into_a_missing_namespace_names_the_cure(build: Callable[..., Reg
     refused = registry.client.post("/v2/demo/app/blobs/uploads/")
     assert (refused.status_code, code(refused)) == (404, "NAME_UNKNOWN")
     assert "create it" in refused.text
+
+
+def test_a_small_blob_goes_to_its_place_without_a_session(registry: Registry) -> None:
+    digest = registry.upload("demo/app", b"abc")
+    assert not list((registry.store.root / "docker/registry/v2/repositories/demo/app").glob("_uploads/*"))
+    assert registry.client.get(f"/v2/demo/app/blobs/{digest}").data == b"abc"
+
+
+def test_blobs_in_memory_have_an_end_and_what_is_beyond_goes_through_sessions(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Memory, "take", lambda _memory, _size: None)
+    digest = registry.upload("demo/app", b"abc")
+    assert registry.client.get(f"/v2/demo/app/blobs/{digest}").data == b"abc"
+
+
+def test_memory_is_given_back_once() -> None:
+    memory = Memory(3)
+    held = memory.take(2)
+    assert held is not None
+    assert memory.take(2) is None
+    held.close()
+    held.close()
+    whole = memory.take(3)
+    assert whole is not None
+    with whole.holding(b"abc"):
+        assert memory.take(1) is None
+    assert memory.take(3) is not None
+
+
+@pytest.mark.parametrize("first", [b"", b"abc"])
+def test_a_cancelled_session_takes_nothing_more_from_any_replica(everywhere: Registry, first: bytes) -> None:
+    location = everywhere.client.post("/v2/demo/app/blobs/uploads/").headers["Location"]
+    if first:
+        everywhere.client.patch(location, data=first)
+    assert everywhere.client.delete(location).status_code == HTTPStatus.NO_CONTENT
+    replica = Client(create_app(everywhere.parts))
+    for client in (everywhere.client, replica):
+        for method in ("GET", "PATCH", "DELETE"):
+            refused = client.open(location, method=method, data=b"x")
+            assert (refused.status_code, code(refused)) == (404, "BLOB_UPLOAD_UNKNOWN"), method
+
+
+def test_a_session_goes_on_in_a_replica_that_has_never_heard_of_it(everywhere: Registry) -> None:
+    location = everywhere.client.post("/v2/demo/app/blobs/uploads/").headers["Location"]
+    replica = Client(create_app(everywhere.parts))
+    assert replica.get(location).headers["Range"] == "0-0"
+    assert replica.patch(location, data=b"abc").headers["Range"] == "0-2"
+    assert everywhere.client.patch(location, data=b"def").headers["Range"] == "0-5"
+    assert replica.put(f"{location}?digest={Digest.of(b'abcdef')}").status_code == HTTPStatus.CREATED

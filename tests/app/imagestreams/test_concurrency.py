@@ -131,7 +131,7 @@ def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) ->
 
     def push(door: ImageStreams, number: int) -> None:
         for turn in range(10):
-            door.begin_upload(APP, f"{number}-{turn}", "sha256")
+            door.note_upload(APP, f"{number}-{turn}", algorithm="sha256", offset=1, hash_state=b"")
             door.push(
                 APP,
                 registry.image((number, turn)),

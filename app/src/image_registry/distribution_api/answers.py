@@ -97,8 +97,6 @@ def translated_unless_down() -> Iterator[None]:
         raise errors.NameUnknown(f"{error}; check the name: a repository comes into being by the first push") from None
     except (rules.TagUnknown, rules.ImageUnknown) as error:
         raise errors.ManifestUnknown(f"{error}; tags/list shows what there is to pull") from None
-    except rules.UploadUnknown as error:
-        raise errors.BlobUploadUnknown(f"{error}; begin the upload again") from None
 
 
 @contextmanager

@@ -1,39 +1,48 @@
 """Uploads: a session, its chunks, its end (distribution-spec, "Pushing blobs").
 
-The bytes in storage say how far a session is; the database keeps the running hash so that any process can go on.
+A session begins with its first byte: until then its name says everything, so a start costs nothing and any replica can
+take what follows. A small blob that comes in one piece goes to its place without a session. Of every other the bytes in
+storage say how far it is; for large ones the database keeps the running hash so that nobody need hash them again.
 """
 
 from __future__ import annotations
 
-import re
+import io
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from http import HTTPStatus
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 
 from flask import Blueprint, Response, request
 
-from image_registry.distribution_api import answers, callers, upload_ids
+from image_registry.distribution_api import answers, callers, upload_answers, upload_ids
+from image_registry.distribution_api.cancelled import Cancelled
+from image_registry.distribution_api.memory import Memory
 from image_registry.distribution_api.parts import Parts
 from image_registry.distribution_api.received import Body, ClientVanished
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.oci.digest import HEX_LENGTH, Digest
 from image_registry.oci.errors import (
-    BlobUploadInvalid,
-    BlobUploadUnknown,
     DigestInvalid,
-    RangeInvalid,
-    SizeInvalid,
 )
 from image_registry.oci.reference import InvalidName, Repository
 from image_registry.storage.blob_store import OffsetMismatch, OutOfSpace, UploadBusy, UploadMissing
 from image_registry.storage.resumable_hash import ResumableHash, StateRefused
 
 CHUNK = 1 << 20
+
+NOTED = 8 << 20
+"""Bytes from which the running hash is kept: hashing fewer again costs less than a row."""
+
+WHOLE = 1 << 20
+"""Largest blob that is kept in memory until it is whole."""
+
+ALL_WHOLE = 32 << 20
+"""Bytes of all such blobs of a process together; what comes beyond goes through sessions."""
+
 SOURCES = 100
 """Repositories that are searched for a blob whose source the client does not name."""
 
-_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/[\d*]+)?", re.ASCII)
 START = "/v2/<namespace>/<name>/blobs/uploads/"
 SESSION = "/v2/<namespace>/<name>/blobs/uploads/<upload_id>"
 
@@ -51,10 +60,13 @@ def blueprint(parts: Parts) -> Blueprint:
     return routes
 
 
-class UploadConflict(BlobUploadInvalid):
-    """Two requests at once for one session; the specification has them one after the other."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload of the caller; ``algorithm`` is that of the running hash while no digest is named."""
 
-    status = HTTPStatus.CONFLICT
+    repository: Repository
+    upload_id: str
+    algorithm: str
 
 
 class Uploads:
@@ -64,6 +76,8 @@ class Uploads:
         self._parts = parts
         self._store = parts.store
         self._streams = parts.streams
+        self._memory = Memory(ALL_WHOLE)
+        self._cancelled = Cancelled(parts.streams)
 
     def start(self, namespace: str, name: str) -> Response:
         repository = answers.repository(namespace, name)
@@ -71,51 +85,48 @@ class Uploads:
         callers.require_namespace(self._parts, repository)
         mounted = self._mount(repository)
         if mounted is not None:
-            return _created(repository, mounted)
+            return upload_answers.created(repository, mounted)
         wanted = answers.digest(request.args["digest"]) if "digest" in request.args else None
         algorithm = request.args.get("digest-algorithm", wanted.algorithm if wanted else "sha256")
         if algorithm not in HEX_LENGTH:
             raise DigestInvalid(f"digest-algorithm {algorithm[:40]!r} is not supported; use {', '.join(HEX_LENGTH)}")
-        upload_id = upload_ids.new(caller.identity.username)
-        with answers.translated():  # first the row: what nobody finishes is swept by the rows
-            self._streams.begin_upload(repository, upload_id, algorithm)
-        self._store.begin_upload(repository, upload_id)
+        upload_id = upload_ids.new(caller.identity.username, repository, algorithm)
         if wanted is not None:
-            return self._finish(repository, upload_id, wanted)
-        return _accepted(repository, upload_id, 0, 202)
+            return self._finish(Session(repository, upload_id, algorithm), wanted)
+        return upload_answers.accepted(repository, upload_id, 0, 202)
 
     def status(self, namespace: str, name: str, upload_id: str) -> Response:
-        repository = answers.repository(namespace, name)
-        self._require_own(repository, upload_id)
-        return _accepted(repository, upload_id, self._size(repository, upload_id), 204)
+        session = self._session(namespace, name, upload_id)
+        size = self._size(session)
+        return upload_answers.accepted(session.repository, upload_id, size or 0, 204)
 
     def chunk(self, namespace: str, name: str, upload_id: str) -> Response:
-        repository = answers.repository(namespace, name)
-        self._require_own(repository, upload_id)
-        size, _ = self._receive(repository, upload_id, None)
-        return _accepted(repository, upload_id, size, 202)
+        session = self._session(namespace, name, upload_id)
+        size, _ = self._receive(session, None)
+        return upload_answers.accepted(session.repository, upload_id, size, 202)
 
     def finish(self, namespace: str, name: str, upload_id: str) -> Response:
-        repository = answers.repository(namespace, name)
-        self._require_own(repository, upload_id)
+        session = self._session(namespace, name, upload_id)
         if "digest" not in request.args:
             raise DigestInvalid("the last request of an upload needs ?digest=<algorithm>:<hex>")
-        return self._finish(repository, upload_id, answers.digest(request.args["digest"]))
+        return self._finish(session, answers.digest(request.args["digest"]))
 
     def cancel(self, namespace: str, name: str, upload_id: str) -> Response:
-        repository = answers.repository(namespace, name)
-        self._require_own(repository, upload_id)
-        self._size(repository, upload_id)
-        self._store.abort_upload(repository, upload_id)
+        session = self._session(namespace, name, upload_id)
+        self._size(session)
         with answers.translated():
-            self._streams.end_upload(repository, upload_id)
+            self._cancelled.add(session.repository, upload_id)
+        self._store.abort_upload(session.repository, upload_id)
         return Response(status=204)
 
-    def _require_own(self, repository: Repository, upload_id: str) -> None:
+    def _session(self, namespace: str, name: str, upload_id: str) -> Session:
         """Raise unless the caller may push and began this session; somebody else's is as unknown as none."""
+        repository = answers.repository(namespace, name)
         caller = callers.require(self._parts, repository, "push")
-        if not upload_ids.belongs_to(upload_id, caller.identity.username):
-            raise _unknown(upload_id)
+        algorithm = upload_ids.algorithm(upload_id, caller.identity.username, repository)
+        if algorithm is None:
+            raise upload_answers.unknown(upload_id)
+        return Session(repository, upload_id, algorithm)
 
     def _mount(self, repository: Repository) -> Digest | None:
         """The blob of another repository, if the caller may read it there; otherwise quietly a normal upload."""
@@ -139,136 +150,149 @@ class Uploads:
         except InvalidName:
             return []
 
-    def _finish(self, repository: Repository, upload_id: str, wanted: Digest) -> Response:
-        size, running = self._receive(repository, upload_id, wanted.algorithm)
-        if running.hexdigest() != wanted.hex:
-            self._give_up(repository, upload_id)
-            raise DigestInvalid(f"the bytes received are {wanted.algorithm}:{running.hexdigest()}, not {wanted}")
-        with self._told(repository, upload_id, size):
-            self._store.commit_upload(repository, upload_id, wanted, size)
-        self._forget(repository, upload_id)
-        return _created(repository, wanted)
+    def _finish(self, session: Session, wanted: Digest) -> Response:
+        taken = self._whole(session)
+        if taken is not None:
+            with taken as data:
+                self._verify(session, wanted, Digest.of(data, wanted.algorithm).hex)
+                self._store.put_blob(session.repository, data, wanted)
+            return upload_answers.created(session.repository, wanted)
+        size, running = self._receive(session, wanted.algorithm)
+        self._verify(session, wanted, running.hexdigest())
+        with self._told(session, size):
+            self._store.commit_upload(session.repository, session.upload_id, wanted, size)
+        if size >= NOTED:
+            self._forget(session)
+        return upload_answers.created(session.repository, wanted)
 
-    def _receive(self, repository: Repository, upload_id: str, algorithm: str | None) -> tuple[int, ResumableHash]:
+    def _verify(self, session: Session, wanted: Digest, actual: str) -> None:
+        if actual != wanted.hex:
+            self._give_up(session)
+            raise DigestInvalid(f"the bytes received are {wanted.algorithm}:{actual}, not {wanted}")
+
+    def _whole(self, session: Session) -> AbstractContextManager[bytes] | None:
+        """All bytes of a blob that is small and comes in one piece; ``None`` if it is to go through a session."""
+        length = request.content_length
+        if length is None or length > WHOLE or self._begun(session) is not None:
+            return None
+        announced = upload_answers.announced(request.headers.get("Content-Range"), length)
+        if announced is not None and announced.start:
+            raise upload_answers.misplaced(session.repository, session.upload_id, announced.start, 0)
+        room = self._memory.take(length)
+        if room is None:
+            return None
+        body, parts = Body(), []
+        try:
+            while part := body.read(CHUNK):
+                parts.append(part)
+        except BaseException:
+            room.close()
+            if parts:  # what arrived is kept: the client may come back
+                self._begin(session)
+                self._store.append(session.repository, session.upload_id, 0, io.BytesIO(b"".join(parts)), None)
+            raise
+        return room.holding(b"".join(parts))
+
+    def _receive(self, session: Session, algorithm: str | None) -> tuple[int, ResumableHash]:
         """Take the body of this request; returns the size and the hash of everything received so far.
 
         ``algorithm`` is that of the digest the client names, ``None`` while it has named none.
         """
-        with answers.translated():
-            session = self._streams.upload(repository, upload_id)
-        first = self._size(repository, upload_id)
-        announced = _announced(request.headers.get("Content-Range"), request.content_length)
+        begun = self._size(session)
+        first = begun or 0
+        announced = upload_answers.announced(request.headers.get("Content-Range"), request.content_length)
         if announced is not None and announced.start != first:
-            raise _misplaced(repository, upload_id, announced.start, first)
-        running = self._resume(
-            repository, upload_id, algorithm or session.algorithm, session.offset, session.hash_state, first
-        )
+            raise upload_answers.misplaced(session.repository, session.upload_id, announced.start, first)
+        if begun is None:
+            if algorithm is None and request.content_length == 0:
+                return 0, ResumableHash(session.algorithm)
+            self._begin(session)
+        running = self._resume(session, algorithm or session.algorithm, first)
         body = Body()
         try:
-            with self._told(repository, upload_id, first):
-                size = self._store.append(repository, upload_id, first, body, running)
+            with self._told(session, first):
+                size = self._store.append(session.repository, session.upload_id, first, body, running)
         except ClientVanished:
-            # what arrived is kept, and need not be hashed again when the client comes back
-            with suppress(ImageStreamsError):
-                self._progress(repository, upload_id, first + body.received, running)
+            self._note(session, first + body.received, running)
             raise
         if algorithm is None:
-            with answers.translated():
-                self._progress(repository, upload_id, size, running)
+            self._note(session, size, running)
         if announced is not None and size != announced.stop:
-            raise _misplaced(repository, upload_id, announced.stop, size)
+            raise upload_answers.misplaced(session.repository, session.upload_id, announced.stop, size)
         return size, running
 
-    def _progress(self, repository: Repository, upload_id: str, size: int, running: ResumableHash) -> None:
-        self._streams.record_progress(repository, upload_id, offset=size, hash_state=running.state())
+    def _begin(self, session: Session) -> None:
+        if not upload_ids.may_begin(session.upload_id):
+            raise upload_answers.unknown(session.upload_id)
+        self._store.begin_upload(session.repository, session.upload_id)
 
-    def _give_up(self, repository: Repository, upload_id: str) -> None:
-        self._store.abort_upload(repository, upload_id)
-        self._forget(repository, upload_id)
+    def _note(self, session: Session, size: int, running: ResumableHash) -> None:
+        """So that nobody need hash again what is there; a note that is lost costs time and nothing else."""
+        if size >= NOTED and (state := running.state()):
+            with suppress(ImageStreamsError):
+                self._streams.note_upload(
+                    session.repository,
+                    session.upload_id,
+                    algorithm=running.algorithm,
+                    offset=size,
+                    hash_state=state,
+                )
 
-    def _forget(self, repository: Repository, upload_id: str) -> None:
+    def _give_up(self, session: Session) -> None:
+        with suppress(ImageStreamsError):
+            self._cancelled.add(session.repository, session.upload_id)
+        self._store.abort_upload(session.repository, session.upload_id)
+
+    def _forget(self, session: Session) -> None:
         """The bytes are where they belong: a row left over is swept later."""
         with suppress(ImageStreamsError):
-            self._streams.end_upload(repository, upload_id)
+            self._streams.end_upload(session.repository, session.upload_id)
 
     @contextmanager
-    def _told(self, repository: Repository, upload_id: str, first: int) -> Iterator[None]:
+    def _told(self, session: Session, first: int) -> Iterator[None]:
         """What the storage says about an upload, in the words of the protocol; ``first`` is where the request began."""
         try:
             yield
         except OffsetMismatch as error:
-            raise _misplaced(repository, upload_id, first, error.actual) from None
+            raise upload_answers.misplaced(session.repository, session.upload_id, first, error.actual) from None
         except UploadBusy:
-            raise UploadConflict(
+            raise upload_answers.UploadConflict(
                 "another request is writing to this upload; wait for it, ask for the status, and go on from there",
-                headers={"Location": _location(repository, upload_id)},
+                headers={"Location": upload_answers.location(session.repository, session.upload_id)},
             ) from None
         except UploadMissing:
-            raise _unknown(upload_id) from None
+            raise upload_answers.unknown(session.upload_id) from None
         except OutOfSpace:
-            self._give_up(repository, upload_id)  # a part that cannot be finished must not keep the disk full
+            self._give_up(session)  # a part that cannot be finished must not keep the disk full
             raise
 
-    def _resume(
-        self, repository: Repository, upload_id: str, algorithm: str, offset: int, state: bytes, size: int
-    ) -> ResumableHash:
+    def _resume(self, session: Session, algorithm: str, size: int) -> ResumableHash:
         """The running hash at ``size``: from the stored state if it fits, else by reading what was received."""
         if size == 0:
             return ResumableHash(algorithm)
-        if offset == size and state:
+        noted = None
+        if size >= NOTED:
+            with suppress(ImageStreamsError):
+                noted = self._streams.upload(session.repository, session.upload_id)
+        if noted is not None and (noted.offset, noted.algorithm) == (size, algorithm):
             with suppress(StateRefused):
-                return ResumableHash.restore(algorithm, state)
+                return ResumableHash.restore(algorithm, noted.hash_state)
         running = ResumableHash(algorithm)
-        with self._store.open_upload(repository, upload_id) as file:
+        with self._told(session, size), self._store.open_upload(session.repository, session.upload_id) as file:
             while chunk := file.read(CHUNK):
                 running.update(chunk)
         return running
 
-    def _size(self, repository: Repository, upload_id: str) -> int:
+    def _begun(self, session: Session) -> int | None:
+        """Bytes received so far; ``None`` before the first one."""
         try:
-            return self._store.upload_size(repository, upload_id)
+            return self._store.upload_size(session.repository, session.upload_id)
         except UploadMissing:
-            raise _unknown(upload_id) from None
+            return None
 
-
-def _announced(header: str | None, length: int | None) -> range | None:
-    """The bytes that the client says it sends; a body without ``Content-Range`` begins where the session stands."""
-    if header is None:
-        return None
-    match = _CONTENT_RANGE.fullmatch(header)
-    if match is None or int(match[2]) < int(match[1]):
-        raise BlobUploadInvalid(f"Content-Range is {header[:60]!r}; write it as <first>-<last>")
-    announced = range(int(match[1]), int(match[2]) + 1)
-    if length is not None and length != len(announced):
-        raise SizeInvalid(f"Content-Range names {len(announced)} bytes but Content-Length is {length}")
-    return announced
-
-
-def _location(repository: Repository, upload_id: str) -> str:
-    """Relative, so that no proxy or forged Host can send the client elsewhere."""
-    return f"/v2/{repository}/blobs/uploads/{upload_id}"
-
-
-def _accepted(repository: Repository, upload_id: str, size: int, status: int) -> Response:
-    headers = {
-        "Location": _location(repository, upload_id),
-        "Docker-Upload-UUID": upload_id,
-        "Range": f"0-{max(size - 1, 0)}",
-    }
-    return Response(status=status, headers=headers)
-
-
-def _created(repository: Repository, digest: Digest) -> Response:
-    headers = {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": str(digest)}
-    return Response(status=201, headers=headers)
-
-
-def _unknown(upload_id: str) -> BlobUploadUnknown:
-    return BlobUploadUnknown(f"there is no upload {upload_id[:64]!r} here; begin it again")
-
-
-def _misplaced(repository: Repository, upload_id: str, first: int, size: int) -> RangeInvalid:
-    return RangeInvalid(
-        f"the request speaks of byte {first} but the upload stands at {size} bytes; send from there",
-        headers={"Location": _location(repository, upload_id), "Range": f"0-{max(size - 1, 0)}"},
-    )
+    def _size(self, session: Session) -> int | None:
+        """The same, for a session that nobody has cancelled."""
+        size = self._begun(session)
+        if size is None and (session.upload_id in self._cancelled or not upload_ids.may_begin(session.upload_id)):
+            raise upload_answers.unknown(session.upload_id)
+        return size

@@ -48,7 +48,3 @@ class MetadataUnavailable(ImageStreamsError):
 
 class IndexUnfinished(MetadataUnavailable):
     """The tables are being made from storage and do not speak for this repository yet; the links in storage do."""
-
-
-class UploadUnknown(ImageStreamsError):
-    """No such upload session in this repository."""

@@ -333,20 +333,29 @@ class ImageStreams:
 
     # upload sessions
 
-    def begin_upload(self, repository: Repository, upload_id: str, algorithm: str) -> None:
-        """Note a new session at offset 0; ``algorithm`` is that of the running hash."""
-        with _available():
-            uploads.begin(self._database, repository, upload_id, algorithm, self._clock())
-
-    def upload(self, repository: Repository, upload_id: str) -> UploadSession:
-        """Raises :class:`UploadUnknown`, also for a session of another repository."""
+    def upload(self, repository: Repository, upload_id: str) -> UploadSession | None:
+        """What is noted about a session of this repository; a session needs no note."""
         with _available():
             return uploads.find(self._database, repository, upload_id)
 
-    def record_progress(self, repository: Repository, upload_id: str, *, offset: int, hash_state: bytes) -> None:
-        """Note how far an upload is. Raises :class:`UploadUnknown`."""
+    def note_upload(
+        self, repository: Repository, upload_id: str, *, algorithm: str, offset: int, hash_state: bytes
+    ) -> None:
+        """Note how far an upload is, so that nobody need hash its bytes again."""
+        session = UploadSession(offset, algorithm, hash_state, self._clock())
         with _available():
-            uploads.advance(self._database, repository, upload_id, offset, hash_state)
+            uploads.note(self._database, repository, upload_id, session)
+
+    def cancel_upload(self, repository: Repository, upload_id: str) -> None:
+        """Remember that the session takes nothing more."""
+        session = UploadSession(uploads.CANCELLED, "", b"", self._clock())
+        with _available():
+            uploads.note(self._database, repository, upload_id, session)
+
+    def cancelled_uploads(self) -> frozenset[str]:
+        """The names of all cancelled sessions that are not yet swept."""
+        with _available():
+            return uploads.cancelled(self._database)
 
     def end_upload(self, repository: Repository, upload_id: str) -> None:
         """Forget a session; nothing happens if it is gone already."""
@@ -354,7 +363,7 @@ class ImageStreams:
             uploads.end(self._database, repository, upload_id)
 
     def abandoned_uploads(self, before: datetime, limit: int = 100) -> list[tuple[Repository, str]]:
-        """Sessions that began before a time and were never ended, the oldest first."""
+        """Sessions of which something was noted before a time and that never ended, the oldest first."""
         with _available():
             return uploads.abandoned(self._database, before, limit)
 

@@ -1,7 +1,8 @@
-"""Upload sessions: how far an upload is, so that any replica can take the next chunk (design, D8).
+"""Upload sessions: what any replica should know beside the bytes in storage (design, D8).
 
-Every write here may be lost in a power cut without harm: the bytes in storage say how far the upload really is, and
-a client that finds no session begins again.
+A session needs no row: its name says whose it is, the storage says how far it is. A row saves hashing a large upload
+again when it goes on in another request, and remembers that a session was cancelled. So every write here may be lost
+without harm.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from image_registry.imagestreams.errors import UploadUnknown
 from image_registry.imagestreams.rows import utc
 from image_registry.metadata import uploads
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
+
+CANCELLED = -1
+"""Offset of a session that takes nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +28,38 @@ class UploadSession:
     hash_state: bytes
     started: datetime
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody ended it without a blob."""
+        return self.offset == CANCELLED
 
-def begin(database: Database, repository: Repository, upload_id: str, algorithm: str, now: datetime) -> None:
-    """Note a new session at offset 0."""
+
+def find(database: Database, repository: Repository, upload_id: str) -> UploadSession | None:
+    """What is noted about a session; ``None`` for nothing."""
+    with database.read() as connection:
+        row = uploads.find(connection, repository.namespace, repository.name, upload_id)
+    return UploadSession(row.offset, row.algorithm, bytes(row.hash_state), utc(row.started)) if row else None
+
+
+def note(database: Database, repository: Repository, upload_id: str, session: UploadSession) -> None:
+    """Note how far a session is, in place of what was noted before; its beginning stays."""
     row = {
         "id": upload_id,
         "namespace": repository.namespace,
         "name": repository.name,
-        "offset": 0,
-        "algorithm": algorithm,
-        "hash_state": b"",
-        "started": now,
+        "offset": session.offset,
+        "algorithm": session.algorithm,
+        "hash_state": session.hash_state,
+        "started": session.started,
     }
     with database.write_quickly() as connection:
-        uploads.add(connection, row)
+        uploads.note(database, connection, row)
 
 
-def find(database: Database, repository: Repository, upload_id: str) -> UploadSession:
-    """Raises :class:`UploadUnknown`."""
+def cancelled(database: Database) -> frozenset[str]:
+    """The names of all sessions that are not to go on."""
     with database.read() as connection:
-        row = uploads.find(connection, repository.namespace, repository.name, upload_id)
-    if row is None:
-        raise _unknown(repository, upload_id)
-    return UploadSession(row.offset, row.algorithm, bytes(row.hash_state), utc(row.started))
-
-
-def advance(database: Database, repository: Repository, upload_id: str, offset: int, state: bytes) -> None:
-    """Note how far the session is. Raises :class:`UploadUnknown`."""
-    with database.write_quickly() as connection:
-        if not uploads.advance(connection, repository.namespace, repository.name, upload_id, offset, state):
-            raise _unknown(repository, upload_id)
+        return frozenset(uploads.at_offset(connection, CANCELLED))
 
 
 def end(database: Database, repository: Repository, upload_id: str) -> None:
@@ -64,11 +69,7 @@ def end(database: Database, repository: Repository, upload_id: str) -> None:
 
 
 def abandoned(database: Database, before: datetime, limit: int) -> list[tuple[Repository, str]]:
-    """Sessions that began before a time and were never ended, the oldest first."""
+    """Sessions of which something was noted before a time and that never ended, the oldest first."""
     with database.read() as connection:
         found = uploads.abandoned(connection, before, limit)
     return [(Repository(row.namespace, row.name), row.id) for row in found]
-
-
-def _unknown(repository: Repository, upload_id: str) -> UploadUnknown:
-    return UploadUnknown(f"repository {repository} has no upload {upload_id[:64]!r}; begin the upload again")

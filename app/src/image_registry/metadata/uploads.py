@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record, uploads
 
 _this = (
@@ -15,9 +17,11 @@ _this = (
     & (uploads.c.namespace == bindparam("in_namespace"))
     & (uploads.c.name == bindparam("in_name"))
 )
-_add = insert(uploads)
+_add_postgresql = postgresql.insert(uploads).on_conflict_do_nothing()
+_add_sqlite = sqlite.insert(uploads).on_conflict_do_nothing()
 _find = select(uploads.c.offset, uploads.c.algorithm, uploads.c.hash_state, uploads.c.started).where(_this)
 _advance = update(uploads).where(_this).values(offset=bindparam("to_offset"), hash_state=bindparam("to_state"))
+_at_offset = select(uploads.c.id).where(uploads.c.offset == bindparam("at"))
 _remove = delete(uploads).where(_this)
 _abandoned = (
     select(uploads.c.namespace, uploads.c.name, uploads.c.id)
@@ -31,9 +35,11 @@ def _where(namespace: str, name: str, upload: str) -> dict[str, Any]:
     return {"upload": upload, "in_namespace": namespace, "in_name": name}
 
 
-def add(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Insert a session."""
-    connection.execute(_add, row)
+def note(database: Database, connection: Connection, row: Mapping[str, Any]) -> None:
+    """Write what is known of a session; the first time stays, and so does a session of another repository."""
+    where = _where(row["namespace"], row["name"], row["id"])
+    if not connection.execute(_advance, {**where, "to_offset": row["offset"], "to_state": row["hash_state"]}).rowcount:
+        connection.execute(_add_postgresql if database.is_postgresql else _add_sqlite, row)
 
 
 def find(connection: Connection, namespace: str, name: str, upload: str) -> Record | None:
@@ -41,10 +47,9 @@ def find(connection: Connection, namespace: str, name: str, upload: str) -> Reco
     return connection.execute(_find, _where(namespace, name, upload)).first()
 
 
-def advance(connection: Connection, namespace: str, name: str, upload: str, offset: int, state: bytes) -> bool:
-    """Note how far the session is; false if there is none."""
-    values = {**_where(namespace, name, upload), "to_offset": offset, "to_state": state}
-    return bool(connection.execute(_advance, values).rowcount)
+def at_offset(connection: Connection, offset: int) -> Sequence[str]:
+    """The names of the sessions that stand there."""
+    return connection.execute(_at_offset, {"at": offset}).scalars().all()
 
 
 def remove(connection: Connection, namespace: str, name: str, upload: str) -> bool:
