@@ -60,7 +60,6 @@ _referrers = (
 _holds = select(held_manifests.c.size).where(_held_here)
 _hold = insert(held_manifests)
 _held_digests = select(held_manifests.c.digest).where(held_manifests.c.stream_id == bindparam("stream"))
-_held_of = _held_digests.where(held_manifests.c.digest.in_(bindparam("digests", expanding=True)))
 _release = delete(held_manifests).where(_held_here)
 _holder = (
     select(image_streams.c.namespace, image_streams.c.name)
@@ -173,7 +172,7 @@ def hold(connection: Connection, row: Mapping[str, Any]) -> bool:
 def hold_all(connection: Connection, stream: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """:func:`hold` for manifests of one stream; those that it holds already stay as they are."""
     digests = [row["digest"] for row in rows]
-    known = set(connection.execute(_held_of, {"stream": stream, "digests": digests}).scalars())
+    known = set(connection.execute(_held_of, {"stream": stream, "of_digests": digests}).scalars())
     missing = [row for row in rows if row["digest"] not in known]
     if missing:
         connection.execute(_hold, missing)
