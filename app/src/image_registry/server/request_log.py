@@ -11,6 +11,7 @@ from typing import Any
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from image_registry.auth.trail import TRAIL, Trail
+from image_registry.server.endings import at_end
 from image_registry.server.observation import Observer, Record
 from image_registry.server.peer import WSGIApplication
 
@@ -43,13 +44,9 @@ class RequestLog:
             return start_response(status, [*headers, ("X-Request-Id", request_id)], exc_info)
 
         body: Iterable[bytes] = self._application(environ, start)
-        finish = _Finish(lambda: self._end(seen))
-        file_wrapper: Any = environ.get("wsgi.file_wrapper", ())
-        if isinstance(body, file_wrapper):
-            # gunicorn sends files by sendfile only if it is handed its own wrapper: log at close, do not wrap
-            finish.attach(body)
-            return body  # type: ignore[no-any-return]
-        return _Logged(body, finish, seen)
+        if seen.length is None and seen.status:
+            body = _Counted(body, seen)
+        return at_end(body, environ, lambda: self._end(seen))
 
     def _end(self, seen: _Seen) -> None:
         self.observer.finished(seen.record())
@@ -100,52 +97,15 @@ class _Seen:
         )
 
 
-class _Finish:
-    """Runs an action once."""
+class _Counted:
+    """A body whose length nobody announced."""
 
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action: Callable[[], None] | None = action
-
-    def __call__(self) -> None:
-        action, self._action = self._action, None
-        if action is not None:
-            action()
-
-    def attach(self, body: Any) -> None:
-        close = getattr(body, "close", None)
-
-        def closed() -> None:
-            try:
-                if close is not None:
-                    close()
-            finally:
-                self()
-
-        body.close = closed
-
-
-class _Logged:
-    """A body that reports its end, and its length where nobody announced it."""
-
-    def __init__(self, body: Iterable[bytes], finish: _Finish, seen: _Seen) -> None:
+    def __init__(self, body: Iterable[bytes], seen: _Seen) -> None:
         self._body = body
-        self._finish = finish
         self._seen = seen
+        self.close = getattr(body, "close", lambda: None)
 
     def __iter__(self) -> Iterator[bytes]:
-        if self._seen.length is not None:
-            return iter(self._body)
-        return self._counting()
-
-    def _counting(self) -> Iterator[bytes]:
         for part in self._body:
             self._seen.counted += len(part)
             yield part
-
-    def close(self) -> None:
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-        finally:
-            self._finish()
