@@ -84,7 +84,8 @@ def test_the_api_service_is_a_plain_object_without_a_ca_bundle(render):
 def test_no_secret_and_no_certificate_is_in_a_release(render, mode):
     release = render(mode)
     assert release.names("Secret") == set()
-    assert release.names("ConfigMap") <= {"image-registry-db-start", "image-registry-test", "extra-map", "extra-text"}
+    own = {"image-registry-db-start", "image-registry-modes", "image-registry-test"}
+    assert release.names("ConfigMap") <= own | {"extra-map", "extra-text"}
 
 
 def test_service_ports_are_found_by_the_names_of_container_ports(render):
@@ -406,7 +407,7 @@ def test_extension_points_reach_the_pods(render):
 
 def test_settings_of_the_configuration_reach_the_registry(render):
     env = values_of(main_container(render("existing-claim"), "image-registry"))
-    assert env["REGISTRY_READ_ONLY"] == "true"
+    assert env["REGISTRY_READ_ONLY_FILE"] == "/etc/image-registry/modes/readOnly"
     assert env["REGISTRY_LOG_LEVEL"] == "Debug"
     assert env["REGISTRY_AUTH"] == "cluster"
     assert env["REGISTRY_INTERNAL_HOSTNAME"] == "image-registry.image-registry-system.svc:5000"
@@ -442,3 +443,28 @@ def test_every_command_given_is_one_that_the_program_has(render, mode):
             assert given <= known, f"{owner}: {command.name}"
             required = {p.opts[0] for p in command.params if p.required}
             assert required <= given, f"{owner}: {command.name}"
+
+
+def test_read_only_and_its_reason_change_no_pod(render):
+    def with_(reason):
+        return render(values={"config": {"readOnly": True}, "registry": {"readOnlyReason": reason}})
+
+    def mode(release):
+        return release.named("ConfigMap", "image-registry-modes")["data"]
+
+    assert mode(render()) == {"readOnly": "false"}
+    assert mode(with_("the storage moves")) == {"readOnly": "true: the storage moves"}
+    assert mode(with_("")) == {"readOnly": "true"}
+    deployment = render().named("Deployment", "image-registry")
+    assert with_("the storage moves").named("Deployment", "image-registry") == deployment
+
+
+def test_limits_reach_the_process_under_the_names_of_its_settings(render):
+    limits = {"read": {"maxRunning": 100, "maxInQueue": 50, "maxWaitInQueue": "1m30s"}}
+    release = render(values={"config": {"requests": limits}, "registry": {"maxManifestBytes": 8388608}})
+    env = values_of(main_container(release, "image-registry"))
+    assert env["REGISTRY_REQUESTS_READ_MAXRUNNING"] == "100"
+    assert env["REGISTRY_REQUESTS_READ_MAXINQUEUE"] == "50"
+    assert env["REGISTRY_REQUESTS_READ_MAXWAITINQUEUE"] == "1m30s"
+    assert env["REGISTRY_REQUESTS_WRITE_MAXRUNNING"] == "0"
+    assert env["REGISTRY_MAX_MANIFEST_BYTES"] == "8388608"

@@ -69,7 +69,7 @@ def test_writes_are_closed_to_readers(guarded: Registry) -> None:
 
 
 def test_a_read_only_registry_refuses_every_write_before_it_looks(build: Callable[..., Registry]) -> None:
-    frozen = build(read_only=True)
+    frozen = build(read_only=lambda: "it moves")
     for method, path in routes(frozen):
         if "/secret/app/" in path and (method not in {"GET", "HEAD"} or "uploads" in path):
             refused = frozen.client.open(path, method=method)
@@ -207,6 +207,6 @@ def test_pulls_stay_in_service_when_the_disk_is_full_and_leave_it_when_it_is_bro
 def test_a_read_only_registry_is_ready_without_writing(
     build: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = build(read_only=True)
+    frozen = build(read_only=lambda: "it moves")
     monkeypatch.setattr(frozen.store, "probe", lambda: pytest.fail("something was written"))
     assert frozen.client.get("/healthz").json == {"storage": "ok, read-only"}

@@ -178,7 +178,7 @@ def test_pulls_go_on_without_the_database_and_pushes_are_told_to_come_back(
 
 def test_a_read_only_registry_serves_and_refuses_writes(build: Callable[..., Registry]) -> None:
     build().push("demo/app", "v1")
-    frozen = build(read_only=True)
+    frozen = build(read_only=lambda: "it moves")
     assert frozen.client.get("/v2/demo/app/manifests/v1").status_code == 200
     assert frozen.client.post("/v2/demo/app/blobs/uploads/").status_code == 405
     assert frozen.client.delete("/v2/demo/app/manifests/v1").status_code == 405

@@ -82,3 +82,18 @@ def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
         Settings.from_environment(
             {"REGISTRY_DATABASE_HOST": "db", "REGISTRY_DATABASE_PASSWORD_FILE": str(tmp_path / "nowhere")}
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("0s", 0), ("10s", 10), ("1m30s", 90), ("250ms", 0.25), ("1h", 3600), ("1.5s", 1.5)]
+)
+def test_durations_are_written_as_kubernetes_writes_them(text: str, seconds: float) -> None:
+    environment = {"REGISTRY_DATABASE_URL": "sqlite://", "REGISTRY_REQUESTS_READ_MAXWAITINQUEUE": text}
+    assert Settings.from_environment(environment).requests_read_maxwaitinqueue == seconds
+
+
+@pytest.mark.parametrize("text", ["s", "-1s", "ten", "1d"])
+def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
+    environment = {"REGISTRY_DATABASE_URL": "sqlite://", "REGISTRY_REQUESTS_READ_MAXWAITINQUEUE": text}
+    with pytest.raises(InvalidSettings, match=r"REGISTRY_REQUESTS_READ_MAXWAITINQUEUE is .* a duration such as 10s"):
+        Settings.from_environment(environment)

@@ -41,8 +41,10 @@ def current(parts: Parts) -> Caller:
 def require(parts: Parts, repository: Repository, *actions: str, beside: Access | None = None) -> Caller:
     """Raise unless the caller may do all of ``actions`` (pull, push, delete) on the repository, and ``beside``."""
     caller = current(parts)
-    if parts.read_only and set(actions) - {"pull"}:
-        raise Unsupported("the registry is read-only for the moment: pushes and deletes are refused")
+    if set(actions) - {"pull"} and (reason := parts.read_only()) is not None:
+        raise Unsupported(
+            f"the registry is read-only for the moment: {reason}; pulls go on, try pushes and deletes again later"
+        )
     with _refusals(parts, f"repository:{repository}:{','.join(actions)}"):
         parts.gate.permit(caller, repository, *actions)
     if beside is not None:

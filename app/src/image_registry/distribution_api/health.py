@@ -42,7 +42,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     def _storage() -> tuple[str, bool]:
         try:
-            if parts.read_only:
+            if parts.read_only() is not None:
                 next(parts.store.repositories(), None)
                 return "ok, read-only", True
             parts.store.probe()

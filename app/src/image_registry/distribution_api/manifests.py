@@ -92,7 +92,7 @@ class Manifests:
         wanted = answers.digest(reference) if _is_digest(reference) else None
         tags = _tags() if wanted else [answers.tag(reference)]
         caller = callers.require(self._parts, repository, "pull", "push")
-        manifest = _body(wanted)
+        manifest = _body(wanted, self._parts.manifest_limit)
         if wanted and conditions.stated():
             with answers.translated():
                 conditions.check(wanted if self._streams.held(repository, [wanted]) else None)
@@ -219,7 +219,7 @@ class Manifests:
         if digest is None or not self._store.manifest_linked(repository, digest):
             raise ManifestUnknown(f"{repository} has no manifest {wanted}")
         size = self._store.stat(digest)
-        if size is None or size > MANIFEST_LIMIT:
+        if size is None or size > max(MANIFEST_LIMIT, self._parts.manifest_limit):
             raise _lost(digest)
         raw = self._store.read(digest)
         try:
@@ -263,16 +263,16 @@ def _tags() -> list[str]:
     return tags
 
 
-def _body(wanted: Digest | None) -> Manifest:
+def _body(wanted: Digest | None, limit: int) -> Manifest:
     """Read and check the pushed document; never more than the limit is read (CVE-2017-11468)."""
-    if (request.content_length or 0) > MANIFEST_LIMIT:
-        raise ManifestTooLarge(f"the manifest has {request.content_length} bytes; the limit is {MANIFEST_LIMIT}")
+    if (request.content_length or 0) > limit:
+        raise ManifestTooLarge(f"the manifest has {request.content_length} bytes; the limit is {limit}")
     body = Body()
     raw = b""
-    while len(raw) <= MANIFEST_LIMIT and (part := body.read(MANIFEST_LIMIT + 1 - len(raw))):
+    while len(raw) <= limit and (part := body.read(limit + 1 - len(raw))):
         raw += part
-    if len(raw) > MANIFEST_LIMIT:
-        raise ManifestTooLarge(f"the manifest is longer than the limit of {MANIFEST_LIMIT} bytes")
+    if len(raw) > limit:
+        raise ManifestTooLarge(f"the manifest is longer than the limit of {limit} bytes")
     actual = Digest.of(raw, wanted.algorithm if wanted else "sha256")
     if wanted is not None and actual != wanted:
         raise DigestInvalid(f"the manifest received is {actual}, not {wanted}")

@@ -13,7 +13,7 @@ from image_registry.imagestreams.service import ImageStreams
 from image_registry.storage.blob_store import BlobStore
 
 MANIFEST_LIMIT = 4 << 20
-"""Largest manifest in bytes: the distribution specification asks for at least 4 MiB."""
+"""Largest manifest in bytes unless a setting says otherwise: the distribution specification asks for at least 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,10 @@ class Parts:
     standing: Standing | None = None
     """Whether what tokens were issued for is still the same; ``None`` without a cluster."""
     namespace_exists: Callable[[str], bool] = lambda _namespace: True
-    read_only: bool = False
+    read_only: Callable[[], str | None] = lambda: None
+    """Why pushes and deletes are refused now; ``None`` if they are not."""
+    manifest_limit: int = MANIFEST_LIMIT
+    """Largest manifest that is taken, in bytes."""
     sparse_images: bool = False
     """Take manifests whose blobs are not there; without it they are refused, because nobody could pull them."""
     metrics: Callable[[str], tuple[bytes, str]] | None = None

@@ -76,6 +76,14 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_ino
 
 
+def pod_namespace(folder: Path = SERVICE_ACCOUNT) -> str:
+    """The namespace of the Pod we run in. Raises :class:`KubeconfigError` elsewhere."""
+    try:
+        return (folder / "namespace").read_text(encoding="utf-8").strip()
+    except OSError:
+        raise KubeconfigError(f"not in a Pod: {folder}/namespace cannot be read") from None
+
+
 def from_pod(environment: Mapping[str, str] = os.environ, folder: Path = SERVICE_ACCOUNT) -> Endpoint:
     """The API server and service account of the Pod we run in. Raises :class:`KubeconfigError` elsewhere."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")

@@ -15,7 +15,7 @@ def at_end(body: Iterable[bytes], environ: dict[str, Any], action: Callable[[], 
     if isinstance(body, file_wrapper):
         once = _Once(action)
         _attach(body, once)
-        return body
+        return body  # type: ignore[no-any-return]
     return _Ending(body, _Once(action))
 
 

@@ -32,7 +32,7 @@ SPARE_THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """For one kind of requests of one Pod; ``running`` 0 is no limit, ``wait`` in seconds, 0 for as long as it takes."""
+    """Of one kind of requests in a Pod; ``running`` 0 is no limit, ``wait`` in seconds, 0 for as long as it takes."""
 
     running: int = 0
     queued: int = 0

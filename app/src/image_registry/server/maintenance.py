@@ -28,9 +28,13 @@ SWEEP_FIRST, SWEEP_AGAIN = 600.0, 24 * 3600.0
 
 
 class Maintenance:
-    """A daemon thread of a worker; several at once are harmless, each piece of work is done under a lock."""
+    """A daemon thread of a worker; several at once are harmless, each piece of work is done under a lock.
 
-    def __init__(self, store: BlobStore, streams: ImageStreams) -> None:
+    While ``paused`` nothing is removed: a registry that is read-only does not change its storage.
+    """
+
+    def __init__(self, store: BlobStore, streams: ImageStreams, paused: Callable[[], bool] = lambda: False) -> None:
+        self._paused = paused
         self._store = store
         self._streams = streams
         self._sweep_at = time.monotonic() + SWEEP_FIRST * random.uniform(1, 2)  # noqa: S311 - not all Pods at once
@@ -80,6 +84,8 @@ class Maintenance:
     def _run(self) -> None:
         log = structlog.get_logger()
         while not self._stop.wait(INTERVAL):
+            if self._paused():
+                continue
             try:
                 self.once()
             except (ImageStreamsError, StorageFault) as error:

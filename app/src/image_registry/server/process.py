@@ -35,6 +35,10 @@ class Profile:
     workers: int
     threads: int
     build: Callable[[], WSGIApplication]
+    max_headers: int = 500
+    """Headers of a request: the front proxy sends one for each group of a user."""
+    max_header_bytes: int = 16380
+    """Bytes of one header: registry tokens with many scopes and groups are long."""
     graceful_timeout: int = 25
     """Seconds for running requests after SIGTERM."""
     tls: Callable[[], SSLContext] | None = None
@@ -66,8 +70,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "limit_request_line": 8190,
-            "limit_request_fields": 500,  # the front proxy sends one header for each group of a user
-            "limit_request_field_size": 16380,  # registry tokens with many scopes and groups
+            "limit_request_fields": profile.max_headers,
+            "limit_request_field_size": profile.max_header_bytes,
             "pre_request": remember_headers,
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},

@@ -6,6 +6,7 @@ else in the house reads the environment. Every variable is documented in ``docs/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -19,6 +20,11 @@ from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import Filesystem, Storage
 
 PREFIX = "REGISTRY_"
+
+
+_NUMBERS = ("http_workers", "http_threads", "http_graceful_timeout", "http_max_", "max_", "requests_")
+_REQUESTS = ("maxrunning", "maxinqueue", "maxwaitinqueue")
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 
 
 class AuthMode(StrEnum):
@@ -56,7 +62,17 @@ class Settings:
     auth_audience: str = "image-registry"
     internal_hostname: str = "image-registry.image-registry-system.svc:5000"
     external_hostnames: tuple[str, ...] = ()
+    http_max_headers: int = 500
+    http_max_header_bytes: int = 16380
+    max_manifest_bytes: int = 4194304
+    requests_read_maxrunning: int = 0
+    requests_read_maxinqueue: int = 0
+    requests_read_maxwaitinqueue: float = 0
+    requests_write_maxrunning: int = 0
+    requests_write_maxinqueue: int = 0
+    requests_write_maxwaitinqueue: float = 0
     read_only: bool = False
+    read_only_file: Path | None = None
     sparse_images: bool = False
     log_level: LogLevel = LogLevel.NORMAL
     audit: Audit = Audit.WRITES
@@ -71,6 +87,14 @@ class Settings:
             raise InvalidSettings(f"{PREFIX}HTTP_WORKERS and {PREFIX}HTTP_THREADS must be at least 1")
         if self.http_graceful_timeout < 1:
             raise InvalidSettings(f"{PREFIX}HTTP_GRACEFUL_TIMEOUT must be at least 1 second")
+        if min(self.http_max_headers, self.http_max_header_bytes, self.max_manifest_bytes) < 1:
+            raise InvalidSettings(
+                f"{PREFIX}HTTP_MAX_HEADERS, {PREFIX}HTTP_MAX_HEADER_BYTES and {PREFIX}MAX_MANIFEST_BYTES must be "
+                "at least 1"
+            )
+        for kind in ("read", "write"):
+            if min(getattr(self, f"requests_{kind}_{name}") for name in _REQUESTS) < 0:
+                raise InvalidSettings(f"{PREFIX}REQUESTS_{kind.upper()}_… must not be negative; 0 is no limit")
         if self.auth is AuthMode.HTPASSWD and self.auth_htpasswd_path is None:
             raise InvalidSettings(f"{PREFIX}AUTH=htpasswd needs {PREFIX}AUTH_HTPASSWD_PATH, the file with the users")
         if not self.database_url:
@@ -129,11 +153,24 @@ def database_url(environment: Mapping[str, str]) -> str:
     return f"postgresql+psycopg://{credentials}@{host}:{port}/{name}" + (f"?{query}" if query else "")
 
 
+def _seconds(text: str) -> float:
+    """A duration as Kubernetes writes them, ``1m30s``; a bare number is seconds. Raises :class:`ValueError`."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise ValueError(text)
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+
+
 def _read(name: str, text: str) -> Any:
     variable = PREFIX + name.upper()
     try:
         match name:
-            case "http_workers" | "http_threads" | "http_graceful_timeout":
+            case _ if name.endswith("_maxwaitinqueue"):
+                return _seconds(text)
+            case _ if name.startswith(_NUMBERS):
                 return int(text)
             case "read_only" | "sparse_images":
                 return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
@@ -145,7 +182,7 @@ def _read(name: str, text: str) -> Any:
                 return Audit(text)
             case "external_hostnames":
                 return tuple(part.strip() for part in text.split(",") if part.strip())
-            case _ if name.endswith(("_path", "_certificate", "_key", "_keys", "_rootdirectory")):
+            case _ if name.endswith(("_path", "_certificate", "_key", "_keys", "_rootdirectory", "_file")):
                 return Path(text)
             case _:
                 return text
@@ -156,5 +193,5 @@ def _read(name: str, text: str) -> Any:
             "audit": ", ".join(Audit),
             "read_only": "true, false",
             "sparse_images": "true, false",
-        }.get(name, "a whole number")
+        }.get(name, "a duration such as 10s or 1m30s" if name.endswith("_maxwaitinqueue") else "a whole number")
         raise InvalidSettings(f"{variable} is {text!r}; use {allowed}") from None

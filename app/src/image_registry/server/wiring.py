@@ -29,7 +29,7 @@ from image_registry.image_api.app import create_app as create_image_api
 from image_registry.image_api.parts import Parts as ImageAPIParts
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.service import ImageStreams
-from image_registry.kube import front_proxy
+from image_registry.kube import endpoint, front_proxy
 from image_registry.kube.accounts import ServiceAccounts
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
@@ -38,8 +38,12 @@ from image_registry.metadata.database import Database
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.server import process
 from image_registry.server.background_rebuild import BackgroundRebuild
+from image_registry.server.limiter import Bounds, Limits
 from image_registry.server.logs import configure
 from image_registry.server.maintenance import Maintenance
+from image_registry.server.metrics import READ_ONLY
+from image_registry.server.modes import Modes
+from image_registry.server.numbers import Numbers
 from image_registry.server.observability import Observability, shared_folder
 from image_registry.server.peer import WSGIApplication
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
@@ -89,7 +93,9 @@ def run_data_plane(settings: Settings) -> None:
     numbers = shared_folder()
 
     def build() -> WSGIApplication:
-        return cluster_application(settings, cluster_rights(settings, ClusterClient.from_pod()), numbers)
+        client, modes = ClusterClient.from_pod(), _modes(settings)
+        modes.follow(client, endpoint.pod_namespace())
+        return cluster_application(settings, cluster_rights(settings, client), numbers, modes)
 
     process.run(_profile(settings, "image-registry", build, _tls(settings)))
 
@@ -139,8 +145,11 @@ def image_api_application(
     return watched.around(create_image_api(parts))
 
 
-def cluster_application(settings: Settings, rights: Rights, numbers: Path | None = None) -> WSGIApplication:
+def cluster_application(
+    settings: Settings, rights: Rights, numbers: Path | None = None, modes: Modes | None = None
+) -> WSGIApplication:
     """The data plane of one worker: the cluster says who calls and what they may do."""
+    modes = modes or _modes(settings)
     watched = Observability(settings.audit, numbers)
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
@@ -157,11 +166,12 @@ def cluster_application(settings: Settings, rights: Rights, numbers: Path | None
         tokens=tokens,
         standing=rights.standing,
         namespace_exists=rights.namespaces.is_active,
-        read_only=settings.read_only,
+        read_only=modes.read_only,
+        manifest_limit=settings.max_manifest_bytes,
         sparse_images=settings.sparse_images,
         metrics=watched.page,
     )
-    return _data_plane(parts, watched)
+    return _data_plane(settings, parts, watched)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +201,7 @@ def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
 
 def local_application(settings: Settings, key: bytes, numbers: Path | None = None) -> WSGIApplication:
     """The data plane of one worker, without a cluster behind it."""
+    modes = _modes(settings)
     watched = Observability(settings.audit, numbers)
     store = watched.store(open_store(settings.storage))
     streams = _streams_beside(store, settings)
@@ -201,11 +212,12 @@ def local_application(settings: Settings, key: bytes, numbers: Path | None = Non
         authorizer=AllowAll() if authenticator is None else AuthenticatedOnly(authenticator.knows),
         authenticator=authenticator,
         tokens=None if authenticator is None else RegistryTokens([key], audience=settings.auth_audience),
-        read_only=settings.read_only,
+        read_only=modes.read_only,
+        manifest_limit=settings.max_manifest_bytes,
         sparse_images=settings.sparse_images,
         metrics=watched.page,
     )
-    return _data_plane(parts, watched)
+    return _data_plane(settings, parts, watched)
 
 
 @contextmanager
@@ -228,7 +240,7 @@ def check_storage(settings: Settings) -> None:
             "images are kept in the Pod and lost with it: for tests only; use a claim or an object store",
             storage=str(settings.storage),
         )
-    if settings.read_only:
+    if Modes(always=settings.read_only, file=settings.read_only_file).read_only() is not None:
         next(store.repositories(), None)
         return
     try:
@@ -264,6 +276,8 @@ def _profile(
         workers=settings.http_workers,
         threads=settings.http_threads,
         graceful_timeout=settings.http_graceful_timeout,
+        max_headers=settings.http_max_headers,
+        max_header_bytes=settings.http_max_header_bytes,
         build=build,
         tls=tls,
         ready=ready,
@@ -284,11 +298,27 @@ def _streams_beside(store: BlobStore, settings: Settings) -> ImageStreams:
     return streams
 
 
-def _data_plane(parts: Parts, watched: Observability) -> WSGIApplication:
+def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSGIApplication:
     """``/v2/`` of one worker, with the work that it does beside requests."""
-    if not parts.read_only:
-        Maintenance(parts.store, parts.streams).start()
-    return watched.around(create_app(parts))
+    watched.numbers.watch(READ_ONLY, (), lambda: parts.read_only() is not None)
+    Maintenance(parts.store, parts.streams, lambda: parts.read_only() is not None).start()
+    return watched.around(_limits(settings, watched.numbers).around(create_app(parts)))
+
+
+def _limits(settings: Settings, numbers: Numbers) -> Limits:
+    def share(kind: str) -> Bounds:
+        running, queued, wait = (
+            getattr(settings, f"requests_{kind}_{name}") for name in ("maxrunning", "maxinqueue", "maxwaitinqueue")
+        )
+        return Bounds(running, queued, wait).share(settings.http_workers, settings.http_threads)
+
+    return Limits(share("read"), share("write"), numbers)
+
+
+def _modes(settings: Settings) -> Modes:
+    modes = Modes(always=settings.read_only, file=settings.read_only_file)
+    modes.start()
+    return modes
 
 
 def _local_authenticator(settings: Settings) -> HtpasswdAuthenticator | None:
