@@ -18,6 +18,7 @@ from image_registry_lab.places import Places, cache
 from image_registry_lab.process import clean_environment
 from image_registry_lab.programs import programs
 from image_registry_lab.report import LabError, Report
+from image_registry_lab.stores import STORES
 
 NAMESPACE_OPTIONS = ("--mount", "--net", "--pid", "--uts", "--ipc")
 
@@ -126,7 +127,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 def _build(cluster: Cluster, names: Sequence[str], parser: argparse.ArgumentParser) -> int:
-    known = [program.name for program in programs()]
+    known = [*(program.name for program in programs()), *(store.name for store in STORES)]
     unknown = [name for name in names if name not in known]
     if unknown:
         parser.error(f"unknown program {unknown[0]}; there are {', '.join(known)}")

@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from image_registry_lab import addons, addresses, archives, cgroups, control_plane, manifests, network, node_images
+from image_registry_lab import (
+    addons,
+    addresses,
+    archives,
+    cgroups,
+    control_plane,
+    manifests,
+    network,
+    node_images,
+    stores,
+)
 from image_registry_lab.api import Api
 from image_registry_lab.images import Image, Images
 from image_registry_lab.machine import Machine
@@ -39,19 +49,20 @@ class Cluster:
 
     def build(self, names: Sequence[str] = ()) -> list[str]:
         """Compile programs; without names those of a cluster, and everything made from them. What was done."""
-        known = {program.name: program for program in programs()}
-        wanted = list(names or (name for name, program in known.items() if not program.on_demand))
-        done = [
-            name
-            for place, name in enumerate(wanted, 1)
-            if build(known[name], self.places.programs, self._say, f"{place} of {len(wanted)}")
-        ]
+        wanted = list(names or (program.name for program in programs() if not program.on_demand))
+        done = [name for place, name in enumerate(wanted, 1) if self._build(name, f"{place} of {len(wanted)}")]
         if not names:
             if manifests.ensure(self.places.manifests):
                 done.append("manifests")
             images = archives.standard(self.places)
             done += [image.name for image in images if archives.ensure(image, self.places.images, self._say)]
         return done
+
+    def _build(self, name: str, place: str) -> bool:
+        for store in stores.STORES:
+            if store.name == name:
+                return stores.build(store, self.places.programs, self._say, place)
+        return build({program.name: program for program in programs()}[name], self.places.programs, self._say, place)
 
     def up(self, nodes: Sequence[str]) -> None:
         """Control plane, n1, ``nodes`` and the nodes that ran when the lab was stopped; ready when this returns."""

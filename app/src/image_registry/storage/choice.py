@@ -127,8 +127,18 @@ def open_store(storage: Storage) -> BlobStore:
             from image_registry.storage.s3 import S3Client
 
             return _objects(storage, S3Client(storage))
-        case _:
-            raise NotImplementedError(type(storage).__name__)
+        case GCS():
+            from image_registry.storage.gcs import GCSClient
+
+            return _objects(storage, GCSClient(storage))
+        case Azure():
+            from image_registry.storage.azure import AzureClient
+
+            return _objects(storage, AzureClient(storage))
+        case Swift():
+            from image_registry.storage.swift import SwiftClient
+
+            return _objects(storage, SwiftClient(storage))
 
 
 def _objects(storage: ObjectStorage, client: ObjectClient) -> BlobStore:
