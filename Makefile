@@ -88,6 +88,10 @@ test-charts: setup ## Chart: lint, schema, renders, objects.
 test-clients: setup ## Real clients (skopeo, crane, podman, buildah, curl, CNCF distribution) against image-registry serve.
 	@$(RUN) clients $(ARGS)
 
+.PHONY: test-stores
+test-stores: setup ## Every kind of storage on a real server: S3, Google Cloud Storage, Azure, Swift. Needs Go and npm.
+	@$(RUN) stores $(ARGS)
+
 .PHONY: test-collection
 test-collection: setup ## The Ansible collection: unit tests of modules and roles, ansible-test sanity.
 	@$(RUN) collection $(ARGS)

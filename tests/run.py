@@ -81,6 +81,8 @@ def steps() -> dict[str, list[Step]]:
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
+    store_tools = Step("object stores", (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift"),))
+    stores = [store_tools, Step("real object stores", ((*PYTEST, "-q", "-m", "not lab", "tests/stores"),))]
     clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve", "tests/clients"),))]
     lab_tests = ((*PYTEST, "-q", "-m", "lab_cycle", "tests/lab"),)
     running = ((*PYTEST, "-q", "-m", "lab and not lab_cycle", "tests/lab"),)
@@ -104,6 +106,7 @@ def steps() -> dict[str, list[Step]]:
         "charts": [tools, *charts],
         "collection": collection,
         "clients": [tools, *clients],
+        "stores": stores,
         "cluster": [packages, *lab, first, molecule, demo, cluster],
         "molecule": [molecule],
         "all": [
@@ -114,6 +117,7 @@ def steps() -> dict[str, list[Step]]:
             tools,
             *charts,
             *clients,
+            *stores,
             *lab,
             first,
             molecule,

@@ -7,13 +7,16 @@ What they serve lies in the folder they are given. The programs are built once, 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import secrets
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -99,8 +102,10 @@ def azure(folder: Path) -> Iterator[Azure]:
     place.mkdir()
     main = Path(program("azurite")) / "node_modules/azurite/dist/src/blob/main.js"
     node = shutil.which("node") or pytest.fail("node is needed by this test: apt-get install nodejs")
-    command = [node, str(main), "--blobPort", host.rpartition(":")[2], "--location", str(place), "--silent"]
-    with running([*command, "--disableTelemetry", "--skipApiVersionCheck"], host, folder / "azure.log", AZURITE_ACCOUNTS=f"account:{key}"):
+    options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+    command = [node, str(main), "--blobPort", host.rpartition(":")[2], "--location", str(place), *options]
+    accounts = f"account:{key}"
+    with running(command, host, folder / "azure.log", AZURITE_ACCOUNTS=accounts):
         endpoint = f"http://{host}/account"
         ContainerClient(endpoint, BUCKET, credential={"account_name": "account", "account_key": key}).create_container()
         yield Azure(
@@ -140,3 +145,10 @@ def swift(folder: Path) -> Iterator[Swift]:
 
 
 BACKENDS = {"filesystem": filesystem, "s3": s3, "gcs": gcs, "azure": azure, "swift": swift}
+
+
+def apart(storage: Any, folder: Path) -> Any:
+    """The same server, below a prefix that nobody else uses."""
+    if isinstance(storage, Filesystem):
+        return Filesystem(rootdirectory=folder)
+    return dataclasses.replace(storage, rootdirectory=f"tests/{uuid.uuid4().hex}")

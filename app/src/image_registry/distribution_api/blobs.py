@@ -50,6 +50,8 @@ def blueprint(parts: Parts) -> Blueprint:
         status = 200 if part is None else 206
         if request.method == "HEAD":
             return Response(status=status, headers=headers, content_type="application/octet-stream")
+        if (address := parts.store.location(wanted)) is not None:
+            return _elsewhere(wanted, address)
         return _body(parts, wanted, status, headers, sent)
 
     @routes.delete(PATH)
@@ -66,6 +68,15 @@ def blueprint(parts: Parts) -> Blueprint:
 
 def _unknown(repository: Repository, digest: Digest) -> BlobUnknown:
     return BlobUnknown(f"{repository} has no blob {digest}; push it here, or mount it from where it is")
+
+
+def _elsewhere(digest: Digest, address: str) -> Response:
+    """Send the reader to the medium itself, with a signed address that is nobody else's and not for keeping.
+
+    HEAD is never sent there: the signature is for one method, and all that it asks for is known here.
+    """
+    headers = {"Location": address, "Docker-Content-Digest": str(digest), "Cache-Control": "private, no-store"}
+    return Response(status=307, headers=headers)
 
 
 def _body(parts: Parts, digest: Digest, status: int, headers: dict[str, str], sent: range) -> Response:

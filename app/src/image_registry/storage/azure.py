@@ -202,7 +202,8 @@ class AzureClient:
             raise StorageFault(f"{where}: {error}") from error
 
     def _fault(self, where: str, key: str, error: HttpResponseError) -> Exception:
-        code, status = str(getattr(error, "error_code", "") or ""), error.status_code
+        named = getattr(error, "error_code", None)
+        code, status = str(getattr(named, "value", named) or ""), error.status_code
         if code == "ContainerNotFound":
             return StorageFault(f"there is no {self._place}: make the container, or correct its name")
         if code in {"InvalidBlockList", "InvalidBlockId", "InvalidBlobOrBlock"}:
