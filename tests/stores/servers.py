@@ -147,7 +147,7 @@ def swift(folder: Path) -> Iterator[Swift]:
 BACKENDS = {"filesystem": filesystem, "s3": s3, "gcs": gcs, "azure": azure, "swift": swift}
 
 
-def apart(storage: Any, folder: Path) -> Any:
+def apart(storage: Storage, folder: Path) -> Storage:
     """The same server, below a prefix that nobody else uses."""
     if isinstance(storage, Filesystem):
         return Filesystem(rootdirectory=folder)

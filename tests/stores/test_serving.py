@@ -11,12 +11,12 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import urllib3
 
-from image_registry.storage.choice import Storage
+from image_registry.storage.choice import ObjectStorage, Storage
 from tests.stores.servers import apart
 from tests.stores.serving import serving
 
@@ -48,7 +48,7 @@ class Client:
 
     def pull(self, repository: str, digest: str, **headers: str) -> urllib3.BaseHTTPResponse:
         """A blob, from wherever the registry sends its reader."""
-        answer = self.ask("GET", f"/v2/{repository}/blobs/{digest}", **headers)
+        answer = self.ask("GET", f"/v2/{repository}/blobs/{digest}", None, **headers)
         if answer.status != 307:
             return answer
         return self._http.request("GET", answer.headers["Location"], headers=headers, retries=False, timeout=60)
@@ -69,7 +69,9 @@ def served(
     """A registry on each kind of storage, for all tests that name their repositories; S3 without redirects too."""
     kind, _, through = request.param.partition(" ")
     folder = tmp_path_factory.mktemp("serving")
-    storage = dataclasses.replace(apart(backends(kind), folder), redirect=not through)
+    storage = apart(backends(kind), folder)
+    assert isinstance(storage, ObjectStorage)
+    storage = cast("Storage", dataclasses.replace(storage, redirect=not through))
     with serving(storage, folder) as (host, _):
         yield Served(Client(host), redirects=kind in ("s3", "azure") and not through)
 
