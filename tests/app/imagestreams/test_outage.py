@@ -72,7 +72,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "add_signature": lambda: streams.add_signature(APP, digest, SIGNATURE, created_by="x"),
         "covers": lambda: streams.covers(APP),
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
-        "adopt_tags": lambda: streams.adopt_tags(APP, {}, frozenset(), [], NoLinks()),
+        "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
     assert set(doors) | {"read_storage_with"} == {name for name in dir(streams) if not name.startswith("_")}
     postgresql.stop()

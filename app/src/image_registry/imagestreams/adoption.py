@@ -3,6 +3,8 @@
 Manifests come first, in portions, because holding one more is always right. The tags come last, together, in the
 transaction that makes the tables speak for the repository. Storage was read before that, outside of any lock, and
 pushes went on; whatever the tables say otherwise is therefore looked up once more, under the lock that a push takes.
+
+A power cut may lose the newest of these transactions, in their order: then the next rebuild makes them once more.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sqlalchemy import Connection
 
@@ -76,54 +78,20 @@ def hold(
     database: Database, repository: Repository, found: Sequence[FoundManifest], *, reference: str, now: datetime
 ) -> Taken:
     """Let the repository hold these manifests of different digests; ``reference`` is followed by each digest."""
-    with database.write() as connection:
+    with database.write_quickly() as connection:
         streams.lock(database, connection, repository.namespace, repository.name)
-        if not found or rebuilds.covers(connection, repository.namespace, repository.name):
+        if rebuilds.covers(connection, repository.namespace, repository.name):
             return Taken()
-        stream, new = _stream(connection, repository, min(entry.linked for entry in found))
-        created = images.add_all(
-            database,
-            connection,
-            [
-                rows.image_row(
-                    entry.manifest,
-                    entry.config,
-                    uid=str(uuid.uuid4()),
-                    created=entry.linked,
-                    reference=f"{reference}@{entry.manifest.digest}",
-                )
-                for entry in found
-            ],
-        )
-        images.hold_all(
-            connection,
-            stream,
-            [
-                {
-                    "stream_id": stream,
-                    "digest": str(entry.manifest.digest),
-                    "media_type": entry.manifest.media_type,
-                    "size": len(entry.manifest.raw),
-                    "pushed": entry.linked,
-                    "pushed_by": _NOBODY,
-                }
-                for entry in found
-            ],
-        )
-        ordered = sorted(created)
-        changes = [Change(revisions.IMAGE, "", digest, "ADDED") for digest in ordered]
-        if new:
-            changes.append(Change(revisions.STREAM, repository.namespace, repository.name, "ADDED"))
-        numbers = revisions.append(database, connection, changes, now)
-        images.all_changed(connection, dict(zip(ordered, numbers, strict=False)))
-        if new:
-            streams.changed(connection, stream, numbers[-1])
+        stream, new = _stream(connection, repository, found)
+        created = _hold(database, connection, stream, found, reference)
+        _log(database, connection, repository, stream, created, "ADDED" if new else None, now)
     return Taken(new_images=len(created))
 
 
 def finish(
     database: Database,
     repository: Repository,
+    found: Sequence[FoundManifest],
     tags: Mapping[str, FoundTag],
     manifests: frozenset[Digest],
     findings: Iterable[Finding],
@@ -132,9 +100,9 @@ def finish(
     reference: str,
     now: datetime,
 ) -> Taken:
-    """Make the tables speak for the repository, whose ``manifests`` are held by now. Storage wins."""
+    """Make the tables speak for the repository: ``found`` are the last of its ``manifests``. Storage wins."""
     namespace, name = repository.namespace, repository.name
-    with database.write() as connection:
+    with database.write_quickly() as connection:
         streams.lock(database, connection, namespace, name)
         if rebuilds.covers(connection, namespace, name):
             return Taken()
@@ -145,18 +113,77 @@ def finish(
             name,
             [{"kind": entry.kind, "subject": entry.subject, "detail": entry.detail} for entry in findings],
         )
-        stream = streams.find_id(connection, namespace, name)
-        if stream is None:
+        if not found and streams.find_id(connection, namespace, name) is None:
             return Taken()
+        stream, new = _stream(connection, repository, found)
+        created = _hold(database, connection, stream, found, reference)
         removed = _release_lost(connection, repository, stream, manifests, links)
         changed, gone = _tags(connection, repository, stream, tags, links, reference)
-        if changed or gone or removed:
-            change = Change(revisions.STREAM, namespace, name, "MODIFIED")
-            streams.changed(connection, stream, revisions.append(database, connection, [change], now)[0])
-    return Taken(tags_changed=changed, removed=removed + gone)
+        event: Literal["ADDED", "MODIFIED"] | None = (
+            "ADDED" if new else "MODIFIED" if changed or gone or removed else None
+        )
+        _log(database, connection, repository, stream, created, event, now)
+    return Taken(len(created), changed, removed + gone)
 
 
-def _stream(connection: Connection, repository: Repository, created: datetime) -> tuple[int, bool]:
+def _hold(
+    database: Database, connection: Connection, stream: int, found: Sequence[FoundManifest], reference: str
+) -> list[str]:
+    """Returns the digests of Images that are new, sorted."""
+    if not found:
+        return []
+    created = images.add_all(
+        database,
+        connection,
+        [
+            rows.image_row(
+                entry.manifest,
+                entry.config,
+                uid=str(uuid.uuid4()),
+                created=entry.linked,
+                reference=f"{reference}@{entry.manifest.digest}",
+            )
+            for entry in found
+        ],
+    )
+    images.hold_all(
+        connection,
+        stream,
+        [
+            {
+                "stream_id": stream,
+                "digest": str(entry.manifest.digest),
+                "media_type": entry.manifest.media_type,
+                "size": len(entry.manifest.raw),
+                "pushed": entry.linked,
+                "pushed_by": _NOBODY,
+            }
+            for entry in found
+        ],
+    )
+    return sorted(created)
+
+
+def _log(
+    database: Database,
+    connection: Connection,
+    repository: Repository,
+    stream: int,
+    created: Sequence[str],
+    event: Literal["ADDED", "MODIFIED"] | None,
+    now: datetime,
+) -> None:
+    changes = [Change(revisions.IMAGE, "", digest, "ADDED") for digest in created]
+    if event is not None:
+        changes.append(Change(revisions.STREAM, repository.namespace, repository.name, event))
+    numbers = revisions.append(database, connection, changes, now)
+    images.all_changed(connection, dict(zip(created, numbers, strict=False)))
+    if event is not None:
+        streams.changed(connection, stream, numbers[-1])
+
+
+def _stream(connection: Connection, repository: Repository, found: Sequence[FoundManifest]) -> tuple[int, bool]:
+    """Its key, and whether it was made now."""
     known = streams.find_id(connection, repository.namespace, repository.name)
     if known is not None:
         return known, False
@@ -164,7 +191,7 @@ def _stream(connection: Connection, repository: Repository, created: datetime) -
         "namespace": repository.namespace,
         "name": repository.name,
         "uid": str(uuid.uuid4()),
-        "created": created,
+        "created": min(entry.linked for entry in found),
         "labels": {},
         "annotations": {},
         "lookup_local": False,

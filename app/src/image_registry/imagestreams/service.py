@@ -310,6 +310,7 @@ class ImageStreams:
     def adopt_tags(
         self,
         repository: Repository,
+        found: Sequence[FoundManifest],
         tags: Mapping[str, FoundTag],
         manifests: frozenset[Digest],
         findings: Sequence[Finding],
@@ -317,12 +318,14 @@ class ImageStreams:
     ) -> Taken:
         """The last step for a repository: from now on its tables speak for it; nothing happens if they did before.
 
+        ``found`` is the last portion of its ``manifests``.
         ``links`` are looked up under the lock of the repository wherever the tables say otherwise.
         """
         with _available():
             return adoption.finish(
                 self._database,
                 repository,
+                found,
                 tags,
                 manifests,
                 findings,

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -176,15 +176,18 @@ class Rebuild:
 
     def _adopt(self, repository: Repository, sizes: dict[Digest, int | None], counts: Counts) -> None:
         survey = Survey.of(self._store, repository, sizes)
-        manifests = 0
-        for portion in _portions(survey.manifests()):
-            manifests += len(portion)
-            counts.images += self._streams.adopt_manifests(repository, portion).new_images
-        tags = survey.tags()
-        taken = self._streams.adopt_tags(repository, tags, frozenset(survey.readable), survey.findings, self._store)
+        portion: list[FoundManifest] = []
+        for found in survey.manifests():
+            portion.append(found)
+            if len(portion) == PORTION:
+                counts.images += self._streams.adopt_manifests(repository, portion).new_images
+                portion = []
+        tags, manifests = survey.tags(), frozenset(survey.readable)
+        taken = self._streams.adopt_tags(repository, portion, tags, manifests, survey.findings, self._store)
+        counts.images += taken.new_images
         counts.tags_changed += taken.tags_changed
         counts.removed += taken.removed
-        _count(counts, survey, manifests, len(tags))
+        _count(counts, survey, len(manifests), len(tags))
         if len(sizes) > REMEMBERED:
             sizes.clear()
 
@@ -194,17 +197,6 @@ def _count(counts: Counts, survey: Survey, manifests: int, tags: int) -> None:
     counts.manifests += manifests
     counts.tags += tags
     counts.findings += len(survey.findings)
-
-
-def _portions(found: Iterable[FoundManifest]) -> Iterator[list[FoundManifest]]:
-    portion: list[FoundManifest] = []
-    for entry in found:
-        portion.append(entry)
-        if len(portion) == PORTION:
-            yield portion
-            portion = []
-    if portion:
-        yield portion
 
 
 def _now() -> datetime:
