@@ -52,7 +52,8 @@ class Tree:
     def fill(self, manifests: int, *, layers: int = 8, per_repository: int = 20) -> Iterator[tuple[str, str, str]]:
         """That many images; repository, tag and digest of each."""
         for number in range(manifests):
-            repository, tag = f"team-{number % 17}/app-{number // per_repository}", f"v{number % per_repository}"
+            group, place = divmod(number, per_repository)
+            repository, tag = f"team-{group % 17}/app-{group}", f"v{place}"
             yield repository, tag, self.image(repository, tag, str(number), layers)
 
     def _described(self, media_type: str, repository: str, text: str) -> dict[str, object]:

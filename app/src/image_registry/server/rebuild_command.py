@@ -31,6 +31,7 @@ def run(settings: Settings, *, dry_run: bool, resume: bool, as_json: bool) -> in
         if dry_run:
             counts, found = rebuild.rehearse(_progress)
             return _say(counts, found, complete=True, seconds=time.monotonic() - started, as_json=as_json)
+        wiring.upgrade_database(settings, wait=0)
         if not resume:
             ledger.begin_again()
         outcome = _until_done(rebuild)
