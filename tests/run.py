@@ -76,7 +76,8 @@ def steps() -> dict[str, list[Step]]:
         Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
         Step("ansible-test sanity", (("python", "tests/sanity.py"),)),
     ]
-    tools = Step("helm and crane", (("lab/lab", "build", "helm", "crane"),))
+    programs = ("helm", "crane", "regctl", "oras-go", "distribution")
+    tools = Step("client programs", (("lab/lab", "build", *programs),))
     charts = [
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
