@@ -110,8 +110,9 @@ bench: setup ## Measure image-registry serve beside CNCF distribution and nginx.
 
 ##@ Housekeeping
 .PHONY: docs
-docs: setup ## Write anew what is generated: the table of values in the chart's README.
+docs: setup ## Write anew what is generated: the chart's table of values, the table of security cases.
 	@$(BIN)/python charts/document_values.py
+	@$(BIN)/python -m tests.security.cases
 
 .PHONY: changelog
 changelog: setup ## Turn the fragments into CHANGELOG.md for a release. VERSION=2.0.0

@@ -70,7 +70,7 @@ def steps() -> dict[str, list[Step]]:
         Step("ansible-lint (production)", (("ansible-lint", "--offline", "--strict"),)),
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
-    folders = ("tests/app", "tests/docs", "tests/lab", "tests/benchmarks")
+    folders = ("tests/app", "tests/security", "tests/docs", "tests/lab", "tests/benchmarks")
     unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),))]
     collection = [
         Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),

@@ -55,6 +55,8 @@ def create_app(parts: Parts) -> Flask:
             response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
         if request.path.startswith(("/v2", "/extensions")):
             response.headers[signatures.SUPPORTED] = "1"
+        if response.mimetype == "text/html":  # what Flask says of an answer without a body
+            del response.headers["Content-Type"]
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"  # whatever it is, it is no page
         return response

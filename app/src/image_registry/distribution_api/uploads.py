@@ -18,6 +18,7 @@ from flask import Blueprint, Response, request
 from image_registry.distribution_api import answers, callers, upload_answers, upload_ids
 from image_registry.distribution_api.cancelled import Cancelled
 from image_registry.distribution_api.memory import Memory
+from image_registry.distribution_api.open_uploads import OpenUploads
 from image_registry.distribution_api.parts import Parts
 from image_registry.distribution_api.received import Body, ClientVanished
 from image_registry.imagestreams.errors import ImageStreamsError
@@ -78,6 +79,7 @@ class Uploads:
         self._streams = parts.streams
         self._memory = Memory(ALL_WHOLE)
         self._cancelled = Cancelled(parts.streams)
+        self._open = OpenUploads(parts.store)
 
     def start(self, namespace: str, name: str) -> Response:
         repository = answers.repository(namespace, name)
@@ -117,6 +119,7 @@ class Uploads:
         with answers.translated():
             self._cancelled.add(session.repository, upload_id)
         self._store.abort_upload(session.repository, upload_id)
+        self._open.end(session.repository, upload_id)
         return Response(status=204)
 
     def _session(self, namespace: str, name: str, upload_id: str) -> Session:
@@ -161,6 +164,7 @@ class Uploads:
         self._verify(session, wanted, running.hexdigest())
         with self._told(session, size):
             self._store.commit_upload(session.repository, session.upload_id, wanted, size)
+        self._open.end(session.repository, session.upload_id)
         if size >= NOTED:
             self._forget(session)
         return upload_answers.created(session.repository, wanted)
@@ -224,6 +228,7 @@ class Uploads:
     def _begin(self, session: Session) -> None:
         if not upload_ids.may_begin(session.upload_id):
             raise upload_answers.unknown(session.upload_id)
+        self._open.begin(session.repository, session.upload_id)
         self._store.begin_upload(session.repository, session.upload_id)
 
     def _note(self, session: Session, size: int, running: ResumableHash) -> None:
@@ -242,6 +247,7 @@ class Uploads:
         with suppress(ImageStreamsError):
             self._cancelled.add(session.repository, session.upload_id)
         self._store.abort_upload(session.repository, session.upload_id)
+        self._open.end(session.repository, session.upload_id)
 
     def _forget(self, session: Session) -> None:
         """The bytes are where they belong: a row left over is swept later."""

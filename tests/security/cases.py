@@ -1,0 +1,84 @@
+"""The security table: bugs of other registries that became advisories, and the test here that would catch each.
+
+``python -m tests.security.cases`` writes ``docs/reference/security-cases.md`` from the docstrings of the tests.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parents[1] / "docs/reference/security-cases.md"
+ROWS = range(1, 61)
+
+_LINE = re.compile(r"Rows? (?P<rows>\d+(?:(?:, | and )\d+)*) \((?P<where>[^)]+)\): (?P<what>.+)", re.DOTALL)
+
+HEAD = """# Security cases
+
+Bugs of other registries that became advisories, and risks of this one, each with the tests here that would catch it
+(`tests/security`). The table is generated (`make docs`) from the docstrings of the tests and kept equal by a test. Rows
+about what does not exist here (a proxy cache, a web console, webhooks) test the promise that is nearest: there is no
+such door, and no request makes the registry open a connection.
+
+Beside these, a generated matrix (`tests/security/test_matrix.py`) calls every route of both applications as every kind
+of caller, in their own and in a foreign namespace; a new route without a row in it fails.
+
+| # | Where it was seen | What could go wrong | Test |
+| --- | --- | --- | --- |
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of one test."""
+
+    row: int
+    where: str
+    what: str
+    test: str
+
+
+def tests() -> Iterator[tuple[str, str]]:
+    """Name and docstring of every test of this folder; ``""`` for one without."""
+    for file in sorted(FOLDER.glob("test_*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield f"{file.name}::{node.name}", ast.get_docstring(node) or ""
+
+
+def cases() -> list[Case]:
+    """Every case, by row. Raises :class:`ValueError` for a test that names none."""
+    found = []
+    for name, text in tests():
+        if name.startswith(("test_cases.py", "test_matrix.py", "test_fuzz.py")):
+            continue
+        match = _LINE.match(text)
+        if match is None:
+            raise ValueError(f"{name}: begin its docstring with 'Row N (where it was seen): what could go wrong'")
+        what = " ".join(match["what"].split("\n\n")[0].split())
+        found += [Case(int(row), match["where"], what, name) for row in re.findall(r"\d+", match["rows"])]
+    return sorted(found, key=lambda case: case.row)
+
+
+def page() -> str:
+    """The whole page."""
+    rows: dict[int, list[Case]] = defaultdict(list)
+    for case in cases():
+        rows[case.row].append(case)
+    lines = []
+    for row, together in sorted(rows.items()):
+        where = "; ".join(dict.fromkeys(case.where for case in together))
+        what = "<br>".join(dict.fromkeys(case.what for case in together))
+        names = "<br>".join(f"`{case.test}`" for case in together)
+        lines.append(f"| {row} | {where} | {what} | {names} |\n")
+    return HEAD + "".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(not PAGE.write_text(page(), encoding="utf-8"))

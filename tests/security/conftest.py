@@ -1,0 +1,110 @@
+"""The registry as an attacker meets it: the application in this process, and ``image-registry serve`` behind a socket.
+
+Every test of this folder begins its docstring with the row of the table it belongs to (:mod:`tests.security.cases`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+from flask import Flask
+
+from image_registry.oci.digest import Digest
+from tests.app.conftest import sqlite_template  # noqa: F401 - a fixture of the Image API's
+from tests.app.distribution_api.conftest import Registry, basic, build, guarded, registry  # noqa: F401 - fixtures
+from tests.app.image_api.conftest import api, cluster, filled, filled_template  # noqa: F401 - fixtures
+from tests.serve.conftest import Served, serve
+
+DIGEST = str(Digest.of(b"x"))
+VALUES = {
+    "namespace": "secret",
+    "name": "app",
+    "digest": DIGEST,
+    "reference": "v1",
+    "upload_id": "00000000-0000-0000-0000-000000000000",
+}
+"""What takes the place of the variables of a route."""
+
+
+def routes(application: Flask, **values: str) -> list[tuple[str, str]]:
+    """(method, path) of every route of an application, with values that name nothing."""
+    found = []
+    for rule in application.url_map.iter_rules():
+        path = str(rule)
+        for key, value in {**VALUES, **values}.items():
+            path = path.replace(f"<{key}>", value)
+        assert "<" not in path, f"give {rule} a value"
+        found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS"})]
+    return sorted(found)
+
+
+def application(found: Registry) -> Flask:
+    """The Flask application behind a registry in this process."""
+    behind = found.client.application
+    assert isinstance(behind, Flask)
+    return behind
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A served registry with one user."""
+
+    served: Served
+    user: str
+    password: str
+    log: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return basic(self.user, self.password)
+
+    def send(self, raw: bytes, *, patience: float = 5.0) -> bytes:
+        """Write bytes to a connection of their own; everything that comes back until it is closed or silent."""
+        host, _, port = self.served.host.rpartition(":")
+        answer = b""
+        with socket.create_connection((host, int(port)), timeout=patience) as connection:
+            connection.sendall(raw)
+            connection.settimeout(patience)
+            try:
+                while part := connection.recv(65536):
+                    answer += part
+            except OSError:
+                return answer
+        return answer
+
+
+@pytest.fixture(scope="session")
+def behind_a_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """``image-registry serve`` with one user, for all tests that send raw bytes."""
+    folder = tmp_path_factory.mktemp("served")
+    user, password = "mary", secrets.token_urlsafe(18)
+    users = folder / "users"
+    users.write_text(f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n", encoding="utf-8")
+    for served in serve(folder, "--auth", f"htpasswd:{users}"):
+        yield Guarded(served, user, password, folder / "serve.log")
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every address that this process tries to reach, of which nothing is reached."""
+    tried: list[Any] = []
+
+    def connect(_socket: socket.socket, address: Any) -> None:
+        tried.append(address)
+        raise OSError(f"a test forbids the connection to {address}")
+
+    def resolve(host: Any, *_: Any, **__: Any) -> list[Any]:
+        tried.append(host)
+        raise OSError(f"a test forbids to look up {host}")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return tried
