@@ -112,7 +112,13 @@ def test_the_image_api_keeps_its_last_pod_during_an_upgrade(render):
 
 @pytest.mark.parametrize(
     ("mode", "strategy"),
-    [("default", "Recreate"), ("shared", "RollingUpdate"), ("emptydir", "Recreate"), ("existing-claim", "Recreate")],
+    [
+        ("default", "Recreate"),
+        ("shared", "RollingUpdate"),
+        ("emptydir", "Recreate"),
+        ("existing-claim", "Recreate"),
+        *((kind, "RollingUpdate") for kind in ("s3", "gcs", "azure", "swift")),
+    ],
 )
 def test_pods_of_the_data_plane_replace_each_other_as_their_storage_allows(render, mode, strategy):
     deployment = render(mode).named("Deployment", "image-registry")
@@ -417,9 +423,10 @@ def test_every_setting_given_is_one_that_the_servers_read(render, mode):
     """A variable with a typo would be ignored in silence."""
     from dataclasses import fields
 
+    from image_registry.server import storage_settings
     from image_registry.server.settings import PREFIX, Settings
 
-    known = {PREFIX + field.name.upper() for field in fields(Settings)}
+    known = {PREFIX + field.name.upper() for field in fields(Settings)} | set(storage_settings.variables())
     parts = ("HOST", "PORT", "NAME", "USER", "SSLMODE", "SSLROOTCERT", "PASSWORD_FILE")
     known |= {f"{PREFIX}DATABASE_{part}" for part in parts}
     for owner, pod in render(mode).pods().items():

@@ -12,14 +12,28 @@ Contradictions between values that the schema can not see: each ends in one sent
 {{- if eq $config.managementState "Unmanaged" -}}
 {{- fail "config.managementState is Unmanaged, which tells the operator to leave the release alone: with Helm use Managed, or simply do not upgrade" -}}
 {{- end -}}
-{{- if and $claim $emptyDir -}}
-{{- fail "config.storage has both pvc and emptyDir: keep one and set the other to null (config.storage.pvc: null for emptyDir)" -}}
+{{- $kinds := splitList " " (include "image-registry.storageKinds" .) -}}
+{{- if gt (len $kinds) 1 -}}
+{{- fail (printf "config.storage has both %s and %s, and exactly one storage type can be configured: keep one and set the other to null (config.storage.%s: null for %s)" (first $kinds) (index $kinds 1) (first $kinds) (index $kinds 1)) -}}
 {{- end -}}
-{{- if not (or $claim $emptyDir) -}}
-{{- fail "config.storage names no storage: set config.storage.pvc for images that last, or config.storage.emptyDir: {} for a test" -}}
+{{- if not (first $kinds) -}}
+{{- fail "config.storage names no storage: set config.storage.pvc or an object store (s3, gcs, azure, swift, ibmcos, oss) for images that last, or config.storage.emptyDir: {} for a test" -}}
+{{- end -}}
+{{- with $config.storage.s3 -}}
+{{- if and .keyID (not .encrypt) -}}
+{{- fail "config.storage.s3.keyID names a key but config.storage.s3.encrypt is not true: set config.storage.s3.encrypt to true, or remove the key" -}}
+{{- end -}}
+{{- if and .skipVerify (dig "trustedCA" "name" "" .) -}}
+{{- fail "config.storage.s3.skipVerify makes config.storage.s3.trustedCA useless: use one of them, best trustedCA" -}}
+{{- end -}}
+{{- end -}}
+{{- with $config.storage.oss -}}
+{{- if and (eq (dig "encryption" "method" "" .) "KMS") (not (dig "encryption" "kms" "keyID" "" .)) -}}
+{{- fail "config.storage.oss.encryption.method is KMS but no key is named: set config.storage.oss.encryption.kms.keyID, or use AES256" -}}
+{{- end -}}
 {{- end -}}
 {{- if and $emptyDir (gt $replicas 1) -}}
-{{- fail (printf "config.replicas is %d but config.storage.emptyDir belongs to one Pod: set config.replicas to 1, or use a ReadWriteMany claim" $replicas) -}}
+{{- fail (printf "config.replicas is %d but config.storage.emptyDir belongs to one Pod: set config.replicas to 1, or use a ReadWriteMany claim or an object store" $replicas) -}}
 {{- end -}}
 {{- if and $claim (gt $replicas 1) (not (include "image-registry.storageIsShared" .)) -}}
 {{- fail (printf "config.replicas is %d but config.storage.pvc.accessMode is %s, which one node can mount: set config.replicas to 1, or use a StorageClass with config.storage.pvc.accessMode ReadWriteMany" $replicas $config.storage.pvc.accessMode) -}}
