@@ -40,7 +40,7 @@ def blueprint(parts: Parts) -> Blueprint:
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, max-age=31536000, immutable",
         }
-        if request.if_none_match.contains(str(wanted)):
+        if request.if_none_match.contains_weak(str(wanted)):
             return Response(status=304, headers=headers)
         part = _range(_asked_range(), size) if _applies(request.if_range, str(wanted)) else None
         sent = part if part is not None else range(size)

@@ -22,7 +22,7 @@ def check(current: Digest | None) -> None:
     """Raise :class:`ConditionFailed` unless the request wants to be done while ``current`` is there."""
     if "If-Match" in request.headers and (current is None or not request.if_match.contains(str(current))):
         raise _failed("If-Match", current)  # also for one that nobody can read: it names nothing that is here
-    if current is not None and request.if_none_match.contains(str(current)):
+    if current is not None and request.if_none_match.contains_weak(str(current)):
         raise _failed("If-None-Match", current)
 
 

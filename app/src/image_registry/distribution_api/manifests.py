@@ -76,7 +76,7 @@ class Manifests:
         wanted = self._target(repository, reference, "pull")
         found = self._find(repository, wanted)
         headers = {"Docker-Content-Digest": str(found.digest), "ETag": f'"{found.digest}"'}
-        if request.if_none_match.contains(str(found.digest)):
+        if request.if_none_match.contains_weak(str(found.digest)):
             return Response(status=304, headers=headers)
         headers["Content-Length"] = str(found.size)
         if request.method == "HEAD":
