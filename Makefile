@@ -22,6 +22,7 @@ POSTGRESQL_IMAGE ?=
 LISTEN ?= 127.0.0.1:5000
 ROOT ?= .cache/serve
 ARGS ?=
+SUITE ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON
 
@@ -91,6 +92,10 @@ test-clients: setup ## Real clients (skopeo, crane, podman, buildah, curl, CNCF 
 .PHONY: test-stores
 test-stores: setup ## Every kind of storage on a real server: S3, Google Cloud Storage, Azure, Swift. Needs Go and npm.
 	@$(RUN) stores $(ARGS)
+
+.PHONY: conformance
+conformance: setup ## The rules of the OCI distribution protocol, each a test. SUITE=<executable> runs an official suite; ARGS=--lab.
+	@$(BIN)/python -m tests.conformance $(if $(SUITE),--suite "$(SUITE)") $(ARGS)
 
 .PHONY: test-collection
 test-collection: setup ## The Ansible collection: unit tests of modules and roles, ansible-test sanity.

@@ -85,6 +85,7 @@ def steps() -> dict[str, list[Step]]:
     store_tools = Step("object stores", (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift"),))
     stores = [store_tools, Step("real object stores", ((*PYTEST, "-q", "-m", "not lab", "tests/stores"),))]
     clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve", "tests/clients"),))]
+    conformance = [Step("conformance", (("python", "-m", "tests.conformance"),))]
     lab_tests = ((*PYTEST, "-q", "-m", "lab_cycle", "tests/lab"),)
     running = ((*PYTEST, "-q", "-m", "lab and not lab_cycle", "tests/lab"),)
     packages = Step("packages of the lab", (("lab/lab", "needs", "--install"),), needs_root=True)
@@ -108,6 +109,7 @@ def steps() -> dict[str, list[Step]]:
         "collection": collection,
         "clients": [tools, *clients],
         "stores": stores,
+        "conformance": conformance,
         "cluster": [packages, *lab, first, molecule, demo, cluster],
         "molecule": [molecule],
         "all": [
@@ -117,6 +119,7 @@ def steps() -> dict[str, list[Step]]:
             *collection,
             tools,
             *charts,
+            *conformance,
             *clients,
             *stores,
             *lab,

@@ -1,4 +1,4 @@
-"""Mounts: what the caller may read somewhere need not be sent again; whatever is in the way, there is a normal upload."""
+"""Mounts: what the caller may read somewhere need not be sent again; else a normal upload begins."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_a_mounted_blob_outlives_its_source(here: Repository) -> None:
     assert target.client.get(f"{target.base}/blobs/{digest}").expect(200).body == data
 
 
-def test_a_mount_without_a_source_finds_what_the_namespace_has(here: Repository) -> None:
-    data = here.name.encode()
-    digest, target = here.blob(data), here.sibling()
-    wide = here.client.token(f"repository:{target.name}:pull,push", f"repository:{here.name}:pull")
+def test_a_mount_without_a_source_finds_what_another_repository_of_the_namespace_has(there: Repository) -> None:
+    data = there.name.encode()
+    digest, target = there.blob(data), there.sibling()
+    wide = there.client.token(f"repository:{target.name}:pull,push", f"repository:{there.name}:pull")
     mount(target, digest, None, bearer=wide).expect(201)
     assert target.client.get(f"{target.base}/blobs/{digest}").expect(200).body == data
 

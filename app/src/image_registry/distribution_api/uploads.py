@@ -145,9 +145,10 @@ class Uploads:
         return None
 
     def _sources(self, repository: Repository) -> Iterable[Repository]:
-        """Where the blob may come from: the repository that is named, or else some of the same namespace."""
+        """Where the blob may come from: the repository that is named, or else some others of the same namespace."""
         if "from" not in request.args:
-            return islice(self._store.repositories(repository.namespace), SOURCES)
+            others = (other for other in self._store.repositories(repository.namespace) if other != repository)
+            return islice(others, SOURCES)
         try:
             return [Repository.parse(request.args["from"])]
         except InvalidName:
