@@ -31,13 +31,13 @@ class SuiteFailed(Exception):
 
 @dataclass
 class Counts:
-    """Steps by how they ended; ``failures`` says which and why."""
+    """Steps by how they ended; ``others`` are those that did not pass, and why."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     disabled: int = 0
-    failures: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped, {self.disabled} disabled"
@@ -78,8 +78,9 @@ def _runner(suite: Path, target: Target, folder: Path) -> Counts:
     found = {name: int(count) for name, count in _COUNT.findall(said)}
     if len(found) < 5:
         raise SuiteFailed(said[-3000:])
-    failures = [line.strip() for line in said.splitlines() if line.endswith((": FAIL", ": Error")) and "/" in line]
-    return Counts(found["Pass"], found["FAIL"] + found["Error"], found["Skip"], found["Disabled"], failures)
+    ends = (": FAIL", ": Error", ": Skip", ": Disabled")
+    others = [line.strip() for line in said.splitlines() if line.endswith(ends) and "/" in line]
+    return Counts(found["Pass"], found["FAIL"] + found["Error"], found["Skip"], found["Disabled"], others)
 
 
 def _ginkgo(suite: Path, target: Target, folder: Path) -> Counts:
@@ -108,13 +109,15 @@ def _ginkgo(suite: Path, target: Target, folder: Path) -> Counts:
     for name, ends in steps.items():
         if "failed" in ends:
             counts.failed += 1
-            counts.failures.append(f"{name}: {ends['failed']}")
+            counts.others.append(f"{name}: {ends['failed']}")
         elif "passed" in ends:
             counts.passed += 1
         elif "skipped" in ends:
             counts.skipped += 1
+            counts.others.append(f"{name}: {ends['skipped']}")
         else:
             counts.disabled += 1
+            counts.others.append(f"{name}: {', '.join(ends)}")
     return counts
 
 

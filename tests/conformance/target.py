@@ -45,6 +45,13 @@ def named() -> Target | None:
 
 
 @contextmanager
+def open_to_all(folder: Path, *options: str) -> Iterator[Target]:
+    """``image-registry serve`` without authentication."""
+    for served in serve(folder, "--auth", "none", *options):
+        yield Target(Client(f"http://{served.host}"), ("conformance-a", "conformance-b"))
+
+
+@contextmanager
 def started(folder: Path, *options: str) -> Iterator[Target]:
     """``image-registry serve`` with users and tokens, for as long as it is needed."""
     password = secrets.token_urlsafe(16)

@@ -47,6 +47,22 @@ def test_a_stranger_is_told_what_to_ask_a_token_for(
         answer.refuse(401, "UNAUTHORIZED")
 
 
+def test_a_mount_asks_for_the_right_to_read_its_source_too(
+    here: Repository, there: Repository, stranger: Client
+) -> None:
+    start = f"{here.base}/blobs/uploads/?mount={DIGEST}"
+    told = stranger.ask("POST", f"{start}&from={there.name}").expect(401)["www-authenticate"]
+    assert f'scope="repository:{here.name}:pull,push repository:{there.name}:pull"' in told
+    for odd in ("", "&from=UPPER/x", '&from=a/b"%20c'):
+        told = stranger.ask("POST", start + odd).expect(401)["www-authenticate"]
+        assert f'scope="repository:{here.name}:pull,push"' in told
+
+
+def test_a_token_that_has_ended_is_refused_with_what_to_ask_for(here: Repository) -> None:
+    answer = here.client.ask("GET", f"{here.base}/manifests/v1", bearer="x.y.z").expect(401)
+    assert f'scope="repository:{here.name}:pull"' in answer["www-authenticate"]
+
+
 def test_a_token_is_for_all_the_scopes_that_were_asked_for(here: Repository, there: Repository) -> None:
     one, other = f"repository:{here.name}:pull,push", f"repository:{there.name}:pull"
     for token in (here.client.token(one, other), here.client.token(f"{one}%20{other}")):

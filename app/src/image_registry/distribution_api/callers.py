@@ -7,8 +7,8 @@ repository is the same whether or not it exists, because the question is asked b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from flask import g, request
@@ -22,15 +22,18 @@ from image_registry.auth.tokens import IssuedToken, RegistryTokens
 from image_registry.distribution_api.parts import Parts
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.oci.errors import Denied, NameUnknown, Unauthorized, Unavailable, Unsupported
-from image_registry.oci.reference import Repository
+from image_registry.oci.reference import InvalidName, Repository
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 
 
-def current(parts: Parts) -> Caller:
-    """The caller of this request. Raises :class:`Unauthorized` for credentials that nobody accepts."""
+def current(parts: Parts, scope: str = "") -> Caller:
+    """The caller of this request. Raises :class:`Unauthorized` for credentials that nobody accepts.
+
+    ``scope`` is what new credentials must be for, so that a client whose token has ended knows what to ask for.
+    """
     if "caller" not in g:
-        with _refusals(parts, ""):
+        with _refusals(parts, scope):
             g.caller = parts.gate.identify(request.headers.get("Authorization"))
         left = trail.of(request.environ)
         left.caller, left.uid = g.caller.identity.username, g.caller.identity.uid
@@ -40,12 +43,13 @@ def current(parts: Parts) -> Caller:
 
 def require(parts: Parts, repository: Repository, *actions: str, beside: Access | None = None) -> Caller:
     """Raise unless the caller may do all of ``actions`` (pull, push, delete) on the repository, and ``beside``."""
-    caller = current(parts)
+    scope = _scope(repository, actions)
+    caller = current(parts, scope)
     if set(actions) - {"pull"} and (reason := parts.read_only()) is not None:
         raise Unsupported(
             f"the registry is read-only for the moment: {reason}; pulls go on, try pushes and deletes again later"
         )
-    with _refusals(parts, f"repository:{repository}:{','.join(actions)}"):
+    with _refusals(parts, scope):
         parts.gate.permit(caller, repository, *actions)
     if beside is not None:
         decision = decide(parts, caller.identity, beside)
@@ -55,6 +59,15 @@ def require(parts: Parts, repository: Repository, *actions: str, beside: Access 
             raise Denied(decision.reason or f"may not {beside}")
     trail.of(request.environ).allow()
     return caller
+
+
+def _scope(repository: Repository, actions: Sequence[str]) -> str:
+    """What a token must be for; for a mount that names its source also for reading there."""
+    scope = f"repository:{repository}:{','.join(actions)}"
+    if "mount" in request.args and "from" in request.args:
+        with suppress(InvalidName):
+            scope += f" repository:{Repository.parse(request.args['from'])}:pull"
+    return scope
 
 
 def require_namespace(parts: Parts, repository: Repository) -> None:
