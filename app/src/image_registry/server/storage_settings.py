@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from image_registry.server.refusals import InvalidSettings
-from image_registry.storage.choice import KINDS, S3, Filesystem, Storage, Swift
+from image_registry.storage.choice import KINDS, S3, Azure, Filesystem, Storage, Swift
 
 PREFIX = "REGISTRY_STORAGE"
 CREDENTIALS = f"{PREFIX}_CREDENTIALS"
@@ -122,6 +122,8 @@ def _refuse_contradictions(storage: Storage) -> None:
     match storage:
         case S3():
             _refuse_s3(storage)
+        case Azure() if not storage.accountkey:
+            raise InvalidSettings(f"Azure needs {PREFIX}_AZURE_ACCOUNTKEY: put the file into {CREDENTIALS}")
         case Swift():
             application = bool(storage.applicationcredentialid)
             if application != bool(storage.applicationcredentialsecret):

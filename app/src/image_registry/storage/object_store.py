@@ -142,7 +142,7 @@ class ObjectStore(Piecewise):
         return self._uploads.open(repository, upload_id)
 
     def commit_upload(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
-        self._uploads.commit(repository, upload_id, layout.blob_data(digest), size)
+        self._uploads.commit(repository, upload_id, digest, size)
         self._sizes.set(digest, size)
         self.link_blob(repository, digest)
         self.abort_upload(repository, upload_id)

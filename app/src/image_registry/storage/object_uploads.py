@@ -9,6 +9,7 @@ Pieces wait in a file while they grow, so that a slow client costs no memory.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tempfile
 import threading
@@ -18,7 +19,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
-from image_registry.oci.digest import Hasher
+import structlog
+
+from image_registry.oci.digest import Digest, Hasher
 from image_registry.oci.reference import Repository
 from image_registry.storage import layout
 from image_registry.storage.blob_store import (
@@ -52,6 +55,7 @@ class ObjectUploads:
     def __init__(self, client: ObjectClient, chunk: int) -> None:
         self._client = client
         self._chunk = chunk
+        self._guarded: bool | None = None
         self._writing: set[str] = set()
         self._lock = threading.Lock()
 
@@ -95,9 +99,10 @@ class ObjectUploads:
         pieces = self._pieces(repository, upload_id)
         return cast("BinaryIO", ObjectReader(lambda start: _Sequence(self._client, pieces, start), _end(pieces)))
 
-    def commit(self, repository: Repository, upload_id: str, key: str, size: int) -> None:
-        """Let the upload be the object ``key`` too; it stays. Raises as ``commit_upload`` does."""
-        with self._alone(_folder(repository, upload_id)):
+    def commit(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
+        """Let the upload be the blob ``digest`` too; it stays. Raises as ``commit_upload`` does."""
+        key, folder = layout.blob_data(digest), _folder(repository, upload_id)
+        with self._alone(folder):
             pieces = self._pieces(repository, upload_id)
             if _end(pieces) != size:
                 raise OffsetMismatch(_end(pieces))
@@ -106,6 +111,8 @@ class ObjectUploads:
             if not pieces:
                 give(self._client, key, b"")
                 return
+            if not self._is_guarded(folder):
+                self._read_again(pieces, digest)
             self._client.join(key, pieces)
             self._verify(key, size)
 
@@ -158,6 +165,29 @@ class ObjectUploads:
                 raise UploadBusy(folder) from None
             piece.clear()
         return size
+
+    def _is_guarded(self, folder: str) -> bool:
+        """Whether the store refuses to write a second piece at one place; asked once in a process."""
+        if self._guarded is None:
+            try:
+                self._client.put(f"{folder}/startedat", io.BytesIO(b"again"), 5, new=True)
+            except ObjectExists:
+                self._guarded = True
+            else:
+                self._guarded = False
+                structlog.get_logger().warning(
+                    "the store ignores If-None-Match: every upload is read again before it is believed"
+                )
+        return self._guarded
+
+    def _read_again(self, pieces: list[Entry], digest: Digest) -> None:
+        """Raise unless the pieces are what the digest was verified of: another writer may have exchanged one."""
+        found = hashlib.new(digest.algorithm)
+        with closing(ObjectReader(lambda start: _Sequence(self._client, pieces, start), _end(pieces))) as file:
+            while data := file.read(READ):
+                found.update(data)
+        if found.hexdigest() != digest.hex:
+            raise StorageFault(f"two requests wrote to one upload of {digest} at once: begin the upload again")
 
     def _verify(self, key: str, size: int) -> None:
         """A joined object is as long as its pieces, or nobody may see it."""

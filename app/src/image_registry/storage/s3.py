@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from urllib3.exceptions import HTTPError
 
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
@@ -50,6 +50,7 @@ class S3Client:
         self._bucket = settings.bucket
         self._prefix = f"{settings.rootdirectory.strip('/')}/".lstrip("/")
         self._place = str(settings)
+        self._conditions = True
         self._encryption: dict[str, str] = {}
         if settings.encrypt:
             self._encryption["ServerSideEncryption"] = "aws:kms" if settings.keyid else "AES256"
@@ -90,17 +91,17 @@ class S3Client:
 
     def put(self, key: str, data: BinaryIO, length: int, *, new: bool = False) -> None:
         mark = uuid.uuid4().hex
-        condition: dict[str, Any] = {"IfNoneMatch": "*", "Metadata": {"writer": mark}} if new else {}
+        what = {"Bucket": self._bucket, "Key": self._prefix + key, "ContentLength": length, **self._encryption}
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._conditions else {}
+        if new:
+            what |= {**condition, "Metadata": {"writer": mark}}
         try:
             with self._faults("write", key):
-                self._s3.put_object(
-                    Bucket=self._bucket,
-                    Key=self._prefix + key,
-                    Body=data,
-                    ContentLength=length,
-                    **condition,
-                    **self._encryption,
-                )
+                self._s3.put_object(**what, Body=data)
+        except _NotImplemented:
+            self._conditions = False  # whoever relies on conditions finds out by himself
+            data.seek(0)
+            self.put(key, data, length, new=new)
         except ObjectExists:
             if self._marked(key) != mark:  # else it is ours, and the answer to the first try got lost
                 raise
@@ -212,6 +213,11 @@ class S3Client:
             yield
         except ClientError as error:
             raise self._fault(action, key, error) from error
+        except NoCredentialsError as error:
+            raise StorageFault(
+                f"cannot {action} {key} in {self._place}: no credentials; put REGISTRY_STORAGE_S3_ACCESSKEY and "
+                "REGISTRY_STORAGE_S3_SECRETKEY into the Secret image-registry-private-configuration-user"
+            ) from error
         except (BotoCoreError, HTTPError, OSError) as error:
             raise StorageFault(f"cannot {action} {key} in {self._place}: {error}") from error
 
@@ -226,11 +232,17 @@ class S3Client:
         if said & _EXISTS:
             return ObjectExists(key)
         where = f"cannot {action} {key} in {self._place}: {code or status}"
+        if code == "NotImplemented" and self._conditions:
+            return _NotImplemented(where)
         if said & _FULL:
             return OutOfSpace(where)
         if said & _DENIED:
             return StorageFault(f"{where}; check the credentials and what they may do with the bucket")
         return StorageFault(where)
+
+
+class _NotImplemented(StorageFault):
+    """The store does not know something of the request."""
 
 
 class _Body:

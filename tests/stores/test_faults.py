@@ -1,0 +1,273 @@
+"""A store that fails: answers of 5xx, silence, connections that break, keys that are wrong, buckets that are not there.
+
+The store is a real one; between it and the registry stands a small relay that breaks what it is told to break.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from image_registry.oci.digest import Digest
+from image_registry.storage import object_uploads, s3
+from image_registry.storage.blob_store import BlobStore, StorageFault
+from image_registry.storage.choice import S3, Storage, open_store
+from tests.stores import servers
+from tests.stores.serving import serving
+from tests.stores.test_contract import APP, MIB, upload
+from tests.stores.test_serving import Client
+
+pytestmark = pytest.mark.slow
+
+DATA = os.urandom(6 * MIB)
+DIGEST = Digest.of(DATA)
+
+
+class Relay:
+    """Passes connections on to ``target``; a test says what happens to the next ones."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = "{}:{}".format(*self._listening.getsockname()[:2])
+        self.answers: list[bytes] = []
+        """Answers that are given in place of the store's, one to each request."""
+        self.always: bytes | None = None
+        """An answer that is given to every request."""
+        self.silent = False
+        self.cut_after: int | None = None
+        """Bytes of answers after which connections break, over all connections."""
+        self.requests = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(self._target) as store:
+            threading.Thread(target=self._back, args=(store, client), daemon=True).start()
+            while data := client.recv(65536):
+                if data[:4] in (b"GET ", b"PUT ", b"HEAD", b"POST", b"DELE"):
+                    self.requests += 1
+                    if self.silent:
+                        time.sleep(5)
+                        return
+                    answer = self.always or (self.answers.pop(0) if self.answers else None)
+                    if answer is not None:
+                        client.sendall(answer)
+                        return
+                store.sendall(data)
+
+    def _back(self, store: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := store.recv(65536):
+                if self.cut_after is not None:
+                    self.cut_after -= len(data)
+                    if self.cut_after < 0:
+                        self.cut_after = None
+                        client.shutdown(socket.SHUT_RDWR)
+                        return
+                client.sendall(data)
+
+
+def said(status: str, code: str) -> bytes:
+    """An answer of S3 that is a failure."""
+    body = f"<Error><Code>{code}</Code><Message>not now</Message></Error>".encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+SLOW = said("503 Slow Down", "SlowDown")
+BROKEN = said("500 Internal Server Error", "InternalError")
+
+
+@pytest.fixture
+def bucket(backends: Callable[[str], Storage], tmp_path: Path) -> S3:
+    found = servers.apart(backends("s3"), tmp_path)
+    assert isinstance(found, S3)
+    return found
+
+
+@pytest.fixture
+def relay(bucket: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    monkeypatch.setattr(s3, "READ", 1.0)
+    monkeypatch.setattr(s3, "ATTEMPTS", 3)
+    with closing(Relay(urlsplit(bucket.regionendpoint).netloc)) as found:
+        yield found
+
+
+@pytest.fixture
+def store(bucket: S3, relay: Relay) -> BlobStore:
+    """A store behind the relay."""
+    return open_store(dataclasses.replace(bucket, regionendpoint=f"http://{relay.address}"))
+
+
+@pytest.mark.parametrize("answer", [SLOW, BROKEN], ids=["SlowDown", "500"])
+def test_a_store_that_is_slow_for_a_moment_is_asked_again(store: BlobStore, relay: Relay, answer: bytes) -> None:
+    relay.answers = [answer, answer]
+    upload(store, DATA, DIGEST)
+    relay.answers = [answer]
+    assert store.read(DIGEST) == DATA
+
+
+@pytest.mark.parametrize("answer", [SLOW, BROKEN], ids=["SlowDown", "500"])
+def test_a_store_that_stays_broken_is_a_fault_that_says_where(store: BlobStore, relay: Relay, answer: bytes) -> None:
+    relay.answers = [answer] * 3
+    with pytest.raises(StorageFault, match=r"cannot write docker/.*/\.probe in bucket images at .*(Slow|Inter)"):
+        store.probe()
+    assert relay.requests == 3
+
+
+def test_silence_is_a_fault_and_not_a_wait_for_ever(store: BlobStore, relay: Relay) -> None:
+    relay.silent = True
+    begun = time.monotonic()
+    with pytest.raises(StorageFault, match=r"[Tt]imed? ?out"):
+        store.stat(DIGEST)
+    assert time.monotonic() - begun < 15
+
+
+def test_a_store_that_can_not_be_reached_is_a_fault(bucket: S3) -> None:
+    nowhere = dataclasses.replace(bucket, regionendpoint=f"http://127.0.0.1:{servers.free_port()}")
+    with pytest.raises(StorageFault, match="Could not connect"):
+        open_store(nowhere).stat(DIGEST)
+
+
+def test_a_connection_that_breaks_while_a_blob_is_read_goes_on_where_it_was(store: BlobStore, relay: Relay) -> None:
+    upload(store, DATA, DIGEST)
+    relay.cut_after = 2 * MIB
+    with store.open(DIGEST) as file:
+        assert b"".join(iter(lambda: file.read(65536), b"")) == DATA
+    assert relay.cut_after is None
+
+
+def test_a_piece_whose_answer_got_lost_is_written_once(store: BlobStore, relay: Relay) -> None:
+    upload_id = str(uuid.uuid4())
+    store.begin_upload(APP, upload_id)
+
+    class Source:
+        """Sends its bytes; from then on the store's next answer is lost."""
+
+        def __init__(self) -> None:
+            self.left = [b"bytes", b""]
+
+        def read(self, _size: int, /) -> bytes:
+            if len(self.left) == 1:
+                relay.cut_after = 0
+            return self.left.pop(0)
+
+    assert store.append(APP, upload_id, 0, Source(), None) == 5
+    assert store.upload_size(APP, upload_id) == 5
+    store.commit_upload(APP, upload_id, Digest.of(b"bytes"), 5)
+    assert store.read(Digest.of(b"bytes")) == b"bytes"
+
+
+def test_an_upload_that_a_fault_cut_goes_on_when_the_store_is_back(store: BlobStore, relay: Relay) -> None:
+    upload_id = str(uuid.uuid4())
+    store.begin_upload(APP, upload_id)
+    store.append(APP, upload_id, 0, io.BytesIO(DATA[:1000]), None)
+    relay.answers = [BROKEN] * 4
+    with pytest.raises(StorageFault):
+        store.append(APP, upload_id, 1000, io.BytesIO(DATA[1000:]), None)
+    relay.answers = []
+    size = store.upload_size(APP, upload_id)
+    store.append(APP, upload_id, size, io.BytesIO(DATA[size:]), None)
+    for failing in range(1, 9):  # whichever request of the end fails, the next attempt completes it
+        relay.answers = [BROKEN] * 3 if failing == 1 else []
+        with suppress(StorageFault):
+            store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+            break
+    assert store.read(DIGEST) == DATA
+    assert store.blob_linked(APP, DIGEST)
+
+
+def test_a_join_that_comes_out_short_is_never_a_blob(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_uploads, "VISIBLE", (0.0, 0.0))
+    real = s3.S3Client.join
+    monkeypatch.setattr(s3.S3Client, "join", lambda client, key, pieces: real(client, key, pieces[:1]))
+    upload_id = str(uuid.uuid4())
+    store.begin_upload(APP, upload_id)
+    store.append(APP, upload_id, 0, io.BytesIO(DATA), None)
+    with pytest.raises(StorageFault, match="send the last request again"):
+        store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+    assert store.stat(DIGEST) is None
+    monkeypatch.undo()
+    store.commit_upload(APP, upload_id, DIGEST, len(DATA))
+    assert store.read(DIGEST) == DATA
+
+
+def test_a_store_that_ignores_conditions_is_noticed_and_never_believed(
+    bucket: S3, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = s3.S3Client.put
+
+    def unconditional(client: s3.S3Client, key: str, data: io.BytesIO, length: int, *, new: bool = False) -> None:
+        del new
+        real(client, key, data, length)
+
+    monkeypatch.setattr(s3.S3Client, "put", unconditional)
+    upload(open_store(bucket), DATA, DIGEST)
+    assert "ignores If-None-Match" in "".join(capsys.readouterr())
+    store, other, upload_id, digest = open_store(bucket), open_store(bucket), str(uuid.uuid4()), Digest.of(b"first")
+
+    class Meanwhile:
+        """A client whose bytes are exchanged by those of another one."""
+
+        def __init__(self) -> None:
+            self.left = [b"first", b""]
+
+        def read(self, _size: int, /) -> bytes:
+            return self.left.pop(0)
+
+    store.begin_upload(APP, upload_id)
+    store.append(APP, upload_id, 0, Meanwhile(), None)
+    piece = f"docker/registry/v2/repositories/demo/app/_uploads/{upload_id}/{0:020d}"
+    s3.S3Client(bucket).put(piece, io.BytesIO(b"other"), 5)
+    with pytest.raises(StorageFault, match="two requests wrote to one upload"):
+        other.commit_upload(APP, upload_id, digest, 5)
+    assert store.stat(digest) is None
+
+
+def test_a_wrong_key_and_a_missing_bucket_are_said_with_the_cure_and_without_the_key(bucket: S3) -> None:
+    wrong = dataclasses.replace(bucket, secretkey="0123456789abcdef")
+    with pytest.raises(StorageFault, match="check the credentials") as refused:
+        open_store(wrong).probe()
+    assert "0123456789abcdef" not in str(refused.value)
+    with pytest.raises(StorageFault, match=r"there is no bucket nowhere at .*: make the bucket, or correct its name"):
+        open_store(dataclasses.replace(bucket, bucket="nowhere")).probe()
+
+
+def test_clients_are_told_to_come_back_and_the_registry_is_not_ready(bucket: S3, relay: Relay, tmp_path: Path) -> None:
+    placed = dataclasses.replace(bucket, regionendpoint=f"http://{relay.address}")
+    with serving(placed, tmp_path) as (host, _):
+        client = Client(host)
+        digest = client.push("demo/app", b"small")
+        relay.always = SLOW
+        answer = client.ask("GET", f"/v2/demo/app/blobs/{digest}")
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.json()["errors"][0]["code"] == "UNAVAILABLE"
+        relay.always = None
+        assert client.pull("demo/app", digest).data == b"small"
+        relay.always = BROKEN
+        assert client.ask("GET", "/healthz").status == 503
+        relay.always = None
+        assert client.ask("GET", "/livez").status == 200
