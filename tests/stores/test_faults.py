@@ -23,6 +23,7 @@ from image_registry.oci.digest import Digest
 from image_registry.storage import object_uploads, s3
 from image_registry.storage.blob_store import BlobStore, StorageFault
 from image_registry.storage.choice import S3, Storage, open_store
+from tests.serve.conftest import free_port
 from tests.stores import servers
 from tests.stores.serving import serving
 from tests.stores.test_contract import APP, MIB, upload
@@ -146,7 +147,7 @@ def test_silence_is_a_fault_and_not_a_wait_for_ever(store: BlobStore, relay: Rel
 
 
 def test_a_store_that_can_not_be_reached_is_a_fault(bucket: S3) -> None:
-    nowhere = dataclasses.replace(bucket, regionendpoint=f"http://127.0.0.1:{servers.free_port()}")
+    nowhere = dataclasses.replace(bucket, regionendpoint=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StorageFault, match="Could not connect"):
         open_store(nowhere).stat(DIGEST)
 
