@@ -7,11 +7,15 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import click
 import pytest
 
 from image_registry.cli.ac import cli as ac
+from image_registry.distribution_api.app import create_app
+from image_registry.distribution_api.parts import Parts
+from image_registry.oci.errors import RegistryError
 from image_registry.server import command, settings, storage_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +54,28 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
             broken.append(target)
     assert not broken
+
+
+def test_the_distribution_api_is_described_route_by_route_and_code_by_code() -> None:
+    parts = Parts(store=MagicMock(), streams=MagicMock(), authorizer=MagicMock())
+    page = (ROOT / "docs/reference/distribution-api.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"`((?:GET|PUT|POST|PATCH|DELETE) /[^`]*)`", page))
+    served = {
+        f"{method} {rule}"
+        for rule in create_app(parts).url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert described == served
+
+    def kinds(base: type[RegistryError]) -> set[type[RegistryError]]:
+        return {base}.union(*(kinds(kind) for kind in base.__subclasses__()))
+
+    missing = {
+        f"{int(kind.status)} {kind.code}"
+        for kind in kinds(RegistryError)
+        if not re.search(rf"\b{int(kind.status)}\b[^|;]*`{kind.code}`|\| {int(kind.status)} \| `{kind.code}`", page)
+    }
+    assert not missing
 
 
 def make_targets() -> set[str]:

@@ -106,7 +106,12 @@ def translated() -> Iterator[None]:
         with translated_unless_down():
             yield
     except rules.MetadataUnavailable as error:
-        raise errors.Unavailable(f"the metadata database does not answer: {error}") from error
+        raise _away(error) from error
+
+
+def _away(error: rules.MetadataUnavailable) -> errors.Unavailable:
+    cure = "" if "try again" in str(error) else "; try again in a moment"
+    return errors.Unavailable(f"the metadata database does not answer: {error}{cure}")
 
 
 def install(app: Flask) -> None:
@@ -129,7 +134,7 @@ def _fault(error: StorageFault) -> Response:
 
 
 def _metadata(error: rules.MetadataUnavailable) -> Response:
-    return _answer(errors.Unavailable(f"the metadata database does not answer: {error}"))
+    return _answer(_away(error))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -98,7 +98,7 @@ def decide(parts: Parts, identity: Identity, access: Access) -> Decision:
 
 def refuse_anonymous(parts: Parts, scope: str) -> NoReturn:
     """Raise the 401 that makes a client ask for credentials."""
-    raise Unauthorized("authentication required", headers=challenge(parts, scope))
+    raise Unauthorized(headers=challenge(parts, scope))
 
 
 def challenge(parts: Parts, scope: str = "", error: str = "") -> Mapping[str, str]:

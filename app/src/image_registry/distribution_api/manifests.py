@@ -217,7 +217,7 @@ class Manifests:
     def _linked(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
         digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted
         if digest is None or not self._store.manifest_linked(repository, digest):
-            raise ManifestUnknown(f"{repository} has no manifest {wanted}")
+            raise ManifestUnknown(f"{repository} has no manifest {wanted}; check the name, or push it")
         size = self._store.stat(digest)
         if size is None or size > max(MANIFEST_LIMIT, self._parts.manifest_limit):
             raise _lost(digest)
@@ -225,7 +225,7 @@ class Manifests:
         try:
             return StoredManifest(digest, parse_stored_manifest(raw, digest).media_type, len(raw))
         except InvalidManifest as error:
-            raise ManifestUnknown(f"{digest} cannot be served: {error}") from None
+            raise ManifestUnknown(f"{digest} cannot be served: {error}; push it anew") from None
 
     def _missing(self, repository: Repository, manifest: Manifest) -> list[str]:
         return [

@@ -19,7 +19,10 @@ def blueprint(parts: Parts) -> Blueprint:
     def get() -> Response:
         caller = callers.current(parts)
         if caller.claims is not None:
-            raise Unauthorized("a registry token is good for repositories alone: send the platform token itself")
+            raise Unauthorized(
+                "a registry token is good for repositories alone: send the platform token itself",
+                headers=callers.challenge(parts),
+            )
         decision = callers.decide(parts, caller.identity, read_metrics())
         if not decision.allowed:
             if caller.identity.is_anonymous:

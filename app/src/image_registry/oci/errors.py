@@ -16,7 +16,7 @@ class RegistryError(Exception):
 
     code = "UNKNOWN"
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    default = "the registry could not serve the request"
+    default = "the registry failed at this request, which is a fault of its own: its log says why, by the request id"
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Unauthorized(RegistryError):
     """Who are you: no credentials, or credentials that nobody accepts. Carries a challenge when it is raised."""
 
     code, status = "UNAUTHORIZED", HTTPStatus.UNAUTHORIZED
-    default = "authentication required"
+    default = "authentication required: log in, or send a token"
 
 
 class Denied(RegistryError):
