@@ -82,7 +82,9 @@ def steps() -> dict[str, list[Step]]:
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
-    store_tools = Step("object stores", (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift"),))
+    store_tools = Step(
+        "object stores", (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift", "distribution"),)
+    )
     stores = [store_tools, Step("real object stores", ((*PYTEST, "-q", "-m", "not lab", "tests/stores"),))]
     clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve", "tests/clients"),))]
     conformance = [Step("conformance", (("python", "-m", "tests.conformance"),))]

@@ -31,13 +31,14 @@ def environment(storage: Storage, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(storage: Storage, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serving(storage: Storage, folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A replica with the metadata in ``folder``; replicas of one folder share it. HOST:PORT and the process."""
     kind = next(name for name, settings in KINDS.items() if settings is type(storage))
     root = storage.rootdirectory if isinstance(storage, Filesystem) else folder
     host, log = f"127.0.0.1:{free_port()}", folder / f"serve-{free_port()}.log"
     program = str(Path(sys.executable).parent / "image-registry")
     command = [program, "serve", "--root", str(root), "--listen", host, "--storage", kind, "--workers", "1"]
+    command += options
     variables = {"PATH": os.environ["PATH"], **environment(storage, folder / "credentials")}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables)

@@ -6,17 +6,21 @@ import dataclasses
 import hashlib
 import json
 import os
+import secrets
 import signal
 import socket
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import bcrypt
 import pytest
 import urllib3
 
-from image_registry.storage.choice import ObjectStorage, Storage
+from image_registry.storage.choice import S3, ObjectStorage, Storage
+from tests.serve.conftest import program, run
 from tests.stores.servers import apart
 from tests.stores.serving import serving
 
@@ -162,3 +166,27 @@ def test_readers_are_sent_to_the_store_with_an_address_that_nobody_keeps(served:
         assert "no-store" in answer.headers["Cache-Control"]
         assert answer.headers["Docker-Content-Digest"] == digest
         assert "dGVzdDp3b3Jk" not in answer.headers["Location"]
+
+
+def test_clients_with_credentials_follow_to_the_store_and_leave_them_behind(
+    backends: Callable[[str], Storage], tmp_path: Path
+) -> None:
+    """A store refuses a request that has a signature and somebody's token: the pull fails if the token comes along."""
+    storage = apart(backends("s3"), tmp_path)
+    assert isinstance(storage, S3)
+    # another host than the registry's, as in every installation
+    elsewhere = dataclasses.replace(storage, regionendpoint=storage.regionendpoint.replace("127.0.0.1", "localhost"))
+    users, word, content = tmp_path / "users", secrets.token_urlsafe(12), tmp_path / "layer.tar"
+    users.write_text(f"mary:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}\n", encoding="utf-8")
+    with tarfile.open(content, "w") as tar:
+        tar.add(__file__, "content")
+    crane = program("crane", "run `lab/lab build crane`")
+    skopeo = program("skopeo", "apt-get install skopeo")
+    login = {"DOCKER_CONFIG": str(tmp_path), "REGISTRY_AUTH_FILE": str(tmp_path / "config.json")}
+    with serving(elsewhere, tmp_path, "--auth", f"htpasswd:{users}") as (host, _):
+        image = f"{host}/demo/app:v1"
+        run(crane, "auth", "login", host, "-u", "mary", "--password-stdin", env=login, stdin=word)
+        run(crane, "append", "--insecure", "-f", content, "-t", image, env=login)
+        run(crane, "validate", "--insecure", "--remote", image, env=login)
+        target = f"oci:{tmp_path / 'pulled'}:v1"
+        run(skopeo, "--insecure-policy", "copy", "--src-tls-verify=false", f"docker://{image}", target, env=login)
