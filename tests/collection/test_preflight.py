@@ -124,7 +124,10 @@ def test_a_misspelt_value_is_answered_with_the_right_one(check: Callable[..., Re
 def test_a_contradiction_is_said_in_the_words_of_the_chart(run: Run, helm: str, cluster: FakeCluster) -> None:
     values: dict[str, Any] = {"config": {"storage": {"emptyDir": {}}}}
     result = run(registry_preflight, chart_ref=str(CHART), helm_binary=helm, values=values)
-    assert "config.storage has both pvc and emptyDir: keep one" in needs(result)["values"]
+    assert (
+        "config.storage has both pvc and emptyDir, and exactly one storage type can be configured: keep one"
+        in needs(result)["values"]
+    )
     assert [finding["need"] for finding in result["findings"]] == ["values"]
     assert cluster.requests
 
@@ -283,6 +286,32 @@ def test_an_external_database_needs_its_secret(cluster: FakeCluster, check: Call
     assert "names db, and namespace" in needs(check(values))["database"]
     cluster.put(f"{HERE}/secrets/db", {"data": {"host": "aA==", "port": "NQ=="}})
     assert "lacks database, username, password, sslmode" in needs(check(values))["database"]
+
+
+def test_an_object_store_needs_its_credentials(cluster: FakeCluster, check: Callable[..., Result]) -> None:
+    secret = f"{HERE}/secrets/image-registry-private-configuration-user"
+
+    def found(**storage: object) -> str:
+        return needs(check({"config": {"storage": {"pvc": None, **storage}}})).get("object-store", "")
+
+    own = {"bucket": "images", "regionEndpoint": "https://s3.example.com"}
+    assert "has no Secret image-registry-private-configuration-user" in found(s3=own)
+    assert found(s3={"bucket": "images"}) == ""  # the Pod may have an identity of its own
+    assert "has no Secret" in found(azure={"accountName": "images", "container": "images"})
+    cluster.put(secret, {"data": {"REGISTRY_STORAGE_S3_ACCESSKEY": "aA=="}})
+    assert "is not complete" in found(s3=own)
+    cluster.put(
+        secret, {"data": dict.fromkeys(("REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY"), "aA==")}
+    )
+    assert found(s3=own) == ""
+    assert "is not complete" in found(swift={"authURL": "https://keystone.example.com/v3", "container": "images"})
+
+
+def test_the_ca_of_an_object_store_is_there(cluster: FakeCluster, check: Callable[..., Result]) -> None:
+    values = {"config": {"storage": {"pvc": None, "s3": {"bucket": "images", "trustedCA": {"name": "store-ca"}}}}}
+    assert "config.storage.s3.trustedCA names store-ca" in needs(check(values))["object-store"]
+    cluster.put(f"{HERE}/configmaps/store-ca", {"data": {"ca-bundle.crt": "PEM"}})
+    assert "object-store" not in needs(check(values))
 
 
 # ── names ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.alauda.registry.plugins.module_utils import (
     _needs_cluster,
     _needs_names,
+    _needs_objects,
     _needs_rights,
     _needs_storage,
     _wanted,
@@ -54,6 +55,8 @@ def every(cluster: Cluster, helm: Helm, asked: Asked) -> list[Finding]:
         _needs_storage.replicas,
         _needs_storage.claims,
         _needs_storage.database,
+        _needs_objects.credentials,
+        _needs_objects.trust,
         _needs_names.namespace,
         _needs_names.conflicts,
         _needs_names.references,
