@@ -8,7 +8,9 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tests.clients.layout import Layout
 from tests.clients.programs import Registry
 from tests.serve.conftest import program
 
@@ -74,3 +76,21 @@ def upload(curl: Curl, repository: str, data: bytes, authorization: str, folder:
     octets = ("-X", "PUT", "-H", "Content-Type: application/octet-stream")
     assert curl(target, *octets, config=authorization, body=folder / "body").status == 201
     return digest
+
+
+def push_layout(curl: Curl, made: Layout, repository: str, tag: str, authorization: str, folder: Path) -> None:
+    """An image or an index with all its images, blob by blob."""
+
+    def put(document: dict[str, Any], digest: str, reference: str) -> None:
+        for child in document.get("manifests", []):
+            put(json.loads(made.read(child["digest"])), child["digest"], child["digest"])
+        for blob in (*([document["config"]] if "config" in document else []), *document.get("layers", [])):
+            upload(curl, repository, made.read(blob["digest"]), authorization, folder)
+        body = folder / "manifest"
+        body.write_bytes(made.read(digest))
+        target = f"/v2/{repository}/manifests/{reference}"
+        kind = f"Content-Type: {document['mediaType']}"
+        reply = curl(target, "-X", "PUT", "-H", kind, config=authorization, body=body)
+        assert reply.status == 201, reply.body
+
+    put(made.document(), made.digest, tag)

@@ -57,9 +57,9 @@ class Program:
     cure: ClassVar[str] = ""
     """How to get the program, where that is not a package of the same name."""
 
-    def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run it; raises :class:`Refused`."""
-        environment = {
+    def environment(self) -> dict[str, str]:
+        """Everything that the client may know."""
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.home),
@@ -68,6 +68,9 @@ class Program:
             "REGISTRY_AUTH_FILE": str(self.home / "auth.json"),
             "SSL_CERT_FILE": str(self.registry.ca),
         }
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run it; raises :class:`Refused`."""
         done = subprocess.run(
             [program(self.name, self.cure or f"apt-get install {self.name}"), *arguments],
             input=stdin,
@@ -75,7 +78,7 @@ class Program:
             capture_output=True,
             text=True,
             errors="replace",
-            env=environment,
+            env=self.environment(),
             timeout=TIMEOUT,
             check=False,
         )
@@ -123,6 +126,15 @@ class Skopeo(Program):
     def delete(self, reference: str) -> None:
         self.run("delete", "--cert-dir", self.certificates, f"docker://{self.at(reference)}")
 
+    def copy(self, source: str, target: str) -> None:
+        options = ["--all", "--src-cert-dir", self.certificates, "--dest-cert-dir", self.certificates]
+        self.run("--insecure-policy", "copy", *options, *(f"docker://{self.at(name)}" for name in (source, target)))
+
+    def tags(self, repository: str) -> list[str]:
+        shown = self.run("list-tags", "--cert-dir", self.certificates, f"docker://{self.at(repository)}")
+        found: list[str] = json.loads(shown)["Tags"]
+        return found
+
 
 class Crane(Program):
     """Google's client, in Go's own HTTP."""
@@ -150,6 +162,12 @@ class Crane(Program):
         self.run("pull", "--format", "oci", self.at(reference), str(folder))
         digest: str = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
         return digest
+
+    def copy(self, source: str, target: str) -> None:
+        self.run("copy", self.at(source), self.at(target))
+
+    def tags(self, repository: str) -> list[str]:
+        return self.run("ls", self.at(repository)).split()
 
     def delete(self, reference: str) -> None:
         digest = self.run("digest", self.at(reference)).strip()
@@ -179,11 +197,28 @@ class _Storing(Program):
         assert found, shown
         return found[0]
 
+    def copy(self, source: str, target: str) -> None:
+        """Through its own store: layers are compressed anew, the configuration stays."""
+        identifier = self.run("pull", "-q", "--cert-dir", self.certificates, self.at(source)).strip()
+        self.run("push", "--cert-dir", self.certificates, identifier, f"docker://{self.at(target)}")
+        self.run("rmi", "-f", identifier)
+
+    def push_index(self, source: str, target: str) -> None:
+        """Make a list of what the index ``source`` names, and push it with every image."""
+        self.run("manifest", "create", "many")
+        self.run("manifest", "add", "--all", "--cert-dir", self.certificates, "many", f"docker://{self.at(source)}")
+        push = ("manifest", "push", "--all", "--cert-dir", self.certificates)
+        self.run(*push, "many", f"docker://{self.at(target)}")
+
 
 class Podman(_Storing):
     """The engine that people type."""
 
     name = "podman"
+
+    def tags(self, repository: str) -> list[str]:
+        options = ("--list-tags", "--limit", "1000", "--cert-dir", self.certificates, "--format", "{{.Tag}}")
+        return self.run("search", *options, self.at(repository)).split()
 
 
 class Buildah(_Storing):
