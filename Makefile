@@ -97,6 +97,11 @@ test-stores: setup ## Every kind of storage on a real server: S3, Google Cloud S
 conformance: setup ## The rules of the OCI distribution protocol, each a test. SUITE=<executable> runs an official suite; ARGS=--lab.
 	@$(BIN)/python -m tests.conformance $(if $(SUITE),--suite "$(SUITE)") $(ARGS)
 
+.PHONY: client-matrix
+client-matrix: setup ## Ten clients, nine operations, one table; a red cell fails. ARGS='-o json', ARGS=--cluster in the lab.
+	@lab/lab build helm crane regctl oras-go >&2
+	@PYTHONPATH=lab $(BIN)/python -m tests.clients.print_matrix $(ARGS)
+
 .PHONY: test-collection
 test-collection: setup ## The Ansible collection: unit tests of modules and roles, ansible-test sanity.
 	@$(RUN) collection $(ARGS)

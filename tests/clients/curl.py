@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -64,6 +65,50 @@ class Curl:
 
 def bearer(token: str) -> str:
     return f'header = "Authorization: Bearer {token}"\n'
+
+
+def large_layer(path: Path, size: int = 1 << 30) -> str:
+    """A file that is random at places with holes in between: large for a registry, cheap for a test; its digest."""
+    with path.open("wb") as file:
+        for offset in range(0, size, 128 << 20):
+            file.seek(offset)
+            file.write(os.urandom(1 << 20))
+        file.truncate(size)
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def send_file(curl: Curl, repository: str, file: Path, digest: str, authorization: str, *, in_one: bool = True) -> None:
+    """A blob from a file of any size, with the last request or before it."""
+    begun = curl(f"/v2/{repository}/blobs/uploads/", "-X", "POST", "-d", "", config=authorization)
+    assert begun.status == 202, begun.body
+    location = begun.headers["location"]
+    octets: tuple[str, ...] = ("-H", "Content-Type: application/octet-stream", "-T", str(file))
+    if not in_one:
+        patched = curl(location, "-X", "PATCH", *octets, config=authorization)
+        assert patched.status == 202, patched.body
+        location, octets = patched.headers["location"], ("-d", "")
+    target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
+    done = curl(target, "-X", "PUT", *octets, config=authorization)
+    assert done.status == 201, done.body
+
+
+def digest_of_download(curl: Curl, path: str, authorization: str) -> str:
+    """What arrives, hashed while it does: it may be larger than memory."""
+    trust = ["--cacert", str(curl.registry.ca)] if curl.scheme == "https" else []
+    url = f"{curl.scheme}://{curl.registry.address}{path}"
+    command = ["curl", "-q", "-sS", "--fail", "--max-time", "300", *trust, "-K", "-", url]
+    pulled = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert pulled.stdin
+    assert pulled.stdout
+    pulled.stdin.write(authorization.encode())
+    pulled.stdin.close()
+    arrived = hashlib.sha256()
+    with pulled.stdout as content:
+        while block := content.read(1 << 20):
+            arrived.update(block)
+    assert pulled.wait() == 0
+    return f"sha256:{arrived.hexdigest()}"
 
 
 def upload(curl: Curl, repository: str, data: bytes, authorization: str, folder: Path) -> str:

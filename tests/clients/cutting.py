@@ -21,6 +21,8 @@ class Cutter:
         self.cut = False
         self.brought = 0
         """Bytes that came from the registry, over all connections."""
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
 
     @property
@@ -33,12 +35,24 @@ class Cutter:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection((self._target[0], int(self._target[2])))
+                self._open += (client, server)
                 for source, sink, back in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self._hand_on, args=(source, sink, back), daemon=True).start()
+                    self._start(source, sink, back)
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        """End every connection."""
+        for end in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for end in (self._listener, *self._open):
+            end.close()
+
+    def _start(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
+        thread = threading.Thread(target=self._hand_on, args=(source, sink, back), daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _hand_on(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
         carried = 0

@@ -217,8 +217,8 @@ class Podman(_Storing):
     name = "podman"
 
     def tags(self, repository: str) -> list[str]:
-        options = ("--list-tags", "--limit", "1000", "--cert-dir", self.certificates, "--format", "{{.Tag}}")
-        return self.run("search", *options, self.at(repository)).split()
+        shown = self.run("search", "--list-tags", "--limit", "1000", self.at(repository))
+        return [line.split()[1] for line in shown.splitlines()[1:]]
 
 
 class Buildah(_Storing):

@@ -7,12 +7,11 @@ import json
 import os
 import re
 import secrets
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.clients.curl import MANIFEST, Curl, bearer, upload
+from tests.clients.curl import MANIFEST, Curl, bearer, digest_of_download, large_layer, send_file, upload
 from tests.clients.programs import Registry
 from tests.serve.conftest import serve
 
@@ -108,32 +107,12 @@ def test_a_digest_that_does_not_fit_is_refused_and_stays_invisible(curl: Curl, r
 
 
 def test_a_layer_of_one_gibibyte_goes_in_and_out_and_never_lies_in_memory(tmp_path: Path, repository: str) -> None:
-    size = 1 << 30
     layer = tmp_path / "layer"
-    with layer.open("wb") as file:  # random at places, holes in between: large for the registry, cheap for the test
-        for offset in range(0, size, 64 << 20):
-            file.seek(offset)
-            file.write(os.urandom(1 << 20))
-        file.truncate(size)
-    with layer.open("rb") as file:
-        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    digest = large_layer(layer)
     for served in serve(tmp_path, "--auth", "none"):
         curl = Curl(Registry(served.host, tmp_path / "unused"), scheme="http")
-        location = curl(f"/v2/{repository}/blobs/uploads/", "-X", "POST", "-d", "").headers["location"]
-        patched = curl(location, "-X", "PATCH", "-H", "Content-Type: application/octet-stream", "-T", str(layer))
-        assert patched.status == 202, patched.body
-        location = patched.headers["location"]
-        target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
-        assert curl(target, "-X", "PUT", "-d", "").status == 201
-        url = f"http://{served.host}/v2/{repository}/blobs/{digest}"
-        pulled = subprocess.Popen(["curl", "-q", "-sS", "--max-time", "120", url], stdout=subprocess.PIPE)
-        assert pulled.stdout
-        with pulled.stdout as content:
-            arrived = hashlib.sha256()
-            while block := content.read(1 << 20):
-                arrived.update(block)
-        assert pulled.wait() == 0
-        assert f"sha256:{arrived.hexdigest()}" == digest
+        send_file(curl, repository, layer, digest, "", in_one=False)
+        assert digest_of_download(curl, f"/v2/{repository}/blobs/{digest}", "") == digest
         children = Path(f"/proc/{served.pid}/task/{served.pid}/children").read_text(encoding="ascii").split()
         assert children
         for pid in children:

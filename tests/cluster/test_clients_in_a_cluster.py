@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients.curl import Curl, bearer, upload
+from tests.clients.curl import Curl, bearer, digest_of_download, large_layer, send_file, upload
 from tests.clients.layout import image, index
 from tests.clients.programs import CLIENTS, COPIERS, Client, Copier, Crane, Registry
 from tests.cluster.kubernetes import SERVICE, Kubectl, Team
 
 pytestmark = pytest.mark.lab
-GIBIBYTE = 1 << 30
 
 
 @pytest.fixture
@@ -68,35 +65,12 @@ def test_the_token_flow_by_curl(curl: Curl, team: Team, tmp_path: Path) -> None:
 
 def test_a_layer_of_one_gibibyte_arrives_and_returns_whole(curl: Curl, team: Team, tmp_path: Path) -> None:
     layer = tmp_path / "layer"
-    with layer.open("wb") as file:
-        for offset in range(0, GIBIBYTE, 128 << 20):
-            file.seek(offset)
-            file.write(os.urandom(1 << 20))
-        file.truncate(GIBIBYTE)
-    with layer.open("rb") as file:
-        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    digest = large_layer(layer)
     repository = f"{team.namespace}/large"
     authorization = bearer(curl.token(f"repository:{repository}:pull,push"))
-    begun = curl(f"/v2/{repository}/blobs/uploads/", "-X", "POST", "-d", "", config=authorization)
-    location = begun.headers["location"]
-    target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
-    octets = ("-X", "PUT", "-H", "Content-Type: application/octet-stream", "-T", str(layer))
-    assert curl(target, *octets, config=authorization).status == 201
+    send_file(curl, repository, layer, digest, authorization)
     layer.unlink()
-    registry = curl.registry
-    url = f"https://{registry.address}/v2/{repository}/blobs/{digest}"
-    command = ["curl", "-q", "-sS", "--fail", "--max-time", "300", "--cacert", str(registry.ca), "-K", "-", url]
-    pulled = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert pulled.stdin
-    assert pulled.stdout
-    pulled.stdin.write(authorization.encode())
-    pulled.stdin.close()
-    arrived = hashlib.sha256()
-    with pulled.stdout as content:
-        while block := content.read(1 << 20):
-            arrived.update(block)
-    assert pulled.wait() == 0
-    assert f"sha256:{arrived.hexdigest()}" == digest
+    assert digest_of_download(curl, f"/v2/{repository}/blobs/{digest}", authorization) == digest
 
 
 def test_a_pod_of_a_pushed_image_becomes_ready(crane: Crane, team: Team, kubectl: Kubectl, busybox: Path) -> None:
