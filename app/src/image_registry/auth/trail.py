@@ -25,6 +25,7 @@ class Trail:
         "decision",
         "digest",
         "error",
+        "limit",
         "received",
         "reference",
         "repository",
@@ -43,6 +44,7 @@ class Trail:
         self.digest = ""
         self.decision = ""
         self.error = ""
+        self.limit = ""
         self.received: Callable[[], int] | None = None
         self._on_start = on_start
 

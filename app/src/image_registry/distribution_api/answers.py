@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from image_registry.auth import trail
 from image_registry.imagestreams import errors as rules
+from image_registry.imagestreams.limits import LimitExceeded, LimitsUnknown
 from image_registry.oci import errors
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.errors import RegistryError
@@ -95,6 +96,11 @@ def translated_unless_down() -> Iterator[None]:
         yield
     except rules.StreamUnknown as error:
         raise errors.NameUnknown(f"{error}; check the name: a repository comes into being by the first push") from None
+    except LimitExceeded as error:
+        trail.of(request.environ).limit = error.limit.resource
+        raise errors.Denied(str(error), detail=error.detail) from None
+    except LimitsUnknown as error:
+        raise errors.Unavailable(f"{error}; pushes go on when they are known") from error
     except (rules.TagUnknown, rules.ImageUnknown) as error:
         raise errors.ManifestUnknown(f"{error}; tags/list shows what there is to pull") from None
 

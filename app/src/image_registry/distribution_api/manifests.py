@@ -97,6 +97,7 @@ class Manifests:
             with answers.translated():
                 conditions.check(wanted if self._streams.held(repository, [wanted]) else None)
         self._require_blobs(repository, manifest)
+        self._require_sizes(repository, manifest)
         self._store.put(manifest.raw, manifest.digest)
         for tag in tags:
             self._push(repository, manifest, tag, caller, conditional=wanted is None)
@@ -238,6 +239,16 @@ class Manifests:
                 f"{repository} lacks {len(missing)} blob(s) of this manifest; push them first",
                 detail={"missing": missing[:MISSING_SHOWN]},
             )
+
+    def _require_sizes(self, repository: Repository, manifest: Manifest) -> None:
+        """Where bytes are counted, a manifest must not say that a large blob is a small one."""
+        with answers.translated():
+            if not self._streams.limited(repository):
+                return
+        for blob in manifest.required_blobs:
+            size = self._store.stat(blob.digest)
+            if size is not None and size != blob.size:
+                raise ManifestInvalid(f"blob {blob.digest} has {size} bytes, not {blob.size} as the manifest says")
 
     def _config(self, manifest: Manifest) -> bytes | None:
         config = manifest.config

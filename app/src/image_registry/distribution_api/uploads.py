@@ -24,6 +24,7 @@ from image_registry.distribution_api.received import Body, ClientVanished
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.oci.digest import HEX_LENGTH, Digest
 from image_registry.oci.errors import (
+    Denied,
     DigestInvalid,
 )
 from image_registry.oci.reference import InvalidName, Repository
@@ -118,6 +119,7 @@ class Uploads:
         self._size(session)
         with answers.translated():
             self._cancelled.add(session.repository, upload_id)
+            self._streams.release_upload(session.repository, upload_id)
         self._store.abort_upload(session.repository, upload_id)
         self._open.end(session.repository, upload_id)
         return Response(status=204)
@@ -138,8 +140,11 @@ class Uploads:
         wanted = answers.digest(request.args["mount"])
         for source in self._sources(repository):
             if self._store.blob_linked(source, wanted) and callers.may(self._parts, source, "pull"):
-                if self._store.stat(wanted) is None:
+                size = self._store.stat(wanted)
+                if size is None:
                     return None
+                with answers.translated():
+                    self._streams.admit_blob(repository, wanted, size)
                 self._store.link_blob(repository, wanted)
                 return wanted
         return None
@@ -155,14 +160,16 @@ class Uploads:
             return []
 
     def _finish(self, session: Session, wanted: Digest) -> Response:
-        taken = self._whole(session)
+        taken = self._whole(session, wanted)
         if taken is not None:
             with taken as data:
                 self._verify(session, wanted, Digest.of(data, wanted.algorithm).hex)
+                self._admit(session, wanted, len(data))
                 self._store.put_blob(session.repository, data, wanted)
             return upload_answers.created(session.repository, wanted)
-        size, running = self._receive(session, wanted.algorithm)
+        size, running = self._receive(session, wanted)
         self._verify(session, wanted, running.hexdigest())
+        self._admit(session, wanted, size)
         with self._told(session, size):
             self._store.commit_upload(session.repository, session.upload_id, wanted, size)
         self._open.end(session.repository, session.upload_id)
@@ -175,7 +182,21 @@ class Uploads:
             self._give_up(session)
             raise DigestInvalid(f"the bytes received are {wanted.algorithm}:{actual}, not {wanted}")
 
-    def _whole(self, session: Session) -> AbstractContextManager[bytes] | None:
+    def _expect(self, session: Session, size: int, wanted: Digest | None) -> None:
+        """Refuse what is too large before it is received, and reserve its bytes."""
+        with answers.translated():
+            self._streams.expect_upload(session.repository, session.upload_id, size, wanted)
+
+    def _admit(self, session: Session, wanted: Digest, size: int) -> None:
+        """Refuse what became too large; the bytes received are given up."""
+        try:
+            with answers.translated():
+                self._streams.admit_blob(session.repository, wanted, size, session.upload_id)
+        except Denied:
+            self._give_up(session)
+            raise
+
+    def _whole(self, session: Session, wanted: Digest) -> AbstractContextManager[bytes] | None:
         """All bytes of a blob that is small and comes in one piece; ``None`` if it is to go through a session."""
         length = request.content_length
         if length is None or length > WHOLE or self._begun(session) is not None:
@@ -183,6 +204,7 @@ class Uploads:
         announced = upload_answers.announced(request.headers.get("Content-Range"), length)
         if announced is not None and announced.start:
             raise upload_answers.misplaced(session.repository, session.upload_id, announced.start, 0)
+        self._expect(session, length, wanted)
         room = self._memory.take(length)
         if room is None:
             return None
@@ -198,11 +220,12 @@ class Uploads:
             raise
         return room.holding(b"".join(parts))
 
-    def _receive(self, session: Session, algorithm: str | None) -> tuple[int, ResumableHash]:
+    def _receive(self, session: Session, wanted: Digest | None) -> tuple[int, ResumableHash]:
         """Take the body of this request; returns the size and the hash of everything received so far.
 
-        ``algorithm`` is that of the digest the client names, ``None`` while it has named none.
+        ``wanted`` is the digest the client names, ``None`` while it has named none.
         """
+        algorithm = wanted.algorithm if wanted else None
         begun = self._size(session)
         first = begun or 0
         announced = upload_answers.announced(request.headers.get("Content-Range"), request.content_length)
@@ -212,6 +235,8 @@ class Uploads:
             if algorithm is None and request.content_length == 0:
                 return 0, ResumableHash(session.algorithm)
             self._begin(session)
+        if request.content_length:
+            self._expect(session, first + request.content_length, wanted)
         running = self._resume(session, algorithm or session.algorithm, first)
         body = Body()
         try:
@@ -247,6 +272,8 @@ class Uploads:
     def _give_up(self, session: Session) -> None:
         with suppress(ImageStreamsError):
             self._cancelled.add(session.repository, session.upload_id)
+        with suppress(ImageStreamsError):
+            self._streams.release_upload(session.repository, session.upload_id)
         self._store.abort_upload(session.repository, session.upload_id)
         self._open.end(session.repository, session.upload_id)
 

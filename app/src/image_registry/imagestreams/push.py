@@ -1,7 +1,8 @@
 """A push: the one transaction in which a manifest becomes an Image, a held manifest and perhaps a tag event.
 
 Order inside of the transaction, the same for every writer so that nobody waits in a circle: the lock of the
-repository, the row of the image, the storage links that the door writes, the revision counter, commit.
+repository, that of its namespace where limits are, the row of the image, the storage links that the door writes, the
+revision counter, commit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from image_registry.imagestreams import cleaning, rows, tag_events
+from image_registry.imagestreams.accounting import Accounts
+from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.tag_events import Effect
 from image_registry.metadata import images, revisions, streams
@@ -57,9 +60,12 @@ class Push:
     before_commit: Callable[[], None]
     precondition: Callable[[Digest | None], None] | None = None
     """Told under the lock what the tag means; may raise."""
+    limits: Limits = NO_LIMITS
 
 
-def push(database: Database, request: Push, *, reference: str, now: datetime) -> PushOutcome:
+def push(
+    database: Database, request: Push, *, reference: str, now: datetime, accounts: Accounts | None = None
+) -> PushOutcome:
     """Apply the push; ``reference`` is the pull specification of the manifest in this repository."""
     namespace, name = request.repository.namespace, request.repository.name
     # asked outside of the transaction where possible: an answer may take a round trip to the API server
@@ -80,7 +86,8 @@ def push(database: Database, request: Push, *, reference: str, now: datetime) ->
             row = streams.find(connection, namespace, name)
             if row is None and not may_create:  # deleted since we looked
                 request.authorize_create()
-            return _apply(database, connection, request, row, link, reference=reference, now=now)
+            accounts = accounts or Accounts(database)
+            return _apply(database, connection, request, row, link, accounts, reference=reference, now=now)
     except BaseException:
         # the door may have written links for rows that do not exist now; if the database is gone, a later cleaning
         # of this repository or the next push of the tag puts them right
@@ -96,6 +103,7 @@ def _apply(
     request: Push,
     row: Record | None,
     link: Callable[[], None],
+    accounts: Accounts,
     *,
     reference: str,
     now: datetime,
@@ -104,6 +112,7 @@ def _apply(
     if request.precondition is not None and request.tag is not None:
         newest = streams.newest_event(connection, row.id, request.tag) if row else None
         request.precondition(Digest.parse(newest.image) if newest else None)
+    held_before = accounts.begin_push(connection, repository, request.limits)
     stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), FIRST_GENERATION)
     image = rows.image_row(manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference)
     created_image = images.add(database, connection, image)
@@ -115,11 +124,23 @@ def _apply(
         "pushed": now,
         "pushed_by": rows.text(request.pushed_by),
     }
-    images.hold(connection, held)
-    changed_tag, previous = False, None
+    new_image = images.hold(connection, held)
+    changed_tag, previous, new_tag = False, None, False
     if request.tag is not None:
         event = TagEvent(now, manifest.digest, reference, generation)
-        changed_tag, previous = _record(connection, stream, request.tag, event)
+        changed_tag, previous, new_tag = _record(connection, stream, request.tag, event)
+    accounts.end_push(
+        connection,
+        repository,
+        manifest,
+        request.limits,
+        held_before,
+        now,
+        stream=stream,
+        new_stream=row is None,
+        new_image=new_image,
+        new_tag=new_tag,
+    )
     link()
     changes = []
     if created_image:
@@ -152,8 +173,8 @@ def _new_stream(connection: Connection, request: Push, now: datetime) -> int:
     )
 
 
-def _record(connection: Connection, stream: int, tag: str, event: TagEvent) -> tuple[bool, Digest | None]:
-    """Apply the event to the tag; returns whether the tag changed, and what it meant before if that was another."""
+def _record(connection: Connection, stream: int, tag: str, event: TagEvent) -> tuple[bool, Digest | None, bool]:
+    """Apply the event to the tag; returns whether it changed, what it meant if that was another, and if it is new."""
     row = streams.newest_event(connection, stream, tag)
     newest = rows.tag_event(row) if row else None
     values = {
@@ -164,9 +185,9 @@ def _record(connection: Connection, stream: int, tag: str, event: TagEvent) -> t
     }
     effect = tag_events.effect(newest, event)
     if effect is Effect.NOTHING:
-        return False, None
+        return False, None, False
     if effect is Effect.REPLACE and row is not None:
         streams.replace_event(connection, stream, tag, row.id, values)
     else:
         streams.add_event(connection, stream, tag, values, first=newest is None, cap=tag_events.HISTORY)
-    return True, newest.image if newest and newest.image != event.image else None
+    return True, newest.image if newest and newest.image != event.image else None, newest is None

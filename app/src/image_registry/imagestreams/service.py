@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from image_registry.imagestreams import adoption, cleaning, deletion, reads, signatures, uploads
+from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
+from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import Push, PushOutcome, push
 from image_registry.imagestreams.signatures import Signature
@@ -28,15 +30,27 @@ def _now() -> datetime:
 class ImageStreams:
     """Streams, tags, images and uploads. Every method may raise :class:`MetadataUnavailable`.
 
+    ``limits`` tells those of a namespace now, or raises :class:`LimitsUnknown`; a push beyond one raises
+    :class:`LimitExceeded`.
+
     Lists take ``limit`` (items of a page at most, ``None`` for all) and ``after`` (the ``next`` of the page before, or
     any name to begin behind). Deletions take the preconditions ``uid`` and ``resource_version``, compared in the
     transaction that deletes, and ``dry_run``, which makes every check, answers or raises the same, and changes nothing.
     """
 
-    def __init__(self, database: Database, *, internal_hostname: str, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        internal_hostname: str,
+        clock: Callable[[], datetime] = _now,
+        limits: Callable[[str], Limits] = lambda _namespace: NO_LIMITS,
+    ) -> None:
         self._database = database
         self._internal_hostname = internal_hostname
         self._clock = clock
+        self._limits = limits
+        self._accounts = Accounts(database)
         self._coverage = Coverage(database)
         self._read_storage: Callable[[Repository], None] | None = None
 
@@ -62,9 +76,44 @@ class ImageStreams:
         means. Whatever they raise passes through and undoes the push.
         """
         reference = f"{self._reference(repository)}@{manifest.digest}"
-        request = Push(repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition)
+        limits = self._limits(repository.namespace)
+        request = Push(
+            repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition, limits
+        )
         with self._indexed(repository) if precondition else _available():
-            return push(self._database, request, reference=reference, now=self._clock())
+            return push(self._database, request, reference=reference, now=self._clock(), accounts=self._accounts)
+
+    def limited(self, repository: Repository) -> bool:
+        """Whether limits of bytes make it worth knowing how large blobs really are. Raises :class:`LimitsUnknown`."""
+        return any(limit.resource in (SIZE, STORAGE) for limit in self._limits(repository.namespace))
+
+    def expect_upload(self, repository: Repository, upload_id: str, size: int, wanted: Digest | None = None) -> None:
+        """An upload will have ``size`` bytes, which are reserved. Raises :class:`LimitExceeded`, `LimitsUnknown`."""
+        if given := self._limits(repository.namespace):
+            with _available():
+                self._accounts.reserve(repository, upload_id, size, given, self._clock(), wanted)
+
+    def admit_blob(self, repository: Repository, digest: Digest, size: int, upload_id: str = "") -> None:
+        """A blob is about to be linked into the repository. Raises :class:`LimitExceeded`, :class:`LimitsUnknown`."""
+        if given := self._limits(repository.namespace):
+            with _available():
+                self._accounts.admit(repository, digest, size, given, self._clock(), upload_id=upload_id)
+
+    def release_upload(self, repository: Repository, upload_id: str) -> None:
+        """An upload ended without a blob: what was reserved for it is free. Raises :class:`LimitsUnknown`."""
+        if self._limits(repository.namespace):
+            with _available():
+                self._accounts.release(upload_id)
+
+    def usage(self, namespace: str) -> dict[str, int]:
+        """What the namespace has, by the resource that limits name; bytes with what is reserved."""
+        with _available():
+            return self._accounts.usage(namespace, self._clock())
+
+    def forget_expired_reservations(self) -> int:
+        """Give back bytes whose manifest did not come in time; how many reservations that were."""
+        with _available():
+            return self._accounts.forget_expired(self._clock())
 
     def manifest(self, repository: Repository, digest: Digest) -> StoredManifest:
         """A manifest that the repository holds. Raises :class:`StreamUnknown`, :class:`ImageUnknown`.

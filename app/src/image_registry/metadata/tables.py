@@ -226,3 +226,16 @@ rebuild_findings = Table(
     Index("ix_rebuild_findings_namespace", "namespace", "name"),
 )
 """What was found in storage and not taken into the tables; cleaning leaves it alone."""
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("namespace", Name, nullable=False),
+    Column("digest", Name, nullable=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Index("ix_reservations_namespace", "namespace"),
+)
+"""Bytes that pushes on their way will need, in namespaces with a quota for bytes: first by the name of the upload,
+then, once it is known, by the digest; until the manifest arrives that lists it, or the time is over."""

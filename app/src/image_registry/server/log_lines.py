@@ -55,6 +55,8 @@ class Record(NamedTuple):
     decision: str = ""
     error: str = ""
     """Code and text of a refusal."""
+    limit: str = ""
+    """Resource whose limit refused the request."""
     complete: bool = True
     """False when the client went away before the end."""
 

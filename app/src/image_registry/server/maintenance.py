@@ -55,6 +55,7 @@ class Maintenance:
         for work in (
             self._clean,
             self._sweep,
+            self._streams.forget_expired_reservations,
             *map(self._expiry, self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED)),
         ):
             try:

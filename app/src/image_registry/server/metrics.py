@@ -114,6 +114,8 @@ class RequestMeter:
             numbers.add(DECISIONS, (record.decision,))
         if record.error:
             numbers.add(REFUSALS, (record.error.partition(":")[0],))
+        if record.limit:
+            numbers.add(LIMIT_DENIALS, (record.limit,))
         if not record.complete:
             numbers.add(INCOMPLETE, by_method)
 

@@ -93,6 +93,7 @@ class _Seen:
             digest=trail.digest,
             decision=trail.decision,
             error=trail.error,
+            limit=trail.limit,
             complete=complete,
         )
 

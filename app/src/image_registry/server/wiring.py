@@ -27,6 +27,7 @@ from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.image_api.app import create_app as create_image_api
 from image_registry.image_api.parts import Parts as ImageAPIParts
+from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube import endpoint, front_proxy
@@ -38,7 +39,9 @@ from image_registry.metadata.database import Database
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.server import process
 from image_registry.server.background_rebuild import BackgroundRebuild
-from image_registry.server.limiter import Bounds, Limits
+from image_registry.server.cluster_limits import ClusterLimits
+from image_registry.server.limiter import Bounds
+from image_registry.server.limiter import Limits as RequestLimits
 from image_registry.server.logs import configure
 from image_registry.server.maintenance import Maintenance
 from image_registry.server.metrics import READ_ONLY
@@ -154,7 +157,8 @@ def cluster_application(
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
     store = watched.store(open_store(settings.storage))
-    streams = _streams_beside(store, settings)
+    streams = _streams_beside(store, settings, rights.limits)
+    rights.limits.start(streams)
     keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
     tokens = RegistryTokens(keys, audience=settings.auth_audience)
     FollowedKeys(tokens, settings.auth_token_keys).start()
@@ -182,6 +186,7 @@ class Rights:
     authenticator: ClusterAuthenticator
     standing: ClusterStanding
     namespaces: Namespaces
+    limits: ClusterLimits
 
 
 def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
@@ -196,6 +201,7 @@ def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
         authenticator=authenticator,
         standing=ClusterStanding(namespaces, accounts),
         namespaces=namespaces,
+        limits=ClusterLimits(client),
     )
 
 
@@ -288,10 +294,12 @@ def _streams(settings: Settings) -> ImageStreams:
     return ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
 
 
-def _streams_beside(store: BlobStore, settings: Settings) -> ImageStreams:
+def _streams_beside(
+    store: BlobStore, settings: Settings, limits: Callable[[str], Limits] = lambda _namespace: NO_LIMITS
+) -> ImageStreams:
     """The same for a process that has the storage: it makes the tables from it where they are not whole."""
     database = Database(settings.database_url)
-    streams = ImageStreams(database, internal_hostname=settings.internal_hostname)
+    streams = ImageStreams(database, internal_hostname=settings.internal_hostname, limits=limits)
     rebuild = Rebuild(store, streams, RebuildLedger(database))
     streams.read_storage_with(rebuild.read)
     BackgroundRebuild(rebuild).start()
@@ -305,14 +313,14 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     return watched.around(_limits(settings, watched.numbers).around(create_app(parts)))
 
 
-def _limits(settings: Settings, numbers: Numbers) -> Limits:
+def _limits(settings: Settings, numbers: Numbers) -> RequestLimits:
     def share(kind: str) -> Bounds:
         running, queued, wait = (
             getattr(settings, f"requests_{kind}_{name}") for name in ("maxrunning", "maxinqueue", "maxwaitinqueue")
         )
         return Bounds(running, queued, wait).share(settings.http_workers, settings.http_threads)
 
-    return Limits(share("read"), share("write"), numbers)
+    return RequestLimits(share("read"), share("write"), numbers)
 
 
 def _modes(settings: Settings) -> Modes:
