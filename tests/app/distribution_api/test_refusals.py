@@ -25,6 +25,7 @@ from image_registry.auth.identity import AuthenticationUnavailable
 from image_registry.auth.tokens import RegistryTokens, generate_key
 from image_registry.distribution_api import open_uploads
 from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.limits import STORAGE, Limit, LimitExceeded, LimitsUnknown, Scope
 from image_registry.kube.errors import ClusterUnreachable
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
@@ -129,6 +130,19 @@ def authorizer_away(stage: Stage) -> TestResponse:
     client = stage.guarded()
     stage.patch.setattr(RightsTable, "decide", away)
     return client.get(f"{APP}/tags/list", headers=ANN)
+
+
+BEYOND = LimitExceeded(Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 3), "team", current=0, asked=4)
+
+
+def false_size(stage: Stage) -> TestResponse:
+    """Where bytes are counted."""
+    registry = stage.build()
+    stage.patch.setattr(type(registry.streams), "limited", lambda *_: True)
+    registry.upload("team/app", b"{}")
+    document = json.loads(manifest_of(b"{}"))
+    document["config"]["size"] = 99
+    return registry.client.put(f"{APP}/manifests/v1", data=json.dumps(document), headers=OCI)
 
 
 def nowhere(_namespace: str) -> bool:
@@ -263,6 +277,23 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         "UNSUPPORTED",
         "try pushes and deletes again later",
     ),
+    "beyond a limit": (
+        lambda s: s.broken("streams", "expect_upload", BEYOND).post(
+            f"{APP}/blobs/uploads/?digest={DIGEST}", data=b"data"
+        ),
+        403,
+        "DENIED",
+        "have the limit raised",
+    ),
+    "nobody answers what the limits are": (
+        lambda s: s.broken("streams", "expect_upload", LimitsUnknown("no answer")).post(
+            f"{APP}/blobs/uploads/?digest={DIGEST}", data=b"data"
+        ),
+        503,
+        "UNAVAILABLE",
+        "pushes go on when they are known",
+    ),
+    "a size that is not true": (false_size, 400, "MANIFEST_INVALID", "not 99 as the manifest says"),
     # tokens
     "no tokens here": (lambda s: s.open.get("/v2/token"), 405, "UNSUPPORTED", "ask without one"),
     "no grant": (lambda s: s.guarded().post("/v2/token"), 400, "UNAUTHORIZED", "send a form"),

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.limits import STORAGE, Limit, Scope
+from image_registry.imagestreams.service import ImageStreams
 from image_registry.imagestreams.signatures import Signature
 from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
@@ -39,7 +41,14 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
     registry.push("team/app", "a")
     digest = registry.image("a").digest
     streams = registry.streams
+    limit = Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 100)
+    limited = ImageStreams(registry.database, internal_hostname="registry", limits=lambda _: (limit,))
     doors = {
+        "expect_upload": lambda: limited.expect_upload(APP, "u", 1),
+        "admit_blob": lambda: limited.admit_blob(APP, digest, 1),
+        "release_upload": lambda: limited.release_upload(APP, "u"),
+        "usage": lambda: streams.usage("team"),
+        "forget_expired_reservations": streams.forget_expired_reservations,
         "push": lambda: registry.push("team/app", "b"),
         "manifest": lambda: streams.manifest(APP, digest),
         "tag": lambda: streams.tag(APP, "latest"),
@@ -74,7 +83,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
         "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
-    assert set(doors) | {"read_storage_with"} == {name for name in dir(streams) if not name.startswith("_")}
+    assert set(doors) | {"read_storage_with", "limited"} == {name for name in dir(streams) if not name.startswith("_")}
     postgresql.stop()
     try:
         for name, call in doors.items():
