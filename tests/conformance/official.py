@@ -67,13 +67,15 @@ def _runner(suite: Path, target: Target, folder: Path) -> Counts:
         {
             "OCI_VERSION": "dev",
             "OCI_DATA_SPARSE": "true",
+            "OCI_CACHE_AUTH": "false",  # so that every request is challenged, and a mount for both of its repositories
             "OCI_REGISTRY": target.client.host,
-            "OCI_TLS": "insecure" if target.client.tls else "disabled",
+            "OCI_TLS": "enabled" if target.client.tls else "disabled",
             "OCI_REPO1": first,
             "OCI_REPO2": f"{first}-2",
             "OCI_RESULTS_DIR": str(folder),
             **_credentials(target),
         },
+        target.client.ca,
     )
     found = {name: int(count) for name, count in _COUNT.findall(said)}
     if len(found) < 5:
@@ -100,6 +102,7 @@ def _ginkgo(suite: Path, target: Target, folder: Path) -> Counts:
                 **_credentials(target),
                 **settings,
             },
+            target.client.ca,
         )
         if not (report / "junit.xml").is_file():
             raise SuiteFailed(said[-3000:])
@@ -170,8 +173,10 @@ def _credentials(target: Target) -> dict[str, str]:
     return {"OCI_USERNAME": known.user, "OCI_PASSWORD": known.password} if known else {}
 
 
-def _execute(command: list[str], folder: Path, settings: Mapping[str, str]) -> str:
+def _execute(command: list[str], folder: Path, settings: Mapping[str, str], trusted: Path | None) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **settings}
+    if trusted is not None:
+        environment["SSL_CERT_FILE"] = str(trusted)
     done = subprocess.run(
         command,
         cwd=folder,
