@@ -3,19 +3,16 @@
 A piece is an object of its own beside the others, named after the byte where it begins. So the store itself says how
 far an upload is, to any replica and after any restart, and nothing is rewritten. A piece is written only where there is
 none: of two requests that write at the same place one finds out, in whichever process they are.
-
-Pieces wait in a file while they grow, so that a slow client costs no memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
@@ -31,19 +28,13 @@ from image_registry.storage.blob_store import (
     UploadBusy,
     UploadMissing,
 )
-from image_registry.storage.durable import faults
 from image_registry.storage.hashing import Beside
 from image_registry.storage.object_client import Entry, Incoming, ObjectClient, ObjectExists
+from image_registry.storage.object_pieces import PieceWriter, piece_key
 from image_registry.storage.object_reader import ObjectReader
 
 READ = 1 << 20
 """Bytes read from a request at a time."""
-
-IN_MEMORY = 256 << 10
-"""Bytes of a piece that are kept without a file."""
-
-GROWTH = 1000
-"""A piece is at least this part of what is there: stores join ten thousand pieces at most."""
 
 VISIBLE = (0.0, 0.2, 1.0, 3.0)
 """Seconds to wait, one after the other, for a store that does not show at once what it has joined."""
@@ -73,26 +64,21 @@ class ObjectUploads:
     ) -> int:
         """As :meth:`~image_registry.storage.blob_store.BlobStore.append` says."""
         folder = _folder(repository, upload_id)
-        with ExitStack() as until_done:
-            until_done.enter_context(self._alone(folder))
+        with self._alone(folder):
             size = self.size(repository, upload_id)
             if size != offset:
                 raise OffsetMismatch(size)
-            piece = until_done.enter_context(closing(Piece()))
-            hashing = until_done.enter_context(Beside(hasher))
-            while True:
-                try:
-                    data = source.read(READ)
-                except BaseException:
-                    self._keep(folder, size, piece)  # what arrived stays
-                    raise
-                if data:
+            with PieceWriter(self._client, folder, size, self._chunk) as pieces, Beside(hasher) as hashing:
+                while True:
+                    try:
+                        data = source.read(READ)
+                    except BaseException:
+                        pieces.finish()  # what arrived stays
+                        raise
+                    if not data:
+                        return pieces.finish()
                     hashing.feed(data)
-                    piece.write(data)
-                if piece.size >= max(self._chunk, size // GROWTH) or not data:
-                    size += self._keep(folder, size, piece)
-                if not data:
-                    return size
+                    pieces.feed(data)
 
     def open(self, repository: Repository, upload_id: str) -> BinaryIO:
         """The bytes received so far. Raises :class:`UploadMissing`."""
@@ -101,20 +87,20 @@ class ObjectUploads:
 
     def commit(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
         """Let the upload be the blob ``digest`` too; it stays. Raises as ``commit_upload`` does."""
-        key, folder = layout.blob_data(digest), _folder(repository, upload_id)
+        blob, folder = layout.blob_data(digest), _folder(repository, upload_id)
         with self._alone(folder):
             pieces = self._pieces(repository, upload_id)
             if _end(pieces) != size:
                 raise OffsetMismatch(_end(pieces))
-            if self._client.size(key) == size:
+            if self._client.size(blob) == size:
                 return
             if not pieces:
-                give(self._client, key, b"")
+                give(self._client, blob, b"")
                 return
             if not self._is_guarded(folder):
                 self._read_again(pieces, digest)
-            self._client.join(key, pieces)
-            self._verify(key, size)
+            self._client.join(blob, pieces)
+            self._verify(blob, size)
 
     def abort(self, repository: Repository, upload_id: str) -> None:
         """Forget an upload; nothing happens if it is gone already."""
@@ -143,7 +129,7 @@ class ObjectUploads:
             raise UploadMissing(upload_id)
         pieces: list[Entry] = []
         end = 0
-        while entry := found.get(_piece(folder, end)) or self._unlisted(_piece(folder, end)):
+        while entry := found.get(piece_key(folder, end)) or self._unlisted(piece_key(folder, end)):
             if entry.size == 0:
                 break
             pieces.append(entry)
@@ -154,17 +140,6 @@ class ObjectUploads:
         """A piece that the listing does not show yet, where that happens."""
         size = self._client.size(key) if self._client.listing_lags else None
         return None if size is None else Entry(key, size, datetime.now(UTC))
-
-    def _keep(self, folder: str, offset: int, piece: Piece) -> int:
-        """Write what the piece holds and empty it; returns the number of bytes."""
-        size = piece.size
-        if size:
-            try:
-                self._client.put(_piece(folder, offset), piece.rewound(), size, new=True)
-            except ObjectExists:
-                raise UploadBusy(folder) from None
-            piece.clear()
-        return size
 
     def _is_guarded(self, folder: str) -> bool:
         """Whether the store refuses to write a second piece at one place; asked once in a process."""
@@ -215,33 +190,6 @@ class ObjectUploads:
                 self._writing.discard(folder)
 
 
-class Piece:
-    """Bytes that wait until there are enough of them, in a nameless file as soon as they are many."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
-        self.size = 0
-
-    def write(self, data: bytes) -> None:
-        with faults("write to", tempfile.gettempdir()):
-            self._file.write(data)
-        self.size += len(data)
-
-    def rewound(self) -> BinaryIO:
-        """To be read from the start."""
-        self._file.seek(0)
-        return cast("BinaryIO", self._file)
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._file.seek(0)
-        self._file.truncate()
-        self.size = 0
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class _Sequence:
     """Pieces one after the other, from a byte on."""
 
@@ -280,10 +228,6 @@ def _folder(repository: Repository, upload_id: str) -> str:
         return layout.upload(repository, upload_id)
     except ValueError:
         raise UploadMissing(upload_id) from None
-
-
-def _piece(folder: str, offset: int) -> str:
-    return f"{folder}/{offset:020d}"
 
 
 def _end(pieces: list[Entry]) -> int:
