@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from typing import BinaryIO, cast
 
 import pytest
@@ -72,10 +73,11 @@ def test_the_next_piece_arrives_while_the_store_still_writes() -> None:
 def test_after_a_piece_that_could_not_be_written_there_is_none(failure: Exception, raised: type[Exception]) -> None:
     store = Store()
     store.failure = failure
-    with pytest.raises(raised), writer(store) as pieces:
+    with writer(store) as pieces:
         pieces.feed(b"abcd")
-        while pieces._running and not pieces._running.done():
-            pass
+        assert pieces._running is not None
+        wait([pieces._running], 10)
         store.failure = None
-        pieces.feed(b"efgh")
+        with pytest.raises(raised):
+            pieces.feed(b"efgh")
     assert store.kept == {}
