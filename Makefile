@@ -19,6 +19,8 @@ RUN := $(BIN)/python tests/run.py
 CLUSTER ?=
 IMAGE ?=
 POSTGRESQL_IMAGE ?=
+DURATION ?= 600
+SEED ?=
 LISTEN ?= 127.0.0.1:5000
 ROOT ?= .cache/serve
 ARGS ?=
@@ -113,6 +115,10 @@ test-cluster: setup ## Every promise of an installation, in a lab that begins em
 .PHONY: molecule
 molecule: setup ## The molecule scenario of the collection, on the lab, offline. Needs root.
 	@$(RUN) molecule $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## Throw malformed requests and raw bytes at a served registry. DURATION=600 SEED=…
+	@PYTHONPATH=lab $(BIN)/python -m tests.security.fuzz --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure image-registry serve beside CNCF distribution and nginx. ARGS='--short --peer NAME=URL -o json'.

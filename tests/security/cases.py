@@ -27,7 +27,9 @@ about what does not exist here (a proxy cache, a web console, webhooks) test the
 such door, and no request makes the registry open a connection.
 
 Beside these, a generated matrix (`tests/security/test_matrix.py`) calls every route of both applications as every kind
-of caller, in their own and in a foreign namespace; a new route without a row in it fails.
+of caller, in their own and in a foreign namespace; a new route without a row in it fails. `make fuzz` throws malformed
+requests and raw bytes at a served registry: no answer may be a 5xx, be late, or be a refusal without a reason, memory
+may not grow, and everything that is tagged must be there afterwards.
 
 | # | Where it was seen | What could go wrong | Test |
 | --- | --- | --- | --- |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -173,3 +174,27 @@ def test_the_catalog_is_closed_to_strangers(guarded: Registry) -> None:
 def test_probes_need_nobody(guarded: Registry) -> None:
     assert guarded.client.get("/livez").status_code == 200
     assert guarded.client.get("/healthz").json == {"storage": "ok"}
+
+
+@pytest.mark.parametrize("form", [b"\xff\xfe=%ff", b"grant_type=password&username=a&password=\xc3\x28"])
+def test_a_form_that_is_no_text_is_refused_with_the_reason(guarded: Registry, form: bytes) -> None:
+    refused = guarded.client.post("/v2/token", data=form, content_type="application/x-www-form-urlencoded")
+    assert (refused.status_code, code(refused)) == (400, "UNAUTHORIZED")
+    assert "form" in refused.text
+
+
+def test_a_form_whose_body_breaks_off_is_refused_with_the_reason(guarded: Registry) -> None:
+    class Broken(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: object) -> int:
+            raise RuntimeError(f"no chunk: {buffer!r}")
+
+    refused = guarded.client.post(
+        "/v2/token",
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input": Broken(), "CONTENT_LENGTH": "10"},
+    )
+    assert (refused.status_code, code(refused)) == (400, "UNAUTHORIZED")
+    assert "the form cannot be read" in refused.text

@@ -108,3 +108,13 @@ def test_every_route_has_a_name_for_the_logs(build: Callable[..., Registry]) -> 
     registry = build()
     routes = {rule.endpoint for rule in registry.client.application.url_map.iter_rules()}  # type: ignore[attr-defined]
     assert all(route.replace(".", "").replace("_", "").isalpha() for route in routes)
+
+
+@pytest.mark.parametrize("length", ["9" * 18, "9" * 400, "9" * 5000, "٣", "x"])
+def test_whatever_length_a_client_announces_the_request_is_on_record(watched: Watched, length: str) -> None:
+    answer = watched.client.patch(
+        "/v2/team/app/blobs/uploads/x", headers=basic("ann"), environ_overrides={"CONTENT_LENGTH": length}
+    )
+    assert answer.status_code < 500
+    [line] = watched.lines("request")
+    assert line["status"] == answer.status_code

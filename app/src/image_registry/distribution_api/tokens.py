@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
 
 from image_registry.auth import trail
 from image_registry.auth.credentials import Basic, Bearer
@@ -44,9 +46,9 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.post("/v2/token")
     def token_by_form() -> Response:
         tokens = _tokens()
-        request.max_content_length = LONGEST_FORM
-        identity = callers.authenticate(parts, _sent_by_form(request.form))
-        return _issue(tokens, identity, request.form.getlist("scope"))
+        form = _form()
+        identity = callers.authenticate(parts, _sent_by_form(form))
+        return _issue(tokens, identity, form.getlist("scope"))
 
     def _tokens() -> RegistryTokens:
         if parts.tokens is None:
@@ -72,6 +74,17 @@ def blueprint(parts: Parts) -> Blueprint:
         return answer
 
     return routes
+
+
+def _form() -> MultiDict[str, str]:
+    """The form of this request. Raises :class:`GrantInvalid` for what cannot be read as one."""
+    request.max_content_length = LONGEST_FORM
+    try:
+        return request.form
+    except HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 - not UTF-8, broken off, no HTTP body: the parsers have many names for it
+        raise GrantInvalid(f"the form cannot be read: {type(error).__name__}; send it in UTF-8") from None
 
 
 def _sent_by_form(form: Mapping[str, str]) -> Basic | Bearer:

@@ -82,7 +82,7 @@ class _Seen:
             seconds=time.perf_counter() - self._started,
             request_id=trail.request_id,
             route=trail.route,
-            received=trail.received() if trail.received is not None else int(announced) if announced.isdigit() else 0,
+            received=trail.received() if trail.received is not None else _length(announced),
             sent=0 if method == "HEAD" or self.status in BODILESS else sent,
             remote=environ.get("REMOTE_ADDR", ""),
             agent=environ.get("HTTP_USER_AGENT", ""),
@@ -110,3 +110,8 @@ class _Counted:
         for part in self._body:
             self._seen.counted += len(part)
             yield part
+
+
+def _length(announced: str) -> int:
+    """What a client announces may be any number; no body has more bytes than an int64 counts."""
+    return int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 19 else 0

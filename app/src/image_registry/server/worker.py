@@ -21,11 +21,12 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
-from image_registry.server import expectation
+from image_registry.server import expectation, unreadable
 from image_registry.server.allocator import keep_buffers
 
 FIRST_PATIENCE = 10.0
@@ -103,6 +104,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return False
         conn.data_ready = False
         return _DEFER
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        status = unreadable.status_of(exc)
+        if status is None:
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            self.log.error("failed to serve %s", getattr(req, "uri", "a request"), exc_info=exc)
+        else:
+            self.log.warning("no request, from %s: %s", addr[0] if addr else "somebody", unreadable.said(exc))
+        unreadable.send(client, status, exc)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(PATIENCE)

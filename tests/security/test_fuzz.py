@@ -1,0 +1,43 @@
+"""A short run of the fuzzer; the long one is ``make fuzz``."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.security.conftest import Guarded
+from tests.security.fuzz.grammar import Grammar, mangled
+from tests.security.fuzz.run import Target, fuzz, grown
+
+SEED, SECONDS = 20, 20.0
+
+
+@pytest.mark.slow
+def test_nothing_that_is_sent_makes_the_registry_fail_or_grow(behind_a_socket: Guarded) -> None:
+    target = Target(
+        behind_a_socket.served.host, behind_a_socket.served.pid, behind_a_socket.user, behind_a_socket.password
+    )
+    report = fuzz(target, SECONDS, SEED)
+    shown = "\n".join(report.lines())
+    assert not report.failures, shown
+    assert report.sent > 300, shown
+    assert {200, 201, 202, 400, 401, 404} <= set(report.statuses), shown
+
+
+def test_a_seed_gives_the_same_requests_again() -> None:
+    def requests(seed: int) -> list[bytes]:
+        chance = random.Random(seed)  # noqa: S311 - chance that can be had again is the point
+        grammar = Grammar(chance, "user", "password")
+        return [mangled(chance, grammar.next().bytes("host")) for _ in range(200)]
+
+    assert requests(7) == requests(7)
+    assert requests(7) != requests(8)
+
+
+def test_memory_that_grows_is_seen() -> None:
+    steady = [(float(second), 100 << 20) for second in range(60)]
+    leaking = [(float(second), (100 + second * 10) << 20) for second in range(60)]
+    assert grown(steady, 60) == []
+    [found] = grown(leaking, 60)
+    assert "memory grows" in found
