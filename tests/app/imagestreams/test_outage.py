@@ -71,6 +71,8 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "revision": streams.revision,
         "pending_cleanups": streams.pending_cleanups,
         "clean": lambda: streams.clean(APP, lambda _: True),
+        "unechoed": streams.unechoed,
+        "settle": lambda: streams.settle(APP, lambda _repository, _tags: None),
         "upload": lambda: streams.upload(APP, "u"),
         "note_upload": lambda: streams.note_upload(APP, "u", algorithm="sha256", offset=1, hash_state=b""),
         "cancel_upload": lambda: streams.cancel_upload(APP, "u"),

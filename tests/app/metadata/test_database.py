@@ -22,7 +22,7 @@ from image_registry.metadata.database import Database, DatabaseUnavailable, Sche
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata
 
-NEWEST = "0005"
+NEWEST = "0006"
 
 
 def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url: str) -> None:

@@ -32,7 +32,7 @@ from image_registry.oci.errors import (
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
 from image_registry.oci.reference import InvalidTag, Repository, parse_tag
 from image_registry.oci.stored_manifest import parse_stored_manifest
-from image_registry.storage.blob_store import BlobMissing
+from image_registry.storage.blob_store import BlobMissing, StorageFault
 
 PATH = "/v2/<namespace>/<name>/manifests/<reference>"
 CONFIG_LIMIT = 4 << 20
@@ -98,11 +98,16 @@ class Manifests:
                 conditions.check(wanted if self._streams.held(repository, [wanted]) else None)
         self._require_blobs(repository, manifest)
         self._require_sizes(repository, manifest)
-        self._store.put(manifest.raw, manifest.digest)
-        for tag in tags:
-            self._push(repository, manifest, tag, caller, conditional=wanted is None)
-        if not tags:
-            self._push(repository, manifest, None, caller, conditional=False)
+        conditional = wanted is None and conditions.stated()
+        if conditional:  # perhaps nothing is to become of it
+            self._store.put(manifest.raw, manifest.digest)
+        else:
+            self._store.put_manifest(repository, manifest.raw, manifest.digest)
+        wished: list[str | None] = [*tags] or [None]
+        for tag in wished:
+            self._push(repository, manifest, tag, caller, conditional=conditional)
+        if tags:
+            self._echo(repository)
         answer = Response(status=201)
         answer.headers["Location"] = f"/v2/{repository}/manifests/{manifest.digest}"
         answer.headers["Docker-Content-Digest"] = str(manifest.digest)
@@ -132,9 +137,8 @@ class Manifests:
 
         def link() -> None:
             self._require_blobs(repository, manifest)
-            self._store.link_manifest(repository, manifest.digest)
-            if tag is not None:
-                self._store.write_tag(repository, tag, manifest.digest)
+            if not self._store.manifest_linked(repository, manifest.digest):  # it was deleted since it was put there
+                self._store.link_manifest(repository, manifest.digest)
 
         with answers.translated():
             self._streams.push(
@@ -145,8 +149,17 @@ class Manifests:
                 pushed_by=caller.identity.username,
                 authorize_create=authorize_create,
                 before_commit=link,
-                precondition=conditions.check if conditional and conditions.stated() else None,
+                precondition=conditions.check if conditional else None,
+                linked=not conditional,
             )
+
+    def _echo(self, repository: Repository) -> None:
+        """Let the links of tags follow; the push is done, and what is not written now is written later."""
+        if self._parts.echo is not None:
+            self._parts.echo(repository)
+            return
+        with suppress(MetadataUnavailable, StorageFault):
+            self._streams.settle(repository, self._store.write_tags)
 
     def delete(self, namespace: str, name: str, reference: str) -> Response:
         repository = answers.repository(namespace, name)

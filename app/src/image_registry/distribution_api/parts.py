@@ -10,6 +10,7 @@ from image_registry.auth.gate import Gate, Standing
 from image_registry.auth.identity import Authenticator
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore
 
 MANIFEST_LIMIT = 4 << 20
@@ -30,6 +31,8 @@ class Parts:
     namespace_exists: Callable[[str], bool] = lambda _namespace: True
     read_only: Callable[[], str | None] = lambda: None
     """Why pushes and deletes are refused now; ``None`` if they are not."""
+    echo: Callable[[Repository], None] | None = None
+    """Told of each repository whose tags changed; without it their links are written before the answer."""
     manifest_limit: int = MANIFEST_LIMIT
     """Largest manifest that is taken, in bytes."""
     sparse_images: bool = False

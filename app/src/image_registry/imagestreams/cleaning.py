@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from image_registry.imagestreams import echo
 from image_registry.imagestreams.rows import utc
 from image_registry.metadata import cleanups, images, rebuilds, streams
 from image_registry.metadata.database import Database
@@ -74,7 +75,8 @@ def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bo
             # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository
             left_alone = frozenset(row.subject for row in rebuilds.findings_of(connection, namespace, name))
             kept = Kept(tags, frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before, left_alone)
-        if not sweep(kept):
-            return False
+        with database.alone(echo.key(repository)):  # nobody writes what they read of a tag before it was deleted
+            if not sweep(kept):
+                return False
         cleanups.done(connection, namespace, name)
     return True

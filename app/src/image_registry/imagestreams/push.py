@@ -1,8 +1,8 @@
 """A push: the one transaction in which a manifest becomes an Image, a held manifest and perhaps a tag event.
 
 Order inside of the transaction, the same for every writer so that nobody waits in a circle: the lock of the
-repository, that of its namespace where limits are, the row of the image, the storage links that the door writes, the
-revision counter, commit.
+repository, that of its namespace where limits are, the row of the image, what the door has to do in storage, the
+revision counter, commit. The links of tags follow the commit (:mod:`~image_registry.imagestreams.echo`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
 
 FIRST_GENERATION = 1
+
+REMEMBERED = 10_000
+"""Repositories whose stream a process remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +64,70 @@ class Push:
     precondition: Callable[[Digest | None], None] | None = None
     """Told under the lock what the tag means; may raise."""
     limits: Limits = NO_LIMITS
+    linked: bool = False
+    """The door has linked the manifest already: whatever goes wrong, its links are to be compared with the tables."""
+
+
+class KnownStreams:
+    """Repositories that had a stream a moment ago: asking again whether one would be made is not worth a question."""
+
+    def __init__(self) -> None:
+        self._names: dict[Repository, None] = {}
+
+    def __contains__(self, repository: Repository) -> bool:
+        return repository in self._names
+
+    def add(self, repository: Repository) -> None:
+        """Remember one; what was remembered longest is forgotten."""
+        if len(self._names) >= REMEMBERED:
+            self._names.clear()
+        self._names[repository] = None
 
 
 def push(
-    database: Database, request: Push, *, reference: str, now: datetime, accounts: Accounts | None = None
+    database: Database,
+    request: Push,
+    *,
+    reference: str,
+    now: datetime,
+    known: KnownStreams | None = None,
+    accounts: Accounts | None = None,
 ) -> PushOutcome:
     """Apply the push; ``reference`` is the pull specification of the manifest in this repository."""
-    namespace, name = request.repository.namespace, request.repository.name
-    # asked outside of the transaction where possible: an answer may take a round trip to the API server
-    with database.read() as connection:
-        may_create = streams.find_id(connection, namespace, name) is None
-    if may_create:
-        request.authorize_create()
-    linking = False
+    repository, accounts = request.repository, accounts or Accounts(database)
+    linking, may_create = request.linked, False
 
     def link() -> None:
         nonlocal linking
         linking = True
         request.before_commit()
 
+    def apply(connection: Connection) -> PushOutcome:
+        streams.lock(database, connection, repository.namespace, repository.name)
+        digest = str(request.manifest.digest)
+        row = streams.standing(connection, repository.namespace, repository.name, digest, request.tag)
+        if row is None and not may_create:  # deleted since we looked
+            request.authorize_create()
+        return _apply(database, connection, request, row, link, accounts, reference=reference, now=now)
+
     try:
-        with database.write() as connection:
-            streams.lock(database, connection, namespace, name)
-            row = streams.find(connection, namespace, name)
-            if row is None and not may_create:  # deleted since we looked
+        if known is None or repository not in known:
+            # asked outside of the transaction where possible: an answer may take a round trip to the API server
+            with database.read() as connection:
+                may_create = streams.find_id(connection, repository.namespace, repository.name) is None
+            if may_create:
                 request.authorize_create()
-            accounts = accounts or Accounts(database)
-            return _apply(database, connection, request, row, link, accounts, reference=reference, now=now)
+        outcome = database.write_together(apply)
     except BaseException:
         # the door may have written links for rows that do not exist now; if the database is gone, a later cleaning
         # of this repository or the next push of the tag puts them right
         if linking:
             with suppress(DatabaseUnavailable):
-                cleaning.request(database, request.repository, now)
+                cleaning.request(database, repository, now)
         raise
+    if known is not None:
+        known.add(repository)
+    return outcome
 
 
 def _apply(
@@ -109,26 +142,18 @@ def _apply(
     now: datetime,
 ) -> PushOutcome:
     repository, manifest, digest = request.repository, request.manifest, str(request.manifest.digest)
+    known = row is not None and row.event is not None
     if request.precondition is not None and request.tag is not None:
-        newest = streams.newest_event(connection, row.id, request.tag) if row else None
-        request.precondition(Digest.parse(newest.image) if newest else None)
+        request.precondition(Digest.parse(row.image) if row is not None and known else None)
     held_before = accounts.begin_push(connection, repository, request.limits)
     stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), FIRST_GENERATION)
-    image = rows.image_row(manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference)
-    created_image = images.add(database, connection, image)
-    held = {
-        "stream_id": stream,
-        "digest": digest,
-        "media_type": manifest.media_type,
-        "size": len(manifest.raw),
-        "pushed": now,
-        "pushed_by": rows.text(request.pushed_by),
-    }
-    new_image = images.hold(connection, held)
+    created_image, new_image = False, row is None or row.held is None
+    if new_image:  # what a stream holds is an image, and nobody can delete it meanwhile
+        created_image = _hold(database, connection, request, stream, reference=reference, now=now)
     changed_tag, previous, new_tag = False, None, False
     if request.tag is not None:
         event = TagEvent(now, manifest.digest, reference, generation)
-        changed_tag, previous, new_tag = _record(connection, stream, request.tag, event)
+        changed_tag, previous, new_tag = _record(connection, stream, request.tag, event, row if known else None)
     accounts.end_push(
         connection,
         repository,
@@ -156,6 +181,25 @@ def _apply(
     return PushOutcome(row is None, created_image, changed_tag, previous)
 
 
+def _hold(
+    database: Database, connection: Connection, request: Push, stream: int, *, reference: str, now: datetime
+) -> bool:
+    """Let the stream hold the manifest; returns whether that made an Image."""
+    manifest = request.manifest
+    image = rows.image_row(manifest, request.config, uid=str(uuid.uuid4()), created=now, reference=reference)
+    created = images.add(database, connection, image)
+    held = {
+        "stream_id": stream,
+        "digest": str(manifest.digest),
+        "media_type": manifest.media_type,
+        "size": len(manifest.raw),
+        "pushed": now,
+        "pushed_by": rows.text(request.pushed_by),
+    }
+    images.hold(connection, held)
+    return created
+
+
 def _new_stream(connection: Connection, request: Push, now: datetime) -> int:
     return streams.add(
         connection,
@@ -173,10 +217,18 @@ def _new_stream(connection: Connection, request: Push, now: datetime) -> int:
     )
 
 
-def _record(connection: Connection, stream: int, tag: str, event: TagEvent) -> tuple[bool, Digest | None, bool]:
-    """Apply the event to the tag; returns whether it changed, what it meant if that was another, and if it is new."""
-    row = streams.newest_event(connection, stream, tag)
-    newest = rows.tag_event(row) if row else None
+def _record(
+    connection: Connection, stream: int, tag: str, event: TagEvent, row: Record | None
+) -> tuple[bool, Digest | None, bool]:
+    """Apply the event to the tag, whose newest event is in ``row``.
+
+    Returns whether the tag changed, what it meant before if that was another, and whether it is new.
+    """
+    newest = (
+        TagEvent(event.created, Digest.parse(row.image), row.reference, row.event_generation)
+        if row is not None
+        else None
+    )
     values = {
         "created": event.created,
         "image": str(event.image),
@@ -187,7 +239,7 @@ def _record(connection: Connection, stream: int, tag: str, event: TagEvent) -> t
     if effect is Effect.NOTHING:
         return False, None, False
     if effect is Effect.REPLACE and row is not None:
-        streams.replace_event(connection, stream, tag, row.id, values)
+        streams.replace_event(connection, stream, tag, row.event, values)
     else:
         streams.add_event(connection, stream, tag, values, first=newest is None, cap=tag_events.HISTORY)
     return True, newest.image if newest and newest.image != event.image else None, newest is None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from image_registry.imagestreams import adoption, cleaning, deletion, reads, signatures, uploads
+from image_registry.imagestreams import adoption, cleaning, deletion, echo, reads, signatures, uploads
 from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
 from image_registry.imagestreams.cleaning import Kept
@@ -14,7 +14,7 @@ from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
-from image_registry.imagestreams.push import Push, PushOutcome, push
+from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
 from image_registry.imagestreams.signatures import Signature
 from image_registry.imagestreams.uploads import UploadSession
 from image_registry.metadata.database import Database, DatabaseUnavailable
@@ -51,6 +51,7 @@ class ImageStreams:
         self._clock = clock
         self._limits = limits
         self._accounts = Accounts(database)
+        self._known = KnownStreams()
         self._coverage = Coverage(database)
         self._read_storage: Callable[[Repository], None] | None = None
 
@@ -67,21 +68,32 @@ class ImageStreams:
         authorize_create: Callable[[], None],
         before_commit: Callable[[], None],
         precondition: Callable[[Digest | None], None] | None = None,
+        linked: bool = False,
     ) -> PushOutcome:
         """Make ``manifest`` an Image that the repository holds, and what ``tag`` means if one is given.
 
         The stream is made if it is missing, after ``authorize_create``. ``before_commit`` runs under the lock of the
         repository when only the commit is left: the door verifies there that the blobs are still linked and writes
         its links; it must not call this object. ``precondition`` is told before, under the same lock, what the tag
-        means. Whatever they raise passes through and undoes the push.
+        means. Whatever they raise passes through and undoes the push. ``linked`` says that the door has linked the
+        manifest before: then a push that is undone has the links compared with the tables.
+
+        The link of the tag lags behind until somebody calls :meth:`settle`.
         """
         reference = f"{self._reference(repository)}@{manifest.digest}"
         limits = self._limits(repository.namespace)
         request = Push(
-            repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition, limits
+            repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition, limits, linked
         )
         with self._indexed(repository) if precondition else _available():
-            return push(self._database, request, reference=reference, now=self._clock(), accounts=self._accounts)
+            return push(
+                self._database,
+                request,
+                reference=reference,
+                now=self._clock(),
+                known=self._known,
+                accounts=self._accounts,
+            )
 
     def limited(self, repository: Repository) -> bool:
         """Whether limits of bytes make it worth knowing how large blobs really are. Raises :class:`LimitsUnknown`."""
@@ -382,6 +394,19 @@ class ImageStreams:
                 reference=self._reference(repository),
                 now=self._clock(),
             )
+
+    def unechoed(self, limit: int = 100) -> list[Repository]:
+        """Repositories with tags whose links in storage may lag behind."""
+        with _available():
+            return echo.waiting(self._database, limit)
+
+    def settle(self, repository: Repository, write: echo.Write) -> int:
+        """Let the links of the repository's tags say what they mean; returns how many were written.
+
+        ``write`` makes them durable and must not call this object. See :mod:`~image_registry.imagestreams.echo`.
+        """
+        with _available():
+            return echo.settle(self._database, repository, write)
 
     # upload sessions
 

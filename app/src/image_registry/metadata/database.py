@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from image_registry.metadata.turns import Convoy, NoTurn, Turn
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5
 """Seconds to wait for a TCP connection to the database."""
@@ -66,6 +70,10 @@ class Database:
         if self.is_postgresql:
             self._statement_by_statement = {"isolation_level": "AUTOCOMMIT"}
             self._one_state = {"isolation_level": "REPEATABLE READ"}
+        file = None if self.is_postgresql else self._engine.url.database
+        self._turn = Turn(f"{file}-turn" if file and file != ":memory:" else "")
+        self._alone = Turn(f"{file}-alone" if file and file != ":memory:" else "")
+        self._convoy = Convoy(self._begin_together)
 
     @property
     def engine(self) -> Engine:
@@ -102,10 +110,48 @@ class Database:
     @contextmanager
     def write(self, *, undo: bool = False) -> Iterator[Connection]:
         """A transaction: committed at the end, rolled back by any exception, and in any case with ``undo``."""
-        with self._unavailable(), self._engine.connect() as connection, connection.begin() as transaction:
+        with (
+            self._unavailable(),
+            self._one_writer(),
+            self._engine.connect() as connection,
+            connection.begin() as transaction,
+        ):
             yield connection
             if undo:
                 transaction.rollback()
+
+    def write_together(self, work: Callable[[Connection], T]) -> T:
+        """``work`` in a transaction that it may share with others; on return it is committed.
+
+        What ``work`` raises undoes its own changes alone. It runs in the calling thread.
+        """
+        if self.is_postgresql:  # which has many writers, and shares the wait for the disk by itself
+            with self.write() as connection:
+                return work(connection)
+        with self._unavailable():
+            return self._convoy.run(work)
+
+    def _begin_together(self, held: ExitStack) -> Connection:
+        with ExitStack() as opened:
+            opened.enter_context(self._turn())
+            connection = opened.enter_context(self._engine.connect())
+            opened.enter_context(connection.begin())
+            held.push(opened.pop_all())
+        return connection
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Keep every process from the same work; no lock of a repository is waited for within."""
+        if not self.is_postgresql:
+            with self._unavailable(), self._alone():
+                yield
+            return
+        with self.write() as connection:
+            self.lock(connection, f"alone:{key}")
+            yield
+
+    def _one_writer(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.is_postgresql else self._turn()
 
     @contextmanager
     def write_quickly(self) -> Iterator[Connection]:
@@ -119,7 +165,7 @@ class Database:
             driver = cast("sqlite3.Connection", connection.connection.driver_connection)
             driver.execute("PRAGMA synchronous=NORMAL")  # not possible inside of a transaction
             try:
-                with connection.begin():
+                with self._turn(), connection.begin():
                     yield connection
             finally:
                 driver.execute("PRAGMA synchronous=FULL")
@@ -168,6 +214,8 @@ class Database:
     def _unavailable(self) -> Iterator[None]:
         try:
             yield
+        except NoTurn as error:
+            raise DatabaseUnavailable(f"metadata database at {self._engine.url.database}: {error}") from error
         except PoolTimeout as error:
             raise DatabaseUnavailable("every connection to the metadata database is busy") from error
         except (OperationalError, InterfaceError, InternalError, ProgrammingError) as error:

@@ -57,7 +57,6 @@ _referrers = (
     .where(_of_name, images.c.subject == bindparam("of_digest"), images.c.digest > bindparam("after"))
     .order_by(images.c.digest)
 )
-_holds = select(held_manifests.c.size).where(_held_here)
 _hold = insert(held_manifests)
 _held_digests = select(held_manifests.c.digest).where(held_manifests.c.stream_id == bindparam("stream"))
 _release = delete(held_manifests).where(_held_here)
@@ -160,13 +159,9 @@ def referrers(
     return connection.execute(_referrers if limit is None else _referrers.limit(limit), where).all()
 
 
-def hold(connection: Connection, row: Mapping[str, Any]) -> bool:
-    """Note that a stream holds a manifest; false if it did before."""
-    where = {"stream": row["stream_id"], "at_digest": row["digest"]}
-    if connection.execute(_holds, where).first() is not None:
-        return False
+def hold(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Note that a stream holds a manifest that it did not hold."""
     connection.execute(_hold, row)
-    return True
 
 
 def hold_all(connection: Connection, stream: int, rows: Sequence[Mapping[str, Any]]) -> None:

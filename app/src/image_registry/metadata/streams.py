@@ -5,6 +5,7 @@ Writers hold the lock of the repository (:func:`lock`), so they may look first a
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ _insert_tag = insert(tags)
 _move_tag = (
     update(tags)
     .where(tags.c.stream_id == bindparam("stream"), tags.c.tag == bindparam("at_tag"))
-    .values(image=bindparam("to_image"))
+    .values(image=bindparam("to_image"), unechoed=bindparam("to_mark"))
 )
 _delete_tag = delete(tags).where(tags.c.stream_id == bindparam("stream"), tags.c.tag == bindparam("at_tag"))
 
@@ -93,6 +94,29 @@ _newest_events = (
     )
     .where(tags.c.stream_id.in_(bindparam("streams", expanding=True)))
     .order_by(tags.c.stream_id, tags.c.tag)
+)
+_standing = (
+    select(
+        image_streams.c.id,
+        image_streams.c.generation,
+        select(held_manifests.c.size)
+        .where(held_manifests.c.stream_id == image_streams.c.id, held_manifests.c.digest == bindparam("of_digest"))
+        .scalar_subquery()
+        .label("held"),
+        tag_events.c.id.label("event"),
+        tag_events.c.image,
+        tag_events.c.reference,
+        tag_events.c.generation.label("event_generation"),
+    )
+    .select_from(image_streams)
+    .outerjoin(
+        tag_events,
+        tag_events.c.id
+        == select(func.max(_newer.c.id))
+        .where(_newer.c.stream_id == image_streams.c.id, _newer.c.tag == bindparam("at_tag"))
+        .scalar_subquery(),
+    )
+    .where(_of_name)
 )
 _insert_event = insert(tag_events)
 _replace_event = (
@@ -140,6 +164,16 @@ def lock(database: Database, connection: Connection, namespace: str, name: str) 
 def find(connection: Connection, namespace: str, name: str) -> Record | None:
     """The row of a stream."""
     return connection.execute(_find, {"namespace": namespace, "name": name}).first()
+
+
+def standing(connection: Connection, namespace: str, name: str, digest: str, tag: str | None) -> Record | None:
+    """What a push has to know of a stream, in one question.
+
+    ``id`` and ``generation`` of the stream; ``held``, which is ``None`` if it does not hold the digest; and of the
+    newest event of the tag ``event`` (its key, ``None`` for no event), ``image``, ``reference``, ``event_generation``.
+    """
+    where = {"namespace": namespace, "name": name, "of_digest": digest, "at_tag": tag or ""}
+    return connection.execute(_standing, where).first()
 
 
 def find_id(connection: Connection, namespace: str, name: str) -> int | None:
@@ -264,9 +298,9 @@ def add_event(
     """Put an event in front of a tag's history; what is older than ``cap`` events is forgotten."""
     connection.execute(_insert_event, {"stream_id": stream, "tag": tag, **event})
     if first:
-        connection.execute(_insert_tag, {"stream_id": stream, "tag": tag, "image": event["image"]})
+        connection.execute(_insert_tag, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": _mark()})
         return
-    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"]})
+    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark()})
     connection.execute(_cap_history, {"stream": stream, "at_tag": tag, "beyond": cap})
 
 
@@ -281,7 +315,7 @@ def replace_event(connection: Connection, stream: int, tag: str, event_id: int, 
             "to_generation": event["generation"],
         },
     )
-    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"]})
+    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark()})
 
 
 def write_histories(connection: Connection, stream: int, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -293,6 +327,10 @@ def write_histories(connection: Connection, stream: int, histories: Mapping[str,
         connection.execute(_insert_event, events)
         rows = [{"stream_id": stream, "tag": tag, "image": events[-1]["image"]} for tag, events in histories.items()]
         connection.execute(_insert_tag, rows)
+
+
+def _mark() -> str:
+    return secrets.token_hex(8)
 
 
 def remove_tag(connection: Connection, stream: int, tag: str) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 Record: TypeAlias = Row[*tuple[Any, ...]]
@@ -124,9 +125,19 @@ tags = Table(
     Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", Name, primary_key=True),
     Column("image", Name, nullable=False),
+    Column("unechoed", String(32), nullable=True),
     Index("ix_tags_image", "stream_id", "image"),
+    Index(
+        "ix_tags_unechoed",
+        "unechoed",
+        sqlite_where=text("unechoed IS NOT NULL"),
+        postgresql_where=text("unechoed IS NOT NULL"),
+    ),
 )
-"""What each tag means now; its past is in ``tag_events``."""
+"""What each tag means now; its past is in ``tag_events``.
+
+``unechoed`` is the mark of a change that the link in storage may not say yet.
+"""
 
 tag_events = Table(
     "tag_events",

@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.server import process
 from image_registry.server.background_rebuild import BackgroundRebuild
 from image_registry.server.cluster_limits import ClusterLimits
+from image_registry.server.echo import Echo
 from image_registry.server.limiter import Bounds
 from image_registry.server.limiter import Limits as RequestLimits
 from image_registry.server.logs import configure
@@ -309,8 +310,14 @@ def _streams_beside(
 def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSGIApplication:
     """``/v2/`` of one worker, with the work that it does beside requests."""
     watched.numbers.watch(READ_ONLY, (), lambda: parts.read_only() is not None)
-    Maintenance(parts.store, parts.streams, lambda: parts.read_only() is not None).start()
-    return watched.around(_limits(settings, watched.numbers).around(create_app(parts)))
+
+    def paused() -> bool:
+        return parts.read_only() is not None
+
+    Maintenance(parts.store, parts.streams, paused).start()
+    echo = Echo(parts.store, parts.streams, paused)
+    echo.start()
+    return watched.around(_limits(settings, watched.numbers).around(create_app(replace(parts, echo=echo))))
 
 
 def _limits(settings: Settings, numbers: Numbers) -> RequestLimits:

@@ -125,6 +125,10 @@ class BlobStore(Protocol):
         """Let the tag mean ``digest``; whoever writes or removes tags holds the repository's lock (see the rules)."""
         ...
 
+    def write_tags(self, repository: Repository, tags: Mapping[str, Digest]) -> None:
+        """:meth:`write_tag` for many at once; durable on return."""
+        ...
+
     def read_tag(self, repository: Repository, tag: str) -> Digest | None:
         """What the tag means; ``None`` for a missing, empty or damaged link."""
         ...
@@ -202,6 +206,11 @@ class Piecewise:
         """Bytes first: a link never points to nothing."""
         self.put(data, digest)
         self.link_blob(repository, digest)
+
+    def write_tags(self: BlobStore, repository: Repository, tags: Mapping[str, Digest]) -> None:
+        """One after the other."""
+        for tag, digest in tags.items():
+            self.write_tag(repository, tag, digest)
 
     def put_manifest(self: BlobStore, repository: Repository, data: bytes, digest: Digest) -> None:
         """Bytes first: a link never points to nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,9 +98,18 @@ class FilesystemStore:
         return self._unlink(layout.revision(repository, digest), digest)
 
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
-        link = str(digest).encode()
-        past, now = layout.tag_index(repository, tag, digest), layout.tag_current(repository, tag)
-        self._disk.seal([(past, link), (now, link)])
+        self.write_tags(repository, {tag: digest})
+
+    def write_tags(self, repository: Repository, tags: Mapping[str, Digest]) -> None:
+        files = []
+        for tag, digest in tags.items():
+            link = str(digest).encode()
+            past = layout.tag_index(repository, tag, digest)
+            if self._read_link(past) != digest:
+                files.append((past, link))
+            files.append((layout.tag_current(repository, tag), link))
+        if files:
+            self._disk.seal(files)
 
     def read_tag(self, repository: Repository, tag: str) -> Digest | None:
         return self._read_link(layout.tag_current(repository, tag))
