@@ -63,7 +63,7 @@ LIMIT_DENIALS = Family(
 )
 READ_ONLY = Family("imageregistry_read_only", "gauge", "Workers that refuse pushes and deletes for the moment.")
 LOG_LINES_LOST = Family("imageregistry_log_lines_lost_total", "counter", "Lines that standard output did not take.")
-BUILD = Family("imageregistry_build_info", "gauge", "Workers by the version they run.", ("version",))
+BUILD = Family("imageregistry_build_info", "gauge", "Workers by process and version.", ("process", "version"))
 
 FAMILIES = (
     REQUEST_DURATION,
@@ -93,9 +93,9 @@ METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"}
 class RequestMeter:
     """Counts requests; see :class:`~image_registry.server.observation.Meter`."""
 
-    def __init__(self, numbers: Numbers) -> None:
+    def __init__(self, numbers: Numbers, process: str = "image-registry") -> None:
         self._numbers = numbers
-        numbers.watch(BUILD, (__version__,), lambda: 1)
+        numbers.watch(BUILD, (process, __version__), lambda: 1)
 
     def count(self, record: Record) -> None:
         """One request that has ended."""

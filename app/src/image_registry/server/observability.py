@@ -28,10 +28,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - the one file system that is memory eve
 class Observability:
     """Made in the worker, after the fork; ``folder`` is shared with the other workers."""
 
-    def __init__(self, audit: Audit, folder: Path | None = None) -> None:
+    def __init__(self, audit: Audit, folder: Path | None = None, process: str = "image-registry") -> None:
         self.shared = SharedNumbers(metrics.FAMILIES, folder)
         self.numbers = self.shared.own
-        self.observer = Observer(audit=audit, meter=metrics.RequestMeter(self.numbers))
+        self.observer = Observer(audit=audit, meter=metrics.RequestMeter(self.numbers, process))
         self.shared.start()
 
     def store(self, store: BlobStore) -> BlobStore:

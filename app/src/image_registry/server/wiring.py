@@ -135,7 +135,7 @@ def image_api_application(
     settings: Settings, rights: Rights, trust: front_proxy.FollowedTrust, numbers: Path | None = None
 ) -> WSGIApplication:
     """The Image API of one worker; ``numbers`` is the folder in which workers count together."""
-    watched = Observability(settings.audit, numbers)
+    watched = Observability(settings.audit, numbers, "image-api-server")
     streams = _streams(settings)
     parts = ImageAPIParts(
         streams=streams,
