@@ -48,7 +48,7 @@ class SwiftClient:
         self._prefix = f"{self._root}files/"
         self._container = settings.container
         self._place = str(settings)
-        options: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": TIMEOUT, "retries": False}
+        options: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": TIMEOUT, "retries": False, "blocksize": 1 << 20}
         if settings.trustedca:
             options["ca_certs"] = str(settings.trustedca)
         if settings.skipverify:
