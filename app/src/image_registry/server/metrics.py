@@ -5,6 +5,9 @@ The names are a contract (``docs/reference/metrics.md``, tested): dashboards and
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from typing import NamedTuple
+
 from image_registry import __version__
 from image_registry.server.log_lines import Record, operation
 from image_registry.server.numbers import Family, Numbers
@@ -90,35 +93,73 @@ METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"}
 """Others are counted as one: a client must not be able to make new series."""
 
 
+class _Series(NamedTuple):
+    """The numbers that requests of one kind add to."""
+
+    requests: list[float]
+    duration: list[float]
+    operation: list[float] | None
+    received: list[float]
+    sent: list[float]
+    decision: list[float] | None
+
+
 class RequestMeter:
     """Counts requests; see :class:`~image_registry.server.observation.Meter`."""
 
     def __init__(self, numbers: Numbers, process: str = "image-registry") -> None:
         self._numbers = numbers
+        self._known: dict[tuple[str, int, str, str], _Series] = {}
         numbers.watch(BUILD, (process, __version__), lambda: 1)
 
     def count(self, record: Record) -> None:
         """One request that has ended."""
-        numbers = self._numbers
-        method = record.method if record.method in METHODS else "other"
-        by_method = (method,)
-        numbers.add(HTTP_REQUESTS, (str(record.status), method))
-        numbers.observe(HTTP_DURATION, by_method, record.seconds)
-        if record.route:
-            numbers.observe(REQUEST_DURATION, (operation(record),), record.seconds)
-        if record.received:
-            numbers.observe(HTTP_REQUEST_SIZE, by_method, record.received)
-        if record.sent:
-            numbers.observe(HTTP_RESPONSE_SIZE, by_method, record.sent)
-        if record.decision:
-            numbers.add(DECISIONS, (record.decision,))
+        kind = (record.method, record.status, record.route, record.decision)
+        series = self._known.get(kind) or self._begin(record, kind)
+        seconds = record.seconds
+        bucket = bisect_left(SECONDS, seconds)
+        with self._numbers.lock:
+            series.requests[0] += 1
+            series.duration[bucket] += 1
+            series.duration[-2] += 1
+            series.duration[-1] += seconds
+            if series.operation is not None:
+                series.operation[bucket] += 1
+                series.operation[-2] += 1
+                series.operation[-1] += seconds
+            if record.received:
+                series.received[0] += 1
+                series.received[1] += record.received
+            if record.sent:
+                series.sent[0] += 1
+                series.sent[1] += record.sent
+            if series.decision is not None:
+                series.decision[0] += 1
         if record.error:
-            numbers.add(REFUSALS, (record.error.partition(":")[0],))
+            self._numbers.add(REFUSALS, (record.error.partition(":")[0],))
         if record.limit:
-            numbers.add(LIMIT_DENIALS, (record.limit,))
+            self._numbers.add(LIMIT_DENIALS, (record.limit,))
         if not record.complete:
-            numbers.add(INCOMPLETE, by_method)
+            self._numbers.add(INCOMPLETE, (_method(record),))
 
     def lost(self, lines: int) -> None:
         """Lines that the log did not take."""
         self._numbers.add(LOG_LINES_LOST, (), lines)
+
+    def _begin(self, record: Record, kind: tuple[str, int, str, str]) -> _Series:
+        value, method = self._numbers.value, _method(record)
+        series = _Series(
+            requests=value(HTTP_REQUESTS, (str(record.status), method)),
+            duration=value(HTTP_DURATION, (method,)),
+            operation=value(REQUEST_DURATION, (operation(record),)) if record.route else None,
+            received=value(HTTP_REQUEST_SIZE, (method,)),
+            sent=value(HTTP_RESPONSE_SIZE, (method,)),
+            decision=value(DECISIONS, (record.decision,)) if record.decision else None,
+        )
+        if record.method in METHODS:  # what a client makes up is looked up each time, not remembered
+            self._known[kind] = series
+        return series
+
+
+def _method(record: Record) -> str:
+    return record.method if record.method in METHODS else "other"

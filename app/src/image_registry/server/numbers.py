@@ -48,23 +48,28 @@ class Numbers:
     """What one process counts; thread-safe. A value is a list: of one number, or of buckets, count and sum."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._values: dict[tuple[Family, tuple[str, ...]], list[float]] = {}
         self._gauges: dict[tuple[Family, tuple[str, ...]], Callable[[], float]] = {}
 
     def add(self, family: Family, labels: tuple[str, ...] = (), amount: float = 1) -> None:
         """Count up."""
-        with self._lock:
+        with self.lock:
             self._value(family, labels)[0] += amount
 
     def observe(self, family: Family, labels: tuple[str, ...], value: float) -> None:
         """Add one value to a histogram or a summary."""
-        with self._lock:
+        with self.lock:
             found = self._value(family, labels)
             if family.bounds:
                 found[bisect_left(family.bounds, value)] += 1
             found[-2] += 1
             found[-1] += value
+
+    def value(self, family: Family, labels: tuple[str, ...]) -> list[float]:
+        """The numbers themselves, for who counts so often that looking them up costs too much; holds :attr:`lock`."""
+        with self.lock:
+            return self._value(family, labels)
 
     def watch(self, family: Family, labels: tuple[str, ...], ask: Callable[[], float]) -> None:
         """Let a gauge be what ``ask`` answers whenever somebody wants to know."""
@@ -72,7 +77,7 @@ class Numbers:
 
     def values(self) -> list[tuple[str, tuple[str, ...], list[float]]]:
         """Everything: name, label values, value."""
-        with self._lock:
+        with self.lock:
             counted = [(family.name, labels, list(value)) for (family, labels), value in self._values.items()]
         return counted + [(family.name, labels, [ask()]) for (family, labels), ask in self._gauges.items()]
 

@@ -35,7 +35,6 @@ class RequestLog:
         environ[TRAIL] = seen.trail
         with self._counting:
             self.running += 1
-        clear_contextvars()
         bind_contextvars(request_id=request_id)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
