@@ -15,12 +15,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
 
 from image_registry.oci.digest import Digest
-from image_registry.storage import object_uploads, s3
+from image_registry.storage import azure, gcs, object_uploads, s3, swift
 from image_registry.storage.blob_store import BlobStore, StorageFault
 from image_registry.storage.choice import S3, Storage, open_store
 from tests.serve.conftest import free_port
@@ -120,6 +121,54 @@ def relay(bucket: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
 def store(bucket: S3, relay: Relay) -> BlobStore:
     """A store behind the relay."""
     return open_store(dataclasses.replace(bucket, regionendpoint=f"http://{relay.address}"))
+
+
+OTHERS = {"gcs": "endpoint", "azure": "endpoint", "swift": "authurl"}
+"""Where each kind of storage is told its address."""
+
+
+@pytest.fixture(params=OTHERS)
+def behind(
+    request: pytest.FixtureRequest, backends: Callable[[str], Storage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[BlobStore, Relay]]:
+    """A store of each other kind behind a relay, with little patience."""
+    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_deadline(3.0).with_delay(0.1, 2, 1))
+    monkeypatch.setattr(azure, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(azure, "ATTEMPTS", 1)
+    monkeypatch.setattr(swift, "PAUSE", 0.1)
+    storage = servers.apart(backends(request.param), tmp_path)
+    address = urlsplit(getattr(storage, OTHERS[request.param]))
+    with closing(Relay(address.netloc)) as relay:
+        changed = {OTHERS[request.param]: address._replace(netloc=relay.address).geturl()}
+        yield open_store(dataclasses.replace(cast("Any", storage), **changed)), relay
+
+
+def test_every_kind_of_store_is_asked_again_after_a_failure(behind: tuple[BlobStore, Relay]) -> None:
+    store, relay = behind
+    store.probe()
+    relay.answers = [SLOW]
+    upload(store, DATA, DIGEST)
+    relay.answers = [BROKEN]
+    assert store.read(DIGEST) == DATA
+
+
+def test_every_kind_of_store_that_stays_broken_is_a_fault_that_says_where(behind: tuple[BlobStore, Relay]) -> None:
+    store, relay = behind
+    store.probe()
+    relay.always = SLOW
+    with pytest.raises(StorageFault, match=r"docker/registry/v2/blobs/.* in (bucket|container) images"):
+        store.stat(DIGEST)
+    relay.always = None
+    assert store.stat(DIGEST) is None
+
+
+def test_every_kind_of_store_goes_on_reading_where_a_connection_broke(behind: tuple[BlobStore, Relay]) -> None:
+    store, relay = behind
+    upload(store, DATA, DIGEST)
+    relay.cut_after = 2 * MIB
+    with store.open(DIGEST) as file:
+        assert b"".join(iter(lambda: file.read(65536), b"")) == DATA
+    assert relay.cut_after is None
 
 
 @pytest.mark.parametrize("answer", [SLOW, BROKEN], ids=["SlowDown", "500"])

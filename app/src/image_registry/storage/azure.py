@@ -36,6 +36,10 @@ from image_registry.storage.choice import Azure
 from image_registry.storage.object_client import Entry, Incoming, ObjectExists, ObjectMissing
 
 CONNECT, READ, ATTEMPTS = 5, 60, 3
+FIRST_PAUSE = 1
+"""Seconds to wait for a connection and for a byte, tries after the first, and seconds before the first of these; the
+pauses grow, and are of random length."""
+
 CONNECTIONS = 64
 TOGETHER = 4
 BLOCK = 100 << 20
@@ -69,7 +73,7 @@ class AzureClient:
                 settings.container,
                 credential={"account_name": settings.accountname, "account_key": settings.accountkey},
                 retry_policy=ExponentialRetry(
-                    initial_backoff=1, increment_base=2, retry_total=ATTEMPTS, random_jitter_range=1
+                    initial_backoff=FIRST_PAUSE, increment_base=2, retry_total=ATTEMPTS, random_jitter_range=1
                 ),
                 transport=RequestsTransport(session=session, session_owner=False),
                 connection_timeout=CONNECT,
