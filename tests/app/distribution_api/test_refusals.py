@@ -309,6 +309,16 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         "UNAUTHORIZED",
         "needs the field refresh_token",
     ),
+    "a form that cannot be read": (
+        lambda s: s.guarded().post(
+            "/v2/token",
+            data=b"grant_type=password&username=\xff",
+            content_type="application/x-www-form-urlencoded",
+        ),
+        400,
+        "UNAUTHORIZED",
+        "send it in UTF-8",
+    ),
     "a long form": (
         lambda s: s.guarded().post("/v2/token", data={"password": "x" * 100_000}),
         413,
