@@ -121,6 +121,11 @@ def test_a_token_for_one_repository_opens_no_other_door(guarded: Registry) -> No
         writes = method not in {"GET", "HEAD"} or "uploads" in path
         if "/team/app/" in path and writes:
             assert guarded.client.open(path, method=method, headers=narrow).status_code == 401, (method, path)
+    catalog = guarded.client.get("/v2/_catalog", headers=narrow)
+    assert catalog.status_code == 401
+    assert 'scope="registry:catalog:*"' in catalog.headers["WWW-Authenticate"]
+    wide = bearer(fetched(guarded, "ann", "registry:catalog:*"))
+    assert json.loads(guarded.client.get("/v2/_catalog", headers=wide).data)["repositories"] == ["team/app", "team/web"]
     mount = f"/v2/team/app/blobs/uploads/?mount={VALUES['digest']}&from=team/web"
     assert guarded.client.post(mount, headers=narrow).status_code == 401
 

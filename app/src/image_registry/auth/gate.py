@@ -118,6 +118,12 @@ class Gate:
                 f"namespace {repository.namespace} is not the one that this token was issued for; ask for a new one"
             )
 
+    @staticmethod
+    def permit_catalog(caller: Caller) -> None:
+        """Raise :class:`NarrowToken` unless the token covers the catalog; what that shows is decided by namespace."""
+        if caller.claims is not None and not caller.claims.allows(CATALOG, "*", "registry"):
+            raise NarrowToken("the token does not cover the catalog; ask for a new one")
+
     def may(self, caller: Caller, repository: Repository, action: str) -> bool:
         """The quiet question, for cross-repository mounts: the token's limits count as well as the decision.
 

@@ -70,6 +70,14 @@ def _scope(repository: Repository, actions: Sequence[str]) -> str:
     return scope
 
 
+def require_catalog(parts: Parts) -> Caller:
+    """Raise unless the credentials of the caller are good for the catalog, whatever it will show."""
+    caller = current(parts)
+    with _refusals(parts, "registry:catalog:*"):
+        parts.gate.permit_catalog(caller)
+    return caller
+
+
 def require_namespace(parts: Parts, repository: Repository) -> None:
     """Raise unless something new may be put into the namespace."""
     try:

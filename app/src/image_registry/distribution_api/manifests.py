@@ -186,7 +186,7 @@ class Manifests:
         return answer
 
     def catalog(self) -> Response:
-        caller = callers.current(self._parts)
+        caller = callers.require_catalog(self._parts)
         limit, after = answers.page()
         with answers.translated():
             namespaces = (
