@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from image_registry.kube.no_waiting import require_waiting
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -54,6 +56,7 @@ class ExpiringCache(Generic[K, V]):
             if found is not None and found[1] > self._clock():
                 self._answers.move_to_end(key)
                 return found[0]
+            require_waiting()
             waiting = self._asking.get(key)
             if waiting is None:
                 mine: Future[V] = Future()

@@ -7,13 +7,24 @@ while they serve it. Nobody decides anything by a trail.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 TRAIL = "image_registry.trail"
 """WSGI key of the trail."""
 
 ALLOWED, DENIED, CHALLENGED, REFUSED = "allowed", "denied", "challenged", "unauthenticated"
 """Decisions: yes; no (403); "who are you" (401) to a caller without credentials, and to one with wrong ones."""
+
+
+class Keep(NamedTuple):
+    """Under which conditions an answer may be given again, exactly as it is, to whoever may have it."""
+
+    action: str
+    """What the next caller must be allowed: ``pull`` of the repository, ``list`` of all, or to be ``known``."""
+    repository: str = ""
+    """Whose changes end it; without one, those of any."""
+    blob: str = ""
+    """Digest of the blob that must still be in the repository."""
 
 
 class Trail:
@@ -25,6 +36,7 @@ class Trail:
         "decision",
         "digest",
         "error",
+        "keep",
         "limit",
         "received",
         "reference",
@@ -45,6 +57,7 @@ class Trail:
         self.decision = ""
         self.error = ""
         self.limit = ""
+        self.keep: Keep | None = None
         self.received: Callable[[], int] | None = None
         self._on_start = on_start
 

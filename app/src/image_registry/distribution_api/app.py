@@ -36,6 +36,7 @@ def create_app(parts: Parts) -> Flask:
         caller = callers.current(parts)
         if caller.identity.is_anonymous and caller.claims is None and parts.tokens is not None:
             callers.refuse_anonymous(parts, "")
+        trail.of(request.environ).keep = trail.Keep("known")
         return jsonify({})
 
     @app.before_request

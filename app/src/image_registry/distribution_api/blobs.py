@@ -9,6 +9,7 @@ from typing import BinaryIO
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import IfRange
 
+from image_registry.auth import trail
 from image_registry.distribution_api import answers, callers
 from image_registry.distribution_api.parts import Parts
 from image_registry.oci.digest import Digest
@@ -34,6 +35,7 @@ def blueprint(parts: Parts) -> Blueprint:
         size = parts.store.stat(wanted) if parts.store.blob_linked(repository, wanted) else None
         if size is None:
             raise _unknown(repository, wanted)
+        trail.of(request.environ).keep = trail.Keep("pull", str(repository), str(wanted))
         headers = {
             "Docker-Content-Digest": str(wanted),
             "ETag": f'"{wanted}"',

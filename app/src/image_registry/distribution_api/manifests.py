@@ -180,6 +180,7 @@ class Manifests:
         limit, after = answers.page()
         with answers.translated():
             page = self._streams.tags(repository, limit=limit, after=after)
+        trail.of(request.environ).keep = trail.Keep("pull", str(repository))
         answer = jsonify(name=str(repository), tags=list(page.items))
         if page.next is not None:
             answer.headers["Link"] = answers.next_link(limit, page.items[-1])
@@ -202,6 +203,8 @@ class Manifests:
                 callers.refuse_anonymous(self._parts, "registry:catalog:*")
             trail.of(request.environ).allow()
             page = self._streams.repositories(namespaces=namespaces, limit=limit, after=after)
+        if namespaces is None:
+            trail.of(request.environ).keep = trail.Keep("list")
         answer = jsonify(repositories=[str(repository) for repository in page.items])
         if page.next is not None:
             answer.headers["Link"] = answers.next_link(limit, str(page.items[-1]))
@@ -223,10 +226,13 @@ class Manifests:
         try:
             with answers.translated_unless_down():
                 if isinstance(wanted, Digest):
-                    return self._streams.manifest(repository, wanted)
-                return self._streams.tag(repository, wanted)
+                    found = self._streams.manifest(repository, wanted)
+                else:
+                    found = self._streams.tag(repository, wanted)
         except MetadataUnavailable:
             return self._linked(repository, wanted)
+        trail.of(request.environ).keep = trail.Keep("pull", str(repository))
+        return found
 
     def _linked(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
         digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted

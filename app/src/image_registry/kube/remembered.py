@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_registry.kube.client import ClusterClient
+from image_registry.kube.no_waiting import require_waiting
 
 REMEMBERED = 10.0
 """Seconds for which an answer is good."""
@@ -45,6 +46,7 @@ class Remembered:
             generation = self._generation
         if known is not None and known[1] > self._clock():
             return known[0]
+        require_waiting()
         found = self._client.find(path, timeout=TIMEOUT)
         presence = Presence()
         if found is not None:

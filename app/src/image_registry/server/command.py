@@ -106,6 +106,7 @@ def api_server() -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=256, show_default=True, help="Per worker.")
 @click.option("--sparse-images", is_flag=True, help="Accept images some of whose layers are not there.")
+@click.option("--hot-reads/--no-hot-reads", default=True, show_default=True, help="Give answers again from memory.")
 @click.option("--log-level", type=click.Choice(list(LogLevel)), default=LogLevel.NORMAL, show_default=True)
 def serve(
     *,
@@ -119,6 +120,7 @@ def serve(
     workers: int,
     threads: int,
     sparse_images: bool,
+    hot_reads: bool,
     log_level: str,
 ) -> None:
     """Serve the registry alone, without a cluster, from one folder."""
@@ -138,6 +140,7 @@ def serve(
             http_tls_key=tls_key,
             http_workers=workers,
             http_threads=threads,
+            http_hot_reads=hot_reads,
             storage=Filesystem(rootdirectory=root) if storage == "filesystem" else read_storage(os.environ, storage),
             database_url=database or f"sqlite:///{(root / 'metadata.db').resolve()}",
             auth=AuthMode(mode),

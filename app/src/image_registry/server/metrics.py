@@ -33,6 +33,9 @@ HTTP_RESPONSE_SIZE = Family(
     "imageregistry_http_response_size_bytes", "summary", "Bytes of the bodies of answers.", ("method",)
 )
 HTTP_IN_FLIGHT = Family("imageregistry_http_in_flight_requests", "gauge", "Requests that are being served.")
+GIVEN_AGAIN = Family(
+    "imageregistry_http_answers_given_again_total", "counter", "Requests answered from memory, without the application."
+)
 INCOMPLETE = Family(
     "imageregistry_http_incomplete_total", "counter", "Requests whose client went away before the end.", ("method",)
 )
@@ -75,6 +78,7 @@ FAMILIES = (
     HTTP_REQUEST_SIZE,
     HTTP_RESPONSE_SIZE,
     HTTP_IN_FLIGHT,
+    GIVEN_AGAIN,
     INCOMPLETE,
     DECISIONS,
     REFUSALS,

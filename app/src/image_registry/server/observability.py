@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from image_registry.server import metrics
+from image_registry.server.hot_reads import HotReads
 from image_registry.server.measured_store import measured
 from image_registry.server.numbers import SharedNumbers
 from image_registry.server.observation import Audit, Observer
@@ -38,10 +39,12 @@ class Observability:
         """The storage, timed."""
         return measured(store, self.numbers)
 
-    def around(self, application: WSGIApplication) -> RequestLog:
-        """The application, watched."""
-        log = RequestLog(application, self.observer)
+    def around(self, application: WSGIApplication, hot: HotReads | None = None) -> RequestLog:
+        """The application, watched; ``hot`` learns from it."""
+        log = RequestLog(application, self.observer, hot)
         self.numbers.watch(metrics.HTTP_IN_FLIGHT, (), lambda: log.running)
+        if hot is not None:
+            self.numbers.watch(metrics.GIVEN_AGAIN, (), lambda: hot.given)
         return log
 
     def page(self, accept: str) -> tuple[bytes, str]:

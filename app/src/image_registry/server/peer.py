@@ -34,6 +34,8 @@ class PeerMiddleware:
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
+        self.hot = getattr(application, "hot", None)
+        """What gives answers again without the application, if it has such a thing."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         # an IPv4 caller of a socket that serves both families: one and the same address in every log

@@ -13,8 +13,8 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
+from image_registry.server.hot_worker import HotWorker
 from image_registry.server.peer import PeerMiddleware, WSGIApplication, remember_headers
-from image_registry.server.worker import PatientWorker
 
 EVERY_ADDRESS = "[::]:"
 """What a listening address begins with that means IPv6 and IPv4 alike."""
@@ -58,7 +58,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "proc_name": profile.name,
             "workers": profile.workers,
             "threads": profile.threads,
-            "worker_class": PatientWorker,
+            "worker_class": HotWorker,
             "worker_connections": 2000,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat file that must not wait for a slow disk
             "timeout": IDLE_WORKER_TIMEOUT,

@@ -12,18 +12,22 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from image_registry.auth.trail import TRAIL, Trail
 from image_registry.server.endings import at_end
+from image_registry.server.hot_reads import HotReads
+from image_registry.server.kept_answers import LARGEST
 from image_registry.server.observation import Observer, Record
 from image_registry.server.peer import WSGIApplication
 
+OK = 200
 BODILESS = frozenset({204, 205, 304})
 
 
 class RequestLog:
     """Takes or makes ``X-Request-Id``; the answer, every log line and questions to the cluster carry it."""
 
-    def __init__(self, application: WSGIApplication, observer: Observer) -> None:
+    def __init__(self, application: WSGIApplication, observer: Observer, hot: HotReads | None = None) -> None:
         self._application = application
         self.observer = observer
+        self.hot = hot
         self._counting = threading.Lock()
         self.running = 0
         """Requests that are being served."""
@@ -31,6 +35,7 @@ class RequestLog:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
         request_id = self.observer.request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        at = self.hot.known() if self.hot is not None else 0
         seen = _Seen(environ, started, Trail(request_id, lambda _trail: self.observer.begun(seen.record())))
         environ[TRAIL] = seen.trail
         with self._counting:
@@ -39,12 +44,15 @@ class RequestLog:
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             seen.status = int(status[:3])
+            seen.headers = headers
             seen.length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
             return start_response(status, [*headers, ("X-Request-Id", request_id)], exc_info)
 
         body: Iterable[bytes] = self._application(environ, start)
         if seen.length is None and seen.status:
             body = _Counted(body, seen)
+        elif self.hot is not None and seen.trail.keep is not None and seen.status == OK:
+            body = _learned(body, self.hot, environ, seen, at)
         return at_end(body, environ, lambda: self._end(seen))
 
     def _end(self, seen: _Seen) -> None:
@@ -54,16 +62,34 @@ class RequestLog:
         clear_contextvars()
 
 
+def _learned(body: Iterable[bytes], hot: HotReads, environ: dict[str, Any], seen: _Seen, at: int) -> Iterable[bytes]:
+    """The same body; a small one is read now and kept for the next who asks, of a file only its place."""
+    whole: bytes | None = None
+    if not isinstance(body, environ.get("wsgi.file_wrapper", ())):
+        if (seen.length or 0) > LARGEST:
+            return body
+        try:
+            whole = b"".join(body)
+        finally:
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+        body = [whole]
+    hot.learn(environ, seen.trail, at, seen.headers, whole)
+    return body
+
+
 class _Seen:
     """What is known of a request so far."""
 
-    __slots__ = ("_environ", "_started", "counted", "length", "status", "trail")
+    __slots__ = ("_environ", "_started", "counted", "headers", "length", "status", "trail")
 
     def __init__(self, environ: dict[str, Any], started: float, trail: Trail) -> None:
         self._environ = environ
         self._started = started
         self.trail = trail
         self.status = 0
+        self.headers: list[tuple[str, str]] = []
         self.length: int | None = None
         self.counted = 0
 

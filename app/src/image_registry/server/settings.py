@@ -54,6 +54,7 @@ class Settings:
     http_workers: int = 2
     http_threads: int = 256
     http_graceful_timeout: int = 25
+    http_hot_reads: bool = True
     storage: Storage = field(default_factory=Filesystem)
     database_url: str = ""
     auth: AuthMode = AuthMode.CLUSTER
@@ -172,7 +173,7 @@ def _read(name: str, text: str) -> Any:
                 return _seconds(text)
             case _ if name.startswith(_NUMBERS):
                 return int(text)
-            case "read_only" | "sparse_images":
+            case "read_only" | "sparse_images" | "http_hot_reads":
                 return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
             case "auth":
                 return AuthMode(text)

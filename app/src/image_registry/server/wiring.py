@@ -36,11 +36,13 @@ from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
 from image_registry.metadata.database import Database
+from image_registry.metadata.follower import Follower
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.server import process
 from image_registry.server.background_rebuild import BackgroundRebuild
 from image_registry.server.cluster_limits import ClusterLimits
 from image_registry.server.echo import Echo
+from image_registry.server.hot_reads import HotReads
 from image_registry.server.limiter import Bounds
 from image_registry.server.limiter import Limits as RequestLimits
 from image_registry.server.logs import configure
@@ -317,7 +319,12 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     Maintenance(parts.store, parts.streams, paused).start()
     echo = Echo(parts.store, parts.streams, paused)
     echo.start()
-    return watched.around(_limits(settings, watched.numbers).around(create_app(replace(parts, echo=echo))))
+    hot = None
+    if settings.http_hot_reads:
+        follower, limited = Follower(settings.database_url), bool(settings.requests_read_maxrunning)
+        hot = HotReads(parts.gate, parts.store, follower, watched.observer, files=not limited)
+    application = create_app(replace(parts, echo=echo))
+    return watched.around(_limits(settings, watched.numbers).around(application), hot)
 
 
 def _limits(settings: Settings, numbers: Numbers) -> RequestLimits:

@@ -71,10 +71,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
-        if type(conn.sock) is socket.socket:
-            conn.sock = PatientSocket(fileno=conn.sock.detach())
-            if conn.sock.family in (socket.AF_INET, socket.AF_INET6):
-                conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        conn.sock = patient(conn.sock)
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
@@ -84,23 +81,27 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             if self.cfg.is_ssl and (end := self._shake_hands(conn)) is not None:
                 return end
         again = super().handle(conn)
-        while again is True and self.alive and _speaks_at_once(conn.sock):
+        while again is True and self.goes_on(conn):
             again = super().handle(conn)
         if again is False:
-            _hang_up(conn.sock)
-            conn.close = _closed
+            hang_up(conn.sock)
+            conn.close = closed
         return again
+
+    def goes_on(self, conn: Any) -> bool:
+        """Whether the thread that has served a request is to serve the next one of the connection too."""
+        return bool(self.alive) and speaks_at_once(conn.sock)
 
     def _shake_hands(self, conn: Any) -> Any:
         """Begin TLS; ``None`` if a request follows, else what :meth:`handle` is to return."""
         try:
             conn.init()
-            if conn.is_http2 or conn.sock.pending() or _speaks_at_once(conn.sock):
+            if conn.is_http2 or conn.sock.pending() or speaks_at_once(conn.sock):
                 return None
         except (OSError, ValueError) as error:  # ssl.SSLError is one
             self.log.debug("no TLS: %s", error)
-            _hang_up(conn.sock)
-            conn.close = _closed
+            hang_up(conn.sock)
+            conn.close = closed
             return False
         conn.data_ready = False
         return _DEFER
@@ -120,14 +121,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         return super().handle_request(req, conn)
 
 
-def _speaks_at_once(connection: socket.socket) -> bool:
+def patient(accepted: socket.socket) -> socket.socket:
+    """The connection with our patience and our bound on what waits in the kernel."""
+    if type(accepted) is not socket.socket:
+        return accepted
+    made = PatientSocket(fileno=accepted.detach())
+    if made.family in (socket.AF_INET, socket.AF_INET6):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+    return made
+
+
+def speaks_at_once(connection: socket.socket) -> bool:
     """Whether the next request is there, or comes within :data:`ATTENTION`."""
     waiting = select.poll()
     waiting.register(connection, select.POLLIN)
     return bool(waiting.poll(ATTENTION * 1000))
 
 
-def _hang_up(connection: socket.socket) -> None:
+def hang_up(connection: socket.socket) -> None:
     """Say that nothing more comes, let the client finish its sentence, and close (RFC 9112 section 9.6)."""
     with suppress(OSError, ValueError):
         connection.shutdown(socket.SHUT_WR)
@@ -138,7 +149,7 @@ def _hang_up(connection: socket.socket) -> None:
     connection.close()
 
 
-def _closed(*, graceful: bool = False) -> None:
+def closed(*, graceful: bool = False) -> None:
     """In place of a connection's ``close`` once it is closed: the accepting thread has nothing left to do."""
 
 

@@ -28,6 +28,7 @@ from image_registry.storage.blob_store import (
 )
 from image_registry.storage.durable import GONE, DurableFolder, begin_writeback, fault, faults, write_all
 from image_registry.storage.hashing import Beside
+from image_registry.storage.journal import is_local
 from image_registry.storage.link_folders import LinkFolders
 
 CHUNK = 1 << 20
@@ -41,6 +42,7 @@ class FilesystemStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._local: bool | None = None
         self._disk = DurableFolder(os.fspath(root), staging=layout.STAGING, lasting=layout.lasting)
 
     # blobs
@@ -84,6 +86,16 @@ class FilesystemStore:
 
     def blob_linked(self, repository: Repository, digest: Digest) -> bool:
         return self._linked(layout.layer(repository, digest), digest)
+
+    def witnesses(self, repository: Repository, digest: Digest) -> tuple[str, str] | None:
+        """The files that say that the repository has this blob, its bytes last: as long as both are the same files, it
+        has it. ``None`` where a look at a file may take long, on another machine."""
+        if self._local is None:
+            self._local = is_local(os.fspath(self.root))
+        if not self._local:
+            return None
+        link = f"{layout.layer(repository, digest)}/link"
+        return self._disk.path(link), self._disk.path(layout.blob_data(digest))
 
     def unlink_blob(self, repository: Repository, digest: Digest) -> bool:
         return self._unlink(layout.layer(repository, digest), digest)

@@ -12,12 +12,25 @@ import os
 ORDERED = frozenset({"ext3", "ext4", "xfs"})
 
 
+LOCAL = ORDERED | {"ext2", "btrfs", "f2fs", "overlay", "tmpfs"}
+"""Those that answer a question about a name without asking another machine."""
+
+
 def keeps_order(path: str, mounts: str = "/proc/self/mountinfo") -> bool:
     """Whether ``path`` lies on one of :data:`ORDERED`; false where nobody can say."""
+    return _is_on(ORDERED, path, mounts)
+
+
+def is_local(path: str, mounts: str = "/proc/self/mountinfo") -> bool:
+    """Whether ``path`` lies on one of :data:`LOCAL`; false where nobody can say."""
+    return _is_on(LOCAL, path, mounts)
+
+
+def _is_on(kinds: frozenset[str], path: str, mounts: str) -> bool:
     try:
         device = os.stat(path).st_dev
         with open(mounts, encoding="utf-8", errors="replace") as lines:
-            return any(_kind(line, f"{os.major(device)}:{os.minor(device)}") in ORDERED for line in lines)
+            return any(_kind(line, f"{os.major(device)}:{os.minor(device)}") in kinds for line in lines)
     except OSError:
         return False
 
