@@ -209,6 +209,16 @@ def test_a_tag_moves_and_goes(store: BlobStore) -> None:
     assert store.read_tag(APP, "v1") is None
 
 
+def test_many_tags_are_written_at_once(store: BlobStore) -> None:
+    other = Digest.of(b"other")
+    store.write_tag(APP, "v1", other)
+    store.write_tags(APP, {f"v{number}": DIGEST for number in range(20)} | {"latest": other})
+    assert store.tags(APP) == sorted(["latest", *(f"v{number}" for number in range(20))])
+    assert store.read_tag(APP, "v1") == DIGEST
+    assert set(store.links(APP).tags["v1"].past) == {DIGEST, other}
+    store.write_tags(APP, {})
+
+
 def test_links_of_manifests_and_blobs_are_apart(store: BlobStore) -> None:
     store.link_manifest(APP, DIGEST)
     assert store.manifest_linked(APP, DIGEST)

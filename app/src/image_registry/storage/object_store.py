@@ -7,7 +7,7 @@ name or a sync. What grows over several requests is in :mod:`~image_registry.sto
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import datetime
@@ -89,6 +89,10 @@ class ObjectStore(Piecewise):
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
         give(self._client, layout.tag_index(repository, tag, digest), str(digest).encode())
         give(self._client, layout.tag_current(repository, tag), str(digest).encode())
+
+    def write_tags(self, repository: Repository, tags: Mapping[str, Digest]) -> None:
+        with ThreadPoolExecutor(object_links.TOGETHER, thread_name_prefix="links") as pool:
+            list(pool.map(lambda tag: self.write_tag(repository, tag, tags[tag]), tags))
 
     def read_tag(self, repository: Repository, tag: str) -> Digest | None:
         return self._read_link(layout.tag_current(repository, tag))
