@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import http.server
 import io
 import json
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -235,6 +236,16 @@ def test_an_upload_of_many_pieces_is_composed_in_rounds(
     store.commit_upload(APP, upload_id, Digest.of(data), 20)
     assert store.read(Digest.of(data)) == data
     assert store.sweep(datetime.now(UTC) + LATER) == 0
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure", "swift"])
+def test_a_piece_that_is_larger_than_what_is_held_in_memory_arrives_whole(
+    kind: str, backends: Callable[[str], Storage], tmp_path: Path
+) -> None:
+    storage = dataclasses.replace(cast("Any", servers.apart(backends(kind), tmp_path)), chunksize=40 * MIB)
+    store, data = open_store(storage), os.urandom(33 * MIB)
+    upload(store, data, Digest.of(data))
+    assert hashlib.sha256(store.read(Digest.of(data))).digest() == hashlib.sha256(data).digest()
 
 
 @pytest.fixture

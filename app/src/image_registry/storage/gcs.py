@@ -33,6 +33,9 @@ RETRY = DEFAULT_RETRY.with_deadline(30.0)
 """Pauses of growing and random length; every call here may be repeated."""
 
 CONNECTIONS = 64
+WINDOW = 16 << 20
+"""Bytes of a piece that are held in memory."""
+
 COMPOSED = 32
 """Objects that one request composes at most."""
 
@@ -98,6 +101,7 @@ class GCSClient:
 
     def put(self, key: str, data: BinaryIO, length: int, *, new: bool = False) -> None:
         blob, mark = self._blob(key), uuid.uuid4().hex
+        blob.chunk_size = WINDOW
         if new:
             blob.metadata = {"writer": mark}
         try:
