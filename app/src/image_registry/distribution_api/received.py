@@ -13,6 +13,9 @@ from flask import request
 from image_registry.auth import trail
 from image_registry.oci.errors import RegistryError
 
+STRAIGHT = "image_registry.straight"
+"""Environment key of a function that receives bytes of the body into memory, where the server has one."""
+
 
 class ClientVanished(RegistryError):
     """The connection broke, or what came is no HTTP body; nobody may be left to read this answer."""
@@ -26,8 +29,47 @@ class Body:
     def __init__(self) -> None:
         self._stream = request.stream
         self._length = request.content_length
+        self._straight = request.environ.get(STRAIGHT)
+        self._broken: ClientVanished | None = None
         self.received = 0
         trail.of(request.environ).received = lambda: self.received
+
+    @property
+    def left(self) -> int | None:
+        """Bytes that come, if the client said how many."""
+        return None if self._length is None else self._length - self.received
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill ``view``; less only at the end or when the body breaks, which the next call raises."""
+        filled = 0
+        while filled < len(view) and self._broken is None:
+            try:
+                length = self._some(view[filled:])
+            except ClientVanished as error:
+                self._broken = error
+                break
+            if not length:
+                break
+            filled += length
+        if not filled and self._broken is not None:
+            raise self._broken
+        return filled
+
+    def _some(self, view: memoryview) -> int:
+        if self._straight is None:
+            data = self.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+        if not self.left:
+            return 0
+        try:
+            length: int = self._straight(view)
+        except Exception as error:  # noqa: BLE001 - as below
+            raise ClientVanished(f"the body broke off after {self.received} bytes: {error}") from None
+        if not length:
+            raise ClientVanished(f"the body broke off after {self.received} of {self._length} bytes")
+        self.received += length
+        return length
 
     def read(self, size: int, /) -> bytes:
         """At most ``size`` bytes, none at the end. Raises :class:`ClientVanished`."""

@@ -13,11 +13,17 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from image_registry.distribution_api.received import STRAIGHT
+from image_registry.server.straight import straight
+
 PEER_SUBJECT = "image_registry.peer_subject"
 """Common name of the verified client certificate, or ``None``."""
 
 REMOTE_HEADERS = "image_registry.remote_headers"
 """Raw ``(name, value)`` pairs of the request headers, in order, names in upper case."""
+
+WITH_BODIES = frozenset({"PATCH", "POST", "PUT"})
+"""Methods of uploads."""
 
 _current = threading.local()
 
@@ -42,6 +48,8 @@ class PeerMiddleware:
         environ["REMOTE_ADDR"] = str(environ.get("REMOTE_ADDR", "")).removeprefix("::ffff:")
         environ[REMOTE_HEADERS] = getattr(_current, "headers", [])
         environ[PEER_SUBJECT] = common_name(environ.get("gunicorn.socket"))
+        if environ.get("REQUEST_METHOD") in WITH_BODIES:
+            environ[STRAIGHT] = straight(environ)
         return self._application(environ, start_response)
 
 

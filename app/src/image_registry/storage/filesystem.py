@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -26,6 +28,7 @@ from image_registry.storage.blob_store import (
     UploadBusy,
     UploadMissing,
 )
+from image_registry.storage.direct import WORTH, Buffers, DirectFile, Filling
 from image_registry.storage.durable import GONE, DurableFolder, begin_writeback, fault, faults, write_all
 from image_registry.storage.hashing import Beside
 from image_registry.storage.journal import is_local
@@ -33,6 +36,9 @@ from image_registry.storage.link_folders import LinkFolders
 
 CHUNK = 1 << 20
 """Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""
+
+HASHERS = max(2, os.cpu_count() or 2)
+"""Threads of a process that hash what others receive."""
 
 T = TypeVar("T")
 
@@ -44,6 +50,8 @@ class FilesystemStore:
         self.root = root
         self._local: bool | None = None
         self._disk = DurableFolder(os.fspath(root), staging=layout.STAGING, lasting=layout.lasting)
+        self._buffers = Buffers()
+        self._hashers = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
 
     # blobs
 
@@ -180,18 +188,16 @@ class FilesystemStore:
         self, repository: Repository, upload_id: str, offset: int, source: Readable, hasher: Hasher | None
     ) -> int:
         held = self._in_upload(repository, upload_id, lambda path: _hold(path, upload_id))
-        with held as file, Beside(hasher) as hashing:
-            descriptor, place = file.fileno(), layout.upload(repository, upload_id)
+        with held as file, Beside(hasher, self._hashers) as hashing:
+            place = layout.upload(repository, upload_id)
             size = file.seek(0, os.SEEK_END)
             if size != offset:
                 raise OffsetMismatch(size)
-            while chunk := source.read(CHUNK):
-                hashing.feed(chunk)
-                with faults("write to", place):
-                    write_all(descriptor, chunk)
-                    begin_writeback(descriptor, size, len(chunk))
-                size += len(chunk)
-        return size
+            if isinstance(source, Filling) and (source.left or 0) >= WORTH:
+                with self._buffers.taken() as buffers:
+                    if buffers is not None:
+                        return _receive(source, file.fileno(), size, hashing, buffers, place)
+            return _copy(source, file.fileno(), size, hashing, place)
 
     def open_upload(self, repository: Repository, upload_id: str) -> BinaryIO:
         return self._in_upload(repository, upload_id, lambda path: open(path, "rb", buffering=0))
@@ -322,6 +328,34 @@ class FilesystemStore:
             return datetime.fromtimestamp(os.stat(self._disk.path(relative)).st_mtime, UTC)
         except OSError:
             return None
+
+
+def _copy(source: Readable, descriptor: int, size: int, hashing: Beside, place: str) -> int:
+    """Write what the source gives; returns the new size."""
+    while chunk := source.read(CHUNK):
+        hashing.feed(chunk)
+        with faults("write to", place):
+            write_all(descriptor, chunk)
+            begin_writeback(descriptor, size, len(chunk))
+        size += len(chunk)
+    return size
+
+
+def _receive(
+    source: Filling, descriptor: int, size: int, hashing: Beside, buffers: tuple[memoryview, ...], place: str
+) -> int:
+    """The same through aligned buffers: feeding one waits until the one before is hashed, which is then free."""
+    with closing(DirectFile(descriptor)) as file:
+        for buffer in cycle(buffers):
+            length = source.readinto(buffer)
+            if not length:
+                break
+            hashing.feed(buffer[:length])
+            with faults("write to", place):
+                file.write(buffer[:length], size)
+            size += length
+    hashing.wait()
+    return size
 
 
 def _hold(path: str, upload_id: str) -> BinaryIO:

@@ -18,9 +18,10 @@ WORTH_A_THREAD = 512 << 10
 class Beside:
     """Feeds a hash from a second thread, one piece behind at most; has fed it everything when the block ends."""
 
-    def __init__(self, hasher: Hasher | None) -> None:
+    def __init__(self, hasher: Hasher | None, pool: ThreadPoolExecutor | None = None) -> None:
         self._hasher = hasher
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = pool
+        self._own = pool is None
         self._running: Future[None] | None = None
 
     def __enter__(self) -> Self:
@@ -30,16 +31,16 @@ class Beside:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._wait()
+            self.wait()
         finally:
-            if self._pool is not None:
+            if self._own and self._pool is not None:
                 self._pool.shutdown()
 
-    def feed(self, piece: bytes) -> None:
-        """Hash ``piece`` after what came before; the caller may go on at once."""
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Hash ``piece`` after what came before; the caller may go on at once, without changing it."""
         if self._hasher is None:
             return
-        self._wait()
+        self.wait()
         if len(piece) < WORTH_A_THREAD:
             self._hasher.update(piece)
             return
@@ -47,7 +48,8 @@ class Beside:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._running = self._pool.submit(self._hasher.update, piece)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Until everything is hashed."""
         running, self._running = self._running, None
         if running is not None:
             running.result()

@@ -45,6 +45,9 @@ class ResumableHash:
         if self._plain is not None:
             self._plain.update(data)
             return
+        if isinstance(data, memoryview) and not data.readonly and data.contiguous:
+            self._functions[1](self._context, (ctypes.c_char * data.nbytes).from_buffer(data), data.nbytes)
+            return
         if not isinstance(data, bytes):
             data = bytes(data)
         self._functions[1](self._context, data, len(data))
