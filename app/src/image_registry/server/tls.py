@@ -21,6 +21,10 @@ CHECK_INTERVAL = 1.0
 """Seconds between two looks at the files."""
 
 
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2: keys of their own for each connection, and no encryption apart from its check. TLS 1.3 has no others."""
+
+
 class ReloadingContext:
     """A server-side TLS context (TLS 1.2 or newer) rebuilt when certificate, key or client CA change.
 
@@ -76,6 +80,7 @@ class ReloadingContext:
     def _build(self, client_ca: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
         context.sslsocket_class = PatientTLSSocket
         context.load_cert_chain(self._certificate, self._key)
         if client_ca:

@@ -1,0 +1,119 @@
+"""A thousand clients that want little, and some that take their time: cheap, bounded, and in nobody's way."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks import usage
+from tests.serve.conftest import Served, serve
+
+pytestmark = pytest.mark.slow
+
+IDLE = 1000
+MIB = 1 << 20
+GET = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def few_threads(tmp_path: Path) -> Iterator[Served]:
+    yield from serve(tmp_path, "--workers", "1", "--threads", "4")
+
+
+def connect(served: Served) -> socket.socket:
+    host, _, port = served.host.rpartition(":")
+    return socket.create_connection((host, int(port)), 20)
+
+
+def quick(served: Served) -> float:
+    """Seconds of a request that takes a thread and the application."""
+    started = time.monotonic()
+    connection = http.client.HTTPConnection(served.host, timeout=20)
+    connection.request("GET", "/livez")
+    assert connection.getresponse().status == 200
+    connection.close()
+    return time.monotonic() - started
+
+
+def test_a_thousand_idle_connections_cost_little_and_stay_open(served: Served) -> None:
+    quick(served)
+    before = usage.memory(served.pid)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(served)) for _ in range(IDLE)]
+        for connection in connections[::2]:
+            connection.sendall(GET)
+        for connection in connections[::2]:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        grown = usage.memory(served.pid) - before
+        assert grown < 40 * MIB, f"{IDLE} connections took {grown >> 20} MiB"
+        spent = usage.processor_seconds(served.pid)
+        time.sleep(3)
+        spent = usage.processor_seconds(served.pid) - spent
+        assert spent < 0.3, f"{spent} s of a processor in 3 s of silence"
+        assert quick(served) < 5
+        for connection in connections:
+            connection.sendall(GET)
+        for connection in connections:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_heads_that_come_byte_by_byte_hold_no_thread(few_threads: Served) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(few_threads)) for _ in range(60)]
+        for at in range(20):
+            for connection in slow:
+                connection.sendall(GET[at : at + 1])
+        assert quick(few_threads) < 5
+        for connection in slow:
+            connection.sendall(GET[20:])
+        for connection in slow:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_without_end_is_refused_in_words(few_threads: Served) -> None:
+    with connect(few_threads) as connection:
+        connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n")
+        received = b""
+        for number in range(400):
+            try:
+                connection.sendall(f"X-{number}: {'y' * 1000}\r\n".encode())
+            except OSError:
+                break
+        try:
+            while block := connection.recv(65536):
+                received += block
+        except ConnectionError:
+            pass  # it was hung up on while it still sent
+    assert received == b"" or (received.startswith(b"HTTP/1.1 431") and b'"errors"' in received)
+    assert quick(few_threads) < 5
+
+
+def test_slow_readers_of_large_blobs_are_in_nobodys_way_and_memory_stays(served: Served) -> None:
+    blob = bytes(64 * MIB)
+    digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
+    connection = http.client.HTTPConnection(served.host, timeout=60)
+    connection.request("POST", "/v2/team/app/blobs/uploads/")
+    answer = connection.getresponse()
+    answer.read()
+    connection.request("PUT", f"{answer.headers['Location']}?digest={digest}", blob)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (201, b"")
+    connection.close()
+    before = usage.memory(served.pid)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(connect(served)) for _ in range(128)]
+        for reader in readers:
+            reader.sendall(f"GET /v2/team/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        for _ in range(4):
+            for reader in readers:
+                assert reader.recv(65536)
+            assert quick(served) < 5
+        grown = usage.memory(served.pid) - before
+        assert grown < 64 * MIB, f"128 readers took {grown >> 20} MiB"
