@@ -6,6 +6,8 @@ import datetime
 import socket
 import ssl
 import threading
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,63 @@ def test_old_protocol_versions_are_refused(tmp_path: Path) -> None:
     write_pair(tmp_path, "one")
     context = ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")()
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def offering(minimum: ssl.TLSVersion, maximum: ssl.TLSVersion, ciphers: str = "ALL:@SECLEVEL=0") -> ssl.SSLContext:
+    """A client that speaks no better than this."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    client.set_ciphers(ciphers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # for speaking what must be refused
+        client.minimum_version, client.maximum_version = minimum, maximum
+    return client
+
+
+def agreed(folder: Path, client: ssl.SSLContext) -> tuple[str, str] | None:
+    """Version and cipher of a handshake; ``None`` if there is none."""
+    write_pair(folder, "profile")
+    context = ReloadingContext(folder / "tls.crt", folder / "tls.key")()
+    left, right = socket.socketpair()
+
+    def serve() -> None:
+        with suppress(OSError), context.wrap_socket(left, server_side=True) as connection:
+            connection.recv(1)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with client.wrap_socket(right) as connection:
+            cipher = connection.cipher()
+            return (str(connection.version()), cipher[0]) if cipher else None
+    except OSError:
+        return None
+    finally:
+        right.close()
+        thread.join()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_versions_before_1_2_are_refused(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    assert agreed(tmp_path, offering(version, version)) is None
+
+
+@pytest.mark.parametrize(
+    "ciphers", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA", "AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256"]
+)
+def test_ciphers_without_forward_secrecy_or_authenticated_encryption_are_refused(tmp_path: Path, ciphers: str) -> None:
+    only = ssl.TLSVersion.TLSv1_2
+    assert agreed(tmp_path, offering(only, only, f"{ciphers}:@SECLEVEL=0")) is None
+
+
+def test_a_client_of_tls_1_2_gets_an_authenticated_cipher_and_one_of_1_3_gets_1_3(tmp_path: Path) -> None:
+    only = ssl.TLSVersion.TLSv1_2
+    found = agreed(tmp_path, offering(only, only))
+    assert found is not None
+    assert found[0] == "TLSv1.2"
+    assert found[1].startswith("ECDHE-")
+    assert "GCM" in found[1] or "CHACHA20" in found[1]
+    newest = agreed(tmp_path, offering(only, ssl.TLSVersion.TLSv1_3))
+    assert newest is not None
+    assert newest[0] == "TLSv1.3"
