@@ -44,7 +44,7 @@ class ObjectClient(Protocol):
     """
 
     listing_lags: bool
-    """Whether an object may be missing from a listing for a moment after it was written."""
+    """Whether a listing may show for a moment what was there before a change."""
 
     def size(self, key: str) -> int | None:
         """In bytes; ``None`` if there is no such object."""

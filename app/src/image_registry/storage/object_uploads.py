@@ -125,7 +125,7 @@ class ObjectUploads:
         folder = _folder(repository, upload_id)
         found = {entry.key: entry for entry in self._client.entries(f"{folder}/")}
         begun = f"{folder}/startedat"
-        if begun not in found and not (self._client.listing_lags and self._client.size(begun) is not None):
+        if not (self._client.size(begun) if self._client.listing_lags else begun in found):
             raise UploadMissing(upload_id)
         pieces: list[Entry] = []
         end = 0
