@@ -14,6 +14,7 @@ import click
 
 from image_registry import __version__
 from image_registry.server.cluster_commands import bootstrap, node_ca
+from image_registry.server.log_lines import Audit
 from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import KINDS, Filesystem
@@ -107,7 +108,9 @@ def api_server() -> None:
 @click.option("--threads", type=click.IntRange(min=1), default=256, show_default=True, help="Per worker.")
 @click.option("--sparse-images", is_flag=True, help="Accept images some of whose layers are not there.")
 @click.option("--hot-reads/--no-hot-reads", default=True, show_default=True, help="Give answers again from memory.")
-@click.option("--log-level", type=click.Choice(list(LogLevel)), default=LogLevel.NORMAL, show_default=True)
+@click.option("--read-only-file", type=click.Path(path_type=Path), help="File that says true while pushes are refused.")
+@click.option("--audit", type=click.Choice([*map(str, Audit)]), default="writes", show_default=True, help="On record.")
+@click.option("--log-level", type=click.Choice([*map(str, LogLevel)]), default="Normal", show_default=True)
 def serve(
     *,
     root: Path,
@@ -121,6 +124,8 @@ def serve(
     threads: int,
     sparse_images: bool,
     hot_reads: bool,
+    read_only_file: Path | None,
+    audit: str,
     log_level: str,
 ) -> None:
     """Serve the registry alone, without a cluster, from one folder."""
@@ -147,6 +152,8 @@ def serve(
             auth_htpasswd_path=Path(users) if users else None,
             internal_hostname=listen,
             sparse_images=sparse_images,
+            read_only_file=read_only_file,
+            audit=Audit(audit),
             log_level=LogLevel(log_level),
         )
     )
