@@ -24,6 +24,7 @@ from image_registry.auth.htpasswd import HtpasswdAuthenticator
 from image_registry.auth.identity import AuthenticationUnavailable
 from image_registry.auth.tokens import RegistryTokens, generate_key
 from image_registry.distribution_api import open_uploads
+from image_registry.distribution_api.received import STRAIGHT
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.limits import STORAGE, Limit, LimitExceeded, LimitsUnknown, Scope
 from image_registry.kube.errors import ClusterUnreachable
@@ -210,6 +211,14 @@ ANNOUNCED = {"CONTENT_LENGTH": "100", "wsgi.input_terminated": True}
 def vanished(stage: Stage, *, silent: bool) -> TestResponse:
     client = stage.open
     return client.patch(begun(client), input_stream=Breaking(silent=silent), environ_overrides=ANNOUNCED)
+
+
+def straight(stage: Stage, receive: Callable[..., Any]) -> TestResponse:
+    """A body that the server lets the application take from the socket."""
+    client = stage.open
+    return client.patch(
+        begun(client), environ_overrides={**ANNOUNCED, "CONTENT_LENGTH": str(64 << 20), STRAIGHT: receive}
+    )
 
 
 def form_breaks_off(stage: Stage) -> TestResponse:
@@ -450,6 +459,13 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
     ),
     "too many at once": (crowded, 429, "TOOMANYREQUESTS", "finish or cancel some"),
     "a body that breaks off": (lambda s: vanished(s, silent=True), 400, "SIZE_INVALID", "broke off after 0 of 100"),
+    "a socket that ends": (
+        lambda s: straight(s, lambda _view: 0),
+        400,
+        "SIZE_INVALID",
+        "broke off after 0 of 67108864",
+    ),
+    "a socket that breaks": (lambda s: straight(s, _raiser(OSError())), 400, "SIZE_INVALID", "broke off after 0 bytes"),
     "a connection that breaks": (lambda s: vanished(s, silent=False), 400, "SIZE_INVALID", "broke off after 0 bytes"),
     # signatures and metrics
     "no signature": (lambda s: signed(s, "x"), 400, "SIGNATURE_INVALID", "must be an object"),
