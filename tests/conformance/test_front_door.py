@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -146,6 +147,26 @@ def test_a_method_that_does_not_fit_is_refused_with_those_that_do(here: Reposito
     answer = here.client.ask(method, f"{here.base}/tags/list")
     assert "GET" in answer.refuse(405, "UNSUPPORTED")
     assert {"GET", "HEAD"} <= set(answer["allow"].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "cure"),
+    [
+        (f"GET /v2/{'a' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n", 414, "shorten the path"),
+        (f"GET /v2/ HTTP/1.1\r\nHost: x\r\nX: {'a' * 20_000}\r\n\r\n", 431, "shorter header fields"),
+        ("GET /v2/ HTTP/1.1\r\nHost: x\r\nExpect: more\r\n\r\n", 417, "100-continue"),
+        ("POST /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: more\r\n\r\n", 501, "chunked"),
+        ("GET /v2/ HTTP/1.1\r\nHost: x\r\nBad Name: x\r\n\r\n", 400, "HTTP/1.1"),
+        ("nonsense\r\n\r\n", 400, "HTTP/1.1"),
+    ],
+)
+def test_what_is_no_request_is_refused_in_the_same_form(client: Client, said: str, status: int, cure: str) -> None:
+    head, _, body = client.talk(said.encode(), silence=2).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"Content-Type: application/json" in head
+    [error] = json.loads(body)["errors"]
+    assert error["code"] == "UNSUPPORTED"
+    assert cure in error["message"]
 
 
 def test_the_host_that_a_mirror_stands_for_changes_nothing(here: Repository) -> None:

@@ -31,6 +31,13 @@ _OTHERS = (
 )
 """What a client did wrong, the special before the general."""
 
+_CURES = {
+    HTTPStatus.REQUEST_URI_TOO_LONG: "shorten the path or the query",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "send fewer or shorter header fields, such as a smaller token",
+    HTTPStatus.EXPECTATION_FAILED: "expect 100-continue or nothing",
+    HTTPStatus.NOT_IMPLEMENTED: "send the body chunked or with its Content-Length",
+}
+
 
 def status_of(error: BaseException) -> HTTPStatus | None:
     """``None`` for a failure that is not the client's."""
@@ -50,7 +57,9 @@ def send(connection: socket.socket, status: HTTPStatus, error: BaseException) ->
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status is not HTTPStatus.NOT_IMPLEMENTED:
         message, code, reason = "the server failed; look at its log", "UNKNOWN", "InternalError"
     else:
-        message, code, reason = f"this is no request that can be read: {said(error)}", "UNSUPPORTED", "BadRequest"
+        cure = _CURES.get(status, "write it as HTTP/1.1 (RFC 9112)")
+        message = f"this is no request that can be read: {said(error)}; {cure}"
+        code, reason = "UNSUPPORTED", "BadRequest"
     body = json.dumps(_document(status, message, code, reason)).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
