@@ -22,6 +22,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from tests.app.conftest import PostgreSQL, postgresql  # noqa: F401 - a fixture
 from tests.serve.conftest import serve
 
 pytestmark = pytest.mark.slow
@@ -101,13 +102,16 @@ class Door:
         return received
 
 
-@pytest.fixture
-def doors(tmp_path: Path) -> Iterator[tuple[Door, Door]]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def doors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Door, Door]]:
     """The one that gives answers again, and the one that does not."""
     password = secrets.token_urlsafe(12)
     users = tmp_path / "users"
     users.write_text(f"ann:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n", encoding="utf-8")
-    options = ("--auth", f"htpasswd:{users}", "--workers", "1")
+    options = ["--auth", f"htpasswd:{users}", "--workers", "1"]
+    if request.param == "postgresql":
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        options += ["--database", server.url(server.new_database())]
     first = serve(tmp_path, *options)
     second = serve(tmp_path, *options, "--no-hot-reads")
     try:
@@ -271,6 +275,7 @@ def given_again(door: Door) -> int:
     return int(float(line.split()[-1]))
 
 
+@pytest.mark.parametrize("doors", ["sqlite"], indirect=True)
 def test_nobody_can_tell_an_answer_that_was_given_again(doors: tuple[Door, Door]) -> None:
     chance = random.Random(20261121)  # noqa: S311 - the same run every time
     world = World(chance)
@@ -306,6 +311,7 @@ def test_a_change_through_another_process_is_seen_by_the_very_next_read(doors: t
     hot.hang_up()
 
 
+@pytest.mark.parametrize("doors", ["sqlite"], indirect=True)
 def test_a_user_who_was_removed_is_refused_at_once(doors: tuple[Door, Door], tmp_path: Path) -> None:
     hot, _ = doors
     world = World(random.Random(2))  # noqa: S311
@@ -319,6 +325,7 @@ def test_a_user_who_was_removed_is_refused_at_once(doors: tuple[Door, Door], tmp
     hot.hang_up()
 
 
+@pytest.mark.parametrize("doors", ["sqlite"], indirect=True)
 def test_requests_in_one_packet_are_answered_in_their_order(doors: tuple[Door, Door]) -> None:
     hot, _ = doors
     world = World(random.Random(3))  # noqa: S311
