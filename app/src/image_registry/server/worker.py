@@ -16,9 +16,11 @@ served the connection, and only while something comes.
 from __future__ import annotations
 
 import logging
+import os
 import select
 import socket
 import ssl
+import struct
 import time
 from contextlib import suppress
 from http import HTTPStatus
@@ -53,6 +55,33 @@ class PatientSocket(socket.socket):
 
     def setblocking(self, flag: bool, /) -> None:
         self.settimeout(FIRST_PATIENCE if flag else 0.0)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Let the kernel send all of it in one call, instead of asking before each piece whether there is room.
+
+        It waits with the patience of this socket, counted from the last byte that the reader took.
+        """
+        patience, sent = self.gettimeout(), 0
+        if count is None or not patience:
+            return super().sendfile(file, offset, count)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _interval(patience))
+        self.settimeout(None)
+        try:
+            while sent < count:
+                taken = os.sendfile(self.fileno(), file.fileno(), offset + sent, count - sent)
+                if not taken:
+                    break  # the file is shorter than it was
+                sent += taken
+        except BlockingIOError:
+            raise TimeoutError(f"nothing was taken for {patience:g} s") from None
+        finally:
+            self.settimeout(patience)
+        return sent
+
+
+def _interval(seconds: float) -> bytes:
+    """A ``struct timeval``."""
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
 class PatientTLSSocket(ssl.SSLSocket):

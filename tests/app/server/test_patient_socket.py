@@ -1,0 +1,74 @@
+"""A file goes to its reader in as few calls as the reader lets it, and a reader that takes nothing is left."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_registry.server.worker import patient
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reader = socket.create_connection(listener.getsockname())
+        sender = patient(listener.accept()[0])
+    with reader, sender:
+        yield sender, reader
+
+
+def test_a_part_of_a_file_arrives_whole(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
+    sender, reader = pair
+    content = os.urandom(9 << 20)
+    (tmp_path / "file").write_bytes(content)
+    sender.settimeout(10)
+    received = bytearray()
+
+    def read() -> None:
+        while len(received) < len(content) - 1000:
+            received.extend(reader.recv(1 << 20))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    with open(tmp_path / "file", "rb") as file:
+        assert sender.sendfile(file, 1000, len(content) - 1000) == len(content) - 1000
+    thread.join()
+    assert received == content[1000:]
+    assert sender.gettimeout() == 10
+
+
+def test_a_reader_that_takes_nothing_is_left_and_one_that_takes_a_little_is_not(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    sender, reader = pair
+    with open(tmp_path / "file", "wb+") as file:
+        file.truncate(64 << 20)
+        sender.settimeout(0.5)
+        stop = threading.Event()
+
+        def read_slowly() -> None:
+            for _ in range(6):
+                reader.recv(4 << 20, socket.MSG_WAITALL)
+                time.sleep(0.2)
+            stop.set()
+
+        thread = threading.Thread(target=read_slowly)
+        thread.start()
+        with pytest.raises(TimeoutError):
+            sender.sendfile(file, 0, 64 << 20)
+        assert stop.is_set()
+        thread.join()
+
+
+def test_a_file_that_became_shorter_ends_early(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
+    sender, _ = pair
+    (tmp_path / "file").write_bytes(b"short")
+    sender.settimeout(5)
+    with open(tmp_path / "file", "rb") as file:
+        assert sender.sendfile(file, 0, 100) == 5
