@@ -115,6 +115,8 @@ livenessProbe:
 {{- end }}
 - name: REGISTRY_LOG_LEVEL
   value: {{ .Values.config.logLevel }}
+- name: REGISTRY_ACCESS_LOG
+  value: {{ .Values.registry.accessLog }}
 - name: REGISTRY_AUDIT
   value: {{ .Values.registry.audit }}
 - name: REGISTRY_HTTP_TLS_CERTIFICATE

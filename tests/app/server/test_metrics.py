@@ -127,9 +127,12 @@ def test_a_request_is_counted_once_under_every_documented_name() -> None:
     watched.observer.finished(PULL._replace(method="HEAD", sent=0))
     watched.observer.finished(PULL._replace(status=403, decision=trail.DENIED, error="DENIED: no", sent=0))
     watched.observer.finished(PULL._replace(method="BREW", complete=False))
+    watched.observer.finished(PULL._replace(method="HEAD", kept=True, sent=0))
     found = page(watched)
     assert found["imageregistry_request_duration_seconds_count{blobs.get}"] == 3
-    assert found["imageregistry_request_duration_seconds_count{blobs.head}"] == 1
+    assert found["imageregistry_request_duration_seconds_count{blobs.head}"] == 2
+    assert found["imageregistry_digest_cache_requests_total{hit}"] == 1
+    assert found["imageregistry_digest_cache_requests_total{miss}"] == 3
     assert found["imageregistry_http_requests_total{200,GET}"] == 1
     assert found["imageregistry_http_requests_total{403,GET}"] == 1
     assert found["imageregistry_http_response_size_bytes_sum{GET}"] == 100

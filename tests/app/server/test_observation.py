@@ -16,7 +16,7 @@ import pytest
 
 from image_registry.auth import trail
 from image_registry.server import line_writer
-from image_registry.server.log_lines import SAFE
+from image_registry.server.log_lines import SAFE, AccessLog
 from image_registry.server.observation import Audit, Observer, Record
 
 PULL = Record(
@@ -103,6 +103,27 @@ def test_nothing_that_a_client_sends_can_forge_or_break_a_line(value: str) -> No
 )
 def test_the_audit_log_holds_what_was_asked_for(record: Record, wanted: Audit, expected: bool) -> None:
     assert bool(observed(record, wanted)[1]) is expected
+
+
+@pytest.mark.parametrize(
+    ("record", "wanted", "expected"),
+    [
+        (PULL, AccessLog.ALL, True),
+        (PULL, AccessLog.FAILURES, False),
+        (DENIED, AccessLog.FAILURES, True),
+        (PULL._replace(complete=False), AccessLog.FAILURES, True),
+        (DENIED, AccessLog.NONE, False),
+    ],
+)
+def test_the_access_log_holds_what_was_asked_for_and_the_audit_log_all_the_same(
+    record: Record, wanted: AccessLog, expected: bool
+) -> None:
+    stream = io.BytesIO()
+    observer = Observer(stream=stream, access=wanted, audit=Audit.ALL)
+    observer.finished(record)
+    observer.flush()
+    assert bool(written(stream, "request")) is expected
+    assert len(written(stream, "audit")) == 1
 
 
 def test_an_audit_record_says_who_what_which_digest_from_where_and_the_decision() -> None:

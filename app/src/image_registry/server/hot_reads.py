@@ -204,6 +204,7 @@ class HotReads:
                 reference=answer.reference,
                 digest=answer.digest,
                 decision=answer.decision,
+                kept=True,
                 complete=complete,
             )
         )

@@ -29,6 +29,15 @@ class Audit(StrEnum):
     """Pulls, lists and tokens too."""
 
 
+class AccessLog(StrEnum):
+    """Which requests leave a line in the access log."""
+
+    NONE = "none"
+    FAILURES = "failures"
+    """What ended with a status of 400 or above, or not at all."""
+    ALL = "all"
+
+
 class Record(NamedTuple):
     """What one request was and how it ended; made once, when its last byte is sent."""
 
@@ -55,6 +64,8 @@ class Record(NamedTuple):
     decision: str = ""
     error: str = ""
     """Code and text of a refusal."""
+    kept: bool = False
+    """True for an answer that was given again from memory."""
     limit: str = ""
     """Resource whose limit refused the request."""
     complete: bool = True
@@ -110,6 +121,13 @@ def operation(record: Record) -> str:
     if record.method == "HEAD" and record.route:
         return record.route.partition(".")[0] + ".head"
     return record.route
+
+
+def logged(record: Record, wanted: AccessLog) -> bool:
+    """Whether this request belongs into the access log."""
+    if wanted is AccessLog.ALL:
+        return True
+    return wanted is AccessLog.FAILURES and (record.status >= 400 or not record.complete)
 
 
 def audited(record: Record, wanted: Audit) -> bool:

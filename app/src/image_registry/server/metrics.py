@@ -6,7 +6,7 @@ The names are a contract (``docs/reference/metrics.md``, tested): dashboards and
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from image_registry import __version__
 from image_registry.server.log_lines import Record, operation
@@ -58,6 +58,12 @@ STORAGE_DURATION = Family(
 STORAGE_ERRORS = Family(
     "imageregistry_storage_errors_total", "counter", "Storage operations that failed.", ("operation", "code")
 )
+DIGEST_CACHE = Family(
+    "imageregistry_digest_cache_requests_total",
+    "counter",
+    "Manifests and blobs that were served: again from memory (hit), or by looking them up (miss).",
+    ("type",),
+)
 RUNNING = Family("imageregistry_requests_running", "gauge", "Requests that hold a place of the limiter.", ("kind",))
 QUEUED = Family("imageregistry_requests_queued", "gauge", "Requests that wait for a place.", ("kind",))
 REJECTED = Family("imageregistry_requests_rejected_total", "counter", "Requests answered with 429.", ("kind", "reason"))
@@ -84,6 +90,7 @@ FAMILIES = (
     REFUSALS,
     STORAGE_DURATION,
     STORAGE_ERRORS,
+    DIGEST_CACHE,
     RUNNING,
     QUEUED,
     REJECTED,
@@ -97,6 +104,9 @@ METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"}
 """Others are counted as one: a client must not be able to make new series."""
 
 
+_Kind: TypeAlias = tuple[str, int, str, str, bool]
+
+
 class _Series(NamedTuple):
     """The numbers that requests of one kind add to."""
 
@@ -106,6 +116,7 @@ class _Series(NamedTuple):
     received: list[float]
     sent: list[float]
     decision: list[float] | None
+    cache: list[float] | None
 
 
 class RequestMeter:
@@ -113,12 +124,12 @@ class RequestMeter:
 
     def __init__(self, numbers: Numbers, process: str = "image-registry") -> None:
         self._numbers = numbers
-        self._known: dict[tuple[str, int, str, str], _Series] = {}
+        self._known: dict[_Kind, _Series] = {}
         numbers.watch(BUILD, (process, __version__), lambda: 1)
 
     def count(self, record: Record) -> None:
         """One request that has ended."""
-        kind = (record.method, record.status, record.route, record.decision)
+        kind = (record.method, record.status, record.route, record.decision, record.kept)
         series = self._known.get(kind) or self._begin(record, kind)
         seconds = record.seconds
         bucket = bisect_left(SECONDS, seconds)
@@ -139,6 +150,8 @@ class RequestMeter:
                 series.sent[1] += record.sent
             if series.decision is not None:
                 series.decision[0] += 1
+            if series.cache is not None:
+                series.cache[0] += 1
         if record.error:
             self._numbers.add(REFUSALS, (record.error.partition(":")[0],))
         if record.limit:
@@ -150,7 +163,7 @@ class RequestMeter:
         """Lines that the log did not take."""
         self._numbers.add(LOG_LINES_LOST, (), lines)
 
-    def _begin(self, record: Record, kind: tuple[str, int, str, str]) -> _Series:
+    def _begin(self, record: Record, kind: _Kind) -> _Series:
         value, method = self._numbers.value, _method(record)
         series = _Series(
             requests=value(HTTP_REQUESTS, (str(record.status), method)),
@@ -159,10 +172,15 @@ class RequestMeter:
             received=value(HTTP_REQUEST_SIZE, (method,)),
             sent=value(HTTP_RESPONSE_SIZE, (method,)),
             decision=value(DECISIONS, (record.decision,)) if record.decision else None,
+            cache=value(DIGEST_CACHE, ("hit" if record.kept else "miss",)) if _is_content(record) else None,
         )
         if record.method in METHODS:  # what a client makes up is looked up each time, not remembered
             self._known[kind] = series
         return series
+
+
+def _is_content(record: Record) -> bool:
+    return record.status == 200 and record.route in {"manifests.get", "blobs.get"}
 
 
 def _method(record: Record) -> str:

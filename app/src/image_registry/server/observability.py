@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from image_registry.server import metrics
 from image_registry.server.hot_reads import HotReads
+from image_registry.server.log_lines import AccessLog
 from image_registry.server.measured_store import measured
 from image_registry.server.numbers import SharedNumbers
 from image_registry.server.observation import Audit, Observer
@@ -29,10 +30,17 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - the one file system that is memory eve
 class Observability:
     """Made in the worker, after the fork; ``folder`` is shared with the other workers."""
 
-    def __init__(self, audit: Audit, folder: Path | None = None, process: str = "image-registry") -> None:
+    def __init__(
+        self,
+        audit: Audit,
+        folder: Path | None = None,
+        *,
+        access: AccessLog = AccessLog.ALL,
+        process: str = "image-registry",
+    ) -> None:
         self.shared = SharedNumbers(metrics.FAMILIES, folder)
         self.numbers = self.shared.own
-        self.observer = Observer(audit=audit, meter=metrics.RequestMeter(self.numbers, process))
+        self.observer = Observer(audit=audit, access=access, meter=metrics.RequestMeter(self.numbers, process))
         self.shared.start()
 
     def store(self, store: BlobStore) -> BlobStore:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from image_registry.server import log_lines
 from image_registry.server.line_writer import LineWriter, RawStream
-from image_registry.server.log_lines import SAFE, Audit, Record
+from image_registry.server.log_lines import SAFE, AccessLog, Audit, Record
 
 __all__ = ["Audit", "Meter", "Observer", "Record"]
 
@@ -48,9 +48,17 @@ class Meter(Protocol):
 class Observer:
     """One for each worker, made after the fork."""
 
-    def __init__(self, *, stream: RawStream | None = None, audit: Audit = Audit.WRITES, meter: Meter | None = None):
+    def __init__(
+        self,
+        *,
+        stream: RawStream | None = None,
+        access: AccessLog = AccessLog.ALL,
+        audit: Audit = Audit.WRITES,
+        meter: Meter | None = None,
+    ) -> None:
         self._lines = LineWriter(stream or open(1, "wb", buffering=0, closefd=False))  # noqa: SIM115 - standard output
         self._audit = audit
+        self._access = access
         self._meter = meter
         self._clock = log_lines.Clock()
         self._waiting: deque[tuple[float, Record]] = deque()
@@ -102,7 +110,7 @@ class Observer:
         while self._waiting:
             moment, record = self._waiting.popleft()
             when = self._clock(moment)
-            if not _is_quiet(record):
+            if log_lines.logged(record, self._access) and not _is_quiet(record):
                 lines.append(log_lines.access(record, when))
             if log_lines.audited(record, self._audit):
                 lines.append(log_lines.audit(record, when))

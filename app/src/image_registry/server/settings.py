@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from image_registry.server.log_lines import Audit
+from image_registry.server.log_lines import AccessLog, Audit
 from image_registry.server.refusals import InvalidSettings as InvalidSettings
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import Filesystem, Storage
@@ -42,6 +42,14 @@ class LogLevel(StrEnum):
     DEBUG = "Debug"
     TRACE = "Trace"
     TRACE_ALL = "TraceAll"
+
+
+_CHOICES: dict[str, type[StrEnum]] = {
+    "auth": AuthMode,
+    "log_level": LogLevel,
+    "access_log": AccessLog,
+    "audit": Audit,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,7 @@ class Settings:
     read_only_file: Path | None = None
     sparse_images: bool = False
     log_level: LogLevel = LogLevel.NORMAL
+    access_log: AccessLog = AccessLog.ALL
     audit: Audit = Audit.WRITES
 
     def __post_init__(self) -> None:
@@ -175,12 +184,8 @@ def _read(name: str, text: str) -> Any:
                 return int(text)
             case "read_only" | "sparse_images" | "http_hot_reads":
                 return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-            case "auth":
-                return AuthMode(text)
-            case "log_level":
-                return LogLevel(text)
-            case "audit":
-                return Audit(text)
+            case "auth" | "log_level" | "access_log" | "audit":
+                return _CHOICES[name](text)
             case "external_hostnames":
                 return tuple(part.strip() for part in text.split(",") if part.strip())
             case _ if name.endswith(("_path", "_certificate", "_key", "_keys", "_rootdirectory", "_file")):
@@ -189,9 +194,7 @@ def _read(name: str, text: str) -> Any:
                 return text
     except (ValueError, KeyError):
         allowed = {
-            "auth": ", ".join(AuthMode),
-            "log_level": ", ".join(LogLevel),
-            "audit": ", ".join(Audit),
+            **{name: ", ".join(kind) for name, kind in _CHOICES.items()},
             "read_only": "true, false",
             "sparse_images": "true, false",
         }.get(name, "a duration such as 10s or 1m30s" if name.endswith("_maxwaitinqueue") else "a whole number")

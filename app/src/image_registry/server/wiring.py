@@ -137,7 +137,7 @@ def image_api_application(
     settings: Settings, rights: Rights, trust: front_proxy.FollowedTrust, numbers: Path | None = None
 ) -> WSGIApplication:
     """The Image API of one worker; ``numbers`` is the folder in which workers count together."""
-    watched = Observability(settings.audit, numbers, "image-api-server")
+    watched = Observability(settings.audit, numbers, access=settings.access_log, process="image-api-server")
     streams = _streams(settings)
     parts = ImageAPIParts(
         streams=streams,
@@ -156,7 +156,7 @@ def cluster_application(
 ) -> WSGIApplication:
     """The data plane of one worker: the cluster says who calls and what they may do."""
     modes = modes or _modes(settings)
-    watched = Observability(settings.audit, numbers)
+    watched = Observability(settings.audit, numbers, access=settings.access_log)
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
     store = watched.store(open_store(settings.storage))
@@ -211,7 +211,7 @@ def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
 def local_application(settings: Settings, key: bytes, numbers: Path | None = None) -> WSGIApplication:
     """The data plane of one worker, without a cluster behind it."""
     modes = _modes(settings)
-    watched = Observability(settings.audit, numbers)
+    watched = Observability(settings.audit, numbers, access=settings.access_log)
     store = watched.store(open_store(settings.storage))
     streams = _streams_beside(store, settings)
     authenticator = _local_authenticator(settings)
