@@ -136,6 +136,24 @@ def test_the_catalog_has_every_repository_once_in_order(here: Repository) -> Non
         assert found == sorted(set(found), key=lambda name: tuple(name.split("/")))
 
 
+def test_no_repository_is_lost_or_listed_twice_while_others_begin(here: Repository) -> None:
+    base = here.name.rpartition("/")[2]
+    steady = [here.sibling(f"{base}-{number}").name for number in range(0, 20, 2)]
+    for name in steady:
+        Repository(here.client, name).image("v1")
+    odd = iter([here.sibling(f"{base}-{number}") for number in range(1, 20, 2)])
+    listed: list[str] = []
+    path = f"/v2/_catalog?n=2&last={quote(here.name)}"
+    while path and len(listed) < 60:
+        answer = here.client.get(path).expect(200)
+        listed += answer.json["repositories"]
+        path = answer.next
+        if (another := next(odd, None)) is not None:
+            another.image("v1")
+    assert [name for name in listed if name in steady] == sorted(steady)
+    assert len(listed) == len(set(listed))
+
+
 def test_the_catalog_is_not_for_strangers(stranger: Client) -> None:
     answer = stranger.get("/v2/_catalog")
     answer.refuse(401, "UNAUTHORIZED")
