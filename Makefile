@@ -83,6 +83,10 @@ lint: setup ## Every linter: ruff, mypy, import-linter, yamllint, changelog frag
 test-unit: setup ## Unit and contract tests of the app, tests of the documentation.
 	@$(RUN) unit $(ARGS)
 
+.PHONY: test-faults
+test-faults: setup ## Kill the registry at every write step, and restart two replicas under load: nothing wrong, nothing lost.
+	@$(RUN) faults $(ARGS)
+
 .PHONY: test-charts
 test-charts: setup ## Chart: lint, schema, renders, objects.
 	@$(RUN) charts $(ARGS)

@@ -72,6 +72,7 @@ def steps() -> dict[str, list[Step]]:
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
     folders = ("tests/app", "tests/security", "tests/docs", "tests/lab", "tests/benchmarks")
     unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),))]
+    faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults"),))]
     collection = [
         Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
         Step("ansible-test sanity", (("python", "tests/sanity.py"),)),
@@ -107,6 +108,7 @@ def steps() -> dict[str, list[Step]]:
         "fast": [ruff, form, mypy, imports, fast],
         "lint": lint,
         "unit": unit,
+        "faults": faults,
         "charts": [tools, *charts],
         "collection": collection,
         "clients": [tools, *clients],
@@ -118,6 +120,7 @@ def steps() -> dict[str, list[Step]]:
             *lint,
             packages,
             *unit,
+            *faults,
             *collection,
             tools,
             *charts,

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from image_registry.storage import durable
 from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.filesystem import FilesystemStore
 
-WRITING = ("mkdir", "open", "write", "fsync", "replace", "unlink", "rmdir")
+WRITING = ("mkdir", "open", "write", "pwrite", "fsync", "replace", "unlink", "rmdir")
 """System calls that change the disk, as the store makes them."""
 
 
@@ -30,6 +31,7 @@ class Disk:
         self._fail: Callable[[int, str], BaseException | None] | None = None
         for name in WRITING:
             monkeypatch.setattr(os, name, self._wrapped(name, getattr(os, name)))
+        monkeypatch.setattr(durable, "sync_file_system", self._wrapped("syncfs", durable.sync_file_system))
 
     def _wrapped(self, name: str, real: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:

@@ -18,11 +18,12 @@ import pytest
 
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
-from image_registry.storage import layout
+from image_registry.storage import direct, durable, layout
 from image_registry.storage.blob_store import BlobStore, OutOfSpace, StorageFault, UploadMissing
 from image_registry.storage.filesystem import FilesystemStore
 
 from .conftest import FAILURES, Disk, PowerOff
+from .test_direct import Incoming
 
 APP = Repository("demo", "app")
 OLD, NEW = Digest.of(b"old"), Digest.of(b"new")
@@ -47,10 +48,44 @@ def linked(store: BlobStore) -> None:
     store.link_manifest(APP, NEW)
 
 
+MANY = {f"v{number}": NEW for number in range(durable.FEW)}
+"""More links than are synced one by one."""
+
+
+def large(store: BlobStore) -> None:
+    """Through the buffers that go past the page cache."""
+    upload_id, data = str(uuid.uuid4()), b"x" * (direct.WORTH + 1)
+    store.begin_upload(APP, upload_id)
+    store.append(APP, upload_id, 0, Incoming(data), None)
+    store.commit_upload(APP, upload_id, Digest.of(data), len(data))
+
+
+LARGE = Digest.of(b"x" * (direct.WORTH + 1))
+
 OPERATIONS: dict[str, tuple[Callable[[BlobStore], None], Callable[[BlobStore], object], Callable[[BlobStore], object]]]
 OPERATIONS = {
     # name: what is there before, what is done, how its success looks
     "upload": (nothing, push, lambda store: store.blob_linked(APP, NEW) and store.read(NEW) == b"new"),
+    "large upload": (
+        nothing,
+        large,
+        lambda store: store.blob_linked(APP, LARGE) and Digest.of(store.read(LARGE)) == LARGE,
+    ),
+    "whole blob": (
+        nothing,
+        lambda store: store.put_blob(APP, b"new", NEW),
+        lambda store: store.blob_linked(APP, NEW) and store.read(NEW) == b"new",
+    ),
+    "manifest": (
+        nothing,
+        lambda store: store.put_manifest(APP, b"new", NEW),
+        lambda store: store.manifest_linked(APP, NEW) and store.read(NEW) == b"new",
+    ),
+    "many tags": (
+        tagged,
+        lambda store: store.write_tags(APP, MANY),
+        lambda store: {tag: store.read_tag(APP, tag) for tag in store.tags(APP)} == MANY,
+    ),
     "put": (nothing, lambda store: store.put(b"new", NEW), lambda store: store.stat(NEW) == 3),
     "link": (nothing, lambda store: store.link_manifest(APP, NEW), lambda store: store.manifest_linked(APP, NEW)),
     "tag": (nothing, lambda store: store.write_tag(APP, "v1", NEW), lambda store: store.read_tag(APP, "v1") == NEW),
@@ -90,6 +125,7 @@ def check(store: BlobStore) -> None:
             assert store.read(digest) == data
         if store.blob_linked(APP, digest):
             assert store.stat(digest) == 3
+    assert store.stat(LARGE) in {None, direct.WORTH + 1}
     assert store.read_tag(APP, "v1") in {None, OLD, NEW}
 
 

@@ -18,7 +18,7 @@ from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore, StorageFault
 
-GATHER = 0.2
+GATHER = 0.1
 """Seconds for which changes are gathered before they are written: the most that links lag behind while all is well."""
 
 LOOK = 15.0
