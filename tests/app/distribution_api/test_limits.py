@@ -155,3 +155,11 @@ def test_while_nobody_knows_the_limits_pushes_are_told_to_come_back_and_pulls_go
     assert (answer.status_code, code(answer)) == (503, "UNAVAILABLE")
     assert "Retry-After" in answer.headers
     assert registry.client.get("/v2/team/app/manifests/v1").status_code == 200
+
+
+def test_the_largest_manifest_is_a_setting(build: Build) -> None:
+    registry = build(manifest_limit=200)
+    answer = registry.push("team/app", "v1")
+    assert (answer.status_code, code(answer)) == (413, "MANIFEST_INVALID")
+    assert "the limit is 200" in answer.text
+    assert build(manifest_limit=2000).push("team/app", "v1").status_code == 201

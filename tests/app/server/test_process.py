@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from image_registry.server.peer import PeerMiddleware
-from image_registry.server.process import listening_address
+from image_registry.server.process import Profile, _Server, listening_address
 
 
 def test_an_address_that_somebody_chose_is_taken_as_it_is() -> None:
@@ -46,3 +47,15 @@ def test_a_caller_has_one_address_whatever_socket_it_came_by(seen: str, told: st
     environ: dict[str, Any] = {"REMOTE_ADDR": seen}
     PeerMiddleware(lambda _environ, _start: [])(environ, lambda *_: None)
     assert environ["REMOTE_ADDR"] == told
+
+
+def test_the_largest_headers_are_settings() -> None:
+    profile = Profile(
+        name="x", bind="127.0.0.1:0", workers=1, threads=1, build=lambda: _nothing, max_headers=7, max_header_bytes=70
+    )
+    configured = _Server(profile).cfg
+    assert (configured.limit_request_fields, configured.limit_request_field_size) == (7, 70)
+
+
+def _nothing(_environ: dict[str, Any], _start: Callable[..., Any]) -> Iterable[bytes]:
+    return []
