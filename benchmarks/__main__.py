@@ -114,6 +114,7 @@ class Run:
             for name in self._names
         }
         self._say(f"prepared {', '.join(self._names)}")
+        self._started = time.monotonic()
 
     def finish(self) -> int:
         """Measure, print, and say whether every figure is valid."""

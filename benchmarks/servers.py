@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -169,8 +170,11 @@ def peer(text: str) -> Server:
 @contextmanager
 def _running(name: str, command: Sequence[str], folder: Path, address: Address) -> Iterator[Server]:
     log = folder / "log"
+    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}  # distribution looks for a collector of traces
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment
+        )
     try:
         deadline = time.monotonic() + START_TIMEOUT
         while not answers(address):
