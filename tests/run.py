@@ -71,7 +71,10 @@ def steps() -> dict[str, list[Step]]:
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
     folders = ("tests/app", "tests/security", "tests/docs", "tests/lab", "tests/benchmarks")
-    unit = [Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),))]
+    unit = [
+        Step("the benchmark's peer", (("lab/lab", "build", "distribution"),)),
+        Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),)),
+    ]
     faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults"),))]
     collection = [
         Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
