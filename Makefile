@@ -108,6 +108,10 @@ client-matrix: setup ## Ten clients, nine operations, one table; a red cell fail
 	@lab/lab build helm crane regctl oras-go >&2
 	@PYTHONPATH=lab $(BIN)/python -m tests.clients.print_matrix $(ARGS)
 
+.PHONY: test-stores-long
+test-stores-long: setup ## The same, and every stop of a push on each of them.
+	@$(RUN) stores-long $(ARGS)
+
 .PHONY: test-collection
 test-collection: setup ## The Ansible collection: unit tests of modules and roles, ansible-test sanity.
 	@$(RUN) collection $(ARGS)

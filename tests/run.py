@@ -89,7 +89,8 @@ def steps() -> dict[str, list[Step]]:
     store_tools = Step(
         "object stores", (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift", "distribution"),)
     )
-    stores = [store_tools, Step("real object stores", ((*PYTEST, "-q", "-m", "not lab", "tests/stores"),))]
+    stores = [store_tools, Step("real object stores", ((*PYTEST, "-q", "-m", "not lab and not long", "tests/stores"),))]
+    all_of_stores = Step("real object stores, all of it", ((*PYTEST, "-q", "-m", "not lab", "tests/stores"),))
     clients = [Step("real clients", ((*PYTEST, "-q", "-m", "not lab", "tests/serve", "tests/clients"),))]
     conformance = [Step("conformance", (("python", "-m", "tests.conformance"),))]
     lab_tests = ((*PYTEST, "-q", "-m", "lab_cycle", "tests/lab"),)
@@ -116,6 +117,7 @@ def steps() -> dict[str, list[Step]]:
         "collection": collection,
         "clients": [tools, *clients],
         "stores": stores,
+        "stores-long": [store_tools, all_of_stores],
         "conformance": conformance,
         "cluster": [packages, *lab, first, molecule, demo, cluster],
         "molecule": [molecule],

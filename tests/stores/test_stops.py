@@ -94,7 +94,10 @@ OPERATIONS: dict[str, tuple[Act, Act, Act]] = {
         lambda s: not s.manifest_linked(APP, OLD_DIGEST),
     ),
 }
-CASES = [*(("s3", name) for name in OPERATIONS), *((kind, "push") for kind in ("gcs", "azure", "swift"))]
+CASES = [
+    *(("s3", name) for name in OPERATIONS),
+    *(pytest.param(kind, "push", marks=pytest.mark.long) for kind in ("gcs", "azure", "swift")),
+]
 
 
 def check(store: BlobStore) -> None:
