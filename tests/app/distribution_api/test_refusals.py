@@ -358,6 +358,12 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         "MANIFEST_UNKNOWN",
         "check the name, or push it",
     ),
+    "a tag that only the database knows": (
+        lambda s: s.broken("streams", "tag", MetadataUnavailable("gone")).get(f"{APP}/manifests/v1"),
+        503,
+        "UNAVAILABLE",
+        "pull by digest, or come back later",
+    ),
     "no manifest in the storage": (
         lambda s: adopted(s, b"data").get(f"{APP}/manifests/{DIGEST}"),
         404,

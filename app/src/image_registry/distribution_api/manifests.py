@@ -28,6 +28,7 @@ from image_registry.oci.errors import (
     ManifestTooLarge,
     ManifestUnknown,
     TagInvalid,
+    Unavailable,
 )
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
 from image_registry.oci.reference import InvalidTag, Repository, parse_tag
@@ -235,8 +236,14 @@ class Manifests:
         return found
 
     def _linked(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
+        """Manifests are linked before their push is answered; links of tags follow it, so no link is no answer."""
         digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted
-        if digest is None or not self._store.manifest_linked(repository, digest):
+        if digest is None:
+            raise Unavailable(
+                f"the metadata database does not answer, and the storage does not say what {repository}:{wanted} is; "
+                "pull by digest, or come back later"
+            )
+        if not self._store.manifest_linked(repository, digest):
             raise ManifestUnknown(f"{repository} has no manifest {wanted}; check the name, or push it")
         size = self._store.stat(digest)
         if size is None or size > max(MANIFEST_LIMIT, self._parts.manifest_limit):
