@@ -62,6 +62,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "stream": lambda: streams.stream(APP),
         "streams": streams.streams,
         "delete_stream": lambda: streams.delete_stream(APP),
+        "await_creations": lambda: streams.await_creations("team"),
         "delete_streams": lambda: streams.delete_streams("team"),
         "stream_tag": lambda: streams.stream_tag(APP, "latest"),
         "stream_tags": streams.stream_tags,

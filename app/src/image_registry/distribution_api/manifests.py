@@ -136,6 +136,10 @@ class Manifests:
             if not decision.allowed:
                 raise Denied(decision.reason or f"may not create a repository in {repository.namespace}")
 
+        def confirm_create() -> None:
+            self._parts.forget_namespace(repository.namespace)
+            callers.require_namespace(self._parts, repository)
+
         def link() -> None:
             self._require_blobs(repository, manifest)
             if not self._store.manifest_linked(repository, manifest.digest):  # it was deleted since it was put there
@@ -152,6 +156,7 @@ class Manifests:
                 before_commit=link,
                 precondition=conditions.check if conditional else None,
                 linked=not conditional,
+                confirm_create=confirm_create,
             )
 
     def _echo(self, repository: Repository) -> None:

@@ -29,6 +29,8 @@ class Parts:
     standing: Standing | None = None
     """Whether what tokens were issued for is still the same; ``None`` without a cluster."""
     namespace_exists: Callable[[str], bool] = lambda _namespace: True
+    forget_namespace: Callable[[str], None] = lambda _namespace: None
+    """Lets the next question about a namespace be asked anew."""
     read_only: Callable[[], str | None] = lambda: None
     """Why pushes and deletes are refused now; ``None`` if they are not."""
     echo: Callable[[Repository], None] | None = None

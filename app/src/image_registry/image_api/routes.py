@@ -108,6 +108,8 @@ class _Verbs:
         include = tables.included(request.args.get("includeObject"))
         selection = parameters.list_options(request.args, self.collection.fields)
         options = _delete_options()
+        if namespace:  # it may be ending: what is made from now on is made by those who hear of that
+            self._parts.streams.await_creations(namespace)
         deleted = deletion.delete_many(self.collection, namespace, selection, options)
         return self._listed(deleted, form, include, options.warnings)
 

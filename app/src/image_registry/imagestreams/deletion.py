@@ -51,6 +51,16 @@ def delete_tag(
         _modified(database, connection, repository, stream.id, now)
 
 
+def await_creations(database: Database, namespace: str) -> None:
+    """Return when no push that has seen the namespace alive is about to make a stream in it.
+
+    Whoever empties a namespace that ends calls this first: what is made later is made by those who ask again, and hear
+    that it ends.
+    """
+    with database.write() as connection:
+        streams.lock_creations(database, connection, namespace)
+
+
 def delete_manifest(database: Database, repository: Repository, digest: Digest, now: datetime) -> tuple[str, ...]:
     """Take a manifest out of the repository with the tags that mean it; returns those tags.
 

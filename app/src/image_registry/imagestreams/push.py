@@ -1,8 +1,9 @@
 """A push: the one transaction in which a manifest becomes an Image, a held manifest and perhaps a tag event.
 
 Order inside of the transaction, the same for every writer so that nobody waits in a circle: the lock of the
-repository, that of its namespace where limits are, the row of the image, what the door has to do in storage, the
-revision counter, commit. The links of tags follow the commit (:mod:`~image_registry.imagestreams.echo`).
+repository, that of new streams in its namespace, that of the namespace where limits are, the row of the image, what
+the door has to do in storage, the revision counter, commit. The links of tags follow the commit
+(:mod:`~image_registry.imagestreams.echo`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Push:
     limits: Limits = NO_LIMITS
     linked: bool = False
     """The door has linked the manifest already: whatever goes wrong, its links are to be compared with the tables."""
+    confirm_create: Callable[[], None] = lambda: None
+    """Asked under the lock of the namespace's new streams, however lately ``authorize_create`` was; may raise."""
 
 
 class KnownStreams:
@@ -106,8 +109,11 @@ def push(
         streams.lock(database, connection, repository.namespace, repository.name)
         digest = str(request.manifest.digest)
         row = streams.standing(connection, repository.namespace, repository.name, digest, request.tag)
-        if row is None and not may_create:  # deleted since we looked
-            request.authorize_create()
+        if row is None:
+            if not may_create:  # deleted since we looked
+                request.authorize_create()
+            streams.lock_creations(database, connection, repository.namespace)
+            request.confirm_create()
         return _apply(database, connection, request, row, link, accounts, reference=reference, now=now)
 
     try:

@@ -69,21 +69,33 @@ class ImageStreams:
         before_commit: Callable[[], None],
         precondition: Callable[[Digest | None], None] | None = None,
         linked: bool = False,
+        confirm_create: Callable[[], None] = lambda: None,
     ) -> PushOutcome:
         """Make ``manifest`` an Image that the repository holds, and what ``tag`` means if one is given.
 
-        The stream is made if it is missing, after ``authorize_create``. ``before_commit`` runs under the lock of the
-        repository when only the commit is left: the door verifies there that the blobs are still linked and writes
-        its links; it must not call this object. ``precondition`` is told before, under the same lock, what the tag
-        means. Whatever they raise passes through and undoes the push. ``linked`` says that the door has linked the
-        manifest before: then a push that is undone has the links compared with the tables.
+        The stream is made if it is missing, after ``authorize_create`` and, under a lock that whoever empties the
+        namespace waits for, ``confirm_create``: that must not believe what it heard before. ``before_commit`` runs
+        under the lock of the repository when only the commit is left: the door verifies there that the blobs are
+        still linked and writes its links; it must not call this object. ``precondition`` is told before, under the
+        same lock, what the tag means. Whatever they raise passes through and undoes the push. ``linked`` says that
+        the door has linked the manifest before: then a push that is undone has the links compared with the tables.
 
         The link of the tag lags behind until somebody calls :meth:`settle`.
         """
         reference = f"{self._reference(repository)}@{manifest.digest}"
         limits = self._limits(repository.namespace)
         request = Push(
-            repository, manifest, tag, config, pushed_by, authorize_create, before_commit, precondition, limits, linked
+            repository,
+            manifest,
+            tag,
+            config,
+            pushed_by,
+            authorize_create,
+            before_commit,
+            precondition,
+            limits,
+            linked,
+            confirm_create,
         )
         with self._indexed(repository) if precondition else _available():
             return push(
@@ -260,8 +272,14 @@ class ImageStreams:
                 now=self._clock(),
             )
 
+    def await_creations(self, namespace: str) -> None:
+        """Wait for pushes that make streams in a namespace which they have seen alive; before emptying it."""
+        with _available():
+            deletion.await_creations(self._database, namespace)
+
     def delete_streams(self, namespace: str) -> tuple[ImageStream, ...]:
         """Delete every stream of a namespace, one transaction each; returns what was deleted."""
+        self.await_creations(namespace)
         deleted = []
         after = None
         while True:

@@ -161,6 +161,11 @@ def lock(database: Database, connection: Connection, namespace: str, name: str) 
     database.lock(connection, f"{namespace}/{name}")
 
 
+def lock_creations(database: Database, connection: Connection, namespace: str) -> None:
+    """Hold the making of streams in a namespace until the end of the transaction; taken after :func:`lock`."""
+    database.lock(connection, f"creations:{namespace}")
+
+
 def find(connection: Connection, namespace: str, name: str) -> Record | None:
     """The row of a stream."""
     return connection.execute(_find, {"namespace": namespace, "name": name}).first()

@@ -173,6 +173,7 @@ def cluster_application(
         tokens=tokens,
         standing=rights.standing,
         namespace_exists=rights.namespaces.is_active,
+        forget_namespace=rights.namespaces.forget,
         read_only=modes.read_only,
         manifest_limit=settings.max_manifest_bytes,
         sparse_images=settings.sparse_images,
