@@ -14,9 +14,11 @@ import random
 import re
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import bcrypt
@@ -57,8 +59,11 @@ class Door:
         return read
 
     def log_in(self) -> None:
-        for name, scope in (("wide", REPOSITORIES), ("narrow", REPOSITORIES[:1])):
-            query = "&".join(f"scope=repository:{repository}:pull,push" for repository in scope)
+        for name, repositories, more in (
+            ("wide", REPOSITORIES, "&scope=registry:catalog:*"),
+            ("narrow", REPOSITORIES[:1], ""),
+        ):
+            query = "&".join(f"scope=repository:{repository}:pull,push" for repository in repositories) + more
             self.tokens[name] = json.loads(self.ask("GET", f"/v2/token?{query}")[1])["token"]
 
     def raw(self, request: bytes, *, bodiless: bool) -> bytes:
@@ -280,9 +285,10 @@ def test_nobody_can_tell_an_answer_that_was_given_again(doors: tuple[Door, Door]
     chance = random.Random(20261121)  # noqa: S311 - the same run every time
     world = World(chance)
     world.fill(doors[0])
-    for door in doors:
-        door.log_in()
     for number in range(REQUESTS):
+        if number % 500 == 0:  # tokens last for minutes, and so may this on a slow machine
+            for door in doors:
+                door.log_in()
         targets = [world.target()]
         if number % 40 == 0:
             targets = world.change(chance.choice(doors)) * 3
@@ -302,12 +308,15 @@ def test_a_change_through_another_process_is_seen_by_the_very_next_read(doors: t
     world.fill(other)
     hot.log_in()
     request = f"GET /v2/team/app/manifests/v0 HTTP/1.1\r\nHost: x\r\nAuthorization: {hot.basic}\r\n\r\n".encode()
-    for turn in range(40):
+    deadline = time.monotonic() + 120  # a database that has no time for questions is left alone for a while
+    for turn in count():
         document = world.manifests[turn % 5]
         assert other.ask("PUT", "/v2/team/app/manifests/v0", document, TYPE)[0] == 201
         for _ in range(3):
             assert hot.raw(request, bodiless=False).endswith(document)
-    assert given_again(hot) >= 40
+        if turn >= 40 and given_again(hot) >= 40:
+            break
+        assert time.monotonic() < deadline, "almost every read went to the application"
     hot.hang_up()
 
 

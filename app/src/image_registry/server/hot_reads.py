@@ -238,6 +238,7 @@ class HotReads:
         if action == "known":
             return self._gate.tokens is None or caller.claims is not None or not caller.identity.is_anonymous
         if action == "list":
+            self._gate.permit_catalog(caller)
             return self._gate.decide(caller.identity, list_streams()).allowed
         if repository is None:
             return False
