@@ -48,8 +48,13 @@ def linked(store: BlobStore) -> None:
     store.link_manifest(APP, NEW)
 
 
-MANY = {f"v{number}": NEW for number in range(durable.FEW)}
-"""More links than are synced one by one."""
+MANY = {f"v{number}": NEW for number in range(4)}
+"""More links than are synced one by one here."""
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "FEW", len(MANY))
 
 
 def large(store: BlobStore) -> None:

@@ -38,7 +38,7 @@ def settle(database: Database, repository: Repository, write: Write) -> int:
             if not rows:
                 return written
             write(repository, {row.tag: Digest.parse(row.image) for row in rows})
-        with database.write() as connection:
+        with database.write_quickly() as connection:  # a mark that comes back costs writing the same again
             echoes.done(connection, rows)
         written += len(rows)
         if len(rows) < AT_ONCE:

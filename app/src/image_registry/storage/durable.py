@@ -35,8 +35,11 @@ SETTLED = 60.0
 _ATTEMPTS = 30
 """Times a write begins again because its folder was removed in between; each time somebody else made progress."""
 
-FEW = 16
-"""Files that are synced one by one; of more the whole file system is asked to, which somebody waits for in the back."""
+FEW = 256
+"""Files that are synced one by one; for more the whole file system is asked, which may have much to do for others."""
+
+_REPEATED = 16
+"""Names of one change that may come again soon, so that their durability is remembered."""
 
 _REMEMBERED = 16_384
 """Names whose durability is remembered at most."""
@@ -233,7 +236,7 @@ class DurableFolder:
                 self._sync_upwards(os.path.dirname(place), done)
         if len(self._durable) > _REMEMBERED:
             self._durable.clear()
-        for place in places if len(places) <= FEW else ():
+        for place in places if len(places) <= _REPEATED else ():
             with suppress(OSError):
                 self._durable[place] = os.stat(self.path(place)).st_ino
 
