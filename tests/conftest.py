@@ -90,10 +90,14 @@ class FakeCluster:
                 method = self.command or ""
                 fake.audit_ids.append(self.headers.get("Audit-ID", ""))
                 target = urlsplit(self.path)
-                if method == "GET" and target.path in fake.watched and "watch=true" in target.query:
+                watching = "watch=true" in target.query
+                if method == "GET" and target.path in fake.watched and watching:
                     self.watch(target.path)
                     return
-                status, answer = fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
+                if "as=PartialObjectMetadata;" in self.headers.get("Accept", "") and not watching:
+                    status, answer = refusal_of_a_list(target.path)
+                else:
+                    status, answer = fake.answer(method, self.path, body, self.headers.get("Authorization", ""))
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -238,6 +242,11 @@ class FakeCluster:
             return status(409, "the object has been modified", "Conflict")
         self.put(path, body)
         return 201 if method == "POST" else 200, self.objects[path]
+
+
+def refusal_of_a_list(path: str) -> tuple[int, dict[str, Any]]:
+    """What the real one says to who wants a list in the form of one object."""
+    return status(406, f"you requested PartialObjectMetadata, but the requested object is a list ({path})")
 
 
 def status(code: int, message: str, reason: str = "") -> tuple[int, dict[str, Any]]:

@@ -27,7 +27,9 @@ LENGTH = 300
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts."""
 
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""The API server refuses the one for a list and the other for a watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Watch:
 
     def _now(self) -> str:
         """The version of the collection, which a page of one object tells as well as all of them."""
-        found = self._client.get(self._path, query={"limit": "1"}, accept=_METADATA)
+        found = self._client.get(self._path, query={"limit": "1"}, accept=_METADATA_LIST)
         return str((found.get("metadata") or {}).get("resourceVersion") or "0")
 
     def _changes(self) -> Iterator[Change | None]:
