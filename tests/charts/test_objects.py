@@ -206,9 +206,9 @@ def test_an_external_database_is_described_by_its_secret_alone(render):
     assert optional["optional"] is True, "ca.crt may be missing"
 
 
-def test_the_data_plane_waits_for_the_database_with_a_deadline(render):
+def test_the_data_plane_waits_a_moment_for_the_database_and_starts_without_it(render):
     (upgrade,) = render().named("Deployment", "image-registry")["spec"]["template"]["spec"]["initContainers"]
-    assert upgrade["args"] == ["database", "upgrade", "--wait", "300"]
+    assert upgrade["args"] == ["database", "upgrade", "--wait", "30", "--or-later"]
 
 
 def test_the_image_api_starts_without_a_database(render):

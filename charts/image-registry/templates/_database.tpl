@@ -77,7 +77,7 @@ How both servers reach PostgreSQL: the bundled one, verified against our own CA,
 {{- define "image-registry.databaseUpgrade" -}}
 - name: database-upgrade
   {{- include "image-registry.image" .root | nindent 2 }}
-  args: ["database", "upgrade", "--wait", {{ .root.Values.databaseUpgrade.waitSeconds | toString | quote }}]
+  args: ["database", "upgrade", "--wait", {{ .root.Values.databaseUpgrade.waitSeconds | toString | quote }}, "--or-later"]
   env:
     {{- include "image-registry.databaseEnv" .root | nindent 4 }}
     {{- with .root.Values.extraEnv }}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +19,7 @@ from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube.front_proxy import FollowedTrust, FrontProxyTrust
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
+from image_registry.server import wiring
 from image_registry.server.settings import Settings
 from image_registry.server.wiring import Rights, check_storage, image_api_application
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
@@ -81,7 +84,7 @@ def test_before_there_is_a_schema_the_database_counts_as_away(tmp_path: Path) ->
     """Both doors answer that with 503 and Retry-After; the text says who makes the schema."""
     database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
     streams = ImageStreams(database, internal_hostname="registry:5000")
-    with pytest.raises(MetadataUnavailable, match="has no tables yet: run `image-registry database upgrade`"):
+    with pytest.raises(MetadataUnavailable, match="or old ones: run `image-registry database upgrade`"):
         streams.stream(Repository.of("demo", "app"))
 
 
@@ -90,3 +93,27 @@ def test_a_serving_process_carries_neither_the_migration_tool_nor_clients_of_sto
     code = f"import sys, image_registry.server.wiring; print(bool({{{heavy}}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"
+
+
+def test_a_data_plane_that_starts_without_its_database_has_the_schema_upgraded_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, note = tmp_path / "image-registry", tmp_path / "note"
+    program.write_text(f'#!/bin/sh\necho "$@" > {note}\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "data-plane"])
+    away = Settings(database_url=f"sqlite:///{tmp_path}/missing/folder.db")
+    process = wiring.upgrade_when_back(away)
+    assert process is not None
+    process.wait(20)
+    assert note.read_text().startswith("database upgrade --wait ")
+    assert wiring.upgrade_when_back(Settings(database_url=f"sqlite:///{tmp_path}/there.db")) is None
+
+
+def test_an_upgrade_that_may_wait_does_not_fail_without_a_database(tmp_path: Path) -> None:
+    environment = {**os.environ, "REGISTRY_DATABASE_URL": f"sqlite:///{tmp_path}/missing/folder.db"}
+    command = [Path(sys.executable).parent / "image-registry", "database", "upgrade", "--wait", "0"]
+    run = partial(subprocess.run, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert run(command).returncode == 1
+    later = run([*command, "--or-later"])
+    assert (later.returncode, "pulls are served without it" in later.stderr) == (0, True)

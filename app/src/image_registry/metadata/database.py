@@ -48,8 +48,8 @@ REVISION_LOCK = 7_201_900_417
 _SQLITE_BEGIN = "sqlite_begin"
 """Execution option: the statement that begins a transaction in SQLite; empty for none."""
 
-_NO_TABLE = ("no such table", "UndefinedTable")
-"""How the two drivers say that the schema has not been made yet."""
+_NO_TABLE = ("no such table", "UndefinedTable", "no such column", "UndefinedColumn")
+"""How the two drivers say that the schema has not been made yet, or that of this version."""
 
 
 class DatabaseUnavailable(Exception):
@@ -231,7 +231,7 @@ class Database:
     def _explain(self, error: DBAPIError) -> str:
         where = self._engine.url.host or self._engine.url.database or "?"
         if _has_no_schema(error):
-            return f"metadata database at {where} has no tables yet: run `image-registry database upgrade`"
+            return f"metadata database at {where} has no tables yet, or old ones: run `image-registry database upgrade`"
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
         return f"metadata database at {where}: {reason}"
 

@@ -166,12 +166,19 @@ def database() -> None:
 
 @database.command()
 @click.option("--wait", default=120, show_default=True, help="Seconds to wait for the database to answer.")
-def upgrade(wait: int) -> None:
+@click.option("--or-later", is_flag=True, help="No error if it does not answer: the data plane tries again.")
+def upgrade(*, wait: int, or_later: bool) -> None:
     """Bring the schema to this version; safe to run from several Pods at once."""
+    from image_registry.metadata.database import DatabaseUnavailable
     from image_registry.server import wiring
 
-    for line in wiring.upgrade_database(Settings.from_environment(os.environ), wait):
-        click.echo(line)
+    try:
+        for line in wiring.upgrade_database(Settings.from_environment(os.environ), wait):
+            click.echo(line)
+    except DatabaseUnavailable as error:
+        if not or_later:
+            raise
+        click.echo(f"image-registry: {error}; pulls are served without it, pushes when it is back", err=True)
 
 
 @cli.command()

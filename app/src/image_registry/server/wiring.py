@@ -7,6 +7,7 @@ without a cluster) is made before it.
 from __future__ import annotations
 
 import functools
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from image_registry.kube.accounts import ServiceAccounts
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
-from image_registry.metadata.database import Database
+from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.metadata.follower import Follower
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.server import process
@@ -56,6 +57,9 @@ from image_registry.server.settings import AuthMode, InvalidSettings, Settings
 from image_registry.server.tls import ReloadingContext
 from image_registry.storage.blob_store import BlobStore, OutOfSpace
 from image_registry.storage.choice import Filesystem, open_store
+
+LONGEST_OUTAGE = 30 * 86400
+"""Seconds for which somebody waits for the database to be back, to bring its schema to this version."""
 
 CLUSTER_PATIENCE = 60.0
 """Seconds that a starting process waits for the API server: half of what its startup probe allows."""
@@ -95,6 +99,7 @@ def run_data_plane(settings: Settings) -> None:
     ClusterClient.from_pod()
     read_keys(settings.auth_token_keys, datetime.now(UTC))
     check_storage(settings)
+    upgrade_when_back(settings)
 
     numbers = shared_folder()
 
@@ -270,6 +275,27 @@ def upgrade_database(settings: Settings, wait: float) -> list[str]:
     if before == after:
         return [f"the metadata schema is at {after} already"]
     return [f"the metadata schema went from {before or 'nothing'} to {after}"]
+
+
+def upgrade_when_back(settings: Settings) -> subprocess.Popen[bytes] | None:
+    """If the database is away now, let a process of its own bring the schema to this version when it is back.
+
+    Pulls do not wait for that, and pushes are told to come back. A process of its own, because serving ones do not
+    carry the migration tool.
+    """
+    database = Database(settings.database_url)
+    try:
+        database.ping()
+    except DatabaseUnavailable as error:
+        structlog.get_logger().warning(
+            "pulls are served, pushes are refused until the database is back", reason=str(error)
+        )
+    else:
+        return None
+    finally:
+        database.dispose()
+    command = [sys.argv[0], "database", "upgrade", "--wait", str(LONGEST_OUTAGE)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - this program itself
 
 
 def _profile(
