@@ -32,13 +32,12 @@ def run(tree: Tree) -> Outcome:
     return outcome
 
 
-def push(tree: Tree, made: Manifest, tag: str, repository: Repository = APP) -> None:
+def push(tree: Tree, made: Manifest, tag: str, repository: Repository = APP, *, write_links: bool = True) -> None:
     """As the door does it."""
     tree.store.put(made.raw, made.digest)
 
     def link() -> None:
         tree.store.link_manifest(repository, made.digest)
-        tree.store.write_tag(repository, tag, made.digest)
 
     tree.streams.push(
         repository,
@@ -49,6 +48,8 @@ def push(tree: Tree, made: Manifest, tag: str, repository: Repository = APP) -> 
         authorize_create=lambda: None,
         before_commit=link,
     )
+    if write_links:
+        tree.streams.settle(repository, tree.store.write_tags)
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int]]:
@@ -156,6 +157,19 @@ def test_a_push_before_its_turn_stays_and_the_past_of_the_tag_is_added_behind_it
     run(tree)
     _, history, _ = tree.streams.stream_tag(APP, "v1")
     assert [event.image for event in history.events] == [new.digest, old.digest]
+
+
+def test_a_push_whose_links_lag_behind_is_read_and_kept(tree: Tree) -> None:
+    old, new = tree.image(1, "v1"), content.image("new")
+    push(tree, new, "v1", write_links=False)
+    push(tree, new, "v2", write_links=False)
+    assert tree.streams.tag(APP, "v1").digest == new.digest
+    run(tree)
+    assert tree.tags() == {"v1": new.digest, "v2": new.digest}
+    _, history, _ = tree.another_process().streams.stream_tag(APP, "v1")
+    assert {event.image for event in history.events} == {new.digest, old.digest}
+    assert tree.streams.settle(APP, tree.store.write_tags) == 2
+    assert tree.store.read_tag(APP, "v2") == new.digest
 
 
 def test_a_push_while_the_repository_is_read_is_not_undone(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from image_registry.distribution_api import advice, answers, callers, conditions
 from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body
-from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.errors import IndexUnfinished, MetadataUnavailable
 from image_registry.imagestreams.model import StoredManifest
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
@@ -235,20 +235,22 @@ class Manifests:
                     found = self._streams.manifest(repository, wanted)
                 else:
                     found = self._streams.tag(repository, wanted)
+        except IndexUnfinished:  # the links are the truth, and those that lag behind were looked up
+            return self._linked(repository, wanted, conclusive=True)
         except MetadataUnavailable:
-            return self._linked(repository, wanted)
+            return self._linked(repository, wanted, conclusive=False)
         trail.of(request.environ).keep = trail.Keep("pull", str(repository))
         return found
 
-    def _linked(self, repository: Repository, wanted: Digest | str) -> StoredManifest:
+    def _linked(self, repository: Repository, wanted: Digest | str, *, conclusive: bool) -> StoredManifest:
         """Manifests are linked before their push is answered; links of tags follow it, so no link is no answer."""
         digest = self._store.read_tag(repository, wanted) if isinstance(wanted, str) else wanted
-        if digest is None:
+        if digest is None and not conclusive:
             raise Unavailable(
                 f"the metadata database does not answer, and the storage does not say what {repository}:{wanted} is; "
                 "pull by digest, or come back later"
             )
-        if not self._store.manifest_linked(repository, digest):
+        if digest is None or not self._store.manifest_linked(repository, digest):
             raise ManifestUnknown(f"{repository} has no manifest {wanted}; check the name, or push it")
         size = self._store.stat(digest)
         if size is None or size > max(MANIFEST_LIMIT, self._parts.manifest_limit):

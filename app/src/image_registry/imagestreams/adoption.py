@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from image_registry.imagestreams import rows, tag_events
 from image_registry.imagestreams.model import TagEvent
-from image_registry.metadata import images, rebuilds, revisions, streams
+from image_registry.metadata import echoes, images, rebuilds, revisions, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.oci.digest import Digest
@@ -231,12 +231,15 @@ def _tags(
     }
     # a tag without any event left is in ``tags`` alone
     meanings = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
+    lagging = echoes.marks(connection, stream)
     written: dict[str, list[dict[str, object]]] = {}
     gone = 0
     for tag in sorted(meanings.keys() | tags.keys()):
         found = tags.get(tag)
         current = found.current if found else None
-        if tag in meanings and meanings[tag] != current:
+        if tag in lagging:
+            current = meanings[tag]  # pushed a moment ago: the link follows
+        elif tag in meanings and meanings[tag] != current:
             current = links.read_tag(repository, tag)  # a push may have been faster than we read
         if current is None or current not in held:
             if tag in meanings:
@@ -267,7 +270,7 @@ def _tags(
                 }
                 for event in reversed(merged)
             ]
-    streams.write_histories(connection, stream, written)
+    streams.write_histories(connection, stream, written, lagging)
     return len(written), gone
 
 

@@ -28,6 +28,12 @@ def waiting(database: Database, limit: int) -> list[Repository]:
         return [Repository(row.namespace, row.name) for row in echoes.repositories(connection, limit)]
 
 
+def lags(database: Database, repository: Repository, tag: str) -> bool:
+    """Whether the link of the tag may not say yet what it means; if not, storage knows."""
+    with database.read() as connection:
+        return echoes.is_waiting(connection, repository.namespace, repository.name, tag)
+
+
 def settle(database: Database, repository: Repository, write: Write) -> int:
     """Write the links of a repository; returns how many were written. ``write`` must not ask the database."""
     written = 0

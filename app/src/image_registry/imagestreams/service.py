@@ -151,7 +151,8 @@ class ImageStreams:
     def tag(self, repository: Repository, tag: str) -> StoredManifest:
         """What the tag means now. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
         with _available():
-            self._coverage.require(repository)
+            if not self._coverage.covers(repository) and not echo.lags(self._database, repository, tag):
+                raise unfinished(repository)
             return reads.tag(self._database, repository, tag)
 
     def referrers(

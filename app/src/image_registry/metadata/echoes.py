@@ -29,6 +29,19 @@ _of_repository = (
     )
     .limit(bindparam("at_most"))
 )
+_is_waiting = (
+    select(tags.c.tag)
+    .join(image_streams, tags.c.stream_id == image_streams.c.id)
+    .where(
+        image_streams.c.namespace == bindparam("namespace"),
+        image_streams.c.name == bindparam("name"),
+        tags.c.tag == bindparam("at_tag"),
+        tags.c.unechoed.is_not(None),
+    )
+)
+_marks = select(tags.c.tag, tags.c.unechoed).where(
+    tags.c.stream_id == bindparam("stream"), tags.c.unechoed.is_not(None)
+)
 _done = (
     update(tags)
     .where(
@@ -48,6 +61,17 @@ def repositories(connection: Connection, limit: int) -> Sequence[Record]:
 def of_repository(connection: Connection, namespace: str, name: str, limit: int) -> Sequence[Record]:
     """``stream_id``, ``tag``, ``image`` and ``unechoed`` of such tags of a repository."""
     return connection.execute(_of_repository, {"namespace": namespace, "name": name, "at_most": limit}).all()
+
+
+def is_waiting(connection: Connection, namespace: str, name: str, tag: str) -> bool:
+    """Whether the link of a tag may lag behind."""
+    where = {"namespace": namespace, "name": name, "at_tag": tag}
+    return connection.execute(_is_waiting, where).first() is not None
+
+
+def marks(connection: Connection, stream: int) -> dict[str, str]:
+    """The mark of every such tag of a stream."""
+    return {row.tag: row.unechoed for row in connection.execute(_marks, {"stream": stream})}
 
 
 def done(connection: Connection, echoed: Iterable[Record]) -> None:

@@ -323,14 +323,24 @@ def replace_event(connection: Connection, stream: int, tag: str, event_id: int, 
     connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark()})
 
 
-def write_histories(connection: Connection, stream: int, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Let each of these tags have this history and no other; events come oldest first, none may be empty."""
+def write_histories(
+    connection: Connection,
+    stream: int,
+    histories: Mapping[str, Sequence[Mapping[str, Any]]],
+    marks: Mapping[str, str],
+) -> None:
+    """Let each of these tags have this history and no other; events come oldest first, none may be empty.
+
+    ``marks`` are those of tags whose links lag behind; the links of all others say what the history does.
+    """
     for tag in histories.keys() & {row.tag for row in tag_images(connection, stream)}:
         remove_tag(connection, stream, tag)
-    events = [{"stream_id": stream, "tag": tag, **event} for tag, history in histories.items() for event in history]
+    rows, events = [], []
+    for tag, history in histories.items():
+        events += [{"stream_id": stream, "tag": tag, **event} for event in history]
+        rows.append({"stream_id": stream, "tag": tag, "image": history[-1]["image"], "unechoed": marks.get(tag)})
     if events:
         connection.execute(_insert_event, events)
-        rows = [{"stream_id": stream, "tag": tag, "image": events[-1]["image"]} for tag, events in histories.items()]
         connection.execute(_insert_tag, rows)
 
 
