@@ -120,6 +120,7 @@ def test_until_a_repository_is_reached_storage_speaks_for_it(tree: Tree) -> None
 def test_a_repository_that_somebody_needs_is_read_before_its_turn(tree: Tree) -> None:
     image = tree.image(1, "v1", "v2")
     tree.streams.read_storage_with(tree.rebuild.read)
+    assert tree.streams.held(APP, [image.digest]) == {image.digest}
     assert tree.streams.tags(APP).items == ("v1", "v2")
     tree.streams.delete_tag(APP, "v2")
     assert clean(tree.store, tree.streams, APP)

@@ -212,7 +212,7 @@ class ImageStreams:
 
     def held(self, repository: Repository, digests: Collection[Digest]) -> frozenset[Digest]:
         """Those of ``digests`` that are manifests of the repository."""
-        with _available():
+        with self._indexed(repository):
             return reads.held(self._database, repository, digests)
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> tuple[str, ...]:
