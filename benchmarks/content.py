@@ -22,6 +22,9 @@ REPOSITORY = "bench/app"
 MANY = "bench/many"
 """The repository of many tags."""
 
+PUSHED = "bench/pushed"
+"""Where images and tags are pushed while the clock runs, so that what is read stays as it was."""
+
 OTHERS = "bench/other-{:04d}"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -208,6 +211,8 @@ def _push_all(server: Server, content: Content) -> None:
             connection.run(push_manifest(server, REPOSITORY, document.digest, document.data, headers))
         empty = manifest(content.config, [])
         connection.run(push_blob(server, MANY, content.config, headers))
+        for blob in (content.config, content.small):
+            connection.run(push_blob(server, PUSHED, blob, headers))
 
         def tag(number: int) -> Operation:
             return push_manifest(server, MANY, f"tag-{number:06d}", empty, headers)

@@ -19,6 +19,7 @@ from benchmarks.content import (
     MANIFEST_TYPE,
     MANY,
     MIB,
+    PUSHED,
     REPOSITORY,
     Blob,
     Content,
@@ -45,7 +46,7 @@ class Prepared:
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Of every request of a client that has been granted a token."""
-        return [("Accept", MANIFEST_TYPE), *self.server.bearer(REPOSITORY, MANY)]
+        return [("Accept", MANIFEST_TYPE), *self.server.bearer(REPOSITORY, PUSHED, MANY)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ def tag_puts(prepared: Prepared, connections: int, seconds: float) -> Sample:
     name, document, headers = os.urandom(6).hex(), prepared.content.images[0].data, prepared.headers
     return load.operations(
         prepared.server.address,
-        lambda number: push_manifest(prepared.server, REPOSITORY, f"t-{name}-{number}", document, headers),
+        lambda number: push_manifest(prepared.server, PUSHED, f"t-{name}-{number}", document, headers),
         connections=connections,
         seconds=seconds,
     )
@@ -256,11 +257,11 @@ def image_push(prepared: Prepared, blobs: list[Blob], tag: str) -> Operation:
     """As clients push: ask for each layer, send it, then the configuration, then the manifest."""
     server, headers = prepared.server, prepared.headers
     for blob in blobs:
-        head = server.address.request("HEAD", blob_path(blob.digest), headers)
+        head = server.address.request("HEAD", f"/v2/{PUSHED}/blobs/{blob.digest}", headers)
         yield Ask(head, 404, bodiless=True)
-        yield from push_blob(server, REPOSITORY, blob, headers)
+        yield from push_blob(server, PUSHED, blob, headers)
     document = manifest(prepared.content.config, blobs)
-    yield from push_manifest(server, REPOSITORY, tag, document, headers)
+    yield from push_manifest(server, PUSHED, tag, document, headers)
 
 
 def image_pull(prepared: Prepared) -> Operation:
