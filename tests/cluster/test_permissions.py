@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.clients.curl import Curl, bearer, upload
+from tests.clients.curl import Curl, Reply, bearer, upload
 from tests.clients.layout import image
 from tests.clients.programs import Crane, Refused, Registry
 from tests.cluster.kubernetes import CommandFailed, Kubectl, Team
@@ -109,3 +111,31 @@ def test_another_namespaces_layer_cannot_be_mounted_without_the_right_to_pull_it
         kubectl("get", "--raw", "/livez")
     assert mounted.status == 201
     assert neighbour(f"/v2/{target}/blobs/{digest}", config=bearer(token)).status == 200
+
+
+def seconds_until(status: int, ask: Callable[[], Reply]) -> float:
+    """How long the registry took to answer with this status."""
+    began = time.monotonic()
+    while ask().status != status:
+        assert time.monotonic() - began < 30, "half a minute is what it may take without any watch"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def test_rights_that_are_taken_away_or_given_count_within_two_seconds(
+    curl: Curl, crane: Crane, team: Team, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    crane.push(image(tmp_path / "image"), f"{team.namespace}/app:v1")
+    token = bearer(curl.token(f"repository:{team.namespace}/app:pull"))
+
+    def pull() -> Reply:
+        return curl(f"/v2/{team.namespace}/app/manifests/v1", config=token)
+
+    assert [pull().status for _ in range(5)] == [200] * 5, "the registry remembers the right by now"
+    kubectl("-n", team.namespace, "delete", "rolebinding", "builder-pushes")
+    assert seconds_until(403, pull) < 2
+    binding = ["rolebinding", "builder-pulls", "--clusterrole=system:image-puller"]
+    kubectl("-n", team.namespace, "create", *binding, f"--serviceaccount={team.namespace}:builder")
+    assert seconds_until(200, pull) < 2
+    kubectl("-n", team.namespace, "delete", "serviceaccount", "builder")
+    assert seconds_until(401, pull) < 2
