@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.imagestreams.uploads import UploadSession
 from image_registry.oci.reference import Repository
@@ -63,3 +65,10 @@ def test_abandoned_sessions_are_found_by_age(registry: Any) -> None:
     assert registry.streams.abandoned_uploads(registry.clock.now) == [(APP, "u1"), (APP, "u2")]
     assert registry.streams.abandoned_uploads(registry.clock.now, limit=1) == [(APP, "u1")]
     assert registry.streams.abandoned_uploads(registry.clock.now - timedelta(days=1)) == []
+
+
+def test_only_the_newest_cancelled_sessions_are_remembered(registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image_registry.imagestreams.uploads.REMEMBERED", 3)
+    for number in range(6):
+        registry.streams.cancel_upload(APP, f"u{number}")
+    assert registry.streams.cancelled_uploads() == {"u3", "u4", "u5"}

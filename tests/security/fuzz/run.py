@@ -65,7 +65,8 @@ class Report:
         yield f"statuses: {counted}"
         if self.memory:
             sizes = [size >> 20 for _, size in self.memory]
-            yield f"memory: {sizes[0]} MiB at the beginning, {max(sizes)} at most, {sizes[-1]} at the end"
+            curve = [sizes[(len(sizes) - 1) * step // 8] for step in range(9)]
+            yield f"memory: {max(sizes)} MiB at most; over time {', '.join(map(str, curve))}"
         yield from self.failures
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import time
 from contextlib import suppress
@@ -77,7 +78,7 @@ def throw(host: str, raw: bytes, patience: float, *, ends: bool) -> list[int]:
                 raise Broken(f"the connection was not ended within {patience} s") from None
         except OSError:
             pass
-    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:] if part[:3].isdigit()]
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 ([1-5]\d\d) [A-Z]", received)]
 
 
 def is_refusal(answer: Answer) -> bool:

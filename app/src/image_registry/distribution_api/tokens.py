@@ -80,11 +80,13 @@ def _form() -> MultiDict[str, str]:
     """The form of this request. Raises :class:`GrantInvalid` for what cannot be read as one."""
     request.max_content_length = LONGEST_FORM
     try:
-        return request.form
+        request.get_data().decode("utf-8")  # Flask takes what it cannot decode for an empty form
+        form = request.form
     except HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - not UTF-8, broken off, no HTTP body: the parsers have many names for it
         raise GrantInvalid(f"the form cannot be read: {type(error).__name__}; send it in UTF-8") from None
+    return form
 
 
 def _sent_by_form(form: Mapping[str, str]) -> Basic | Bearer:

@@ -18,6 +18,10 @@ from image_registry.oci.reference import Repository
 CANCELLED = -1
 """Offset of a session that takes nothing more."""
 
+REMEMBERED = 10_000
+"""Cancelled sessions that are remembered: nobody can fill every process by cancelling. An older one could begin again,
+which does what beginning a new one does."""
+
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
@@ -57,9 +61,9 @@ def note(database: Database, repository: Repository, upload_id: str, session: Up
 
 
 def cancelled(database: Database) -> frozenset[str]:
-    """The names of all sessions that are not to go on."""
+    """The names of the newest sessions that are not to go on."""
     with database.read() as connection:
-        return frozenset(uploads.at_offset(connection, CANCELLED))
+        return frozenset(uploads.at_offset(connection, CANCELLED, REMEMBERED))
 
 
 def end(database: Database, repository: Repository, upload_id: str) -> None:

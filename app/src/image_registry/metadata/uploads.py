@@ -21,7 +21,12 @@ _add_postgresql = postgresql.insert(uploads).on_conflict_do_nothing()
 _add_sqlite = sqlite.insert(uploads).on_conflict_do_nothing()
 _find = select(uploads.c.offset, uploads.c.algorithm, uploads.c.hash_state, uploads.c.started).where(_this)
 _advance = update(uploads).where(_this).values(offset=bindparam("to_offset"), hash_state=bindparam("to_state"))
-_at_offset = select(uploads.c.id).where(uploads.c.offset == bindparam("at"))
+_at_offset = (
+    select(uploads.c.id)
+    .where(uploads.c.offset == bindparam("at"))
+    .order_by(uploads.c.started.desc())
+    .limit(bindparam("at_most"))
+)
 _remove = delete(uploads).where(_this)
 _abandoned = (
     select(uploads.c.namespace, uploads.c.name, uploads.c.id)
@@ -47,9 +52,9 @@ def find(connection: Connection, namespace: str, name: str, upload: str) -> Reco
     return connection.execute(_find, _where(namespace, name, upload)).first()
 
 
-def at_offset(connection: Connection, offset: int) -> Sequence[str]:
-    """The names of the sessions that stand there."""
-    return connection.execute(_at_offset, {"at": offset}).scalars().all()
+def at_offset(connection: Connection, offset: int, limit: int) -> Sequence[str]:
+    """The names of the sessions that stand there, the newest first."""
+    return connection.execute(_at_offset, {"at": offset, "at_most": limit}).scalars().all()
 
 
 def remove(connection: Connection, namespace: str, name: str, upload: str) -> bool:

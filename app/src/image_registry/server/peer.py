@@ -46,6 +46,8 @@ class PeerMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         # an IPv4 caller of a socket that serves both families: one and the same address in every log
         environ["REMOTE_ADDR"] = str(environ.get("REMOTE_ADDR", "")).removeprefix("::ffff:")
+        # "GET http://host HTTP/1.1" has no path; Flask would send the client to whatever host it named
+        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
         environ[REMOTE_HEADERS] = getattr(_current, "headers", [])
         environ[PEER_SUBJECT] = common_name(environ.get("gunicorn.socket"))
         if environ.get("REQUEST_METHOD") in WITH_BODIES:
