@@ -80,15 +80,25 @@ class Guarded:
         return answer
 
 
-@pytest.fixture(scope="session")
-def behind_a_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """``image-registry serve`` with one user, for all tests that send raw bytes."""
-    folder = tmp_path_factory.mktemp("served")
+def guarded_server(folder: Path) -> Iterator[Guarded]:
+    """``image-registry serve`` with one user."""
     user, password = "mary", secrets.token_urlsafe(18)
     users = folder / "users"
     users.write_text(f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n", encoding="utf-8")
     for served in serve(folder, "--auth", f"htpasswd:{users}"):
         yield Guarded(served, user, password, folder / "serve.log")
+
+
+@pytest.fixture(scope="session")
+def behind_a_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """One for all tests that send raw bytes."""
+    yield from guarded_server(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture
+def of_its_own(tmp_path: Path) -> Iterator[Guarded]:
+    """One for a test whose traces no other test is to see."""
+    yield from guarded_server(tmp_path)
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ SEED, SECONDS = 20, 20.0
 
 
 @pytest.mark.slow
-def test_nothing_that_is_sent_makes_the_registry_fail_or_grow(behind_a_socket: Guarded) -> None:
-    target = Target(
-        behind_a_socket.served.host, behind_a_socket.served.pid, behind_a_socket.user, behind_a_socket.password
-    )
+def test_nothing_that_is_sent_makes_the_registry_fail_or_grow(of_its_own: Guarded) -> None:
+    target = Target(of_its_own.served.host, of_its_own.served.pid, of_its_own.user, of_its_own.password)
     report = fuzz(target, SECONDS, SEED)
     shown = "\n".join(report.lines())
     assert not report.failures, shown

@@ -53,7 +53,11 @@ def test_a_failure_of_ours_is_not_told_to_the_client(error: Exception) -> None:
     assert body["errors"][0]["code"] == "UNKNOWN"
 
 
-def test_what_a_client_wrote_cannot_write_into_the_log() -> None:
+def test_the_log_names_the_kind_of_mistake_and_quotes_nothing() -> None:
+    assert unreadable.kind(http.InvalidHeaderName("asic Y2FuYXJ5")) == "invalid header name"
+
+
+def test_what_a_client_wrote_cannot_break_a_line() -> None:
     text = unreadable.said(http.InvalidHeaderName("a\nforged line\x1b[31m" + "x" * 1000))
     assert text.isprintable()
     assert len(text) <= unreadable.LONGEST

@@ -47,9 +47,15 @@ def status_of(error: BaseException) -> HTTPStatus | None:
 
 
 def said(error: BaseException) -> str:
-    """What was wrong, on one line and without control characters: it quotes the client."""
+    """What was wrong, on one line and without control characters. It quotes the client: for the client alone."""
     text = " ".join(str(error).split())[:LONGEST] or type(error).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def kind(error: BaseException) -> str:
+    """What was wrong, for the log: without a quote, for a header that cannot be read may hold credentials."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__)
+    return words.strip()
 
 
 def send(connection: socket.socket, status: HTTPStatus, error: BaseException) -> None:

@@ -139,9 +139,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         status = unreadable.status_of(exc)
         if status is None:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            self.log.error("failed to serve %s", getattr(req, "uri", "a request"), exc_info=exc)
+            self.log.error("failed to serve %s", getattr(req, "path", "a request"), exc_info=exc)
         else:
-            self.log.warning("no request, from %s: %s", addr[0] if addr else "somebody", unreadable.said(exc))
+            self.log.warning("no request, from %s: %s", addr[0] if addr else "somebody", unreadable.kind(exc))
         unreadable.send(client, status, exc)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
