@@ -58,7 +58,7 @@ def await_creations(database: Database, namespace: str) -> None:
     that it ends.
     """
     with database.write() as connection:
-        streams.lock_creations(database, connection, namespace)
+        streams.lock_creations(database, connection, namespace, shared=False)
 
 
 def delete_manifest(database: Database, repository: Repository, digest: Digest, now: datetime) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def push(
         if row is None:
             if not may_create:  # deleted since we looked
                 request.authorize_create()
-            streams.lock_creations(database, connection, repository.namespace)
+            streams.lock_creations(database, connection, repository.namespace, shared=True)
             request.confirm_create()
         return _apply(database, connection, request, row, link, accounts, reference=reference, now=now)
 

@@ -175,10 +175,14 @@ class Database:
         if self.is_postgresql:
             connection.execute(text(f"SET LOCAL statement_timeout = {LONG_STATEMENT_TIMEOUT * 1000}"))
 
-    def lock(self, connection: Connection, key: str) -> None:
-        """Hold ``key`` until the end of the transaction. SQLite has one writer, which holds everything."""
+    def lock(self, connection: Connection, key: str, *, shared: bool = False) -> None:
+        """Hold ``key`` until the end of the transaction; those who share it only keep out who wants it alone.
+
+        SQLite has one writer, which holds everything.
+        """
         if self.is_postgresql:
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7))"), {"key": key})
+            function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+            connection.execute(text(f"SELECT {function}(hashtextextended(:key, 7))"), {"key": key})
 
     def lock_revisions(self, connection: Connection) -> None:
         """Hold the counter until commit, so that a smaller revision is never seen after a greater one.

@@ -161,9 +161,13 @@ def lock(database: Database, connection: Connection, namespace: str, name: str) 
     database.lock(connection, f"{namespace}/{name}")
 
 
-def lock_creations(database: Database, connection: Connection, namespace: str) -> None:
-    """Hold the making of streams in a namespace until the end of the transaction; taken after :func:`lock`."""
-    database.lock(connection, f"creations:{namespace}")
+def lock_creations(database: Database, connection: Connection, namespace: str, *, shared: bool) -> None:
+    """Until the end of the transaction; taken after :func:`lock`.
+
+    Those who make streams in the namespace share it, and do not wait for each other; who deletes all of its streams
+    wants it alone, and waits until each of them is there to be deleted.
+    """
+    database.lock(connection, f"creations:{namespace}", shared=shared)
 
 
 def find(connection: Connection, namespace: str, name: str) -> Record | None:
