@@ -36,6 +36,7 @@ def test_a_seed_gives_the_same_requests_again() -> None:
 def test_memory_that_grows_is_seen() -> None:
     steady = [(float(second), 100 << 20) for second in range(60)]
     leaking = [(float(second), (100 + second * 10) << 20) for second in range(60)]
-    assert grown(steady, 60) == []
-    [found] = grown(leaking, 60)
+    assert grown(steady, 60, 0) == []
+    [found] = grown(leaking, 60, 0)
+    assert grown(leaking, 60, 1 << 30) == [], "what is kept for reuse is no leak"
     assert "memory grows" in found
