@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.at_once import at_once
 from tests.conformance.protocol import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -280,17 +281,8 @@ def test_a_tag_is_written_under_a_condition(here: Repository) -> None:
 
 def test_of_many_who_make_a_tag_at_once_one_makes_it(here: Repository) -> None:
     images = [here.image() for _ in range(6)]
-    statuses: list[int] = []
-
-    def push(raw: bytes) -> None:
-        statuses.append(here.put("once", raw, If_None_Match="*").status)
-
-    threads = [threading.Thread(target=push, args=(image.raw,)) for image in images]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(statuses) == [201] + [412] * 5
+    answers = at_once([partial(here.put, "once", image.raw, If_None_Match="*") for image in images])
+    assert sorted(answer.status for answer in answers) == [201] + [412] * 5
 
 
 def test_both_types_of_lists_hold_both_types_of_images(here: Repository) -> None:

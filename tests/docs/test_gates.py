@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,63 @@ def test_a_tool_that_is_not_there_fails_its_step(
     group(monkeypatch, Step("tool", (("no-such-tool-anywhere",),)))
     assert run.main(["all"]) == 1
     assert "cannot start no-such-tool-anywhere" in capsys.readouterr().out
+
+
+def test_a_step_that_hangs_is_ended_with_all_it_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    code = f"""
+import pathlib, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path({str(held)!r}).write_text(str(child.pid))
+child.wait()
+"""
+    group(monkeypatch, replace(step("slow", code), minutes=0.01))
+    assert run.main(["all"]) == 1
+    assert "slow: not done after 0.01 minutes: ended" in capsys.readouterr().out
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(held.read_text()), 0)
+
+
+def a_run_of(monkeypatch: pytest.MonkeyPatch, folder: Path, body: str) -> None:
+    (folder / "tests").mkdir()
+    (folder / "tests/test_it.py").write_text(body)
+    group(monkeypatch, Step("tests", ((*run.PYTEST, "-q", "-ra", "tests"),), folder=folder))
+
+
+def test_a_test_that_passes_only_when_run_again_is_named_in_the_last_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    marker = tmp_path / "ran"
+    body = f"""
+import pathlib, pytest
+@pytest.mark.parametrize("word", ["a b", "c"])
+def test_unsteady(word):
+    marker = pathlib.Path({str(marker)!r} + word[0])
+    found = marker.exists()
+    marker.touch()
+    assert found or word == "c"
+def test_other(): pass
+"""
+    a_run_of(monkeypatch, tmp_path, body)
+    assert run.main(["all"]) == 0
+    table = capsys.readouterr().out.partition("\nstep ")[2]
+    assert "1 failed, 2 passed" in table
+    assert "once more: 1 passed" in table
+    assert "passed only when run again: tests/test_it.py::test_unsteady[a b]" in table
+
+
+@pytest.mark.parametrize(("count", "again"), [(1, True), (run.SECOND_TRY + 1, False)])
+def test_a_test_that_fails_again_fails_the_run_and_many_are_not_run_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, count: int, again: bool
+) -> None:
+    body = f"import pytest\n@pytest.mark.parametrize('n', range({count}))\ndef test_wrong(n): assert n < 0\n"
+    a_run_of(monkeypatch, tmp_path, body)
+    assert run.main(["all"]) == 1
+    shown = capsys.readouterr().out
+    assert ("once more, alone" in shown) == again
+    assert "passed only when run again" not in shown
 
 
 def test_no_step_sees_a_cluster_or_a_registry_of_the_caller(

@@ -6,10 +6,10 @@ import http.client
 import io
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from image_registry.server.observation import Audit, Observer
 from image_registry.server.request_log import RequestLog
 from tests.app.conftest import database, database_url, postgresql  # noqa: F401 - fixtures
 from tests.app.distribution_api.conftest import Registry, assemble, basic, code, manifest_of
+from tests.at_once import at_once
 from tests.security.conftest import Guarded
 
 
@@ -44,20 +45,15 @@ def test_those_who_come_together_do_not_pass_a_limit_together(
     monkeypatch.setattr(signatures, "MOST", 5)
     registry = assemble(database, tmp_path / "blobs")
     digest = Digest.parse(registry.push("demo/app", "v1").headers["Docker-Content-Digest"])
-    repository, gate, refused = Repository.parse("demo/app"), threading.Barrier(12), []
+    repository, refused = Repository.parse("demo/app"), []
 
     def add(number: int) -> None:
-        gate.wait()
         try:
             registry.streams.add_signature(repository, digest, Signature(f"s{number}", "x", b"x"), created_by="ann")
         except TooManySignatures:
             refused.append(number)
 
-    threads = [threading.Thread(target=add, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(add, number) for number in range(12)])
     assert len(registry.streams.signatures(repository, digest)) == 5
     assert len(refused) == 7
 

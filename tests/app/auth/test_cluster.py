@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,7 @@ from image_registry.auth.cluster import ALLOWED, KNOWN, REFUSED, UNKNOWN, Cluste
 from image_registry.auth.identity import ANONYMOUS, AuthenticationUnavailable, Identity, InvalidCredentials
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
 from image_registry.oci.reference import Repository
+from tests.at_once import at_once
 
 if TYPE_CHECKING:
     from tests.conftest import FakeCluster
@@ -260,17 +261,5 @@ def test_decisions_of_one_caller_serve_no_other(fake_cluster: FakeCluster, may: 
 
 def test_a_hundred_requests_at_once_are_one_question(fake_cluster: FakeCluster, who: ClusterAuthenticator) -> None:
     fake_cluster.before = lambda _method, _path: time.sleep(0.05)
-    gate = threading.Barrier(100)
-    found: list[Identity] = []
-
-    def run() -> None:
-        gate.wait()
-        found.append(who.authenticate_token("good"))
-
-    threads = [threading.Thread(target=run) for _ in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [BUILDER] * 100
+    assert at_once([partial(who.authenticate_token, "good")] * 100) == [BUILDER] * 100
     assert len(fake_cluster.reviews) == 1

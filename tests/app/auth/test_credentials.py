@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import base64
 import os
-import threading
+from functools import partial
 from pathlib import Path
 
 import bcrypt
@@ -14,6 +14,7 @@ from image_registry.auth.credentials import Basic, Bearer, parse_authorization
 from image_registry.auth.expiring_cache import ExpiringCache
 from image_registry.auth.htpasswd import HtpasswdAuthenticator
 from image_registry.auth.identity import InvalidCredentials
+from tests.at_once import at_once
 
 
 def basic(user: str, password: str) -> str:
@@ -68,21 +69,12 @@ def test_the_file_decides_and_is_read_again_when_it_changes(tmp_path: Path) -> N
 def test_many_threads_ask_once() -> None:
     cache: ExpiringCache[str, int] = ExpiringCache(10)
     asked: list[int] = []
-    gate = threading.Barrier(8)
 
     def ask() -> tuple[int, float]:
         asked.append(1)
         return 7, 60.0
 
-    def run() -> None:
-        gate.wait()
-        assert cache.get("key", ask) == 7
-
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once([partial(cache.get, "key", ask)] * 8) == [7] * 8
     assert len(asked) == 1
 
 

@@ -4,13 +4,13 @@ import threading
 import time
 
 from image_registry.auth.expiring_cache import ExpiringCache
+from tests.at_once import at_once
 
 
 def test_a_failure_is_shared_by_those_who_wait_and_remembered_for_nobody_else() -> None:
     cache: ExpiringCache[str, int] = ExpiringCache(10)
     asked: list[int] = []
     failures: list[str] = []
-    gate = threading.Barrier(20)
 
     def ask() -> tuple[int, float]:
         asked.append(1)
@@ -18,18 +18,13 @@ def test_a_failure_is_shared_by_those_who_wait_and_remembered_for_nobody_else() 
         raise TimeoutError("nobody answers")
 
     def run() -> None:
-        gate.wait()
         try:
             cache.get("key", ask)
         except TimeoutError as error:
             failures.append(str(error))
 
-    threads = [threading.Thread(target=run) for _ in range(20)]
     began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([run] * 20)
     assert failures == ["nobody answers"] * 20
     assert len(asked) == 1
     assert time.monotonic() - began < 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 
 import pytest
 from werkzeug.test import Client, TestResponse
 
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
+from tests.at_once import at_once
 
 from .conftest import Registry, code, manifest_of
 
@@ -80,11 +81,7 @@ def test_of_many_who_add_to_a_list_under_a_condition_none_is_lost(registry: Regi
                 return
 
     words = [f"w{number}" for number in range(6)]
-    threads = [threading.Thread(target=add, args=(word,)) for word in words]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once([partial(add, word) for word in words])
     document = registry.client.get(PATH).json
     assert document is not None
     assert sorted(document["annotations"]["text"].split()) == words

@@ -7,10 +7,9 @@ in which none comes before one that had ended when it began, and every pull find
 from __future__ import annotations
 
 import random
-import threading
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import pytest
 from werkzeug.test import Client
@@ -19,6 +18,7 @@ from image_registry.distribution_api.app import create_app
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
+from tests.at_once import at_once
 
 from .conftest import Registry, manifest_of
 
@@ -98,11 +98,7 @@ def test_pushes_and_pulls_of_one_tag_have_an_order(everywhere: Registry, seed: i
             if not good:
                 failures.append(answer.text)
 
-    threads = [threading.Thread(target=work, args=(plan, Client(create_app(everywhere.parts)))) for plan in plans]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once([partial(work, plan, Client(create_app(everywhere.parts))) for plan in plans])
     assert failures == []
     assert explained(history), history
     last = everywhere.client.get(TAG).headers["Docker-Content-Digest"]
@@ -112,25 +108,20 @@ def test_pushes_and_pulls_of_one_tag_have_an_order(everywhere: Registry, seed: i
 def test_pushes_of_one_blob_at_once_are_all_acknowledged_and_make_one_file(everywhere: Registry) -> None:
     data = random.Random(7).randbytes(200_000)  # noqa: S311 - not a secret
     digest = Digest.of(data)
-    statuses: list[int] = []
-    all_wait = threading.Barrier(8)
+    replicas = [Client(create_app(everywhere.parts)) for _ in range(8)]
+    locations = [
+        replica.post(f"/v2/demo/app{number % 2}/blobs/uploads/").headers["Location"]
+        for number, replica in enumerate(replicas)
+    ]
 
-    def push(number: int) -> None:
-        client = Client(create_app(everywhere.parts))
-        location = client.post(f"/v2/demo/app{number % 2}/blobs/uploads/").headers["Location"]
-        all_wait.wait()
+    def push(number: int) -> int:
+        client, location = replicas[number], locations[number]
         if number % 4 < 2:
             client.patch(location, data=data[:100_000])
-            statuses.append(client.put(f"{location}?digest={digest}", data=data[100_000:]).status_code)
-        else:
-            statuses.append(client.put(f"{location}?digest={digest}", data=data).status_code)
+            return client.put(f"{location}?digest={digest}", data=data[100_000:]).status_code
+        return client.put(f"{location}?digest={digest}", data=data).status_code
 
-    threads = [threading.Thread(target=push, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert statuses == [201] * 8
+    assert at_once([partial(push, number) for number in range(8)]) == [201] * 8
     for number in range(2):
         assert everywhere.client.get(f"/v2/demo/app{number}/blobs/{digest}").data == data
     assert len(list(everywhere.store.root.glob("docker/registry/v2/blobs/*/*/*/data"))) == 1

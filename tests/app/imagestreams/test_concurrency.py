@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -12,32 +12,21 @@ from typing import Any
 from image_registry.imagestreams.errors import ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.reference import Repository
+from tests.at_once import at_once
 
 APP = Repository("team", "app")
 CALLERS = 6
 
 
-def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Start all calls at the same moment; their results."""
-    start = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(60) for future in [pool.submit(run, call) for call in calls]]
-
-
 def test_first_pushes_of_one_stream_all_succeed(registry: Any) -> None:
     calls = [partial(registry.push, "team/app", number, f"v{number}") for number in range(CALLERS)]
-    outcomes = together(calls)
+    outcomes = at_once(calls)
     assert sum(outcome.created_stream for outcome in outcomes) == 1
     assert len(registry.streams.stream(APP).tags) == CALLERS
 
 
 def test_first_pushes_of_one_image_all_succeed(registry: Any) -> None:
-    outcomes = together([partial(registry.push, f"team/app{number}", "same") for number in range(CALLERS)])
+    outcomes = at_once([partial(registry.push, f"team/app{number}", "same") for number in range(CALLERS)])
     assert sum(outcome.created_image for outcome in outcomes) == 1
     assert all(outcome.created_stream for outcome in outcomes)
 
@@ -49,7 +38,7 @@ def test_tag_order_and_link_order_agree(registry: Any) -> None:
         manifest = registry.image(number)
         registry.push("team/app", manifest, before_commit=lambda: links.append(manifest.digest))
 
-    together([partial(push, number) for number in range(CALLERS)])
+    at_once([partial(push, number) for number in range(CALLERS)])
     (history,) = registry.streams.stream(APP).tags
     assert [event.image for event in reversed(history.events)] == links
     assert registry.streams.tag(APP, "latest").digest == links[-1]
@@ -90,7 +79,7 @@ def test_an_image_is_never_deleted_under_a_push(registry: Any) -> None:
             except (ImageInUse, ImageUnknown):
                 continue
 
-    together([partial(push, number) for number in range(3)] + [delete, delete])
+    at_once([partial(push, number) for number in range(3)] + [delete, delete])
 
 
 def test_everything_at_once_ends_without_deadlock(registry: Any) -> None:
@@ -119,7 +108,7 @@ def test_everything_at_once_ends_without_deadlock(registry: Any) -> None:
             except (StreamUnknown, TagUnknown, ImageUnknown, ImageInUse):
                 continue
 
-    together([partial(caller, number) for number in range(CALLERS)])
+    at_once([partial(caller, number) for number in range(CALLERS)])
 
 
 def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) -> None:
@@ -143,7 +132,7 @@ def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) ->
             )
             door.end_upload(APP, f"{number}-{turn}")
 
-    together([partial(push, door, number) for number, door in enumerate(doors)])
+    at_once([partial(push, door, number) for number, door in enumerate(doors)])
     assert len(registry.streams.tags(APP).items) == 30
     for other in others:
         other.dispose()

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknow
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
+from tests.at_once import at_once
 
 APP, OTHER = Repository("team", "app"), Repository("team", "other")
 PROCESSES = 4
@@ -74,17 +74,6 @@ def push(door: ImageStreams, repository: Repository, manifest: Any, tag: str | N
     )
 
 
-def together(calls: list[Callable[[], Any]]) -> list[Any]:
-    start = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(30) for future in [pool.submit(run, call) for call in calls]]
-
-
 @pytest.mark.slow
 def test_pushes_and_deletions_of_one_stream_never_lock_each_other_out(registry: Any, doors: list[ImageStreams]) -> None:
     """Two streams, four images, two tags: everybody is always in everybody's way. A deadlock would be an outage."""
@@ -115,7 +104,7 @@ def test_pushes_and_deletions_of_one_stream_never_lock_each_other_out(registry: 
             done += 1
         return done
 
-    done = together([partial(caller, door, number * 10 + turn) for number, door in enumerate(doors) for turn in (0, 1)])
+    done = at_once([partial(caller, door, number * 10 + turn) for number, door in enumerate(doors) for turn in (0, 1)])
     assert min(done) > 0
     with registry.database.read() as connection:
         for wrong, question in SOUND.items():
@@ -134,7 +123,7 @@ def test_of_many_deletions_with_one_precondition_exactly_one_deletes(registry: A
             return False
         return True
 
-    results = together([partial(delete, door, f"v{number}") for door in doors[:3] for number in range(3)])
+    results = at_once([partial(delete, door, f"v{number}") for door in doors[:3] for number in range(3)])
     assert sum(results) == 1
     assert len(registry.streams.tags(APP).items) == 2
 
@@ -153,7 +142,7 @@ def test_a_push_and_a_deletion_on_a_precondition_never_both_win(registry: Any, d
                 return False
             return True
 
-        _, deleted = together([partial(push, doors[2], APP, manifest, "latest"), delete])
+        _, deleted = at_once([partial(push, doors[2], APP, manifest, "latest"), delete])
         stream = registry.streams.stream(APP)
         assert (stream.meta.uid != seen.uid) is deleted
         assert registry.streams.tag(APP, "latest").digest == manifest.digest
@@ -177,7 +166,7 @@ def test_a_namespace_that_is_emptied_under_pushes_is_empty_when_they_end(
         while not ended.is_set():
             door.delete_streams("team")
 
-    together([partial(pusher, doors[0]), partial(controller, doors[1]), partial(controller, doors[2])])
+    at_once([partial(pusher, doors[0]), partial(controller, doors[1]), partial(controller, doors[2])])
     registry.streams.delete_streams("team")
     assert registry.streams.streams(namespace="team").items == ()
     assert registry.streams.namespaces() == []

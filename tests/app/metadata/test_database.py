@@ -21,6 +21,7 @@ from image_registry.metadata import revisions, schema
 from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata
+from tests.at_once import at_once
 
 NEWEST = "0006"
 
@@ -42,18 +43,10 @@ def test_a_second_upgrade_changes_nothing(empty_database_url: str) -> None:
 
 
 def test_upgrades_that_start_at_once_both_succeed(empty_database_url: str) -> None:
-    start = threading.Barrier(4)
-
-    def upgrade(_: int) -> str:
-        database = Database(empty_database_url)
-        start.wait()
-        try:
-            return database.upgrade()[1]
-        finally:
-            database.dispose()
-
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(upgrade, range(4))) == [NEWEST] * 4
+    databases = [Database(empty_database_url) for _ in range(4)]
+    assert [after for _, after in at_once([database.upgrade for database in databases])] == [NEWEST] * 4
+    for database in databases:
+        database.dispose()
 
 
 def test_an_upgrade_waits_longer_for_another_one_than_any_statement_may_take(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
 from image_registry.metadata.database import Database, DatabaseUnavailable
+from tests.at_once import at_once
 
 
 @pytest.fixture
@@ -35,23 +37,17 @@ def adding(number: int, then: Callable[[], None] = lambda: None) -> Callable[[Co
 
 def test_what_one_raises_undoes_its_own_changes_alone(table: Database) -> None:
     outcomes: dict[int, object] = {}
-    all_wait = threading.Barrier(8)
 
     def refuse() -> None:
         raise LookupError("no")
 
     def write(number: int) -> None:
-        all_wait.wait()
         try:
             outcomes[number] = table.write_together(adding(number, refuse if number % 2 else lambda: None))
         except LookupError as error:
             outcomes[number] = str(error)
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once([partial(write, number) for number in range(8)])
     assert outcomes == {number: "no" if number % 2 else number for number in range(8)}
     assert numbers(table) == [0, 2, 4, 6]
 
@@ -65,11 +61,7 @@ def test_every_answer_is_committed(table: Database) -> None:
             if number not in numbers(table):
                 missing.append(number)
 
-    threads = [threading.Thread(target=write, args=(first,)) for first in range(0, 160, 20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once([partial(write, first) for first in range(0, 160, 20)])
     assert missing == []
     assert numbers(table) == list(range(160))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +21,7 @@ from image_registry.operator.bootstrap import (
     publish_api_service_ca,
 )
 from image_registry.operator.certificates import KeyPair
+from tests.at_once import at_once
 
 if TYPE_CHECKING:
     from tests.conftest import FakeCluster
@@ -255,22 +256,7 @@ def test_a_leaf_in_place_of_the_authority_is_an_error(fake_cluster: FakeCluster)
 
 
 def test_bootstraps_at_once_end_with_one_authority(fake_cluster: FakeCluster) -> None:
-    gate = threading.Barrier(4)
-    errors: list[Exception] = []
-
-    def one() -> None:
-        gate.wait()
-        try:
-            run(fake_cluster)
-        except (BootstrapFailed, KubeError) as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    at_once([partial(run, fake_cluster)] * 4)
     authority = data(fake_cluster, "image-registry-ca")["tls.crt"]
     assert bundle(fake_cluster) == authority
     for name in secret_plan.LEAVES:

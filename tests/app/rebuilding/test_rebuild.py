@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from image_registry.storage import layout
 from image_registry.storage.blob_store import StorageFault
 from tests.app import content
 from tests.app.rebuilding.conftest import APP, OTHER, Tree
+from tests.at_once import at_once
 
 NEVER = threading.Event()
 
@@ -233,15 +235,7 @@ def test_two_processes_at_once_write_everything_once(tree: Tree) -> None:
     for number in range(20):
         tree.image(number, f"v{number % 3}", repository=Repository("team", f"app{number % 4}"))
     other = tree.another_process()
-    threads = [
-        threading.Thread(target=lambda each=each, n=n: each.rebuild.read(Repository("team", f"app{n}")))
-        for n in range(4)
-        for each in (tree, other)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(each.rebuild.read, Repository("team", f"app{n}")) for n in range(4) for each in (tree, other)])
     assert run(tree).counts.images == 0
     assert sum(len(history.events) for stream in tree.streams.streams().items for history in stream.tags) == 20
 
