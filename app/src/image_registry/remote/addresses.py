@@ -1,0 +1,83 @@
+"""Which addresses a name may lead to, decided at the moment of connecting.
+
+Whoever may import names the host that is asked, from inside of the cluster. So a name is resolved once, every address
+is looked at, and the connection goes to one of those addresses and to nothing that a second look-up would give
+(registries reference 4.3, rows 16 to 18; the same for every redirect and every token server).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from image_registry.remote.errors import UnsafeAddress
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRules:
+    """Public addresses are for all names. ``networks`` are open beside them; ``hosts`` were named by administrators."""
+
+    networks: tuple[Network, ...] = ()
+    hosts: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(networks: Iterable[str] = (), hosts: Iterable[str] = ()) -> AddressRules:
+        """From text. Raises ``ValueError`` for what is no network."""
+        parsed = tuple(ipaddress.ip_network(text, strict=False) for text in networks)
+        return AddressRules(parsed, frozenset(host.lower() for host in hosts))
+
+    def permits(self, host: str, address: Address) -> bool:
+        """Whether a connection to this address may be made for this host."""
+        inner = _inner(address)
+        if host.lower() in self.hosts or any(inner in network for network in self.networks):
+            return True
+        return inner.is_global and not inner.is_multicast
+
+
+def open_connection(host: str, port: int, timeout: float | None, rules: AddressRules) -> socket.socket:
+    """A connection to the first permitted address that takes it.
+
+    Raises :class:`UnsafeAddress` if no address is permitted, and ``OSError`` as :mod:`socket` does.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    permitted = [entry for entry in found if rules.permits(host, _parsed(entry[4][0]))]
+    if not permitted:
+        raise UnsafeAddress(
+            f"{host} leads to {', '.join(sorted({str(entry[4][0]) for entry in found}))[:200]}, an address of the "
+            "inside; if a registry is there, an administrator must name its host or network in the settings of imports"
+        )
+    failure: OSError | None = None
+    for family, kind, protocol, _, place in permitted:
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.settimeout(timeout)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened.connect(place)
+        except OSError as error:
+            opened.close()
+            failure = error
+        else:
+            return opened
+    raise failure or OSError("no address")
+
+
+def _parsed(text: object) -> Address:
+    return ipaddress.ip_address(str(text).partition("%")[0])
+
+
+def _inner(address: Address) -> Address:
+    """The address that packets end at: some of version 6 only wrap one of version 4."""
+    if isinstance(address, ipaddress.IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour
+        if wrapped is None and address in _NAT64:
+            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return wrapped or address
+    return address
