@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -29,6 +30,19 @@ def test_a_name_is_good_for_its_owner_and_its_repository_alone(algorithm: str) -
     assert upload_ids.algorithm(name, "ann", Repository("team", "other")) is None
     for other in ("", "x", str(uuid.uuid4()), name[:-1] + "\u00e9", name + "0"):
         assert upload_ids.algorithm(other, "ann", APP) is None, other
+
+
+@pytest.mark.parametrize(
+    "chance", ["%00" + "a" * 14, "%0A" + "a" * 14, "\u00e9" * 15, ".." + "a" * 13, "A" * 15, "a" * 15 + "-"]
+)
+def test_a_right_mark_behind_another_form_opens_nothing(registry: Registry, chance: str) -> None:
+    """Anybody can reckon the mark; what stands before it must not become a path or a header."""
+    said = upload_ids.new("system:anonymous", APP, "sha256")[:5] + unquote(chance)
+    mark = upload_ids._mark(said.replace("-", "")[:20], "system:anonymous", APP, "sha256")
+    session = f"/v2/team/app/blobs/uploads/{quote(said, safe='')}-{mark}"
+    for method in ("GET", "PATCH", "PUT", "DELETE"):
+        refused = registry.client.open(f"{session}?digest=sha256:{'0' * 64}", method=method, data=b"data")
+        assert (refused.status_code, code(refused)) == (404, "BLOB_UPLOAD_UNKNOWN"), method
 
 
 def test_a_session_that_never_began_can_be_too_old_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ in every request.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 
@@ -24,6 +25,9 @@ _TICK = 4096
 
 _TIME, _CHANCE, _MARK = 5, 15, 12
 
+_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+"""The mark is no secret: whoever can reckon could put it behind any text, and the text becomes a path and a header."""
+
 
 def new(username: str, repository: Repository, algorithm: str) -> str:
     """The name of a new session of this user, in the form of a UUID."""
@@ -34,9 +38,11 @@ def new(username: str, repository: Repository, algorithm: str) -> str:
 
 def algorithm(upload_id: str, username: str, repository: Repository) -> str | None:
     """The algorithm of a session of this user in this repository; ``None`` if they never began it."""
-    chance, mark = upload_id.replace("-", "")[: _TIME + _CHANCE], upload_id.rpartition("-")[2].encode()
+    if not _FORM.fullmatch(upload_id):
+        return None
+    chance, mark = upload_id.replace("-", "")[: _TIME + _CHANCE], upload_id.rpartition("-")[2]
     for name in HEX_LENGTH:
-        if secrets.compare_digest(mark, _mark(chance, username, repository, name).encode()):
+        if secrets.compare_digest(mark, _mark(chance, username, repository, name)):
             return name
     return None
 
