@@ -33,6 +33,7 @@ REQUESTS = 4000
 TYPE = "application/vnd.oci.image.manifest.v1+json"
 LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 CHANGING = re.compile(rb"\r\nDate: [^\r]*|\r\nX-Request-Id: [0-9a-f]{24}(?=\r\n)|\"request_id\":\"[0-9a-f]{24}\"")
+SPANS = ("0-4", "5-", "-3", "0-0", "7-90", "900000-", "-0", "000-1", "3-2", "1-999999999999999999999")
 REPOSITORIES = ("team/app", "team/other", "public/app")
 
 
@@ -134,6 +135,9 @@ class World:
         self.blobs = [f"blob {number} ".encode() * (1 + 40 * number) for number in range(6)]
         self.blobs.append(bytes(chance.randrange(256) for _ in range(100_000)))
         self.digests = [f"sha256:{hashlib.sha256(blob).hexdigest()}" for blob in self.blobs]
+        self.nowhere = [f"sha256:{number:064x}" for number in range(20)] + [
+            f"sha512:{number:0128x}" for number in range(2)
+        ]
         self.manifests = [self._manifest(number) for number in range(5)]
         self.references = [f"sha256:{hashlib.sha256(document).hexdigest()}" for document in self.manifests]
         self.tags = [f"v{number}" for number in range(4)]
@@ -197,6 +201,7 @@ class World:
             f"/v2/{repository}/manifests/{chance.choice([*self.tags, 'none'])}",
             f"/v2/{repository}/manifests/{chance.choice(self.references)}",
             f"/v2/{repository}/blobs/{chance.choice(self.digests)}",
+            f"/v2/{repository}/blobs/{chance.choice(self.nowhere)}",
             f"/v2/{repository}/tags/list{chance.choice(['', '?n=2', '?n=1&last=v1', '?last=v0'])}",
             f"/v2/_catalog{chance.choice(['', '?n=1', '?n=1&last=team/app'])}",
             "/v2/",
@@ -225,7 +230,12 @@ class World:
             )
         if chance.random() < 0.3:
             lines.append(f"X-Request-Id: {chance.choice(['mine-1', 'a b', 'x' * 65, 'ok.2'])}")
-        if chance.random() < 0.2:
+        if chance.random() < 0.1:
+            lines.append(f"{chance.choice(['Range', 'range'])}: bytes={chance.choice(SPANS)}")
+            if chance.random() < 0.4:
+                date = "Sat, 21 Nov 2026 00:00:00 GMT"
+                lines.append("If-Range: " + chance.choice([f'"{digest}"', f'W/"{digest}"', '"x"', date, ""]))
+        elif chance.random() < 0.2:
             lines.append(
                 chance.choice(
                     [
@@ -317,6 +327,60 @@ def test_a_change_through_another_process_is_seen_by_the_very_next_read(doors: t
         if turn >= 40 and given_again(hot) >= 40:
             break
         assert time.monotonic() < deadline, "almost every read went to the application"
+    hot.hang_up()
+
+
+@pytest.mark.parametrize("doors", ["sqlite"], indirect=True)
+def test_a_blob_that_another_process_took_in_is_there_at_once_and_gone_at_once(doors: tuple[Door, Door]) -> None:
+    hot, other = doors
+    target = "/v2/team/app/blobs/"
+
+    def asked(method: str, digest: str) -> bytes:
+        request = f"{method} {target}{digest} HTTP/1.1\r\nHost: x\r\nAuthorization: {hot.basic}\r\n\r\n"
+        return hot.raw(request.encode(), bodiless=method == "HEAD").split(b"\r\n")[0]
+
+    for _ in range(3):  # a question or two until an answer is kept
+        asked("HEAD", f"sha256:{'0' * 64}")
+        asked("GET", f"sha256:{'0' * 64}")
+    before = given_again(hot)
+    world = World(random.Random(4))  # noqa: S311
+    for at, digest in enumerate(world.digests):
+        for method in ("HEAD", "GET"):
+            assert asked(method, digest) == b"HTTP/1.1 404 NOT FOUND"
+        world.push_blob(other, "team/app", at)
+        assert asked("HEAD", digest) == b"HTTP/1.1 200 OK"
+        assert other.ask("DELETE", target + digest)[0] == 202
+        assert asked("HEAD", digest) == b"HTTP/1.1 404 NOT FOUND"
+    assert given_again(hot) - before >= 2 * len(world.digests)
+    hot.hang_up()
+
+
+@pytest.mark.parametrize("doors", ["sqlite"], indirect=True)
+def test_parts_of_a_blob_are_the_parts_that_were_asked_for(doors: tuple[Door, Door]) -> None:
+    hot, other = doors
+    world = World(random.Random(5))  # noqa: S311
+    world.fill(other)
+    hot.log_in()
+    blob, digest = world.blobs[-1], world.digests[-1]
+
+    def asked(span: str) -> bytes:
+        lines = [f"GET /v2/team/app/blobs/{digest} HTTP/1.1", "Host: x", f"Authorization: {hot.basic}"]
+        lines += [f"Range: bytes={span}", f'If-Range: "{digest}"']
+        return hot.raw("\r\n".join([*lines, "", ""]).encode(), bodiless=False).partition(b"\r\n\r\n")[2]
+
+    def plain(span: str) -> bytes:
+        lines = [f"GET /v2/team/app/blobs/{digest} HTTP/1.1", "Host: x", f"Authorization: {hot.basic}"]
+        return hot.raw("\r\n".join([*lines, f"Range: bytes={span}", "", ""]).encode(), bodiless=False)
+
+    for _ in range(3):
+        plain("0-0")
+    before = given_again(hot)
+    for start in range(0, len(blob), 9973):
+        assert asked(f"{start}-{start + 9972}") == blob[start : start + 9973]
+        assert asked(f"{start}-") == blob[start:]
+        assert asked(f"-{start + 1}") == blob[-start - 1 :]
+    assert plain(f"{len(blob)}-").startswith(b"HTTP/1.1 416")
+    assert given_again(hot) - before > 20
     hot.hang_up()
 
 

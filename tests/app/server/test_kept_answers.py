@@ -9,11 +9,12 @@ from image_registry.oci.reference import Repository
 from image_registry.server import kept_answers
 from image_registry.server.kept_answers import Answer, KeptAnswers
 
-KEY = ("GET", "/v2/team/app/tags/list")
+KEY = ("GET", "/v2/team/app/tags/list", "")
 
 
 def answer(repository: str = "team/app", *, at: int = 10, body: bytes = b"{}") -> Answer:
     return Answer(
+        status=b"200 OK",
         head=b"",
         body=body,
         file="",
@@ -63,7 +64,7 @@ def test_what_was_made_after_the_change_is_given(kept: KeptAnswers) -> None:
 
 
 def test_an_answer_about_all_repositories_ends_with_any_change(kept: KeptAnswers) -> None:
-    everything = ("GET", "/v2/_catalog")
+    everything = ("GET", "/v2/_catalog", "")
     kept.keep(everything, answer("", at=10))
     assert kept.find(everything) is not None
     kept.note([(11, "some", "where")], 11)
@@ -88,9 +89,9 @@ def test_changes_of_very_many_repositories_end_everything_rather_than_fill_the_m
 def test_room_is_made_by_the_answer_that_nobody_asked_for(kept: KeptAnswers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_answers, "ROOM", 3 * (kept_answers.OVERHEAD + 100))
     for number in range(2):
-        kept.keep(("GET", f"/{number}"), answer(body=bytes(100)))
+        kept.keep(("GET", f"/{number}", ""), answer(body=bytes(100)))
     kept.used(KEY)
-    kept.keep(("GET", "/2"), answer(body=bytes(100)))
+    kept.keep(("GET", "/2", ""), answer(body=bytes(100)))
     assert KEY in kept
-    assert ("GET", "/0") not in kept
-    assert ("GET", "/2") in kept
+    assert ("GET", "/0", "") not in kept
+    assert ("GET", "/2", "") in kept

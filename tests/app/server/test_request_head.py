@@ -16,7 +16,13 @@ def test_the_usual_request_of_a_client_is_recognized() -> None:
     headers = b"User-Agent: containerd/2\r\nAccept: a/b, */*\r\nAuthorization: Bearer x.y.z\r\nX-Request-Id: abc-1\r\n"
     found = recognize(LINE + HOST + headers + b"\r\n")
     assert found is not None
-    assert found == ("GET", "/v2/team/app/manifests/v1", "Bearer x.y.z", "abc-1", "containerd/2")
+    assert found == ("GET", "/v2/team/app/manifests/v1", "Bearer x.y.z", "abc-1", "containerd/2", "", "")
+
+
+def test_one_plain_range_is_simple() -> None:
+    found = recognize(LINE + HOST + b'Range: bytes=5-\r\nIf-Range: "a"\r\n\r\n')
+    assert found is not None
+    assert found[-2:] == ("bytes=5-", '"a"')
 
 
 def test_a_request_id_that_is_not_sane_is_as_none() -> None:
@@ -32,7 +38,12 @@ def test_a_request_id_that_is_not_sane_is_as_none() -> None:
         LINE + HOST,
         LINE + HOST + HOST + b"\r\n",
         LINE + HOST + b"\r\nGET",
-        LINE + HOST + b"Range: bytes=0-1\r\n\r\n",
+        LINE.replace(b"GET", b"HEAD") + HOST + b"Range: bytes=0-1\r\n\r\n",
+        LINE + HOST + b"Range: bytes=0-1, 4-5\r\n\r\n",
+        LINE + HOST + b"Range: lines=0-1\r\n\r\n",
+        LINE + HOST + b"Range: bytes=-\r\n\r\n",
+        LINE + HOST + b"Range:\r\n\r\n",
+        LINE + HOST + b'If-Range: "a"\r\n\r\n',
         LINE + HOST + b"If-None-Match: *\r\n\r\n",
         LINE + HOST + b"Content-Length: 0\r\n\r\n",
         LINE + HOST + b"Transfer-Encoding: chunked\r\n\r\n",

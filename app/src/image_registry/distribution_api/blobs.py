@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -10,17 +9,16 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import IfRange
 
 from image_registry.auth import trail
-from image_registry.distribution_api import answers, callers
+from image_registry.distribution_api import answers, callers, ranges
 from image_registry.distribution_api.parts import Parts
 from image_registry.oci.digest import Digest
-from image_registry.oci.errors import BlobUnknown, RangeInvalid
+from image_registry.oci.errors import BlobUnknown
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobMissing
 
 CHUNK = 1 << 18
 """Bytes handed over at a time where the kernel does not do it; the slowest client must take them within a minute."""
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 PATH = "/v2/<namespace>/<name>/blobs/<digest>"
 
 
@@ -33,9 +31,11 @@ def blueprint(parts: Parts) -> Blueprint:
         wanted = answers.digest(digest)
         callers.require(parts, repository, "pull")
         size = parts.store.stat(wanted) if parts.store.blob_linked(repository, wanted) else None
+        left = trail.of(request.environ)
         if size is None:
+            left.keep = trail.Keep("pull", str(repository), missing=str(wanted))
             raise _unknown(repository, wanted)
-        trail.of(request.environ).keep = trail.Keep("pull", str(repository), str(wanted))
+        left.keep = trail.Keep("pull", str(repository), str(wanted))
         headers = {
             "Docker-Content-Digest": str(wanted),
             "ETag": f'"{wanted}"',
@@ -44,7 +44,7 @@ def blueprint(parts: Parts) -> Blueprint:
         }
         if request.if_none_match.contains_weak(str(wanted)):
             return Response(status=304, headers=headers)
-        part = _range(_asked_range(), size) if _applies(request.if_range, str(wanted)) else None
+        part = ranges.asked(_asked_range(), size) if _applies(request.if_range, str(wanted)) else None
         sent = part if part is not None else range(size)
         headers["Content-Length"] = str(len(sent))
         if part is not None:
@@ -128,20 +128,3 @@ def _asked_range() -> str | None:
 def _applies(condition: IfRange, digest: str) -> bool:
     """Whether ``If-Range``, if there is one, names what is there (RFC 9110 section 13.1.5)."""
     return condition.etag == digest if condition.etag or condition.date else True
-
-
-def _range(header: str | None, size: int) -> range | None:
-    """The bytes to send (RFC 9110 section 14); ``None`` for all: no range, several ranges, or another unit."""
-    match = _RANGE.fullmatch(header.replace(" ", "")) if header and len(header) < 64 else None
-    if match is None or not any(match.groups()):
-        return None
-    start, end = match.groups()
-    if not start:
-        first, stop = max(size - int(end), 0), size
-    else:
-        first, stop = int(start), min(int(end) + 1, size) if end else size
-    if first >= stop:
-        raise RangeInvalid(
-            f"the range {header} does not fit a blob of {size} bytes", headers={"Content-Range": f"bytes */{size}"}
-        )
-    return range(first, stop)

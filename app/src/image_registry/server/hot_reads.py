@@ -9,9 +9,8 @@ doubt is the application's.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from email.utils import formatdate
 from typing import Any, NamedTuple
 
@@ -20,15 +19,15 @@ from gunicorn import SERVER  # type: ignore[import-untyped]
 from image_registry.auth.access import AuthorizationUnavailable, list_streams
 from image_registry.auth.gate import Caller, Gate, Refused
 from image_registry.auth.identity import AuthenticationUnavailable, InvalidCredentials
-from image_registry.auth.trail import Keep, Trail
+from image_registry.auth.trail import Trail
 from image_registry.kube.no_waiting import NotRemembered, never_wait
 from image_registry.metadata.follower import Follower, NotNow
-from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
-from image_registry.server.kept_answers import LARGEST, Answer, KeptAnswers, head, stamp
+from image_registry.server import patterns
+from image_registry.server.kept_answers import Answer, KeptAnswers, Key, stamp
+from image_registry.server.learning import answer_of
 from image_registry.server.observation import Observer, Record
-from image_registry.server.peer import REMOTE_HEADERS
-from image_registry.server.request_head import HARMLESS, Simple, recognize
+from image_registry.server.request_head import Simple, recognize
 from image_registry.storage.blob_store import BlobStore
 
 _NO = (
@@ -39,8 +38,6 @@ _NO = (
     Refused,
 )
 """Why nobody is answered here: the application says it in the words of the protocol."""
-
-_HARMLESS = frozenset(name.decode().upper() for name in HARMLESS)
 
 
 class Given(NamedTuple):
@@ -90,54 +87,14 @@ class HotReads:
         environ: dict[str, Any],
         left: Trail,
         at: int,
+        status: str,
         headers: Sequence[tuple[str, str]],
         body: bytes | None,
     ) -> None:
-        """Keep an answer (200) that the application has just made; ``body`` is ``None`` for a file."""
-        target, keep = str(environ.get("RAW_URI", "")), left.keep
-        if keep is None or not target or not _simple(environ.get(REMOTE_HEADERS, ())):
-            return
-        witnesses = self._witnesses(keep)
-        if witnesses is None:
-            return
-        file = witnesses[-1] if body is None else ""
-        length = next((int(value) for name, value in headers if name.lower() == "content-length"), -1)
-        marks = [(path, mark) for path in witnesses if (mark := stamp(path)) is not None]
-        if len(marks) != len(witnesses) or length < 0 or (body and len(body) != length) or len(body or b"") > LARGEST:
-            return
-        if file and length <= LARGEST:
-            body, file = _read(file, length), ""
-            if body is None:
-                return
-        if file and not self._files:
-            return
-        method = str(environ.get("REQUEST_METHOD"))
-        answer = Answer(
-            head=head(headers),
-            body=body or b"",
-            file=file,
-            length=0 if method == "HEAD" else length,
-            keep=keep,
-            named=left.repository,
-            repository=Repository.parse(keep.repository) if keep.repository else None,
-            witnesses=tuple(marks),
-            at=at,
-            route=left.route,
-            reference=left.reference,
-            digest=left.digest,
-            decision=left.decision,
-        )
-        self.kept.keep((method, target), answer)
-
-    def _witnesses(self, keep: Keep) -> Sequence[str] | None:
-        """Paths of what must stay as it is; ``None`` if nobody can tell."""
-        if not keep.blob:
-            return ()
-        find = getattr(self._store, "witnesses", None)
-        found: Sequence[str] | None = (
-            find(Repository.parse(keep.repository), Digest.parse(keep.blob)) if find is not None else None
-        )
-        return found
+        """Keep an answer that the application has just made; ``body`` is ``None`` for a file."""
+        made = answer_of(environ, left, at, status, headers, body, self._store)
+        if made is not None and (self._files or not made[1].file):
+            self.kept.keep(*made)
 
     # answering
 
@@ -152,26 +109,32 @@ class HotReads:
 
     def knows(self, data: bytes) -> bool:
         """Whether there is an answer that could be given again; for any thread."""
-        words = data.split(b" ", 2)
-        return len(words) == 3 and (words[0].decode("latin-1"), words[1].decode("latin-1")) in self.kept
+        request = recognize(data)
+        if request is None:
+            return False
+        absent = patterns.absence_key(request.method, request.target, self._observer.request_id(request.request_id))
+        return _key(request) in self.kept or (absent is not None and absent in self.kept)
 
     def find(self, data: bytes) -> Given | None:
         """The answer to a request, given as all the bytes of its head; ``None`` if it is for the application."""
         request = recognize(data)
-        if request is None or (key := request[:2]) not in self.kept or not self._up_to_date():
+        if request is None:
             return None
-        answer = self.kept.find(key)
+        number = self._observer.request_id(request.request_id)
+        key = _key(request)
+        answer = self._as_it_was(key) if key in self.kept else None
+        if answer is not None and request.range:
+            answer = patterns.part_of(answer, request)
+        if answer is None:
+            key = patterns.absence_key(request.method, request.target, number) or key
+            answer = self._absence(key, request.target, number)
         if answer is None:
             return None
-        for path, mark in answer.witnesses:
-            if stamp(path) != mark:
-                self.kept.drop(key)
-                return None
         caller = self._permitted(request.authorization, answer)
         if caller is None:
             return None
         self.kept.used(key)
-        return Given(request, answer, caller, self._observer.request_id(request.request_id))
+        return Given(request, answer, caller, number)
 
     def bytes(self, given: Given) -> bytes:
         """What goes over the wire: the head, and the body unless it is a file."""
@@ -179,9 +142,15 @@ class HotReads:
         if now != self._second:
             self._second = now
             date = formatdate(now, localtime=False, usegmt=True)
-            self._start = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {date}\r\nConnection: keep-alive\r\n".encode()
+            self._start = f"\r\nServer: {SERVER}\r\nDate: {date}\r\nConnection: keep-alive\r\n".encode()
         answer, number = given.answer, given.request_id.encode()
-        return b"%b%bX-Request-Id: %b\r\n\r\n%b" % (self._start, answer.head, number, answer.body)
+        return b"HTTP/1.1 %b%b%bX-Request-Id: %b\r\n\r\n%b" % (
+            answer.status,
+            self._start,
+            answer.head,
+            number,
+            answer.body,
+        )
 
     def finished(self, given: Given, remote: str, seconds: float, *, complete: bool = True) -> None:
         """Tell what was done, as the application's requests are told."""
@@ -191,7 +160,7 @@ class HotReads:
             Record(
                 method=request.method,
                 path=request.target.partition("?")[0],
-                status=200,
+                status=int(answer.status[:3]),
                 seconds=seconds,
                 request_id=given.request_id,
                 route=answer.route,
@@ -204,10 +173,31 @@ class HotReads:
                 reference=answer.reference,
                 digest=answer.digest,
                 decision=answer.decision,
+                error=answer.error,
                 kept=True,
                 complete=complete,
             )
         )
+
+    def _as_it_was(self, key: Key) -> Answer | None:
+        """A kept answer, if nothing has ended it."""
+        answer = self.kept.find(key) if self._up_to_date() else None
+        if answer is None:
+            return None
+        for path, mark in answer.witnesses:
+            if stamp(path) != mark:
+                self.kept.drop(key)
+                return None
+        return answer
+
+    def _absence(self, key: Key, target: str, request_id: str) -> Answer | None:
+        """What the application says about a blob that is not there now; the storage is asked each time."""
+        pattern = self.kept.lasting(key)
+        digest = patterns.named(target) if pattern is not None else None
+        lacks = getattr(self._store, "surely_lacks", None)
+        if pattern is None or pattern.repository is None or digest is None or lacks is None:
+            return None
+        return patterns.absence_of(pattern, str(digest), request_id) if lacks(pattern.repository, digest) else None
 
     def _up_to_date(self) -> bool:
         if not self._fresh:
@@ -246,15 +236,5 @@ class HotReads:
         return True
 
 
-def _simple(headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether the application was asked without anything that could have changed its answer."""
-    return all(name in _HARMLESS for name, _ in headers)
-
-
-def _read(path: str, length: int) -> bytes | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), length + 1, 0)
-    except OSError:
-        return None
-    return data if len(data) == length else None
+def _key(request: Simple) -> Key:
+    return patterns.part_key(request.target) if request.range else (request.method, request.target, "")

@@ -195,7 +195,7 @@ class HotWorker(PatientWorker):
             if given.sends_file:
                 with open(given.answer.file, "rb", buffering=0) as file:
                     conn.sock.sendall(data, socket.MSG_MORE)
-                    conn.sock.sendfile(file, 0, given.answer.length)
+                    conn.sock.sendfile(file, given.answer.start, given.answer.length)
             else:
                 conn.sock.sendall(data)
             complete = True

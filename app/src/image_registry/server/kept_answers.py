@@ -29,11 +29,15 @@ MANY = 10_000
 """Repositories whose last change is remembered one by one."""
 
 Stamp = tuple[int, int, int]
+Key = tuple[str, str, str]
+"""Method, target, and what kind of answer it is: empty for the plain one."""
 
 
 class Answer(NamedTuple):
     """One answer to one method and target."""
 
+    status: bytes
+    """Number and words."""
     head: bytes
     """The headers that the application gave, without the end of the head."""
     body: bytes
@@ -53,6 +57,9 @@ class Answer(NamedTuple):
     reference: str
     digest: str
     decision: str
+    error: str = ""
+    start: int = 0
+    """Where in the file the body begins."""
 
     @property
     def cost(self) -> int:
@@ -63,17 +70,17 @@ class KeptAnswers:
     """Written by every thread that serves, read by the one that answers again."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+        self._answers: OrderedDict[Key, Answer] = OrderedDict()
         self._lock = threading.Lock()
         self._cost = 0
         self._changed: dict[str, int] = {}
         self._any = 0
         self._floor = 0
 
-    def __contains__(self, key: tuple[str, str]) -> bool:
+    def __contains__(self, key: Key) -> bool:
         return key in self._answers
 
-    def find(self, key: tuple[str, str]) -> Answer | None:
+    def find(self, key: Key) -> Answer | None:
         """The answer, if nothing that :meth:`note` was told ends it."""
         answer = self._answers.get(key)
         if answer is None:
@@ -83,6 +90,10 @@ class KeptAnswers:
             self.drop(key)
             return None
         return answer
+
+    def lasting(self, key: Key) -> Answer | None:
+        """An answer that no change ends."""
+        return self._answers.get(key)
 
     def note(self, changes: Sequence[tuple[int, str, str]] | None, revision: int) -> None:
         """What was committed; ``None`` ends every answer from before ``revision``."""
@@ -94,7 +105,7 @@ class KeptAnswers:
             if namespace:
                 self._changed[f"{namespace}/{name}"] = number
 
-    def keep(self, key: tuple[str, str], answer: Answer) -> None:
+    def keep(self, key: Key, answer: Answer) -> None:
         """Remember the answer, in place of the ones that were asked for the longest time ago."""
         with self._lock:
             before = self._answers.pop(key, None)
@@ -104,14 +115,14 @@ class KeptAnswers:
                 _, gone = self._answers.popitem(last=False)
                 self._cost -= gone.cost
 
-    def drop(self, key: tuple[str, str]) -> None:
+    def drop(self, key: Key) -> None:
         """Forget the answer."""
         with self._lock:
             gone = self._answers.pop(key, None)
             if gone is not None:
                 self._cost -= gone.cost
 
-    def used(self, key: tuple[str, str]) -> None:
+    def used(self, key: Key) -> None:
         """The answer was given again."""
         with self._lock:
             if key in self._answers:

@@ -2,8 +2,8 @@
 
 Whoever serves a request, the application or a shorter way past it, hands over one :class:`Record`. Handing over costs
 about a microsecond: a thread beside the requests makes the lines and counts. What changed something or was refused is
-written before the call returns, so no crash forgets it; what only read waits for a moment, and is written at the latest
-when the process ends.
+written before the call returns, so no crash forgets it; what only read, or found nothing there, waits for a moment, and
+is written at the latest when the process ends.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ MOMENT = 0.05
 
 MOST_WAITING = 20_000
 """Records that wait at most; then requests write them themselves, as slowly as the log takes them."""
+
+NOTHING_THERE = 404
+"""What every client that pushes is told about each of its layers."""
 
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/apis", "/apis/image.alauda.io", "/apis/image.alauda.io/v1"})
 QUIET_FOLDER = "/openapi/"
@@ -87,7 +90,8 @@ class Observer:
     def finished(self, record: Record) -> None:
         """A request has ended."""
         self._waiting.append((time.time(), record))
-        if record.method not in SAFE or record.status >= 400 or len(self._waiting) > MOST_WAITING or self._closed:
+        refused = record.status >= 400 and record.status != NOTHING_THERE
+        if record.method not in SAFE or refused or len(self._waiting) > MOST_WAITING or self._closed:
             self.flush()
         elif not self._some.is_set():
             self._some.set()

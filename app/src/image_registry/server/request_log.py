@@ -17,7 +17,7 @@ from image_registry.server.kept_answers import LARGEST
 from image_registry.server.observation import Observer, Record
 from image_registry.server.peer import WSGIApplication
 
-OK = 200
+LEARNED = frozenset({200, 206, 404})
 BODILESS = frozenset({204, 205, 304})
 
 
@@ -43,6 +43,7 @@ class RequestLog:
         bind_contextvars(request_id=request_id)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            seen.line = status
             seen.status = int(status[:3])
             seen.headers = headers
             seen.length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
@@ -51,7 +52,7 @@ class RequestLog:
         body: Iterable[bytes] = self._application(environ, start)
         if seen.length is None and seen.status:
             body = _Counted(body, seen)
-        elif self.hot is not None and seen.trail.keep is not None and seen.status == OK:
+        elif self.hot is not None and seen.trail.keep is not None and seen.status in LEARNED:
             body = _learned(body, self.hot, environ, seen, at)
         return at_end(body, environ, lambda: self._end(seen))
 
@@ -75,19 +76,20 @@ def _learned(body: Iterable[bytes], hot: HotReads, environ: dict[str, Any], seen
             if close is not None:
                 close()
         body = [whole]
-    hot.learn(environ, seen.trail, at, seen.headers, whole)
+    hot.learn(environ, seen.trail, at, seen.line, seen.headers, whole)
     return body
 
 
 class _Seen:
     """What is known of a request so far."""
 
-    __slots__ = ("_environ", "_started", "counted", "headers", "length", "status", "trail")
+    __slots__ = ("_environ", "_started", "counted", "headers", "length", "line", "status", "trail")
 
     def __init__(self, environ: dict[str, Any], started: float, trail: Trail) -> None:
         self._environ = environ
         self._started = started
         self.trail = trail
+        self.line = ""
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.length: int | None = None

@@ -105,6 +105,19 @@ class FilesystemStore:
         link = f"{layout.layer(repository, digest)}/link"
         return self._disk.path(link), self._disk.path(layout.blob_data(digest))
 
+    def surely_lacks(self, repository: Repository, digest: Digest) -> bool:
+        """Whether it is certain at once, by one look at this machine, that the repository has not got this blob."""
+        found = self.witnesses(repository, digest)
+        if found is None:
+            return False
+        try:
+            os.stat(found[0])
+        except GONE:
+            return True
+        except OSError:
+            return False
+        return False
+
     def unlink_blob(self, repository: Repository, digest: Digest) -> bool:
         return self._unlink(layout.layer(repository, digest), digest)
 
