@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,8 @@ class ImageAPI:
         self.cluster = cluster
         self.database = database
         self.streams = ImageStreams(database, internal_hostname=HOST, clock=self._tick)
+        self.phases: dict[str, str] = {}
+        """Phases of namespaces; those that are not named are active."""
         self.trust: FrontProxyTrust | None = FrontProxyTrust(ca="", allowed_names=frozenset({PROXY}))
         self.parts = Parts(
             streams=self.streams,
@@ -78,6 +81,7 @@ class ImageAPI:
             front_proxy=lambda: self.trust,
             internal_hostname=HOST,
             public_hostname=PUBLIC,
+            namespace_phase=lambda name: self.phases.get(name, "Active"),
         )
         self.client: FlaskClient = create_app(self.parts).test_client()
 
@@ -149,6 +153,24 @@ class ImageAPI:
         assert answer.status_code == code, answer.text
         return answer.get_json()
 
+    def write(self, method: str, path: str, document: Any, code: int = 200, content_type: str = "") -> Any:
+        """The document that a write answers with; a text is sent as it is."""
+        answer = self.send(method, path, document, content_type)
+        assert answer.status_code == code, answer.text
+        return answer.get_json()
+
+    def send(self, method: str, path: str, document: Any, content_type: str = "", **arguments: Any) -> TestResponse:
+        """One request with a body."""
+        body = document if isinstance(document, str | bytes) else json.dumps(document)
+        return self.ask(path, method=method, data=body, content_type=content_type or "application/json", **arguments)
+
+    def reject(self, method: str, path: str, document: Any, code: int, reason: str, content_type: str = "") -> Any:
+        """The ``Status`` of a write that must fail like this."""
+        answer = self.send(method, path, document, content_type)
+        status = answer.get_json()
+        assert (answer.status_code, status["kind"], status.get("reason")) == (code, "Status", reason), answer.text
+        return status
+
     @staticmethod
     def segment(name: str) -> str:
         """A name as one segment of a path."""
@@ -168,6 +190,12 @@ def cluster() -> FakeCluster:
 def api(sqlite_template: Path, tmp_path: Path, cluster: FakeCluster) -> Iterator[ImageAPI]:
     """An empty registry."""
     yield from _opened(sqlite_template, tmp_path, cluster)
+
+
+@pytest.fixture
+def either(database: Database, cluster: FakeCluster) -> ImageAPI:
+    """An empty registry on SQLite, and one on PostgreSQL."""
+    return ImageAPI(database, cluster)
 
 
 @pytest.fixture(scope="session")

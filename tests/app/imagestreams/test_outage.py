@@ -86,7 +86,9 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
         "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
-    assert set(doors) | {"read_storage_with", "limited"} == {name for name in dir(streams) if not name.startswith("_")}
+    assert set(doors) | {"read_storage_with", "limited", "editor"} == {
+        name for name in dir(streams) if not name.startswith("_")
+    }
     postgresql.stop()
     try:
         for name, call in doors.items():

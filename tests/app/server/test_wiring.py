@@ -74,7 +74,14 @@ def test_the_image_api_is_ready_and_discovered_before_there_is_a_schema(
 
     application = image_api_application(
         Settings(database_url=f"sqlite:///{tmp_path / database}"),
-        cast("Rights", SimpleNamespace(authorizer=None, authenticator=None)),
+        cast(
+            "Rights",
+            SimpleNamespace(
+                authorizer=None,
+                authenticator=None,
+                namespaces=SimpleNamespace(phase=lambda _name: "Active", forget=lambda _name: None),
+            ),
+        ),
         cast("FollowedTrust", trust),
     )
     assert Client(cast("Any", application)).get(path).status_code == 200

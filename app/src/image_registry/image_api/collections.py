@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from image_registry.auth.access import IMAGE_GROUP
 from image_registry.image_api import documents, status
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
-from image_registry.image_api.status import APIError, BadRequest, Conflict
+from image_registry.image_api.status import APIError, BadRequest
 from image_registry.imagestreams import errors
 from image_registry.imagestreams.model import Page
 from image_registry.imagestreams.service import ImageStreams
@@ -84,11 +83,11 @@ class Images:
         return self._streams.revision()
 
     def get(self, namespace: str, name: str) -> Document:  # noqa: ARG002 - one shape for all
-        with _translated(self.resource, name):
+        with translated(self.resource, name):
             return documents.image(self._streams.image(_digest(name)))
 
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - same
-        with _translated(self.resource, ""):
+        with translated(self.resource, ""):
             found = self._streams.images(limit=limit, after=str(_digest(after)) if after else None)
         return Page(tuple(documents.image(value) for value in found.items), found.next, found.revision)
 
@@ -104,7 +103,7 @@ class Images:
         resource_version: int | None,
         dry_run: bool,
     ) -> None:
-        with _translated(self.resource, name):
+        with translated(self.resource, name):
             self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version, dry_run=dry_run)
 
 
@@ -122,11 +121,11 @@ class Streams:
         return self._streams.revision()
 
     def get(self, namespace: str, name: str) -> Document:
-        with _translated(self.resource, name):
+        with translated(self.resource, name):
             return documents.stream(self._streams.stream(Repository.of(namespace, name)), self._hosts)
 
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
-        with _translated(self.resource, ""):
+        with translated(self.resource, ""):
             start = str(_within(namespace, after)) if after else None
             found = self._streams.streams(namespace=namespace or None, limit=limit, after=start, history=not brief)
         return Page(tuple(documents.stream(value, self._hosts) for value in found.items), found.next, found.revision)
@@ -137,7 +136,7 @@ class Streams:
     def delete(
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
     ) -> None:
-        with _translated(self.resource, name):
+        with translated(self.resource, name):
             repository = Repository.of(namespace, name)
             self._streams.delete_stream(repository, uid=uid, resource_version=resource_version, dry_run=dry_run)
 
@@ -156,11 +155,11 @@ class StreamTags:
 
     def get(self, namespace: str, name: str) -> Document:
         repository, tag = _stream_and_tag(namespace, name)
-        with _translated(self.resource, name):
+        with translated(self.resource, name):
             return documents.stream_tag(*self._streams.stream_tag(repository, tag))
 
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - always brief
-        with _translated(self.resource, ""):
+        with translated(self.resource, ""):
             if after is not None:
                 repository, _, tag = after.partition(":")
                 after = f"{_within(namespace, repository)}:{parse_tag(tag)}"
@@ -174,7 +173,7 @@ class StreamTags:
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
     ) -> None:
         repository, tag = _stream_and_tag(namespace, name)
-        with _translated(self.resource, name):
+        with translated(self.resource, name):
             self._streams.delete_tag(repository, tag, uid=uid, resource_version=resource_version, dry_run=dry_run)
 
 
@@ -182,7 +181,7 @@ def _stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:
     stream, colon, tag = name.partition(":")
     if not (stream and colon and tag) or ":" in tag:
         raise BadRequest(f"{name[:300]!r} does not name an ImageStreamTag: the form is <stream>:<tag>, as in app:v1.0")
-    with _translated(STREAM_TAGS, name):
+    with translated(STREAM_TAGS, name):
         return Repository.of(namespace, stream), parse_tag(tag)
 
 
@@ -199,7 +198,7 @@ def _within(namespace: str, text: str) -> Repository:
 
 
 @contextmanager
-def _translated(resource: Resource, name: str) -> Iterator[None]:
+def translated(resource: Resource, name: str) -> Iterator[None]:
     """The rules speak their own words; here they become a ``Status``. Without a name it is a list that went wrong."""
     try:
         yield
@@ -207,14 +206,12 @@ def _translated(resource: Resource, name: str) -> Iterator[None]:
         raise _no_such(resource, name, error) from None
     except (errors.StreamUnknown, errors.TagUnknown, errors.ImageUnknown):
         raise status.not_found(resource.name, name) from None
+    except errors.StreamExists:
+        raise status.already_exists(resource.name, name) from None
+    except errors.TagExists:
+        raise status.already_exists(resource.name, name) from None
     except (errors.Conflict, errors.ImageInUse) as error:
-        raise conflict(resource, name, str(error)) from None
-
-
-def conflict(resource: Resource, name: str, why: str) -> Conflict:
-    """Kubernetes' sentence for a change that must not be made."""
-    group = f"{resource.name}.{IMAGE_GROUP}"
-    return Conflict(f'Operation cannot be fulfilled on {group} "{name}": {why}', resource=resource.name, name=name)
+        raise status.conflict(resource.name, name, str(error)) from None
 
 
 def _no_such(resource: Resource, name: str, error: Exception) -> APIError:

@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
-from image_registry.image_api.collections import Collection, conflict
+from image_registry.image_api.collections import Collection
 from image_registry.image_api.documents import Document
 from image_registry.image_api.listing import Listing, collect
 from image_registry.image_api.negotiation import JSON, YAML
 from image_registry.image_api.parameters import ListOptions, Query, flag, invalid_options, whole_number
-from image_registry.image_api.status import BadRequest, NotFound, TooLarge, UnsupportedMediaType
+from image_registry.image_api.status import BadRequest, NotFound, TooLarge, UnsupportedMediaType, conflict
 
 _KNOWN = {
     "kind": str,
@@ -111,7 +111,7 @@ def check(collection: Collection, document: Mapping[str, Any], options: DeleteOp
     ):
         if wanted is not None and wanted != metadata[member]:
             raise conflict(
-                collection.resource,
+                collection.resource.name,
                 metadata["name"],
                 f"Precondition failed: {label} in precondition: {wanted[:100]}, "
                 f"{label} in object meta: {metadata[member]}",

@@ -12,7 +12,14 @@ from typing import Any
 
 from image_registry.image_api.negotiation import META_GROUP
 from image_registry.image_api.resources import GROUP_VERSION, IMAGES, STREAM_TAGS, STREAMS, Resource
-from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta, TagHistory
+from image_registry.imagestreams.model import (
+    Image,
+    ImageStream,
+    ObjectMeta,
+    TagCondition,
+    TagHistory,
+    TagSpec,
+)
 from image_registry.oci.reference import Repository
 
 Document = dict[str, Any]
@@ -39,13 +46,33 @@ def stream(value: ImageStream, hosts: Hosts) -> Document:
     return {
         **_head(STREAMS),
         "metadata": _metadata(value.meta, value.repository.name, value.repository.namespace),
-        "spec": {"lookupPolicy": {"local": value.lookup_local}},
+        "spec": _present(
+            lookupPolicy={"local": value.lookup_local},
+            dockerImageRepository=value.source_repository,
+            tags=[tag_spec(spec) for spec in value.specs],
+        ),
         "status": _present(
             dockerImageRepository=f"{hosts.internal}/{value.repository}",
             publicDockerImageRepository=f"{hosts.public}/{value.repository}" if hosts.public else "",
-            tags=[_tag_history(history) for history in value.tags],
+            tags=_tag_statuses(value),
         ),
     }
+
+
+def tag_spec(spec: TagSpec) -> Document:
+    """A ``TagReference``."""
+    source = spec.source
+    return _present(
+        name=spec.name,
+        annotations=dict(spec.annotations),
+        generation=spec.generation,
+        reference=spec.reference or None,
+        importPolicy=_present(
+            insecure=spec.insecure or None, scheduled=spec.scheduled or None, importMode=spec.import_mode
+        ),
+        referencePolicy={"type": spec.reference_policy},
+        **({"from": _present(kind=source.kind, namespace=source.namespace, name=source.name)} if source else {}),
+    )
 
 
 def stream_tag(owner: ImageStream, history: TagHistory, image_value: Image | None = None) -> Document:
@@ -58,10 +85,15 @@ def stream_tag(owner: ImageStream, history: TagHistory, image_value: Image | Non
     metadata = _metadata(owner.meta, tag_name(owner.repository, history.tag), owner.repository.namespace)
     metadata["creationTimestamp"] = timestamp(newest.created)
     metadata.pop("generation")
-    metadata.pop("annotations", None)  # those of a tag are its own
+    for stream_only in ("annotations", "managedFields", "finalizers", "ownerReferences"):
+        metadata.pop(stream_only, None)
+    spec = owner.spec(history.tag)
+    if spec is not None and spec.annotations:  # those of a tag are its own
+        metadata["annotations"] = dict(spec.annotations)
     return {
         **_head(STREAM_TAGS),
         "metadata": metadata,
+        **({"tag": tag_spec(spec)} if spec is not None else {}),
         "generation": newest.generation,
         "lookupPolicy": {"local": owner.lookup_local},
         "image": body,
@@ -121,6 +153,11 @@ def _metadata(meta: ObjectMeta, name: str, namespace: str = "", **annotations: s
         creationTimestamp=timestamp(meta.created),
         labels=dict(meta.labels),
         annotations={**meta.annotations, **annotations},
+        deletionTimestamp=timestamp(meta.deleted) if meta.deleted else "",
+        deletionGracePeriodSeconds=0 if meta.deleted else None,
+        ownerReferences=[dict(owner) for owner in meta.owner_references],
+        finalizers=list(meta.finalizers),
+        managedFields=[dict(entry) for entry in meta.managed_fields],
     )
 
 
@@ -151,19 +188,38 @@ def _image_body(value: Image) -> Document:
     )
 
 
-def _tag_history(history: TagHistory) -> Document:
-    return {
-        "tag": history.tag,
-        "items": [
-            {
-                "created": timestamp(event.created),
-                "dockerImageReference": event.reference,
-                "image": str(event.image),
-                "generation": event.generation,
-            }
-            for event in history.events
-        ],
-    }
+def _tag_statuses(value: ImageStream) -> list[Document]:
+    """What each tag meant, and what hinders those that mean nothing yet."""
+    histories = {history.tag: history for history in value.tags}
+    return [
+        _tag_status(tag, histories.get(tag), value.conditions.get(tag, ()))
+        for tag in sorted(histories.keys() | value.conditions.keys())
+    ]
+
+
+def _tag_status(tag: str, history: TagHistory | None, conditions: Sequence[TagCondition]) -> Document:
+    items = [
+        {
+            "created": timestamp(event.created),
+            "dockerImageReference": event.reference,
+            "image": str(event.image),
+            "generation": event.generation,
+        }
+        for event in (history.events if history else ())
+    ]
+    return {"tag": tag, "items": items, **_present(conditions=[tag_condition(value) for value in conditions])}
+
+
+def tag_condition(value: TagCondition) -> Document:
+    """A ``TagEventCondition``."""
+    return _present(
+        type=value.type,
+        status=value.status,
+        lastTransitionTime=timestamp(value.transitioned),
+        reason=value.reason,
+        message=value.message,
+        generation=value.generation,
+    )
 
 
 def _present(**members: Any) -> Document:

@@ -14,12 +14,16 @@ from image_registry.image_api.status import Forbidden, ServiceUnavailable
 
 def require(parts: Parts, identity: Identity, access: Access) -> None:
     """Raises :class:`Forbidden`, or :class:`ServiceUnavailable` while nobody can decide."""
+    if not allows(parts, identity, access):
+        raise Forbidden(refusal(identity, access), resource=access.resource, name=access.name)
+
+
+def allows(parts: Parts, identity: Identity, access: Access) -> bool:
+    """Raises :class:`ServiceUnavailable`."""
     try:
-        decision = parts.authorizer.decide(identity, access)
+        return parts.authorizer.decide(identity, access).allowed
     except AuthorizationUnavailable as error:
         raise ServiceUnavailable(f"nobody can decide about access right now: {error}", retry_after=5) from error
-    if not decision.allowed:
-        raise Forbidden(refusal(identity, access), resource=access.resource, name=access.name)
 
 
 def refusal(identity: Identity, access: Access) -> str:

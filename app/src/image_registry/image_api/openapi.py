@@ -14,6 +14,7 @@ from image_registry.auth.access import IMAGE_GROUP
 from image_registry.image_api.negotiation import ENCODINGS
 from image_registry.image_api.resources import RESOURCES, ROOT, VERSION, Resource
 from image_registry.image_api.schemas import PREFIX, schemas
+from image_registry.image_api.write_options import PATCHES
 
 TITLE = "Alauda Container Platform Image API"
 
@@ -35,6 +36,12 @@ _DELETE_PARAMETERS = (
     ("orphanDependents", "boolean", "Ignored: nothing here has dependents."),
     ("propagationPolicy", "string", "Background, Foreground or Orphan; all mean the same here."),
 )
+_WRITE_PARAMETERS = (
+    ("dryRun", "string", "All: check everything and write nothing."),
+    ("fieldManager", "string", "Who writes; remembered in managedFields."),
+    ("fieldValidation", "string", "What is done about unknown and repeated members: Strict, Warn or Ignore."),
+)
+_FORCE = (("force", "boolean", "When applying: take members from other managers."),)
 _PRETTY = ("pretty", "string", "If true, the answer is indented.")
 
 
@@ -53,9 +60,29 @@ class Operation:
     query: tuple[Parameter, ...]
 
     @property
-    def takes_body(self) -> bool:
-        """True for deletions: they may bring DeleteOptions."""
-        return self.method == "delete"
+    def body(self) -> str:
+        """Name of the schema of the body; empty for none."""
+        match self.method:
+            case "delete":
+                return "DeleteOptions"
+            case "post" | "put":
+                return self.resource.kind
+            case "patch":
+                return "Patch"
+        return ""
+
+    @property
+    def consumes(self) -> tuple[str, ...]:
+        """Media types of the body."""
+        if self.method == "patch":
+            return patches(self.resource)
+        return ENCODINGS if self.method in {"post", "put"} else ("*/*",)
+
+    @property
+    def codes(self) -> Mapping[str, str]:
+        """How it may succeed."""
+        made = {"201": "Created"} if self.method in {"post", "put", "patch"} else {}
+        return {"200": "OK", **made}
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:
@@ -64,36 +91,65 @@ class Operation:
         return tuple((name, "string", text) for name, text in names if f"{{{name}}}" in self.path)
 
 
+def patches(resource: Resource) -> tuple[str, ...]:
+    """Media types of patches; a view of another object is not applied to, because it has no managers of its own."""
+    return PATCHES if resource.managed else PATCHES[:-1]
+
+
 def operations() -> Iterator[Operation]:
     """All that are served."""
-    query: tuple[Parameter, ...]
     for resource in RESOURCES:
-        inside = "/namespaces/{namespace}" if resource.namespaced else ""
-        collection = f"{ROOT}{inside}/{resource.name}"
-        one = f"{collection}/{{name}}"
-        scope = "Namespaced" if resource.namespaced else ""
-        name = f"ImageAlaudaIoV1{scope}{resource.kind}"
-        listing = (resource.list_kind, (*_LIST_PARAMETERS, _PRETTY))
-        kind = resource.kind
-        if "list" in resource.verbs:
-            text = f"List objects of kind {kind}"
-            yield Operation(collection, "get", f"list{name}", "list", text, resource, *listing)
-            if resource.namespaced:
-                everywhere = f"listImageAlaudaIoV1{kind}ForAllNamespaces"
-                yield Operation(f"{ROOT}/{resource.name}", "get", everywhere, "list", text, resource, *listing)
-        if "deletecollection" in resource.verbs:
-            query = (*_LIST_PARAMETERS, *_DELETE_PARAMETERS, _PRETTY)
-            text = f"Delete objects of kind {kind}"
-            identifier = f"deleteImageAlaudaIoV1Collection{scope}{kind}"
-            yield Operation(
-                collection, "delete", identifier, "deletecollection", text, resource, resource.list_kind, query
-            )
-        if "get" in resource.verbs:
-            query = (*_GET_PARAMETERS, _PRETTY)
-            yield Operation(one, "get", f"read{name}", "get", f"Read one {kind}", resource, kind, query)
-        if "delete" in resource.verbs:
-            query = (*_DELETE_PARAMETERS, _PRETTY)
-            yield Operation(one, "delete", f"delete{name}", "delete", f"Delete one {kind}", resource, "Status", query)
+        yield from _reads(resource)
+        yield from _writes(resource)
+
+
+def _writes(resource: Resource) -> Iterator[Operation]:
+    inside = "/namespaces/{namespace}" if resource.namespaced else ""
+    collection = f"{ROOT}{inside}/{resource.name}"
+    kind = resource.kind
+    name = f"ImageAlaudaIoV1{'Namespaced' if resource.namespaced else ''}{kind}"
+    query = (*_WRITE_PARAMETERS, _PRETTY)
+    verbs = (
+        ("create", collection, "post", "create", query),
+        ("update", f"{collection}/{{name}}", "put", "replace", query),
+        ("patch", f"{collection}/{{name}}", "patch", "patch", (*query, *_FORCE)),
+    )
+    for verb, path, method, word, parameters in verbs:
+        if verb in resource.verbs:
+            text = f"{verb.capitalize()} one {kind}"
+            yield Operation(path, method, f"{word}{name}", _ACTIONS[verb], text, resource, kind, parameters)
+
+
+_ACTIONS = {"create": "post", "update": "put", "patch": "patch"}
+"""What ``x-kubernetes-action`` calls the verbs that write."""
+
+
+def _reads(resource: Resource) -> Iterator[Operation]:
+    query: tuple[Parameter, ...]
+    inside = "/namespaces/{namespace}" if resource.namespaced else ""
+    collection = f"{ROOT}{inside}/{resource.name}"
+    one = f"{collection}/{{name}}"
+    scope = "Namespaced" if resource.namespaced else ""
+    name = f"ImageAlaudaIoV1{scope}{resource.kind}"
+    listing = (resource.list_kind, (*_LIST_PARAMETERS, _PRETTY))
+    kind = resource.kind
+    if "list" in resource.verbs:
+        text = f"List objects of kind {kind}"
+        yield Operation(collection, "get", f"list{name}", "list", text, resource, *listing)
+        if resource.namespaced:
+            everywhere = f"listImageAlaudaIoV1{kind}ForAllNamespaces"
+            yield Operation(f"{ROOT}/{resource.name}", "get", everywhere, "list", text, resource, *listing)
+    if "deletecollection" in resource.verbs:
+        query = (*_LIST_PARAMETERS, *_DELETE_PARAMETERS, _PRETTY)
+        text = f"Delete objects of kind {kind}"
+        identifier = f"deleteImageAlaudaIoV1Collection{scope}{kind}"
+        yield Operation(collection, "delete", identifier, "deletecollection", text, resource, resource.list_kind, query)
+    if "get" in resource.verbs:
+        query = (*_GET_PARAMETERS, _PRETTY)
+        yield Operation(one, "get", f"read{name}", "get", f"Read one {kind}", resource, kind, query)
+    if "delete" in resource.verbs:
+        query = (*_DELETE_PARAMETERS, _PRETTY)
+        yield Operation(one, "delete", f"delete{name}", "delete", f"Delete one {kind}", resource, "Status", query)
 
 
 def version_2(release: str) -> dict[str, Any]:
@@ -140,14 +196,19 @@ def _paths(
 
 
 def _operation_2(entry: Operation) -> dict[str, Any]:
-    body = {"in": "body", "name": "body", "schema": {"$ref": f"#/definitions/{PREFIX}DeleteOptions"}}
+    body: dict[str, Any] = {"in": "body", "name": "body", "schema": {"$ref": f"#/definitions/{PREFIX}{entry.body}"}}
+    if entry.method != "delete":
+        body["required"] = True
     return {
-        "consumes": ["*/*"],
+        "consumes": list(entry.consumes),
         "produces": list(ENCODINGS),
         "schemes": ["https"],
-        "parameters": [body] if entry.takes_body else [],
+        "parameters": [body] if entry.body else [],
         "responses": {
-            "200": {"description": "OK", "schema": {"$ref": f"#/definitions/{PREFIX}{entry.answer}"}},
+            **{
+                code: {"description": text, "schema": {"$ref": f"#/definitions/{PREFIX}{entry.answer}"}}
+                for code, text in entry.codes.items()
+            },
             "401": {"description": "Unauthorized"},
         },
     }
@@ -158,9 +219,9 @@ def _operation_3(entry: Operation) -> dict[str, Any]:
         return {"content": {given: {"schema": {"$ref": f"#/components/schemas/{PREFIX}{name}"}} for given in types}}
 
     return {
-        **({"requestBody": content("DeleteOptions", "*/*")} if entry.takes_body else {}),
+        **({"requestBody": content(entry.body, *entry.consumes)} if entry.body else {}),
         "responses": {
-            "200": {"description": "OK", **content(entry.answer, *ENCODINGS)},
+            **{code: {"description": text, **content(entry.answer, *ENCODINGS)} for code, text in entry.codes.items()},
             "401": {"description": "Unauthorized"},
         },
     }

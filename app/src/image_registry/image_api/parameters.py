@@ -90,9 +90,9 @@ def whole_number(query: Query, name: str) -> int | None:
     return int(text)
 
 
-def invalid_options(kind: str, path: str, problem: str, text: str) -> Invalid:
+def invalid_options(kind: str, path: str, problem: str, text: str, *, reason: str = "") -> Invalid:
     """Kubernetes' sentence for options that can be read and must not be; ``problem`` as in ``Unsupported value``."""
-    reason = {"Forbidden": "FieldValueForbidden", "Unsupported value": "FieldValueNotSupported"}.get(
+    reason = reason or {"Forbidden": "FieldValueForbidden", "Unsupported value": "FieldValueNotSupported"}.get(
         problem, "FieldValueInvalid"
     )
     message = f"{problem}: {text}"

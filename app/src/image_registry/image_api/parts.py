@@ -24,5 +24,9 @@ class Parts:
     """Host of ``status.dockerImageRepository``."""
     public_hostname: str | None = None
     """Host of ``status.publicDockerImageRepository``; ``None`` leaves the field out."""
+    namespace_phase: Callable[[str], str] | None = None
+    """Phase of a namespace, empty if there is none; ``None`` lets everything be made anywhere."""
+    forget_namespace: Callable[[str], None] = lambda _name: None
+    """Ask the cluster again about this namespace."""
     metrics: Callable[[str], tuple[bytes, str]] | None = None
     """The page of metrics and its media type, for the ``Accept`` of the request."""

@@ -27,6 +27,15 @@ class Resource:
     """Sorted, as published."""
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    subresource: str = ""
+    """The part behind the slash of a name such as ``imagestreams/status``."""
+    managed: bool = True
+    """Objects remember who set what."""
+    create_on_update: bool = False
+    """Replacing what does not exist makes it."""
+    unconditional_update: bool = False
+    """An update need not say which state it is made from."""
+    group: str = IMAGE_GROUP
 
     @property
     def singular(self) -> str:
@@ -44,7 +53,7 @@ STREAMS = Resource(
     "imagestreams",
     "ImageStream",
     namespaced=True,
-    verbs=("delete", "deletecollection", "get", "list"),
+    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update"),
     short_names=("is",),
     categories=("all",),
 )

@@ -6,15 +6,30 @@ nothing about whether one exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from flask import Blueprint, Response, request
 
 from image_registry.auth import trail
 from image_registry.auth.access import Access
-from image_registry.image_api import answers, deletion, documents, listing, parameters, status, tables
-from image_registry.image_api.collections import Collection, Images, Streams, StreamTags
+from image_registry.image_api import (
+    admission,
+    answers,
+    bodies,
+    deletion,
+    documents,
+    gate,
+    listing,
+    openapi,
+    parameters,
+    status,
+    tables,
+    write_options,
+    writing,
+)
+from image_registry.image_api.collections import Collection, Images, StreamTags
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.gate import require
 from image_registry.image_api.identity import identify
@@ -22,6 +37,7 @@ from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate
 from image_registry.image_api.parts import Parts
 from image_registry.image_api.resources import ROOT
+from image_registry.image_api.stream_kind import WritableStreams
 
 NO_WATCH = "this API cannot be watched yet; list again instead"
 
@@ -30,7 +46,7 @@ def blueprint(parts: Parts) -> Blueprint:
     """Routes of all resources; what has no route is unknown, what has no method is not allowed."""
     routes = Blueprint("objects", __name__)
     hosts = Hosts(parts.internal_hostname, parts.public_hostname or "")
-    for collection in (Images(parts.streams), Streams(parts.streams, hosts), StreamTags(parts.streams)):
+    for collection in (Images(parts.streams), WritableStreams(parts.streams, hosts), StreamTags(parts.streams)):
         _add(routes, _Verbs(parts, collection))
     return routes
 
@@ -43,8 +59,11 @@ def _add(routes: Blueprint, verbs: _Verbs) -> None:
     table: list[tuple[str, str, str, Callable[..., Response]]] = [
         (collection, "GET", "list", verbs.list_page),
         (collection, "DELETE", "deletecollection", verbs.delete_many),
+        (collection, "POST", "create", verbs.create),
         (one, "GET", "get", verbs.get),
         (one, "DELETE", "delete", verbs.delete),
+        (one, "PUT", "update", verbs.update),
+        (one, "PATCH", "patch", verbs.patch),
     ]
     if resource.namespaced:
         table.append((f"{ROOT}/{resource.name}", "GET", "list", verbs.list_page))
@@ -74,13 +93,43 @@ class _Verbs:
         version = parameters.resource_version(request.args)
         if version:
             listing.check_version(version, self._parts.streams.revision())
-        found = self.collection.get(namespace, name)
-        if form.shape is Shape.TABLE:
-            metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            return _encoded(self._table([found], metadata, form, include), form)
-        if form.shape is Shape.METADATA:
-            return _encoded(documents.metadata_only(found, form.meta_version), form)
-        return _encoded(found, form)
+        return self._one(self.collection.get(namespace, name), form, include)
+
+    def create(self, namespace: str = "") -> Response:
+        self._permit("create", namespace, "")
+        form, include = self._form()
+        call = self._call("CreateOptions", namespace)
+        made = writing.create(self._kind, namespace, request.get_data(cache=False), _content_type(), call)
+        return self._one(made, form, include, 201, call.warnings)
+
+    def update(self, name: str, namespace: str = "") -> Response:
+        self._permit("update", namespace, name)
+        form, include = self._form()
+        call = self._call("UpdateOptions", namespace)
+        body = request.get_data(cache=False)
+        made, new = writing.update(self._kind, namespace, name, body, _content_type(), call)
+        return self._one(made, form, include, 201 if new else 200, call.warnings)
+
+    def patch(self, name: str, namespace: str = "") -> Response:
+        self._permit("patch", namespace, name)
+        form, include = self._form()
+        given = bodies.media_type(_content_type())
+        served = openapi.patches(self.collection.resource)
+        if given not in served:
+            raise status.UnsupportedMediaType(
+                "the body of the request was in an unknown format - accepted media types include: " + ", ".join(served)
+            )
+        call = self._call("PatchOptions", namespace, given)
+        made, new = writing.patch(
+            self._kind,
+            namespace,
+            name,
+            request.get_data(cache=False),
+            given,
+            call,
+            lambda: self._permit("create", namespace, name),
+        )
+        return self._one(made, form, include, 201 if new else 200, call.warnings)
 
     def list_page(self, namespace: str = "") -> Response:
         selected = parameters.single_name(request.args)
@@ -112,6 +161,43 @@ class _Verbs:
             self._parts.streams.await_creations(namespace)
         deleted = deletion.delete_many(self.collection, namespace, selection, options)
         return self._listed(deleted, form, include, options.warnings)
+
+    @property
+    def _kind(self) -> writing.Kind:
+        return cast("writing.Kind", self.collection)
+
+    def _form(self) -> tuple[Representation, str]:
+        return negotiate(request.headers.get("Accept")), tables.included(request.args.get("includeObject"))
+
+    def _call(self, options: str, namespace: str, patch: str = "") -> writing.Call:
+        identity = identify(request.environ, self._parts)
+        agent = request.headers.get("User-Agent", "")
+        dry_runs = request.args.getlist("dryRun")
+
+        def admit(name: str) -> None:
+            admission.admit(self._parts.namespace_phase, self.collection.resource, namespace, name)
+
+        def admit_again(name: str) -> None:
+            self._parts.forget_namespace(namespace)
+            admit(name)
+
+        return writing.Call(
+            identity,
+            write_options.read_options(request.args, dry_runs, agent, kind=options, patch=patch),
+            lambda access: gate.allows(self._parts, identity, access),
+            admit,
+            admit_again,
+        )
+
+    def _one(
+        self, found: Document, form: Representation, include: str, code: int = 200, warnings: Sequence[str] = ()
+    ) -> Response:
+        if form.shape is Shape.TABLE:
+            metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            return _encoded(self._table([found], metadata, form, include), form, warnings, code)
+        if form.shape is Shape.METADATA:
+            return _encoded(documents.metadata_only(found, form.meta_version), form, warnings, code)
+        return _encoded(found, form, warnings, code)
 
     def _permit(self, verb: str, namespace: str, name: str) -> None:
         identity = identify(request.environ, self._parts)
@@ -145,8 +231,12 @@ class _Verbs:
         )
 
 
-def _encoded(document: Document, form: Representation, warnings: tuple[str, ...] = ()) -> Response:
-    return answers.answer(document, form.encoding, pretty=form.pretty, warnings=warnings)
+def _encoded(document: Document, form: Representation, warnings: Sequence[str] = (), code: int = 200) -> Response:
+    return answers.answer(document, form.encoding, code=code, pretty=form.pretty, warnings=warnings)
+
+
+def _content_type() -> str:
+    return request.headers.get("Content-Type", "")
 
 
 def _delete_options() -> deletion.DeleteOptions:

@@ -129,6 +129,13 @@ class Conflict(APIError):
     reason = "Conflict"
 
 
+class AlreadyExists(APIError):
+    """There is an object of that name."""
+
+    code = HTTPStatus.CONFLICT
+    reason = "AlreadyExists"
+
+
 class Expired(APIError):
     """What was asked for is too old to be told."""
 
@@ -187,6 +194,17 @@ def success(*, resource: str, name: str = "", uid: str = "") -> dict[str, Any]:
 def not_found(resource: str, name: str) -> NotFound:
     """Kubernetes' sentence for an object that does not exist."""
     return NotFound(f'{resource}.{IMAGE_GROUP} "{name}" not found', resource=resource, name=name)
+
+
+def already_exists(resource: str, name: str) -> AlreadyExists:
+    """Kubernetes' sentence for an object that exists."""
+    return AlreadyExists(f'{resource}.{IMAGE_GROUP} "{name}" already exists', resource=resource, name=name)
+
+
+def conflict(resource: str, name: str, why: str) -> Conflict:
+    """Kubernetes' sentence for a change that must not be made."""
+    group = f"{resource}.{IMAGE_GROUP}"
+    return Conflict(f'Operation cannot be fulfilled on {group} "{name}": {why}', resource=resource, name=name)
 
 
 def unknown_path() -> NotFound:

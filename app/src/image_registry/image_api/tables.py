@@ -133,11 +133,14 @@ def _repository(item: Mapping[str, Any], _now: datetime) -> str:
 
 
 def _tags(item: Mapping[str, Any], _now: datetime) -> str:
-    return shortened([history["tag"] for history in item["status"].get("tags", ())])
+    names = {history["tag"] for history in item["status"].get("tags", ())}
+    return shortened(sorted(names | {tag["name"] for tag in item["spec"].get("tags", ())}))
 
 
 def _stream_updated(item: Mapping[str, Any], now: datetime) -> str:
-    newest = max((history["items"][0]["created"] for history in item["status"].get("tags", ())), default="")
+    newest = max(
+        (event["created"] for history in item["status"].get("tags", ()) for event in history["items"][:1]), default=""
+    )
     return ago(newest, now)
 
 

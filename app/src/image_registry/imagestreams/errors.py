@@ -18,6 +18,14 @@ class TagUnknown(ImageStreamsError):
     """The stream exists, the tag does not."""
 
 
+class StreamExists(ImageStreamsError):
+    """A stream of that name is there already."""
+
+
+class TagExists(ImageStreamsError):
+    """The stream wants something of that tag already."""
+
+
 class ImageUnknown(ImageStreamsError):
     """No such Image, or the repository does not hold that digest."""
 

@@ -28,6 +28,48 @@ class ObjectMeta:
     generation: int = 1
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    owner_references: tuple[Mapping[str, Any], ...] = ()
+    finalizers: tuple[str, ...] = ()
+    managed_fields: tuple[Mapping[str, Any], ...] = ()
+    deleted: datetime | None = None
+    """Since when the object waits for its finalizers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagSource:
+    """What a tag is to mean: a ``DockerImage``, an ``ImageStreamTag`` or an ``ImageStreamImage``."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagSpec:
+    """What is wanted of one tag (parity reference 1.5); ``generation`` 0 asks for a new import."""
+
+    name: str
+    source: TagSource | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    reference: bool = False
+    """Only point there; never import."""
+    generation: int | None = None
+    insecure: bool = False
+    scheduled: bool = False
+    import_mode: str = "Legacy"
+    reference_policy: str = "Source"
+
+
+@dataclass(frozen=True, slots=True)
+class TagCondition:
+    """What hinders a tag from meaning what is wanted; ``ImportSuccess`` is the one type there is."""
+
+    type: str
+    status: str
+    transitioned: datetime
+    reason: str
+    message: str
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +104,20 @@ class ImageStream:
     meta: ObjectMeta
     lookup_local: bool = False
     tags: tuple[TagHistory, ...] = ()
+    source_repository: str = ""
+    """``spec.dockerImageRepository``: another registry's repository that this stream mirrors."""
+    specs: tuple[TagSpec, ...] = ()
+    """By name."""
+    conditions: Mapping[str, tuple[TagCondition, ...]] = field(default_factory=dict)
+    """By tag."""
+
+    def spec(self, tag: str) -> TagSpec | None:
+        """What is wanted of a tag."""
+        return next((spec for spec in self.specs if spec.name == tag), None)
+
+    def history(self, tag: str) -> TagHistory | None:
+        """What a tag meant."""
+        return next((history for history in self.tags if history.tag == tag), None)
 
 
 @dataclass(frozen=True, slots=True)

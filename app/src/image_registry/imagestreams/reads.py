@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from image_registry.imagestreams import rows
 from image_registry.imagestreams.errors import ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
-from image_registry.metadata import images, revisions, streams
+from image_registry.metadata import images, revisions, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
@@ -102,8 +102,17 @@ def namespaces(database: Database) -> list[str]:
 def stream(database: Database, repository: Repository) -> ImageStream:
     """One stream with the history of all its tags. Raises :class:`StreamUnknown`."""
     with database.snapshot() as connection:
-        row = _stream_row(connection, repository)
-        return rows.stream(row, rows.tag_histories(streams.histories(connection, [row.id])))
+        return whole(connection, _stream_row(connection, repository))
+
+
+def whole(connection: Connection, row: Record) -> ImageStream:
+    """A stream with everything that is known of it."""
+    return rows.stream(
+        row,
+        rows.tag_histories(streams.histories(connection, [row.id])),
+        specs=tuple(rows.tag_spec(spec) for spec in specs.of_streams(connection, [row.id])),
+        conditions=rows.tag_conditions(specs.conditions(connection, [row.id])),
+    )
 
 
 def all_streams(
@@ -123,7 +132,22 @@ def all_streams(
             stream_id: rows.tag_histories(group)
             for stream_id, group in groupby(read(connection, shown[:limit]), lambda event: event.stream_id)
         }
-    return _page(found, limit, revision, item=lambda row: rows.stream(row, events.get(row.id, ())), key=_name)
+        wanted = _by_stream(specs.of_streams(connection, shown[:limit]))
+        hindered = _by_stream(specs.conditions(connection, shown[:limit]))
+
+    def item(row: Record) -> ImageStream:
+        return rows.stream(
+            row,
+            events.get(row.id, ()),
+            specs=tuple(rows.tag_spec(spec) for spec in wanted.get(row.id, ())),
+            conditions=rows.tag_conditions(hindered.get(row.id, ())),
+        )
+
+    return _page(found, limit, revision, item=item, key=_name)
+
+
+def _by_stream(found: Sequence[Record]) -> dict[int, list[Record]]:
+    return {stream_id: list(group) for stream_id, group in groupby(found, lambda row: row.stream_id)}
 
 
 def stream_tag(database: Database, repository: Repository, name: str) -> tuple[ImageStream, TagHistory, Image | None]:
@@ -134,7 +158,9 @@ def stream_tag(database: Database, repository: Repository, name: str) -> tuple[I
         if not history:
             raise _no_tag(repository, name)
         found = images.find(connection, str(history[0].newest.image))
-    return rows.stream(row), history[0], rows.image(found) if found else None
+        wanted = specs.find(connection, row.id, name)
+    stream = rows.stream(row, specs=(rows.tag_spec(wanted),) if wanted else ())
+    return stream, history[0], rows.image(found) if found else None
 
 
 def stream_tags(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -15,8 +15,11 @@ from image_registry.imagestreams.model import (
     ObjectMeta,
     StoredManifest,
     SubManifest,
+    TagCondition,
     TagEvent,
     TagHistory,
+    TagSource,
+    TagSpec,
 )
 from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
@@ -57,7 +60,60 @@ def tag_histories(rows: Iterable[Record]) -> tuple[TagHistory, ...]:
     )
 
 
-def stream(row: Record, tags: tuple[TagHistory, ...] = (), *, prefix: str = "") -> ImageStream:
+def tag_spec(row: Record) -> TagSpec:
+    """From a row of ``tag_specs``."""
+    source = TagSource(row.from_kind, row.from_name, row.from_namespace) if row.from_kind else None
+    return TagSpec(
+        name=row.tag,
+        source=source,
+        annotations=row.annotations,
+        reference=row.reference,
+        generation=row.generation,
+        insecure=row.insecure,
+        scheduled=row.scheduled,
+        import_mode=row.import_mode,
+        reference_policy=row.reference_policy,
+    )
+
+
+def spec_row(spec: TagSpec, *, follows: str | None) -> dict[str, Any]:
+    """The row of ``tag_specs``, without its stream."""
+    source = spec.source or TagSource("", "")
+    return {
+        "tag": spec.name,
+        "annotations": dict(spec.annotations),
+        "from_kind": source.kind,
+        "from_namespace": source.namespace,
+        "from_name": source.name,
+        "reference": spec.reference,
+        "generation": spec.generation or 0,
+        "insecure": spec.insecure,
+        "scheduled": spec.scheduled,
+        "import_mode": spec.import_mode,
+        "reference_policy": spec.reference_policy,
+        "follows": follows,
+    }
+
+
+def tag_conditions(rows: Iterable[Record]) -> dict[str, tuple[TagCondition, ...]]:
+    """From the conditions of one stream, by tag."""
+    return {
+        tag: tuple(
+            TagCondition(row.type, row.status, utc(row.transitioned), row.reason, row.message, row.generation)
+            for row in group
+        )
+        for tag, group in groupby(rows, lambda row: row.tag)
+    }
+
+
+def stream(
+    row: Record,
+    tags: tuple[TagHistory, ...] = (),
+    *,
+    prefix: str = "",
+    specs: tuple[TagSpec, ...] = (),
+    conditions: Mapping[str, tuple[TagCondition, ...]] | None = None,
+) -> ImageStream:
     """From a row of ``image_streams``, or of a join that labels its columns with ``prefix``."""
     values = row._mapping  # noqa: SLF001 - public in SQLAlchemy; the underscore avoids column names
     return ImageStream(
@@ -65,6 +121,9 @@ def stream(row: Record, tags: tuple[TagHistory, ...] = (), *, prefix: str = "") 
         meta=_meta({key: values[prefix + key] for key in _META}),
         lookup_local=values[f"{prefix}lookup_local"],
         tags=tags,
+        source_repository=values[f"{prefix}source_repository"] or "",
+        specs=specs,
+        conditions=conditions or {},
     )
 
 
@@ -111,7 +170,18 @@ def image_row(
     }
 
 
-_META = ("uid", "created", "resource_version", "generation", "labels", "annotations")
+_META = (
+    "uid",
+    "created",
+    "resource_version",
+    "generation",
+    "labels",
+    "annotations",
+    "owner_references",
+    "finalizers",
+    "managed_fields",
+    "deleted",
+)
 
 
 def _meta(values: Any) -> ObjectMeta:
@@ -122,6 +192,10 @@ def _meta(values: Any) -> ObjectMeta:
         generation=values["generation"],
         labels=values["labels"],
         annotations=values["annotations"],
+        owner_references=tuple(values["owner_references"] or ()),
+        finalizers=tuple(values["finalizers"] or ()),
+        managed_fields=tuple(values["managed_fields"] or ()),
+        deleted=utc(values["deleted"]) if values["deleted"] is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
+from image_registry.imagestreams.editor import Editor
 from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
@@ -54,6 +55,8 @@ class ImageStreams:
         self._known = KnownStreams()
         self._coverage = Coverage(database)
         self._read_storage: Callable[[Repository], None] | None = None
+        self.editor = Editor(database, internal_hostname=internal_hostname, clock=clock)
+        """What is wanted of streams, tags and images: the writes of the Image API."""
 
     # the registry door
 

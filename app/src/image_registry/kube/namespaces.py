@@ -27,6 +27,11 @@ class Namespaces:
         found = self._at(name)
         return found != Presence() and found.phase != TERMINATING
 
+    def phase(self, name: str) -> str:
+        """``Active`` or ``Terminating``, empty if it does not exist. Raises KubeError and ClusterUnreachable."""
+        found = self._at(name)
+        return "" if found == Presence() else found.phase or "Active"
+
     def uid(self, name: str) -> str:
         """Its uid, empty if it does not exist. Raises KubeError and ClusterUnreachable."""
         return self._at(name).uid

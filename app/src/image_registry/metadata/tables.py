@@ -60,6 +60,11 @@ image_streams = Table(
     Column("lookup_local", Boolean, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("resource_version", BigInteger, nullable=False),
+    Column("owner_references", JSON(none_as_null=True), nullable=True),
+    Column("finalizers", JSON(none_as_null=True), nullable=True),
+    Column("managed_fields", JSON(none_as_null=True), nullable=True),
+    Column("deleted", DateTime(timezone=True), nullable=True),
+    Column("source_repository", Text, nullable=True),
     UniqueConstraint("namespace", "name"),
 )
 
@@ -83,6 +88,10 @@ images = Table(
     Column("docker_metadata", JSON, nullable=False),
     Column("artifact_type", Text, nullable=False),
     Column("subject", Name, nullable=True),
+    Column("owner_references", JSON(none_as_null=True), nullable=True),
+    Column("finalizers", JSON(none_as_null=True), nullable=True),
+    Column("managed_fields", JSON(none_as_null=True), nullable=True),
+    Column("deleted", DateTime(timezone=True), nullable=True),
     Index("ix_images_subject", "subject"),
 )
 
@@ -152,6 +161,43 @@ tag_events = Table(
     Index("ix_tag_events_stream_id", "stream_id", "tag", "id"),
     Index("ix_tag_events_image", "stream_id", "image"),
 )
+
+tag_specs = Table(
+    "tag_specs",
+    metadata,
+    Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Name, primary_key=True),
+    Column("annotations", JSON, nullable=False),
+    Column("from_kind", String(32), nullable=False),
+    Column("from_namespace", Name, nullable=False),
+    Column("from_name", Text, nullable=False),
+    Column("reference", Boolean, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("insecure", Boolean, nullable=False),
+    Column("scheduled", Boolean, nullable=False),
+    Column("import_mode", String(32), nullable=False),
+    Column("reference_policy", String(16), nullable=False),
+    Column("follows", Name, nullable=True),
+    Index("ix_tag_specs_follows", "stream_id", "follows"),
+)
+"""What is wanted of tags (``spec.tags``); one that was only pushed has no row here.
+
+``follows`` is the tag of the same stream that this one goes with.
+"""
+
+tag_conditions = Table(
+    "tag_conditions",
+    metadata,
+    Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Name, primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("transitioned", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+)
+"""What hinders a tag from meaning what is wanted; a new event of the tag removes it."""
 
 uploads = Table(
     "uploads",

@@ -151,6 +151,8 @@ def image_api_application(
         front_proxy=trust,
         internal_hostname=settings.internal_hostname,
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
+        namespace_phase=rights.namespaces.phase,
+        forget_namespace=rights.namespaces.forget,
         metrics=watched.page,
     )
     return watched.around(create_image_api(parts))

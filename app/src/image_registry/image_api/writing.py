@@ -1,0 +1,375 @@
+"""Creating, replacing, patching and applying objects: one machine for all kinds.
+
+A kind plugs in with a :class:`Kind` (see ``docs/explanation/image-api.md``): what is wrong with one of its objects, how
+one is made, how one becomes another. Everything else is done here, in the order of the kube-apiserver: reading the
+body against the schema, names, admission, validation with every cause, field managers, preconditions, retries.
+
+Nothing is locked between reading an object and writing it: the kind writes only over what was read, and says
+``Conflict`` otherwise. A patch that names no ``resourceVersion`` is then made again on what there is now.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from image_registry.auth.access import Access
+from image_registry.auth.identity import Identity
+from image_registry.image_api import bodies, forms, json_patch, managed_fields, merge_patch, status
+from image_registry.image_api.documents import Document, timestamp
+from image_registry.image_api.resources import GROUP_VERSION, Resource
+from image_registry.image_api.status import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
+from image_registry.image_api.write_options import APPLY, JSON_PATCH, MERGE_PATCH, WriteOptions
+from image_registry.imagestreams import object_rules
+from image_registry.imagestreams.problems import InvalidObject, Problems
+
+ATTEMPTS = 5
+"""How often a patch is made again on what somebody else has changed meanwhile."""
+
+GENERATED = 8
+"""How often another name is tried for an object that wants any."""
+
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_LONGEST_BASE = 58
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to write."""
+
+    identity: Identity
+    options: WriteOptions
+    may: Callable[[Access], bool]
+    """Whether the caller may also do this. Raises ``ServiceUnavailable``."""
+    admit: Callable[[str], None] = lambda _name: None
+    """Raises when nothing new of this name may be put into the namespace."""
+    admit_again: Callable[[str], None] = lambda _name: None
+    """The same, without believing what it heard before: asked under the lock of whoever empties the namespace."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is to be changed."""
+        return self.options.dry_run
+
+
+class Kind(Protocol):
+    """What the machine must know of a kind. Documents have passed the schema and carry name and namespace."""
+
+    resource: Resource
+
+    def get(self, namespace: str, name: str) -> Document:
+        """One object. Raises ``NotFound``."""
+        ...
+
+    def check(self, document: Document, problems: Problems) -> None:
+        """Everything that is wrong with an object by itself, its name included, its other metadata not."""
+        ...
+
+    def create(self, namespace: str, document: Document, call: Call) -> Document:
+        """Make it. Raises ``AlreadyExists``, and ``InvalidObject`` for what only the registry knows to be wrong."""
+        ...
+
+    def update(self, namespace: str, old: Document, new: Document, call: Call) -> Document:
+        """Make ``new`` of ``old``, which was read before. Raises ``Conflict`` if that is not what there is now."""
+        ...
+
+
+def create(kind: Kind, namespace: str, body: bytes, content_type: str, call: Call) -> Document:
+    """The object that was made of a body."""
+    return _create(kind, namespace, _read(kind, bodies.read(body, content_type), call), call)
+
+
+def update(kind: Kind, namespace: str, name: str, body: bytes, content_type: str, call: Call) -> tuple[Document, bool]:
+    """The object that was replaced by a body, and whether it was made."""
+    wanted = _read(kind, bodies.read(body, content_type), call)
+    metadata = wanted["metadata"]
+    if not metadata.get("name"):
+        raise BadRequest("the name of the object (based on URL) was undeterminable: name must be provided")
+    if metadata["name"] != name:
+        raise BadRequest(
+            f"the name of the object ({metadata['name'][:300]}) does not match the name on the URL ({name[:300]})"
+        )
+    _place(kind, namespace, metadata)
+    try:
+        old = kind.get(namespace, name)
+    except NotFound:
+        if not kind.resource.create_on_update:
+            raise
+        metadata.pop("resourceVersion", None)
+        return _create(kind, namespace, wanted, call), True
+    if not metadata.get("resourceVersion") and not kind.resource.unconditional_update:
+        raise _invalid(
+            kind, name, [Cause("FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", _VERSION)]
+        )
+    return _update(kind, namespace, old, wanted, call), False
+
+
+def patch(
+    kind: Kind,
+    namespace: str,
+    name: str,
+    body: bytes,
+    content_type: str,
+    call: Call,
+    permit_create: Callable[[], None],
+) -> tuple[Document, bool]:
+    """The object after a patch, and whether it was made; only applying makes one, after ``permit_create``."""
+    given = bodies.media_type(content_type)
+    if given == APPLY:
+        return _apply(
+            kind, namespace, name, bodies.read(body, JSON_OR_YAML, accepted=(JSON_OR_YAML,)), call, permit_create
+        )
+    change = bodies.parse_json(body)
+    if given != JSON_PATCH and not isinstance(change, Mapping):
+        raise BadRequest("the patch is not an object: send the members that are to change")
+    for attempt in range(ATTEMPTS):
+        old = kind.get(namespace, name)
+        try:
+            wanted = _read(kind, _patched(kind, given, old, change), call, patch=change)
+            return _update(kind, namespace, old, wanted, call), False
+        except Conflict:
+            if attempt == ATTEMPTS - 1 or _names_version(change, given):
+                raise
+            call.warnings.clear()
+    raise AssertionError  # the loop returns or raises
+
+
+JSON_OR_YAML = "application/yaml"
+"""An applied body is YAML, of which JSON is a part."""
+
+_VERSION = "metadata.resourceVersion"
+
+
+def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Document:
+    metadata = document["metadata"]
+    _place(kind, namespace, metadata)
+    if metadata.get("resourceVersion"):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    for server_owned in ("uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp"):
+        metadata.pop(server_owned, None)
+    base = "" if metadata.get("name") else metadata.get("generateName", "")
+    call.admit(metadata.get("name", "") or base)
+    if not call.options.applying:
+        metadata.pop("managedFields", None)
+    for attempt in range(GENERATED):
+        if base:
+            metadata["name"] = base[:_LONGEST_BASE] + "".join(secrets.choice(_LETTERS) for _ in range(5))
+        _check(kind, document)
+        _sign({}, document, kind, call)
+        try:
+            with _translated(kind, metadata.get("name", "")):
+                return kind.create(namespace, document, call)
+        except AlreadyExists:
+            if not base or attempt == GENERATED - 1:
+                raise
+    raise AssertionError  # the loop returns or raises
+
+
+def _update(kind: Kind, namespace: str, old: Document, wanted: Document, call: Call) -> Document:
+    before, metadata = old["metadata"], wanted["metadata"]
+    name = before["name"]
+    problems = []
+    if metadata.get("name", name) != name:
+        problems.append(
+            Cause(
+                "FieldValueInvalid", f'Invalid value: "{metadata["name"][:100]}": field is immutable', "metadata.name"
+            )
+        )
+    if metadata.get("namespace", namespace) != namespace:
+        problems.append(Cause("FieldValueInvalid", "Invalid value: field is immutable", "metadata.namespace"))
+    if problems:
+        raise _invalid(kind, name, problems)
+    if metadata.get("uid", before["uid"]) != before["uid"]:
+        raise _conflict(
+            kind,
+            name,
+            f"Precondition failed: UID in precondition: {metadata['uid'][:100]}, UID in object meta: {before['uid']}",
+        )
+    if metadata.get("resourceVersion", before["resourceVersion"]) != before["resourceVersion"]:
+        raise _conflict(kind, name, MODIFIED)
+    for server_owned in (
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+    ):
+        metadata.pop(server_owned, None)
+        if server_owned in before:
+            metadata[server_owned] = before[server_owned]
+    metadata.pop("selfLink", None)
+    _check(kind, wanted)
+    if not call.options.applying:
+        _sign(old, wanted, kind, call)
+    with _translated(kind, name):
+        return kind.update(namespace, old, wanted, call)
+
+
+def _apply(
+    kind: Kind, namespace: str, name: str, sent: bodies.Members, call: Call, permit_create: Callable[[], None]
+) -> tuple[Document, bool]:
+    call.options = call.options.as_apply()
+    wanted = _read(kind, sent, call)
+    metadata = wanted["metadata"]
+    if metadata.get("managedFields"):
+        raise BadRequest("metadata.managedFields must be nil")
+    if not sent.get("kind") or not sent.get("apiVersion"):
+        raise BadRequest("an applied object must say its apiVersion and its kind")
+    if metadata.get("name", name) != name:
+        raise BadRequest(
+            f"the name of the object ({metadata['name'][:300]}) does not match the name on the URL ({name[:300]})"
+        )
+    _place(kind, namespace, metadata)
+    metadata["name"] = name
+    version = metadata.pop("resourceVersion", "")
+    for attempt in range(ATTEMPTS):
+        old = _existing(kind, namespace, name)
+        try:
+            if not old:
+                return _made_by_applying(kind, namespace, wanted, call, permit_create), True
+            if version and version != old["metadata"]["resourceVersion"]:
+                raise _conflict(kind, name, MODIFIED)
+            return _update(kind, namespace, old, _applied(kind, old, wanted, call), call), False
+        except (Conflict, AlreadyExists) as error:
+            if attempt == ATTEMPTS - 1 or version or error.causes:
+                raise
+    raise AssertionError  # the loop returns or raises
+
+
+def _existing(kind: Kind, namespace: str, name: str) -> Document:
+    """The object, or an empty one."""
+    try:
+        return kind.get(namespace, name)
+    except NotFound:
+        return {}
+
+
+def _made_by_applying(
+    kind: Kind, namespace: str, wanted: Document, call: Call, permit_create: Callable[[], None]
+) -> Document:
+    if wanted["metadata"].get("uid"):
+        raise _conflict(kind, wanted["metadata"]["name"], "the object with this uid does not exist")
+    permit_create()
+    return _create(kind, namespace, _applied(kind, {}, wanted, call), call)
+
+
+def _applied(kind: Kind, old: Document, wanted: Document, call: Call) -> Document:
+    resource = kind.resource
+    return managed_fields.applied(
+        old,
+        wanted,
+        resource.kind,
+        call.options.manager,
+        _now(),
+        force=call.options.force,
+        subresource=resource.subresource,
+    )
+
+
+def _read(kind: Kind, sent: Mapping[str, Any], call: Call, *, patch: Any = None) -> Document:
+    name, version = sent.get("kind"), sent.get("apiVersion")
+    if version not in (None, "", GROUP_VERSION):
+        raise BadRequest(
+            f"the API version in the data ({str(version)[:100]}) does not match the expected API version "
+            f"({GROUP_VERSION})"
+        )
+    if name not in (None, "", kind.resource.kind):
+        raise BadRequest(
+            f'{str(name)[:100]} in version "v1" cannot be handled as a {kind.resource.kind}: send it to its own address'
+        )
+    reading = forms.read(sent, kind.resource.kind)
+    reading.complaints += forms.repeated(patch)
+    call.warnings += reading.settle(call.options.validation, kind.resource.kind)
+    document = {**reading.document, "kind": kind.resource.kind, "apiVersion": GROUP_VERSION}
+    document.setdefault("metadata", {})
+    return document
+
+
+def _place(kind: Kind, namespace: str, metadata: dict[str, Any]) -> None:
+    given = metadata.get("namespace", "")
+    if given and given != namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    if kind.resource.namespaced:
+        metadata["namespace"] = namespace
+    else:
+        metadata.pop("namespace", None)
+
+
+def _check(kind: Kind, document: Document) -> None:
+    problems = Problems()
+    metadata = document["metadata"]
+    if not metadata.get("name"):
+        problems.required("metadata.name", "name or generateName is required")
+    object_rules.check_metadata(metadata, problems)
+    with _translated(kind, metadata.get("name", "")):
+        kind.check(document, problems)
+        problems.check()
+
+
+def _sign(old: Mapping[str, Any], new: Document, kind: Kind, call: Call) -> None:
+    """Note who wrote; kinds that are views of another object leave that to it."""
+    if not kind.resource.managed:
+        new["metadata"].pop("managedFields", None)
+    elif not call.options.applying:
+        new["metadata"]["managedFields"] = managed_fields.updated(
+            old, new, kind.resource.kind, call.options.manager, _now(), kind.resource.subresource
+        )
+
+
+def _patched(kind: Kind, given: str, old: Document, change: Any) -> Mapping[str, Any]:
+    if given == JSON_PATCH:
+        result = json_patch.patched(old, change)
+    elif given == MERGE_PATCH:
+        result = merge_patch.merged(old, change)
+    else:
+        result = merge_patch.strategic(old, change, kind.resource.kind)
+    if not isinstance(result, Mapping) or not isinstance(result.get("metadata", {}), Mapping):
+        raise BadRequest("after the patch there would be no object any more")
+    return result
+
+
+def _names_version(change: Any, given: str) -> bool:
+    if given == JSON_PATCH:
+        return any(isinstance(step, Mapping) and step.get("path") == "/metadata/resourceVersion" for step in change)
+    metadata = change.get("metadata")
+    return isinstance(metadata, Mapping) and bool(metadata.get("resourceVersion"))
+
+
+def _now() -> str:
+    return timestamp(datetime.now(UTC))
+
+
+def _invalid(kind: Kind, name: str, causes: list[Cause]) -> Invalid:
+    told = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    resource = kind.resource
+    return Invalid(
+        f'{resource.kind}.{resource.group} "{name}" is invalid: {text}',
+        resource=resource.kind,
+        name=name,
+        causes=causes,
+    )
+
+
+def _conflict(kind: Kind, name: str, why: str) -> Conflict:
+    return status.conflict(kind.resource.name, name, why)
+
+
+@contextmanager
+def _translated(kind: Kind, name: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidObject as error:
+        causes = [Cause(problem.reason, problem.message, problem.path) for problem in error.problems]
+        raise _invalid(kind, name, causes) from None
