@@ -23,7 +23,7 @@ from image_registry.auth.access import AuthorizationUnavailable
 from image_registry.auth.htpasswd import HtpasswdAuthenticator
 from image_registry.auth.identity import AuthenticationUnavailable
 from image_registry.auth.tokens import RegistryTokens, generate_key
-from image_registry.distribution_api import open_uploads
+from image_registry.distribution_api import open_uploads, tokens
 from image_registry.distribution_api.received import STRAIGHT
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.limits import STORAGE, Limit, LimitExceeded, LimitsUnknown, Scope
@@ -227,6 +227,16 @@ def form_breaks_off(stage: Stage) -> TestResponse:
     return stage.guarded().post("/v2/token", content_type=kind, environ_overrides=environ)
 
 
+def slow_form(stage: Stage) -> TestResponse:
+    stage.patch.setattr(tokens, "FORM_PATIENCE", 0.0)
+    return stage.guarded().post("/v2/token", data={"grant_type": "password"})
+
+
+def crowd_of_forms(stage: Stage) -> TestResponse:
+    stage.patch.setattr(tokens, "FORMS", 0)
+    return stage.guarded().post("/v2/token", data={"grant_type": "password"})
+
+
 REFUSALS: dict[str, tuple[Case, int, str, str]] = {
     # names, paths and pages
     "no name": (lambda s: s.open.get("/v2/team/App/tags/list"), 400, "NAME_INVALID", "lower-case letters and digits"),
@@ -337,6 +347,16 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         "needs the field refresh_token",
     ),
     "a form that breaks off": (form_breaks_off, 400, "UNAUTHORIZED", "cannot be read"),
+    "a form in another encoding": (
+        lambda s: s.guarded().post(
+            "/v2/token", data=b"username=\xff", content_type="application/x-www-form-urlencoded"
+        ),
+        400,
+        "UNAUTHORIZED",
+        "send it in UTF-8",
+    ),
+    "a slow form": (slow_form, 400, "UNAUTHORIZED", "send it at once"),
+    "a crowd of forms": (crowd_of_forms, 429, "TOOMANYREQUESTS", "ask by GET"),
     "a long form": (
         lambda s: s.guarded().post("/v2/token", data={"password": "x" * 100_000}),
         413,

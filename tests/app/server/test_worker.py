@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,16 +16,18 @@ from pathlib import Path
 import pytest
 
 from image_registry.operator import certificates
+from image_registry.server import errands
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from image_registry.server import process, worker
+from image_registry.server import hot_worker, process, worker
 from image_registry.server.tls import ReloadingContext
 
 worker.FIRST_PATIENCE, worker.PATIENCE = 0.3, 0.6
+hot_worker.FIRST_PATIENCE, hot_worker.PATIENCE = 0.3, 0.6
 
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/endless":
@@ -53,25 +56,28 @@ class Server:
     def __init__(self, port: int, log: Path, *, tls: bool) -> None:
         self.port = port
         self.log = log
-        self._tls = tls
+        self.tls = tls
 
     def plain(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), 10)
 
     def connect(self) -> socket.socket:
-        if not self._tls:
+        if not self.tls:
             return self.plain()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context.wrap_socket(self.plain())
 
-    def answers_within(self, seconds: float) -> bool:
+    def answers_within(self, seconds: float, path: str = "/") -> bool:
         started = time.monotonic()
         with self.connect() as connection:
             connection.settimeout(seconds)
-            connection.sendall(GET + LAST)
-            return connection.recv(12) == b"HTTP/1.1 200" and time.monotonic() - started < seconds
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode() + LAST)
+            try:
+                return connection.recv(12) == b"HTTP/1.1 200" and time.monotonic() - started < seconds
+            except TimeoutError:
+                return False
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -110,6 +116,25 @@ def held() -> Iterator[list[socket.socket]]:
     yield connections
     for connection in connections:
         connection.close()
+
+
+@contextlib.contextmanager
+def trickling(connections: list[socket.socket]) -> Iterator[None]:
+    """One byte now and then on each."""
+    ended = threading.Event()
+
+    def trickle() -> None:
+        while not ended.wait(0.1):
+            for connection in connections:
+                connection.sendall(b"x")
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
 
 
 def test_silence_in_the_middle_of_a_head_ends(server: Server, held: list[socket.socket]) -> None:
@@ -194,3 +219,35 @@ def test_silence_in_the_middle_of_a_handshake_ends(server: Server, held: list[so
         held[-1].sendall(b"\x16\x03\x01\x02\x00\x01\x00")
     assert server.answers_within(4)
     assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("server", ["tls"], indirect=True)
+def test_handshakes_that_stop_in_their_middle_hold_no_thread_and_end(server: Server, held: list[socket.socket]) -> None:
+    for _ in range(60):
+        held.append(server.plain())
+        held[-1].sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+    assert server.answers_within(4)
+    held[0].settimeout(5)
+    assert held[0].recv(12) == b""
+
+
+@pytest.mark.parametrize("server", ["tls"], indirect=True)
+def test_probes_are_answered_while_slow_clients_hold_every_thread(server: Server, held: list[socket.socket]) -> None:
+    for _ in range(4):
+        held.append(server.connect())
+        held[-1].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    with trickling(held):
+        time.sleep(0.3)
+        assert not server.answers_within(0.5)
+        for path in ("/livez", "/healthz", "/readyz"):
+            assert server.answers_within(5, path), path
+
+
+def test_no_request_but_a_bare_probe_goes_before_others() -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: x\r\n%b\r\n"
+    assert errands.probe(head % b"") == errands.probe(head % b"User-Agent: kube-probe\r\n") == errands.LIVE
+    for more in (b"Content-Length: 5\r\n", b"transfer-encoding: chunked\r\n", b"Expect: 100-continue\r\n"):
+        assert errands.probe(head % more) is None
+    assert errands.probe(head % b"" + b"GET / HTTP/1.1\r\n") is None
+    assert errands.probe(head.replace(b"GET", b"POST") % b"") is None
+    assert errands.probe(head.replace(b"/livez", b"/livez/v2") % b"") is None

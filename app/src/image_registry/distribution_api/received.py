@@ -6,6 +6,7 @@ blob that would be wrong content; for a chunk it would be an acknowledged length
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from flask import request
@@ -55,7 +56,23 @@ class Body:
             raise self._broken
         return filled
 
-    def _some(self, view: memoryview) -> int:
+    def whole(self, seconds: float) -> bytes:
+        """All of a short body of known length, which must be there in time: nobody may have asked who sends it.
+
+        Raises :class:`ClientVanished`.
+        """
+        view = memoryview(bytearray(self.left or 0))
+        end = time.monotonic() + seconds
+        while self.left:
+            waiting = end - time.monotonic()
+            if waiting <= 0:
+                raise ClientVanished(
+                    f"{self.left} bytes of the body did not come within {seconds:g} s; send it at once"
+                )
+            self._some(view[self.received :], waiting)
+        return bytes(view)
+
+    def _some(self, view: memoryview, patience: float | None = None) -> int:
         if self._straight is None:
             data = self.read(len(view))
             view[: len(data)] = data
@@ -63,7 +80,7 @@ class Body:
         if not self.left:
             return 0
         try:
-            length: int = self._straight(view)
+            length: int = self._straight(view) if patience is None else self._straight(view, patience)
         except Exception as error:  # noqa: BLE001 - as below
             raise ClientVanished(f"the body broke off after {self.received} bytes: {error}") from None
         if not length:

@@ -7,13 +7,15 @@ send in its place is the platform token itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from image_registry.auth import trail
 from image_registry.auth.credentials import Basic, Bearer
@@ -21,10 +23,15 @@ from image_registry.auth.identity import ANONYMOUS, Identity
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.distribution_api import callers
 from image_registry.distribution_api.parts import Parts
-from image_registry.oci.errors import Unauthorized, Unsupported
+from image_registry.distribution_api.received import Body, ClientVanished
+from image_registry.oci.errors import TooManyRequests, Unauthorized, Unsupported
 
 LONGEST_FORM = 64 << 10
 """Bytes of a form with credentials."""
+
+FORM_PATIENCE, FORMS = 5.0, 8
+"""Seconds in which a whole form must be there, and forms that are waited for at once: this is the one body that is read
+before anybody knows whose it is, and each holds a thread."""
 
 
 class GrantInvalid(Unauthorized):
@@ -35,6 +42,7 @@ class GrantInvalid(Unauthorized):
 
 def blueprint(parts: Parts) -> Blueprint:
     routes = Blueprint("tokens", __name__)
+    places = threading.Semaphore(FORMS)
 
     @routes.get("/v2/token")
     def token() -> Response:
@@ -46,7 +54,15 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.post("/v2/token")
     def token_by_form() -> Response:
         tokens = _tokens()
-        form = _form()
+        if not places.acquire(blocking=False):
+            raise TooManyRequests(
+                "too many forms are on their way; try again, or ask by GET with an Authorization header",
+                headers={"Retry-After": "5"},
+            )
+        try:
+            form = _form()
+        finally:
+            places.release()
         identity = callers.authenticate(parts, _sent_by_form(form))
         return _issue(tokens, identity, form.getlist("scope"))
 
@@ -78,15 +94,17 @@ def blueprint(parts: Parts) -> Blueprint:
 
 def _form() -> MultiDict[str, str]:
     """The form of this request. Raises :class:`GrantInvalid` for what cannot be read as one."""
-    request.max_content_length = LONGEST_FORM
+    if (request.content_length or 0) > LONGEST_FORM:
+        raise RequestEntityTooLarge
     try:
-        request.get_data().decode("utf-8")  # Flask takes what it cannot decode for an empty form
-        form = request.form
-    except HTTPException:
-        raise
-    except Exception as error:  # noqa: BLE001 - not UTF-8, broken off, no HTTP body: the parsers have many names for it
+        data = Body().whole(FORM_PATIENCE)
+        if request.mimetype != "application/x-www-form-urlencoded":
+            return MultiDict()
+        return MultiDict(parse_qsl(data.decode(), keep_blank_values=True, errors="strict"))
+    except ClientVanished as error:
+        raise GrantInvalid(f"the form cannot be read: {error.message}") from None
+    except ValueError as error:
         raise GrantInvalid(f"the form cannot be read: {type(error).__name__}; send it in UTF-8") from None
-    return form
 
 
 def _sent_by_form(form: Mapping[str, str]) -> Basic | Bearer:
@@ -101,6 +119,6 @@ def _sent_by_form(form: Mapping[str, str]) -> Basic | Bearer:
         case "refresh_token":
             raise GrantInvalid("grant_type=refresh_token needs the field refresh_token: a platform token")
     raise GrantInvalid(
-        "send a form (application/x-www-form-urlencoded) with grant_type=password or grant_type=refresh_token, "
-        "or ask by GET with an Authorization header"
+        "send a form (application/x-www-form-urlencoded, of known length) with grant_type=password or "
+        "grant_type=refresh_token, or ask by GET with an Authorization header"
     )

@@ -21,11 +21,20 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
-from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import _DEFER, TConn  # type: ignore[import-untyped]
 
+from image_registry.server import errands
 from image_registry.server.hot_reads import Given, HotReads
 from image_registry.server.request_head import LONGEST, refusal
-from image_registry.server.worker import PATIENCE, PatientWorker, closed, hang_up, patient, speaks_at_once
+from image_registry.server.worker import (
+    FIRST_PATIENCE,
+    PATIENCE,
+    PatientWorker,
+    closed,
+    hang_up,
+    patient,
+    speaks_at_once,
+)
 
 HEAD_PATIENCE = 20.0
 """Seconds from the first byte of a head to its last."""
@@ -51,6 +60,10 @@ class Connection(TConn):  # type: ignore[misc]
     """Whether a kept answer was given on it."""
     served = False
     """Whether one was given since somebody looked how long it waits."""
+    errand: str | None = None
+    """What it is in a thread for, if that must not wait for slow clients."""
+    late_at: float | None = None
+    """When its handshake must be done."""
 
 
 class HotWorker(PatientWorker):
@@ -91,13 +104,16 @@ class HotWorker(PatientWorker):
         super().wait_for_and_dispatch_events(timeout)
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
+        conn.errand = None
         super().finish_request(conn, fs)
+        if self.cfg.is_ssl and not conn.initialized and not fs.exception() and fs.result() is _DEFER:
+            self._late[conn] = conn.late_at = conn.late_at or time.monotonic() + FIRST_PATIENCE
         if conn.head and conn in self.keepalived_conns:
             self._arrived(conn, time.perf_counter())
 
     def goes_on(self, conn: Connection) -> bool:
         """Whether the thread has the next request too; what the loop knows is left to it, bytes included."""
-        if not self.alive or conn.head or conn.is_http2 or not speaks_at_once(conn.sock):
+        if not self.alive or conn.errand or conn.head or conn.is_http2 or not speaks_at_once(conn.sock):
             return False
         if self._hot is None or conn.parser.unreader.buf.getvalue():
             return True
@@ -127,6 +143,7 @@ class HotWorker(PatientWorker):
     def _readable(self, conn: Connection) -> None:
         started = time.perf_counter()
         if self.cfg.is_ssl and not conn.initialized:
+            conn.errand = errands.HANDSHAKE
             self._to_thread(conn)
             return
         try:
@@ -154,6 +171,7 @@ class HotWorker(PatientWorker):
         self._late.pop(conn, None)
         given = self._hot.find(head) if self._hot is not None and self.alive else None
         if given is None or (given.sends_file and self.cfg.is_ssl):
+            conn.errand = errands.probe(head)
             self._to_thread(conn)
         else:
             conn.head = b""

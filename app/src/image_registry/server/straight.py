@@ -12,17 +12,17 @@ from typing import Any
 from gunicorn.http.body import LengthReader  # type: ignore[import-untyped]
 
 
-def straight(environ: dict[str, Any]) -> Callable[[memoryview], int] | None:
+def straight(environ: dict[str, Any]) -> Callable[..., int] | None:
     """A function that receives some bytes of this body, none at its end; ``None`` for a body of unknown length.
 
-    Who uses it reads the body in no other way.
+    Who uses it reads the body in no other way, and may say for how many seconds to wait for the first of these bytes.
     """
     body, connection = environ.get("wsgi.input"), environ.get("gunicorn.socket")
     reader = getattr(body, "reader", None)
     if body is None or connection is None or not isinstance(reader, LengthReader):
         return None
 
-    def receive(view: memoryview) -> int:
+    def receive(view: memoryview, patience: float | None = None) -> int:
         body.read(0)  # a client that waits for a word is told to go on
         view = view[: reader.length]
         if not view:
@@ -33,8 +33,15 @@ def straight(environ: dict[str, Any]) -> Callable[[memoryview], int] | None:
             view[:taken] = early[:taken]
             if early[taken:]:
                 reader.unreader.unread(early[taken:])
-        else:
+        elif patience is None:
             taken = connection.recv_into(view)
+        else:
+            usual = connection.gettimeout()
+            connection.settimeout(patience)
+            try:
+                taken = connection.recv_into(view)
+            finally:
+                connection.settimeout(usual)
         reader.length -= taken
         return taken
 

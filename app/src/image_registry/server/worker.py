@@ -5,8 +5,9 @@ a head or of a body, and for a reader that does not read. A few dozen clients th
 out of service. Here every wait for the network ends; what a client sends or takes slowly, but does send or take, goes
 on.
 
-Clients also open connections in advance. Their first bytes, and their first request after the handshake, are waited for
-by the loop that watches idle connections, not by a thread.
+Clients also open connections in advance. Their first bytes, what they have to say in a handshake, and their first
+request after it are waited for by the loop that watches idle connections, not by a thread; and handshakes and probes
+have threads of their own (:mod:`~image_registry.server.errands`).
 
 The end of a connection waits too, so that the last answer is not cut off by a reset while the client still sends.
 gunicorn does that in the one thread that accepts connections, for two seconds each; here it is done in the thread that
@@ -26,9 +27,11 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from gunicorn import http  # type: ignore[import-untyped]
+from gunicorn.sock import ssl_wrap_socket  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import _DEFER, ThreadWorker  # type: ignore[import-untyped]
 
-from image_registry.server import expectation, unreadable
+from image_registry.server import errands, expectation, unreadable
 from image_registry.server.allocator import keep_buffers
 
 FIRST_PATIENCE = 10.0
@@ -39,6 +42,10 @@ PATIENCE = 60.0
 
 FAREWELL, SILENCE = 2.0, 0.1
 """Seconds for which a client may go on sending after the last answer, and between two pieces of that."""
+
+REST = 1.0
+"""Seconds for what comes of a body that nobody wants; then the connection ends. gunicorn waits for five, and strangers
+could hold a thread each for as long."""
 
 UNSENT = 128 << 10
 """Bytes that wait in the kernel for the network to take them. Without a bound it queues megabytes, which makes sender
@@ -97,23 +104,26 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         keep_buffers()
         logging.getLogger("gunicorn.error").addFilter(_not_about_silence)
+        self._reserved = errands.pools()
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
         conn.sock = patient(conn.sock)
-        super().enqueue_req(conn)
+        pool: Any = self._reserved.get(_errand(conn) or "", self.tpool)
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     def handle(self, conn: Any) -> Any:
         if not conn.initialized:
             if not conn.data_ready and not conn.wait_for_data(ATTENTION):
                 return _DEFER
-            if self.cfg.is_ssl and (end := self._shake_hands(conn)) is not None:
-                return end
+            if self.cfg.is_ssl:
+                return self._shake_hands(conn)
         again = super().handle(conn)
         while again is True and self.goes_on(conn):
             again = super().handle(conn)
         if again is False:
-            hang_up(conn.sock)
+            hang_up(conn.sock, 0.0 if _errand(conn) else FAREWELL)
             conn.close = closed
         return again
 
@@ -121,18 +131,30 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Whether the thread that has served a request is to serve the next one of the connection too."""
         return bool(self.alive) and speaks_at_once(conn.sock)
 
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        return bool(keepalive) and bool(conn.parser.finish_body(deadline=time.monotonic() + REST))
+
     def _shake_hands(self, conn: Any) -> Any:
-        """Begin TLS; ``None`` if a request follows, else what :meth:`handle` is to return."""
+        """Begin TLS as far as the client has said its part; the loop waits for the rest, and for the first request."""
+        conn.data_ready = False
         try:
+            if not isinstance(conn.sock, ssl.SSLSocket):
+                conn.sock = ssl_wrap_socket(conn.sock, self.cfg)
+            conn.sock.settimeout(0.0)
+            while True:
+                try:
+                    conn.sock.do_handshake()
+                    break
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    if not speaks_at_once(conn.sock):
+                        return _DEFER
+            conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
             conn.init()
-            if conn.is_http2 or conn.sock.pending() or speaks_at_once(conn.sock):
-                return None
         except (OSError, ValueError) as error:  # ssl.SSLError is one
             self.log.debug("no TLS: %s", error)
-            hang_up(conn.sock)
+            hang_up(conn.sock, 0.0)
             conn.close = closed
             return False
-        conn.data_ready = False
         return _DEFER
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
@@ -146,6 +168,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(PATIENCE)
+        if _errand(conn):
+            req.must_close = True
         expectation.defer(req, conn.sock)
         return super().handle_request(req, conn)
 
@@ -167,19 +191,25 @@ def speaks_at_once(connection: socket.socket) -> bool:
     return bool(waiting.poll(ATTENTION * 1000))
 
 
-def hang_up(connection: socket.socket) -> None:
+def hang_up(connection: socket.socket, farewell: float = FAREWELL) -> None:
     """Say that nothing more comes, let the client finish its sentence, and close (RFC 9112 section 9.6)."""
     with suppress(OSError, ValueError):
         connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(SILENCE)
-        deadline = time.monotonic() + FAREWELL
-        while time.monotonic() < deadline and connection.recv(65536):
+        connection.settimeout(min(SILENCE, farewell))
+        deadline = time.monotonic() + farewell
+        while connection.recv(65536) and time.monotonic() < deadline:
             pass
     connection.close()
 
 
 def closed(*, graceful: bool = False) -> None:
     """In place of a connection's ``close`` once it is closed: the accepting thread has nothing left to do."""
+
+
+def _errand(conn: Any) -> str | None:
+    """What a connection is in a thread for, if that is an errand."""
+    found: str | None = getattr(conn, "errand", None)
+    return found
 
 
 def _not_about_silence(record: logging.LogRecord) -> bool:
