@@ -32,6 +32,7 @@ from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
 from image_registry.oci.errors import RegistryError
 from image_registry.oci.reference import Repository
+from image_registry.remote.errors import NotFound, RemoteError, TooManyRequests, Unreachable
 from image_registry.storage.blob_store import BlobMissing, OutOfSpace, StorageFault, UploadBusy, UploadMissing
 
 from .conftest import CREATE, PULL, PUSH, Registry, RightsTable, basic, code, manifest_of
@@ -106,6 +107,16 @@ def adopted(stage: Stage, raw: bytes) -> Client:
     registry.store.put(raw, Digest.of(raw))
     registry.store.link_manifest(Repository("team", "app"), Digest.of(raw))
     return stage.broken("streams", "manifest", MetadataUnavailable("gone"))
+
+
+def imported(stage: Stage, error: RemoteError) -> TestResponse:
+    """A named fake of pull-through: the other registry says no."""
+
+    class Refusing:
+        def size(self, *_arguments: object) -> None:
+            raise error
+
+    return stage.build(pull_through=Refusing()).client.get(f"{APP}/blobs/{DIGEST}")
 
 
 def crowded(stage: Stage) -> TestResponse:
@@ -535,6 +546,24 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         500,
         "UNKNOWN",
         "its log says why",
+    ),
+    "imported from who is asked too often": (
+        lambda s: imported(s, TooManyRequests("busy.example: wait", 7.5)),
+        429,
+        "TOOMANYREQUESTS",
+        "busy.example",
+    ),
+    "imported from who is away": (
+        lambda s: imported(s, Unreachable("away.example does not answer")),
+        503,
+        "UNAVAILABLE",
+        "cannot be had from where it came: away.example",
+    ),
+    "imported from who has it no more": (
+        lambda s: imported(s, NotFound("forgetful.example has no such thing")),
+        404,
+        "BLOB_UNKNOWN",
+        "forgetful.example",
     ),
     "an upload that went away": (
         lambda s: (c := s.broken("store", "append", UploadMissing())).patch(begun(c), data=b"x"),

@@ -28,6 +28,8 @@ class Keep(NamedTuple):
     missing: str = ""
     """Digest of the blob that is not in the repository, of an answer that says so and depends on nothing else: with
     another name in its place it is right for every other blob that is not there."""
+    lasting: bool = True
+    """With ``missing``: whether no change of the repository ends it."""
 
 
 class Trail:

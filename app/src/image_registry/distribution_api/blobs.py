@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import IfRange
 
 from image_registry.auth import trail
-from image_registry.distribution_api import answers, callers, ranges
+from image_registry.distribution_api import answers, callers, elsewhere, ranges
 from image_registry.distribution_api.parts import Parts
 from image_registry.oci.digest import Digest
 from image_registry.oci.errors import BlobUnknown
@@ -30,10 +30,14 @@ def blueprint(parts: Parts) -> Blueprint:
         repository = answers.repository(namespace, name)
         wanted = answers.digest(digest)
         callers.require(parts, repository, "pull")
-        size = parts.store.stat(wanted) if parts.store.blob_linked(repository, wanted) else None
+        size = _size(parts, repository, wanted)
         left = trail.of(request.environ)
+        if size is None and (answer := elsewhere.blob(parts, repository, wanted)) is not None:
+            return answer
+        size = size if size is not None else _size(parts, repository, wanted)
         if size is None:
-            left.keep = trail.Keep("pull", str(repository), missing=str(wanted))
+            imports = parts.pull_through is not None
+            left.keep = trail.Keep("pull", str(repository), missing=str(wanted), lasting=not imports)
             raise _unknown(repository, wanted)
         left.keep = trail.Keep("pull", str(repository), str(wanted))
         headers = {
@@ -66,6 +70,10 @@ def blueprint(parts: Parts) -> Blueprint:
         return Response(status=202)
 
     return routes
+
+
+def _size(parts: Parts, repository: Repository, digest: Digest) -> int | None:
+    return parts.store.stat(digest) if parts.store.blob_linked(repository, digest) else None
 
 
 def _unknown(repository: Repository, digest: Digest) -> BlobUnknown:

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from image_registry.auth import trail
 from image_registry.auth.access import create_stream, list_streams
 from image_registry.auth.gate import Caller
-from image_registry.distribution_api import advice, answers, callers, conditions
+from image_registry.distribution_api import advice, answers, callers, conditions, elsewhere
 from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body
@@ -85,7 +85,10 @@ class Manifests:
         try:
             raw = self._store.read(found.digest)
         except BlobMissing:
-            raise _lost(found.digest) from None
+            fetched = elsewhere.manifest(self._parts, repository, found.digest)
+            if fetched is None:
+                raise _lost(found.digest) from None
+            raw = fetched
         return Response(raw, headers=headers, content_type=found.media_type)
 
     def put(self, namespace: str, name: str, reference: str) -> Response:

@@ -10,6 +10,7 @@ from image_registry.auth.gate import Gate, Standing
 from image_registry.auth.identity import Authenticator
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.importing.pull_through import PullThrough
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore
 
@@ -33,6 +34,8 @@ class Parts:
     """Lets the next question about a namespace be asked anew."""
     read_only: Callable[[], str | None] = lambda: None
     """Why pushes and deletes are refused now; ``None`` if they are not."""
+    pull_through: PullThrough | None = None
+    """Who fetches content of imported images that is not here; ``None`` serves only what is."""
     echo: Callable[[Repository], None] | None = None
     """Told of each repository whose tags changed; without it their links are written before the answer."""
     manifest_limit: int = MANIFEST_LIMIT

@@ -78,6 +78,15 @@ class Accounts:
         with self._database.write_quickly() as connection:
             return usage.forget_expired(connection, now)
 
+    def check_new_stream(self, connection: Connection, repository: Repository, given: Limits) -> None:
+        """A stream was made without a push. Raises :class:`LimitExceeded`."""
+        wanted = limits.of_scope(given, Scope.NAMESPACE, limits.STREAMS)
+        if wanted:
+            usage.lock(self._database, connection, repository.namespace)
+            after = usage.streams_in(connection, repository.namespace)
+            subject = f"repository {repository}"
+            limits.check_growth(wanted, repository.namespace, before=after - 1, after=after, subject=subject)
+
     def begin_push(self, connection: Connection, repository: Repository, given: Limits) -> Blobs:
         """Before anything of a push is written: holds the lock if something is to be counted, returns what is there."""
         if not limits.of_scope(given, Scope.NAMESPACE):

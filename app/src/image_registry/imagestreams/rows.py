@@ -95,6 +95,18 @@ def spec_row(spec: TagSpec, *, follows: str | None) -> dict[str, Any]:
     }
 
 
+def condition_row(condition: TagCondition) -> dict[str, Any]:
+    """The row of ``tag_conditions``, without its stream and tag."""
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "transitioned": condition.transitioned,
+        "reason": condition.reason,
+        "message": condition.message,
+        "generation": condition.generation,
+    }
+
+
 def tag_conditions(rows: Iterable[Record]) -> dict[str, tuple[TagCondition, ...]]:
     """From the conditions of one stream, by tag."""
     return {
@@ -146,15 +158,18 @@ def image(row: Record) -> Image:
 
 
 def image_row(
-    manifest: Manifest, config: bytes | None, *, uid: str, created: datetime, reference: str
+    manifest: Manifest, config: bytes | None, *, uid: str, created: datetime, reference: str, managed: bool = True
 ) -> dict[str, Any]:
-    """The row of ``images`` for a pushed manifest; its revision comes at the end of the transaction."""
+    """The row of ``images`` for a pushed manifest, or for one whose content lies elsewhere (not ``managed``).
+
+    Its revision comes at the end of the transaction.
+    """
     return {
         "digest": str(manifest.digest),
         "uid": uid,
         "created": created,
         "labels": {},
-        "annotations": {MANAGED: "true"},
+        "annotations": {MANAGED: "true"} if managed else {},
         "generation": 1,
         "resource_version": 0,
         "reference": reference,

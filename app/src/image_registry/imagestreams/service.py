@@ -13,6 +13,7 @@ from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.editor import Editor
 from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
+from image_registry.imagestreams.importer import Imports
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
@@ -55,6 +56,8 @@ class ImageStreams:
         self._known = KnownStreams()
         self._coverage = Coverage(database)
         self._read_storage: Callable[[Repository], None] | None = None
+        self.imports = Imports(database, accounts=self._accounts, clock=clock, limits=limits)
+        """What comes from other registries."""
         self.editor = Editor(database, internal_hostname=internal_hostname, clock=clock)
         """What is wanted of streams, tags and images: the writes of the Image API."""
 

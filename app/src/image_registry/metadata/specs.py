@@ -48,10 +48,8 @@ _write_stream = (
         source_repository=bindparam("to_source_repository"),
     )
 )
-_write_managed_fields = (
-    update(image_streams)
-    .where(image_streams.c.id == bindparam("stream"))
-    .values(managed_fields=bindparam("to_managed_fields"))
+_set_generation = (
+    update(image_streams).where(image_streams.c.id == bindparam("stream")).values(generation=bindparam("to_generation"))
 )
 _end = (
     update(image_streams)
@@ -85,14 +83,14 @@ def write_stream(connection: Connection, stream: int, values: Mapping[str, Any])
     connection.execute(_write_stream, {"stream": stream, **{f"to_{name}": value for name, value in values.items()}})
 
 
-def write_managed_fields(connection: Connection, stream: int, entries: Any) -> None:
-    """Who set what of the stream."""
-    connection.execute(_write_managed_fields, {"stream": stream, "to_managed_fields": entries})
-
-
 def end(connection: Connection, stream: int, moment: Any) -> None:
     """From now on the stream waits for its finalizers."""
     connection.execute(_end, {"stream": stream, "to_deleted": moment})
+
+
+def set_generation(connection: Connection, stream: int, generation: int) -> None:
+    """Something else is wanted of the stream now."""
+    connection.execute(_set_generation, {"stream": stream, "to_generation": generation})
 
 
 def put(connection: Connection, stream: int, rows: Iterable[Mapping[str, Any]]) -> None:

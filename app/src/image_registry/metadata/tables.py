@@ -296,3 +296,42 @@ reservations = Table(
 )
 """Bytes that pushes on their way will need, in namespaces with a quota for bytes: first by the name of the upload,
 then, once it is known, by the digest; until the manifest arrives that lists it, or the time is over."""
+
+remote_manifests = Table(
+    "remote_manifests",
+    metadata,
+    Column("stream_id", BigId, primary_key=True),
+    Column("digest", Name, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("insecure", Boolean, nullable=False),
+    Column("imported", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(
+        ["stream_id", "digest"], ["held_manifests.stream_id", "held_manifests.digest"], ondelete="CASCADE"
+    ),
+)
+"""Held manifests that were imported, with the repository of the other registry that they may be had from."""
+
+remote_blobs = Table(
+    "remote_blobs",
+    metadata,
+    Column("stream_id", BigId, primary_key=True),
+    Column("digest", Name, primary_key=True),
+    Column("manifest", Name, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["stream_id", "manifest"], ["remote_manifests.stream_id", "remote_manifests.digest"], ondelete="CASCADE"
+    ),
+    Index("ix_remote_blobs_manifest", "stream_id", "manifest"),
+)
+"""Which blobs those manifests are made of: what a repository may fetch, and nothing else, whoever knows its digest."""
+
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("namespace", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    Column("digest", Name, primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("held_until", DateTime(timezone=True), nullable=False),
+)
+"""Which process is fetching what from another registry right now, until when it is believed to live."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from image_registry.remote.errors import TooManyRequests
 
-RATE, BURST = 5.0, 20
+RATE, BURST = 10.0, 50
 """Questions each second in the long run, and how many may come at once after a rest."""
 
 REMEMBERED = 4096

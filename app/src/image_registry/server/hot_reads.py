@@ -193,6 +193,8 @@ class HotReads:
     def _absence(self, key: Key, target: str, request_id: str) -> Answer | None:
         """What the application says about a blob that is not there now; the storage is asked each time."""
         pattern = self.kept.lasting(key)
+        if pattern is not None and not pattern.keep.lasting:
+            pattern = self._as_it_was(key)
         digest = patterns.named(target) if pattern is not None else None
         lacks = getattr(self._store, "surely_lacks", None)
         if pattern is None or pattern.repository is None or digest is None or lacks is None:

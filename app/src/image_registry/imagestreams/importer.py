@@ -1,0 +1,92 @@
+"""The rules for what comes from other registries, as one object: importing it, finding it again, fetching it once.
+
+What :class:`~image_registry.imagestreams.service.ImageStreams` is for the registry's door and for reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from image_registry.imagestreams import imports
+from image_registry.imagestreams.accounting import Accounts
+from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.imports import Import, ImportOutcome
+from image_registry.imagestreams.limits import Limits
+from image_registry.metadata import origins
+from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
+
+SOURCES = 5
+"""Places that are tried for one blob."""
+
+BELIEVED = timedelta(seconds=30)
+"""How long a process that fetches is believed to live after it last said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A repository of another registry, ``quay.io/team/app``, that has something; ``size`` in bytes where known."""
+
+    name: str
+    insecure: bool
+    size: int = 0
+
+
+class Imports:
+    """Every method may raise :class:`MetadataUnavailable`."""
+
+    def __init__(
+        self, database: Database, *, accounts: Accounts, clock: Callable[[], datetime], limits: Callable[[str], Limits]
+    ) -> None:
+        self._database, self._accounts, self._clock, self._limits = database, accounts, clock, limits
+
+    def limits(self, namespace: str) -> Limits:
+        """What holds there. Raises :class:`LimitsUnknown`."""
+        return self._limits(namespace)
+
+    def apply(self, request: Import) -> ImportOutcome:
+        """See :func:`image_registry.imagestreams.imports.apply`."""
+        with _available():
+            return imports.apply(self._database, request, self._accounts, self._clock())
+
+    def origin(self, repository: Repository, digest: Digest) -> Origin | None:
+        """From where a manifest that the repository holds was imported."""
+        with _available(), self._database.read() as connection:
+            row = origins.of_manifest(connection, repository.namespace, repository.name, str(digest))
+        return Origin(row.origin, row.insecure) if row else None
+
+    def blob_origins(self, repository: Repository, digest: Digest) -> tuple[Origin, ...]:
+        """From where a blob of an imported image may be had, the best place first; empty if it is of none."""
+        with _available(), self._database.read() as connection:
+            found = origins.of_blob(connection, repository.namespace, repository.name, str(digest), SOURCES)
+        return tuple(dict.fromkeys(Origin(row.origin, row.insecure, row.size) for row in found))
+
+    def claim_fetch(self, repository: Repository, digest: Digest, holder: str) -> bool:
+        """Become the one process that fetches this, or say that it goes on; false while another one does."""
+        now = self._clock()
+        row = {
+            "namespace": repository.namespace,
+            "name": repository.name,
+            "digest": str(digest),
+            "holder": holder,
+            "held_until": now + BELIEVED,
+        }
+        with _available(), self._database.write_quickly() as connection:
+            return origins.claim(self._database, connection, row, now)
+
+    def end_fetch(self, repository: Repository, digest: Digest, holder: str) -> None:
+        """It is there, or it failed."""
+        with _available(), self._database.write_quickly() as connection:
+            origins.end(connection, repository.namespace, repository.name, str(digest), holder)
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        raise MetadataUnavailable(str(error)) from error
