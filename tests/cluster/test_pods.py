@@ -1,14 +1,20 @@
-"""What runs in the Pods: one image, nobody's root, nothing to build with."""
+"""What runs in the Pods: one image, nobody's root, nothing to build with; and how Pods of others get their images."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import secrets
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.cluster.kubernetes import NAMESPACE, CommandFailed, Kubectl
+from tests.clients.curl import Curl, bearer
+from tests.clients.layout import INDEX, image
+from tests.clients.programs import Crane
+from tests.cluster.kubernetes import NAMESPACE, SERVICE, CommandFailed, Kubectl, Team
 from tests.serve.conftest import program
 
 pytestmark = pytest.mark.lab
@@ -50,3 +56,71 @@ def test_every_pod_but_the_nodes_trust_meets_the_restricted_profile(kubectl: Kub
     violating = set(re.findall(r"^Warning: ([a-z0-9-]+)", done.stderr, re.MULTILINE)) - {"existing"}
     assert violating
     assert all(pod.startswith("node-ca-") for pod in violating), done.stderr
+
+
+def test_a_node_pulls_an_image_by_its_digest(crane: Crane, team: Team, kubectl: Kubectl, busybox: Path) -> None:
+    digest = push_runnable(crane, f"{team.namespace}/server", busybox)
+    assert digest_of_running(team, kubectl, f"{team.namespace}/server@{digest}") == digest
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_a_node_finds_its_own_platform_in_an_index(
+    by: str, crane: Crane, curl: Curl, team: Team, kubectl: Kubectl, busybox: Path, tmp_path: Path
+) -> None:
+    """What the index has for the other platform, which it names first, has nothing that could run."""
+    repository = f"{team.namespace}/server"
+    own = kubectl.json("get", "nodes")["items"][0]["status"]["nodeInfo"]["architecture"]
+    other = "arm64" if own == "amd64" else "amd64"
+    runnable = push_runnable(crane, repository, busybox)
+    crane.push(image(tmp_path / "other", architecture=other), f"{repository}:other")
+    index = tmp_path / "index"
+    index.write_text(
+        json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": INDEX,
+                "manifests": [
+                    entry(crane, f"{repository}:other", other),
+                    entry(crane, f"{repository}@{runnable}", own),
+                ],
+            }
+        ),
+        encoding="ascii",
+    )
+    authorization = bearer(curl.token(f"repository:{repository}:pull,push"))
+    kind = ("-X", "PUT", "-H", f"Content-Type: {INDEX}")
+    pushed = curl(f"/v2/{repository}/manifests/many", *kind, config=authorization, body=index)
+    assert pushed.status == 201, pushed.body
+    digest = pushed.headers["docker-content-digest"]
+    reference = f"{repository}:many" if by == "tag" else f"{repository}@{digest}"
+    # a runtime may name the index that it was asked for, or the image that it took from there
+    assert digest_of_running(team, kubectl, reference) in {digest, runnable}
+
+
+def push_runnable(crane: Crane, repository: str, archive: Path) -> str:
+    """The small image with a label of its own, so that no node has it; its digest."""
+    crane.run("push", str(archive), crane.at(f"{repository}:base"))
+    label = f"made-for={secrets.token_hex(8)}"
+    crane.run("mutate", crane.at(f"{repository}:base"), "--label", label, "--tag", crane.at(f"{repository}:own"))
+    return crane.run("digest", crane.at(f"{repository}:own")).strip()
+
+
+def entry(crane: Crane, reference: str, architecture: str) -> dict[str, object]:
+    """How an index lists a manifest."""
+    manifest = crane.run("manifest", crane.at(reference))
+    return {
+        "mediaType": json.loads(manifest)["mediaType"],
+        "digest": crane.run("digest", crane.at(reference)).strip(),
+        "size": len(manifest.encode()),
+        "platform": {"os": "linux", "architecture": architecture},
+    }
+
+
+def digest_of_running(team: Team, kubectl: Kubectl, reference: str) -> str:
+    """Run a Pod of this image until it is ready; the digest that the node says it took."""
+    team.pull_secret("pull", "builder")
+    team.run("server", f"{SERVICE}/{reference}", secret="pull")
+    kubectl("-n", team.namespace, "wait", "pod/server", "--for=condition=Ready", "--timeout=60s")
+    pod = kubectl.json("-n", team.namespace, "get", "pod", "server")
+    taken: str = pod["status"]["containerStatuses"][0]["imageID"]
+    return taken.partition("@")[2]
