@@ -51,6 +51,17 @@ def users(path: Path, **passwords: str) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
+def test_lines_that_let_nobody_in_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "users"
+    users(path, ann="one")
+    HtpasswdAuthenticator(path)
+    assert "cannot log in" not in "".join(capsys.readouterr())
+    for text in ("", "ann:plain\n", "ann:$apr1$of$another\n"):
+        path.write_text(text, encoding="utf-8")
+        HtpasswdAuthenticator(path)
+        assert "add users with `htpasswd -B`" in "".join(capsys.readouterr()), text
+
+
 def test_the_file_decides_and_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "users"
     users(path, ann="one")

@@ -53,6 +53,29 @@ def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_keeps_the_registry_from_starting_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder, no certificate, no key")
+    pair = ("--tls-cert", str(tmp_path / "file"), "--tls-key", str(tmp_path / "file"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        root, listen = ("--root", str(tmp_path / "root")), ("--listen", address)
+        for arguments, said in (
+            (("--root", str(tmp_path / "file")), "no folder can be made at"),
+            ((*root, "--database", "mysql://ann:hidden@db/registry"), "write postgresql://"),
+            ((*root, "--database", "postgresql://ann:hidden@db:port/registry"), "write postgresql://"),
+            ((*root, *pair), "see that both are PEM"),
+            ((*root, *listen), f"cannot listen at {address}"),
+        ):
+            done = run("serve", *arguments)
+            assert done.returncode in {1, 2}, arguments
+            assert said in done.stderr, arguments
+            assert "Traceback" not in done.stderr
+            assert "hidden" not in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

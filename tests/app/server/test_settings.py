@@ -46,6 +46,8 @@ def test_every_kind_of_value_is_read() -> None:
         ("REGISTRY_AUTH", "ldap", "cluster, htpasswd, none"),
         ("REGISTRY_AUTH", "htpasswd", "REGISTRY_AUTH_HTPASSWD_PATH"),
         ("REGISTRY_READ_ONLY", "maybe", "true, false"),
+        ("REGISTRY_HTTP_HOT_READS", "maybe", "true, false"),
+        ("REGISTRY_DATABASE_URL", "mysql://db/registry", "write postgresql://"),
         ("REGISTRY_LOG_LEVEL", "loud", "Normal, Debug"),
         ("REGISTRY_HTTP_TLS_KEY", "/k", "belong together"),
     ],

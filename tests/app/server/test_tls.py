@@ -20,7 +20,7 @@ from image_registry.server.peer import common_name
 from image_registry.server.tls import ReloadingContext
 
 
-def write_pair(folder: Path, name: str) -> None:
+def write_pair(folder: Path, name: str, *, days: float = 1) -> None:
     """A self-signed certificate with the given common name, good for one day."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -31,8 +31,8 @@ def write_pair(folder: Path, name: str) -> None:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=3))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -106,6 +106,15 @@ def test_a_pair_that_cannot_be_used_is_said_once_and_the_old_one_serves(
 def test_a_missing_pair_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")()
+
+
+def test_a_certificate_that_has_ended_is_served_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path, "ended", days=-1)
+    assert served_name(ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")())[0] == "ended"
+    assert "clients refuse the certificate because of its dates" in "".join(capsys.readouterr())
+    write_pair(tmp_path, "good")
+    ReloadingContext(tmp_path / "tls.crt", tmp_path / "tls.key")()
+    assert "dates" not in "".join(capsys.readouterr())
 
 
 def test_an_unchanged_pair_is_not_read_again(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import bcrypt
+import structlog
 
 from image_registry.auth.expiring_cache import ExpiringCache
 from image_registry.auth.identity import AuthenticationUnavailable, Identity, InvalidCredentials
@@ -53,14 +54,27 @@ class HtpasswdAuthenticator:
         """Whether the file has this user now. Raises :class:`AuthenticationUnavailable`."""
         return username in self._load()[0]
 
+    def _say(self, text: str) -> None:
+        """Somebody will wonder why a user of the file cannot log in."""
+        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        if len(lines) > len(self._users) or not lines:
+            structlog.get_logger().warning(
+                "who is not written as user:bcrypt in the users file cannot log in: add users with `htpasswd -B`",
+                file=str(self._path),
+                users=len(self._users),
+                lines=len(lines),
+            )
+
     def _load(self) -> tuple[dict[str, bytes], tuple[int, int]]:
         try:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size)
             with self._lock:
                 if stamp != self._stamp:
-                    self._users = _users(self._path.read_text(encoding="utf-8"))
+                    text = self._path.read_text(encoding="utf-8")
+                    self._users = _users(text)
                     self._stamp = stamp
+                    self._say(text)
                 return self._users, stamp
         except OSError as error:
             raise AuthenticationUnavailable(f"cannot read {self._path}: {error.strerror}") from None

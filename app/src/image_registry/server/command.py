@@ -40,6 +40,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except DatabaseUnavailable as error:
+        cure = "see that it runs, and that REGISTRY_DATABASE_… or --database say where it is and who may use it"
+        click.echo(f"image-registry: {error}; {cure}", err=True)
+        sys.exit(1)
     except (
         InvalidSettings,
         AggregationUnavailable,
@@ -48,7 +52,6 @@ def main() -> None:
         ClusterUnreachable,
         KubeconfigError,
         KubeError,
-        DatabaseUnavailable,
         MetadataUnavailable,
         SchemaTooNew,
         StorageFault,
@@ -137,7 +140,10 @@ def serve(
     for path in (tls_cert, tls_key, Path(users) if users else None):
         if path is not None and not path.is_file():
             raise click.BadParameter(f"no such file: {path}")
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(f"no folder can be made at {root}: {error.strerror}", param_hint="--root") from None
     wiring.run_serve(
         Settings(
             http_addr=listen,

@@ -5,7 +5,9 @@ The application is built inside each worker after the fork, so no connection, lo
 
 from __future__ import annotations
 
+import errno
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -15,12 +17,16 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from image_registry.server.hot_worker import HotWorker
 from image_registry.server.peer import PeerMiddleware, WSGIApplication, remember_headers
+from image_registry.server.refusals import InvalidSettings
 
 EVERY_ADDRESS = "[::]:"
 """What a listening address begins with that means IPv6 and IPv4 alike."""
 
 KEEPALIVE = 75
 """Seconds a connection without a request stays open: longer than the idle time of common reverse proxies."""
+
+LEAVING = 4.0
+"""Seconds in which the workers of a killed process notice that and give its address back."""
 
 IDLE_WORKER_TIMEOUT = 120
 """Seconds without a sign of life from a worker's main loop (never blocked by a request) until it is replaced."""
@@ -104,6 +110,28 @@ def listening_address(wanted: str) -> str:
     return wanted
 
 
+def require_address(wanted: str) -> None:
+    """Raise :class:`InvalidSettings` where nobody can listen; workers of a process that was killed go in a moment."""
+    host, _, port = wanted.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    deadline = time.monotonic() + LEAVING
+    while True:
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            raise InvalidSettings(
+                f"cannot listen at {wanted}: {error.strerror}; end what listens there, or choose another address "
+                "(REGISTRY_HTTP_ADDR, --listen)"
+            ) from None
+        return
+
+
 def run(profile: Profile) -> None:
-    """Serve until SIGTERM; does not return."""
+    """Serve until SIGTERM; does not return. Raises :class:`InvalidSettings` if the address is no good."""
+    require_address(listening_address(profile.bind))
     _Server(profile).run()

@@ -24,6 +24,7 @@ PREFIX = "REGISTRY_"
 
 _NUMBERS = ("http_workers", "http_threads", "http_graceful_timeout", "http_max_", "max_", "requests_")
 _REQUESTS = ("maxrunning", "maxinqueue", "maxwaitinqueue")
+_DATABASE = re.compile(r"sqlite://(?:/.*)?|postgresql(?:\+psycopg)?://\S+", re.ASCII)
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 
 
@@ -107,10 +108,7 @@ class Settings:
                 raise InvalidSettings(f"{PREFIX}REQUESTS_{kind.upper()}_… must not be negative; 0 is no limit")
         if self.auth is AuthMode.HTPASSWD and self.auth_htpasswd_path is None:
             raise InvalidSettings(f"{PREFIX}AUTH=htpasswd needs {PREFIX}AUTH_HTPASSWD_PATH, the file with the users")
-        if not self.database_url:
-            raise InvalidSettings(
-                f"no database: set {PREFIX}DATABASE_URL, or {PREFIX}DATABASE_HOST with {PREFIX}DATABASE_PASSWORD_FILE"
-            )
+        _require_database(self.database_url)
 
     @property
     def tls(self) -> bool:
@@ -137,6 +135,23 @@ class Settings:
         if "database_url" not in values:
             values["database_url"] = database_url(environment)
         return Settings(**values)
+
+
+def _require_database(url: str) -> None:
+    """Raise unless ``url`` is an address that can be asked. It may hold a password, so it is not shown."""
+    if not url:
+        raise InvalidSettings(
+            f"no database: set {PREFIX}DATABASE_URL, or {PREFIX}DATABASE_HOST with {PREFIX}DATABASE_PASSWORD_FILE"
+        )
+    try:
+        known = _DATABASE.fullmatch(url) is not None and (urlsplit(url).port or 1) > 0
+    except ValueError:  # a port that is none
+        known = False
+    if not known:
+        raise InvalidSettings(
+            f"{PREFIX}DATABASE_URL (--database) is no address of a database that is supported; write "
+            "postgresql://<user>:<password>@<host>:<port>/<name> or sqlite:///<file>"
+        )
 
 
 def database_url(environment: Mapping[str, str]) -> str:
@@ -197,5 +212,6 @@ def _read(name: str, text: str) -> Any:
             **{name: ", ".join(kind) for name, kind in _CHOICES.items()},
             "read_only": "true, false",
             "sparse_images": "true, false",
+            "http_hot_reads": "true, false",
         }.get(name, "a duration such as 10s or 1m30s" if name.endswith("_maxwaitinqueue") else "a whole number")
         raise InvalidSettings(f"{variable} is {text!r}; use {allowed}") from None

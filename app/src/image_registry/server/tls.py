@@ -11,10 +11,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from cryptography import x509
 
+from image_registry.server.refusals import InvalidSettings
 from image_registry.server.worker import PatientTLSSocket
 
 CHECK_INTERVAL = 1.0
@@ -74,6 +77,16 @@ class ReloadingContext:
                 reason=str(error),
             )
 
+    def _say_if_out_of_date(self) -> None:
+        """It is served all the same: some clients do not look, and nobody is helped by no answer at all."""
+        leaf, now = x509.load_pem_x509_certificate(self._certificate.read_bytes()), datetime.now(UTC)
+        if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
+            structlog.get_logger().warning(
+                "clients refuse the certificate because of its dates: renew it, or set the clock",
+                certificate=str(self._certificate),
+                valid=f"{leaf.not_valid_before_utc:%Y-%m-%dT%H:%MZ} to {leaf.not_valid_after_utc:%Y-%m-%dT%H:%MZ}",
+            )
+
     def _ca(self) -> str:
         return self._client_ca() if self._client_ca else ""
 
@@ -83,10 +96,23 @@ class ReloadingContext:
         context.set_ciphers(CIPHERS)
         context.sslsocket_class = PatientTLSSocket
         context.load_cert_chain(self._certificate, self._key)
+        self._say_if_out_of_date()
         if client_ca:
             context.load_verify_locations(cadata=client_ca)
             context.verify_mode = ssl.CERT_OPTIONAL
         return context
+
+
+def require_pair(certificate: Path, key: Path) -> None:
+    """Raise :class:`InvalidSettings` for files that no handshake can be served with: not every client says why."""
+    try:
+        ReloadingContext(certificate, key)()
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidSettings(
+            f"the certificate {certificate} and the key {key} cannot be used: {why}; see that both are PEM, whole, and "
+            "belong together"
+        ) from None
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -54,7 +54,7 @@ from image_registry.server.numbers import Numbers
 from image_registry.server.observability import Observability, shared_folder
 from image_registry.server.peer import WSGIApplication
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
-from image_registry.server.tls import ReloadingContext
+from image_registry.server.tls import ReloadingContext, require_pair
 from image_registry.storage.blob_store import BlobStore, OutOfSpace
 from image_registry.storage.choice import Filesystem, open_store
 
@@ -122,6 +122,7 @@ def run_api_server(settings: Settings) -> None:
         raise InvalidSettings(
             "the API server needs REGISTRY_AUTH=cluster, REGISTRY_HTTP_TLS_CERTIFICATE and REGISTRY_HTTP_TLS_KEY"
         )
+    require_pair(settings.http_tls_certificate, settings.http_tls_key)
     front_proxy.wait(ClusterClient.from_pod(), CLUSTER_PATIENCE)
 
     @functools.cache
@@ -383,4 +384,5 @@ def _local_authenticator(settings: Settings) -> HtpasswdAuthenticator | None:
 def _tls(settings: Settings) -> ReloadingContext | None:
     if settings.http_tls_certificate is None or settings.http_tls_key is None:
         return None
+    require_pair(settings.http_tls_certificate, settings.http_tls_key)
     return ReloadingContext(settings.http_tls_certificate, settings.http_tls_key)
