@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
+from image_registry.storage.filesystem import FilesystemStore
+
 PROGRAM = str(Path(sys.executable).parent / "image-registry")
 
 
@@ -73,6 +77,16 @@ def test_what_keeps_the_registry_from_starting_is_said_in_one_sentence(tmp_path:
             assert said in done.stderr, arguments
             assert "Traceback" not in done.stderr
             assert "hidden" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_rebuild_that_finds_nothing_asks_for_the_right_folder(tmp_path: Path) -> None:
+    store = FilesystemStore(tmp_path / "registry")
+    store.put_manifest(Repository("team", "app"), b"{}", Digest.of(b"{}"))
+    done = run("rebuild", "--root", str(tmp_path), "--dry-run")
+    assert f"there is no repository in {tmp_path}" in done.stderr
+    assert "docker/registry/v2" in done.stderr
+    assert "there is no repository" not in run("rebuild", "--root", str(tmp_path / "registry"), "--dry-run").stderr
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.storage import direct, durable, layout
 from image_registry.storage.blob_store import BlobStore, OutOfSpace, StorageFault, UploadMissing
+from image_registry.storage.durable import fault
 from image_registry.storage.filesystem import FilesystemStore
 
 from .conftest import FAILURES, Disk, PowerOff
@@ -288,3 +289,18 @@ def test_an_empty_folder_that_a_crash_left_is_cleaned(store: BlobStore, root: Pa
     os.utime(folder, (0, 0))
     assert not store.unlink_manifest(APP, NEW)
     assert store.held(APP).manifests == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.EACCES, f"as user {os.geteuid()} and group {os.getegid()}: let it"),
+        (errno.EROFS, "mounted read-only"),
+        (errno.EIO, "log of the kernel"),
+        (errno.ESTALE, "mounted anew"),
+    ],
+)
+def test_what_an_administrator_can_cure_is_said_with_the_cure(code: int, said: str) -> None:
+    failure = fault("write", "docker/registry/v2/x", OSError(code, os.strerror(code)))
+    assert str(failure).startswith(f"cannot write docker/registry/v2/x: {os.strerror(code)}; ")
+    assert said in str(failure)

@@ -30,6 +30,7 @@ def run(settings: Settings, *, dry_run: bool, resume: bool, as_json: bool) -> in
     with wiring.rebuild_tools(settings) as (rebuild, ledger):
         if dry_run:
             counts, found = rebuild.rehearse(_progress)
+            _say_if_nothing(counts, settings)
             return _say(counts, found, complete=True, seconds=time.monotonic() - started, as_json=as_json)
         wiring.upgrade_database(settings, wait=0)
         if not resume:
@@ -40,6 +41,7 @@ def run(settings: Settings, *, dry_run: bool, resume: bool, as_json: bool) -> in
         if outcome is not None:
             for text in outcome.unreadable:
                 click.echo(f"image-registry: cannot read {text}", err=True)
+        _say_if_nothing(counts, settings)
         seconds = time.monotonic() - started
         complete = state.finished is not None
         return _say(counts, ledger.findings(), complete=complete, seconds=seconds, as_json=as_json)
@@ -57,6 +59,16 @@ def _progress(counts: Counts, repository: Repository) -> None:
     if sys.stderr.isatty():
         seen = f"{counts.repositories} repositories, {counts.manifests} manifests"
         click.echo(f"\r{seen}: {repository}\033[K", err=True, nl=False)
+
+
+def _say_if_nothing(counts: Counts, settings: Settings) -> None:
+    """A folder above or below the right one looks like a registry without images."""
+    if not counts.repositories:
+        click.echo(
+            f"image-registry: there is no repository in {settings.storage}; if you expected some, name the folder or "
+            "the prefix that holds docker/registry/v2 (--root, REGISTRY_STORAGE_…_ROOTDIRECTORY)",
+            err=True,
+        )
 
 
 def _say(

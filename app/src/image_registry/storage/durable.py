@@ -335,4 +335,18 @@ def faults(action: str, place: str) -> Iterator[None]:
 def fault(action: str, place: str, error: OSError) -> StorageFault:
     """The failure to raise for ``error``."""
     kind = OutOfSpace if error.errno in _FULL else StorageFault
-    return kind(f"cannot {action} {place}: {error.strerror or error}")
+    cure = _CURES.get(error.errno or 0, "").format(user=os.geteuid(), group=os.getegid())
+    return kind(f"cannot {action} {place}: {error.strerror or error}{cure}")
+
+
+_NOT_OURS = (
+    "; the registry runs as user {user} and group {group}: let it read and write there (chown, or fsGroup of the Pod)"
+)
+_CURES = {
+    errno.EACCES: _NOT_OURS,
+    errno.EPERM: _NOT_OURS,
+    errno.EROFS: "; the file system is mounted read-only: look why, and make the registry read-only until then",
+    errno.EIO: "; the disk fails, or who serves it: look at the log of the kernel",
+    errno.ESTALE: "; the server of the file system has forgotten it: restart the Pod, so that it is mounted anew",
+}
+"""What an administrator can do about it."""
