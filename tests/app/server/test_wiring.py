@@ -19,9 +19,10 @@ from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube.front_proxy import FollowedTrust, FrontProxyTrust
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
-from image_registry.server import wiring
+from image_registry.server import starting
 from image_registry.server.settings import Settings
-from image_registry.server.wiring import Rights, check_storage, image_api_application
+from image_registry.server.starting import check_storage
+from image_registry.server.wiring import Rights, image_api_application
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import Filesystem
 from image_registry.storage.filesystem import FilesystemStore
@@ -97,7 +98,7 @@ def test_before_there_is_a_schema_the_database_counts_as_away(tmp_path: Path) ->
 
 def test_a_serving_process_carries_neither_the_migration_tool_nor_clients_of_stores_that_it_does_not_use() -> None:
     heavy = "'alembic', 'boto3', 'google.cloud', 'azure.storage'"
-    code = f"import sys, image_registry.server.wiring; print(bool({{{heavy}}} & set(sys.modules)))"
+    code = f"import sys, image_registry.server.starting; print(bool({{{heavy}}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"
 
@@ -110,11 +111,11 @@ def test_a_data_plane_that_starts_without_its_database_has_the_schema_upgraded_w
     program.chmod(0o755)
     monkeypatch.setattr(sys, "argv", [str(program), "data-plane"])
     away = Settings(database_url=f"sqlite:///{tmp_path}/missing/folder.db")
-    process = wiring.upgrade_when_back(away)
+    process = starting.upgrade_when_back(away)
     assert process is not None
     process.wait(20)
     assert note.read_text().startswith("database upgrade --wait ")
-    assert wiring.upgrade_when_back(Settings(database_url=f"sqlite:///{tmp_path}/there.db")) is None
+    assert starting.upgrade_when_back(Settings(database_url=f"sqlite:///{tmp_path}/there.db")) is None
 
 
 def test_an_upgrade_that_may_wait_does_not_fail_without_a_database(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """``image-registry``: one program for every process of the product.
 
-Commands only read options and hand over; what a process is made of is in :mod:`~image_registry.server.wiring`.
+Commands only read options and hand over; how a process begins is in :mod:`~image_registry.server.starting`.
 """
 
 from __future__ import annotations
@@ -80,17 +80,17 @@ def version() -> None:
 @cli.command("data-plane")
 def data_plane() -> None:
     """Serve the OCI distribution API (/v2/) in a cluster; settings come from REGISTRY_* variables."""
-    from image_registry.server import wiring
+    from image_registry.server import starting
 
-    wiring.run_data_plane(Settings.from_environment(os.environ))
+    starting.run_data_plane(Settings.from_environment(os.environ))
 
 
 @cli.command("api-server")
 def api_server() -> None:
     """Serve the aggregated API image.alauda.io/v1 in a cluster; settings come from REGISTRY_* variables."""
-    from image_registry.server import wiring
+    from image_registry.server import starting
 
-    wiring.run_api_server(Settings.from_environment(os.environ))
+    starting.run_api_server(Settings.from_environment(os.environ))
 
 
 @cli.command()
@@ -132,7 +132,7 @@ def serve(
     log_level: str,
 ) -> None:
     """Serve the registry alone, without a cluster, from one folder."""
-    from image_registry.server import wiring
+    from image_registry.server import starting
 
     mode, _, users = auth.partition(":")
     if mode not in (AuthMode.NONE, AuthMode.HTPASSWD) or (mode == AuthMode.HTPASSWD) != bool(users):
@@ -144,7 +144,7 @@ def serve(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.BadParameter(f"no folder can be made at {root}: {error.strerror}", param_hint="--root") from None
-    wiring.run_serve(
+    starting.run_serve(
         Settings(
             http_addr=listen,
             http_tls_certificate=tls_cert,
@@ -176,10 +176,10 @@ def database() -> None:
 def upgrade(*, wait: int, or_later: bool) -> None:
     """Bring the schema to this version; safe to run from several Pods at once."""
     from image_registry.metadata.database import DatabaseUnavailable
-    from image_registry.server import wiring
+    from image_registry.server import starting
 
     try:
-        for line in wiring.upgrade_database(Settings.from_environment(os.environ), wait):
+        for line in starting.upgrade_database(Settings.from_environment(os.environ), wait):
             click.echo(line)
     except DatabaseUnavailable as error:
         if not or_later:

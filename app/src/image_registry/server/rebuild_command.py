@@ -14,7 +14,7 @@ import click
 from image_registry.imagestreams.adoption import Finding
 from image_registry.oci.reference import Repository
 from image_registry.rebuilding.rebuild import Counts, Outcome, Rebuild
-from image_registry.server import wiring
+from image_registry.server import starting, wiring
 from image_registry.server.settings import Settings
 
 PATIENCE = 2.0
@@ -32,7 +32,7 @@ def run(settings: Settings, *, dry_run: bool, resume: bool, as_json: bool) -> in
             counts, found = rebuild.rehearse(_progress)
             _say_if_nothing(counts, settings)
             return _say(counts, found, complete=True, seconds=time.monotonic() - started, as_json=as_json)
-        wiring.upgrade_database(settings, wait=0)
+        starting.upgrade_database(settings, wait=0)
         if not resume:
             ledger.begin_again()
         outcome = _until_done(rebuild)
