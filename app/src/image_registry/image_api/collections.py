@@ -48,8 +48,8 @@ class Collection(Protocol):
 
     def delete(
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
-    ) -> None:
-        """Delete an object, or with ``dry_run`` only make every check of that."""
+    ) -> Document | None:
+        """Delete an object, or with ``dry_run`` only make every check of that; one that waits is returned."""
         ...
 
 
@@ -102,9 +102,10 @@ class Images:
         uid: str | None,
         resource_version: int | None,
         dry_run: bool,
-    ) -> None:
+    ) -> Document | None:
         with translated(self.resource, name):
             self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version, dry_run=dry_run)
+        return None
 
 
 class Streams:
@@ -135,10 +136,11 @@ class Streams:
 
     def delete(
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
-    ) -> None:
+    ) -> Document | None:
         with translated(self.resource, name):
             repository = Repository.of(namespace, name)
-            self._streams.delete_stream(repository, uid=uid, resource_version=resource_version, dry_run=dry_run)
+            left = self._streams.delete_stream(repository, uid=uid, resource_version=resource_version, dry_run=dry_run)
+        return documents.stream(left, self._hosts) if left.meta.deleted is not None else None
 
 
 class StreamTags:
@@ -171,10 +173,11 @@ class StreamTags:
 
     def delete(
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
-    ) -> None:
+    ) -> Document | None:
         repository, tag = _stream_and_tag(namespace, name)
         with translated(self.resource, name):
             self._streams.delete_tag(repository, tag, uid=uid, resource_version=resource_version, dry_run=dry_run)
+        return None
 
 
 def _stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:
@@ -205,16 +208,16 @@ def translated(resource: Resource, name: str) -> Iterator[None]:
     except (InvalidName, InvalidTag, InvalidDigest, errors.InvalidContinue) as error:
         raise _no_such(resource, name, error) from None
     except (errors.StreamUnknown, errors.TagUnknown, errors.ImageUnknown):
-        raise status.not_found(resource.name, name) from None
+        raise status.not_found(resource.plural, name) from None
     except errors.StreamExists:
-        raise status.already_exists(resource.name, name) from None
+        raise status.already_exists(resource.plural, name) from None
     except errors.TagExists:
-        raise status.already_exists(resource.name, name) from None
+        raise status.already_exists(resource.plural, name) from None
     except (errors.Conflict, errors.ImageInUse) as error:
-        raise status.conflict(resource.name, name, str(error)) from None
+        raise status.conflict(resource.plural, name, str(error)) from None
 
 
 def _no_such(resource: Resource, name: str, error: Exception) -> APIError:
     if name:
-        return status.not_found(resource.name, name)
+        return status.not_found(resource.plural, name)
     return BadRequest(f"continue key is not valid: {error}; start the list again without it")

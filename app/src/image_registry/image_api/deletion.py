@@ -66,11 +66,15 @@ def read_options(body: bytes, content_type: str, query: Query, dry_runs: list[st
     return _validated(members)
 
 
-def delete_one(collection: Collection, namespace: str, name: str, options: DeleteOptions) -> Document:
-    """Delete an object; returns what it was. A dry run makes the same checks and changes nothing."""
+def delete_one(
+    collection: Collection, namespace: str, name: str, options: DeleteOptions
+) -> tuple[Document, Document | None]:
+    """Delete an object; returns what it was, and what is left of it while it waits for its finalizers.
+
+    A dry run makes the same checks and changes nothing.
+    """
     found = collection.get(namespace, name)
-    _delete(collection, namespace, found, options)
-    return found
+    return found, _delete(collection, namespace, found, options)
 
 
 def delete_many(collection: Collection, namespace: str, selection: ListOptions, options: DeleteOptions) -> Listing:
@@ -87,10 +91,12 @@ def delete_many(collection: Collection, namespace: str, selection: ListOptions, 
     return found
 
 
-def _delete(collection: Collection, namespace: str, found: Mapping[str, Any], options: DeleteOptions) -> None:
+def _delete(
+    collection: Collection, namespace: str, found: Mapping[str, Any], options: DeleteOptions
+) -> Document | None:
     check(collection, found, options)
     version = options.resource_version
-    collection.delete(
+    return collection.delete(
         namespace,
         found["metadata"]["name"],
         uid=options.uid,

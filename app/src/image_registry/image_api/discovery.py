@@ -53,6 +53,7 @@ def resource_list(resources: Sequence[Resource] = RESOURCES) -> dict[str, Any]:
                 "namespaced": resource.namespaced,
                 "kind": resource.kind,
                 "verbs": list(resource.verbs),
+                **({} if resource.kind_group == IMAGE_GROUP else {"group": resource.kind_group, "version": VERSION}),
                 **_names(resource),
             }
             for resource in resources
@@ -74,15 +75,7 @@ def aggregated(resources: Sequence[Resource] = RESOURCES) -> dict[str, Any]:
                         "version": VERSION,
                         "freshness": "Current",
                         "resources": [
-                            {
-                                "resource": resource.name,
-                                "responseKind": {"group": IMAGE_GROUP, "version": VERSION, "kind": resource.kind},
-                                "scope": "Namespaced" if resource.namespaced else "Cluster",
-                                "singularResource": resource.singular,
-                                "verbs": list(resource.verbs),
-                                **_names(resource),
-                            }
-                            for resource in resources
+                            _aggregated(resource, resources) for resource in resources if not resource.subresource
                         ],
                     }
                 ],
@@ -107,6 +100,27 @@ def paths() -> dict[str, Any]:
             "/version",
         ]
     }
+
+
+def _aggregated(resource: Resource, resources: Sequence[Resource]) -> dict[str, Any]:
+    below = [
+        {"subresource": other.subresource, "responseKind": _kind(other), "verbs": list(other.verbs)}
+        for other in resources
+        if other.subresource and other.plural == resource.name
+    ]
+    return {
+        "resource": resource.name,
+        "responseKind": _kind(resource),
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(resource.verbs),
+        **_names(resource),
+        **({"subresources": below} if below else {}),
+    }
+
+
+def _kind(resource: Resource) -> dict[str, str]:
+    return {"group": resource.kind_group, "version": VERSION, "kind": resource.kind}
 
 
 def _group() -> dict[str, Any]:

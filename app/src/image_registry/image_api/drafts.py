@@ -6,11 +6,15 @@ Documents have passed the schema, so every member has the right type; what is ab
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from image_registry.imagestreams.model import TagSource, TagSpec
+from image_registry.imagestreams.model import TagCondition, TagEvent, TagSource, TagSpec
+from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.spec_rules import StreamDraft
-from image_registry.oci.reference import Repository
+from image_registry.imagestreams.status_writes import TagStatus
+from image_registry.oci.digest import Digest, InvalidDigest
+from image_registry.oci.reference import InvalidTag, Repository, parse_tag
 
 
 def stream(document: Mapping[str, Any]) -> StreamDraft:
@@ -46,3 +50,58 @@ def tag(entry: Mapping[str, Any]) -> TagSpec:
         import_mode=policy.get("importMode") or "Legacy",
         reference_policy=entry.get("referencePolicy", {}).get("type") or "Source",
     )
+
+
+def check_status(document: Mapping[str, Any], problems: Problems) -> None:
+    """Everything that :func:`status` could not read."""
+    for place, entry in enumerate(document.get("status", {}).get("tags", ())):
+        path = f"status.tags[{place}]"
+        try:
+            parse_tag(entry.get("tag", ""))
+        except InvalidTag as error:
+            problems.invalid(f"{path}.tag", entry.get("tag", ""), str(error))
+        for number, event in enumerate(entry.get("items", ())):
+            _check_event(event, problems, f"{path}.items[{number}]")
+        for number, condition in enumerate(entry.get("conditions", ())):
+            for member in ("type", "status", "lastTransitionTime"):
+                if not condition.get(member):
+                    problems.required(f"{path}.conditions[{number}].{member}")
+
+
+def _check_event(event: Mapping[str, Any], problems: Problems, path: str) -> None:
+    for member in ("created", "dockerImageReference"):
+        if not event.get(member):
+            problems.required(f"{path}.{member}")
+    try:
+        Digest.parse(event.get("image", ""))
+    except InvalidDigest as error:
+        problems.invalid(f"{path}.image", event.get("image", ""), str(error))
+
+
+def status(document: Mapping[str, Any]) -> dict[str, TagStatus]:
+    """What the tags are to have meant."""
+    return {
+        entry["tag"]: TagStatus(
+            tuple(
+                TagEvent(
+                    datetime.fromisoformat(event["created"]),
+                    Digest.parse(event["image"]),
+                    event["dockerImageReference"],
+                    event.get("generation", 0),
+                )
+                for event in entry.get("items", ())
+            ),
+            tuple(
+                TagCondition(
+                    condition["type"],
+                    condition["status"],
+                    datetime.fromisoformat(condition["lastTransitionTime"]),
+                    condition.get("reason", ""),
+                    condition.get("message", ""),
+                    condition.get("generation", 0),
+                )
+                for condition in entry.get("conditions", ())
+            ),
+        )
+        for entry in document.get("status", {}).get("tags", ())
+    }

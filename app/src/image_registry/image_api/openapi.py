@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from image_registry.auth.access import IMAGE_GROUP
 from image_registry.image_api.negotiation import ENCODINGS
-from image_registry.image_api.resources import RESOURCES, ROOT, VERSION, Resource
+from image_registry.image_api.resources import RESOURCES, VERSION, Resource
 from image_registry.image_api.schemas import PREFIX, schemas
 from image_registry.image_api.write_options import PATCHES
 
@@ -104,15 +103,14 @@ def operations() -> Iterator[Operation]:
 
 
 def _writes(resource: Resource) -> Iterator[Operation]:
-    inside = "/namespaces/{namespace}" if resource.namespaced else ""
-    collection = f"{ROOT}{inside}/{resource.name}"
+    collection, one = resource.path(one=False), resource.path(one=True)
     kind = resource.kind
-    name = f"ImageAlaudaIoV1{'Namespaced' if resource.namespaced else ''}{kind}"
+    name = f"ImageAlaudaIoV1{'Namespaced' if resource.namespaced else ''}{resource.title}"
     query = (*_WRITE_PARAMETERS, _PRETTY)
     verbs = (
         ("create", collection, "post", "create", query),
-        ("update", f"{collection}/{{name}}", "put", "replace", query),
-        ("patch", f"{collection}/{{name}}", "patch", "patch", (*query, *_FORCE)),
+        ("update", one, "put", "replace", query),
+        ("patch", one, "patch", "patch", (*query, *_FORCE)),
     )
     for verb, path, method, word, parameters in verbs:
         if verb in resource.verbs:
@@ -126,11 +124,9 @@ _ACTIONS = {"create": "post", "update": "put", "patch": "patch"}
 
 def _reads(resource: Resource) -> Iterator[Operation]:
     query: tuple[Parameter, ...]
-    inside = "/namespaces/{namespace}" if resource.namespaced else ""
-    collection = f"{ROOT}{inside}/{resource.name}"
-    one = f"{collection}/{{name}}"
+    collection, one = resource.path(one=False), resource.path(one=True)
     scope = "Namespaced" if resource.namespaced else ""
-    name = f"ImageAlaudaIoV1{scope}{resource.kind}"
+    name = f"ImageAlaudaIoV1{scope}{resource.title}"
     listing = (resource.list_kind, (*_LIST_PARAMETERS, _PRETTY))
     kind = resource.kind
     if "list" in resource.verbs:
@@ -138,7 +134,9 @@ def _reads(resource: Resource) -> Iterator[Operation]:
         yield Operation(collection, "get", f"list{name}", "list", text, resource, *listing)
         if resource.namespaced:
             everywhere = f"listImageAlaudaIoV1{kind}ForAllNamespaces"
-            yield Operation(f"{ROOT}/{resource.name}", "get", everywhere, "list", text, resource, *listing)
+            yield Operation(
+                resource.path(one=False, everywhere=True), "get", everywhere, "list", text, resource, *listing
+            )
     if "deletecollection" in resource.verbs:
         query = (*_LIST_PARAMETERS, *_DELETE_PARAMETERS, _PRETTY)
         text = f"Delete objects of kind {kind}"
@@ -177,7 +175,7 @@ def _paths(
 ) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for entry in operations():
-        gvk = {"group": IMAGE_GROUP, "kind": entry.resource.kind, "version": VERSION}
+        gvk = {"group": entry.resource.kind_group, "kind": entry.resource.kind, "version": VERSION}
         described = operation(entry)
         query = [parameter(given, "query") for given in entry.query]
         path = paths.setdefault(entry.path, {})

@@ -36,11 +36,32 @@ class Resource:
     unconditional_update: bool = False
     """An update need not say which state it is made from."""
     group: str = IMAGE_GROUP
+    """The group that serves it."""
+    kind_group: str = IMAGE_GROUP
+    """The group of its kind."""
 
     @property
     def singular(self) -> str:
-        """The name in the singular: the kind in lower case."""
-        return self.kind.lower()
+        """The name in the singular: the kind in lower case; a subresource has none."""
+        return "" if self.subresource else self.kind.lower()
+
+    @property
+    def plural(self) -> str:
+        """The name without the subresource."""
+        return self.name.partition("/")[0]
+
+    @property
+    def title(self) -> str:
+        """What the identifiers of its operations call it."""
+        return self.kind + self.subresource.capitalize() if self.subresource == "status" else self.kind
+
+    def path(self, *, one: bool, everywhere: bool = False, variable: str = "{%s}") -> str:
+        """Where it is served; ``variable`` is how the router writes the names of parts."""
+        inside = "" if everywhere or not self.namespaced else f"/namespaces/{variable % 'namespace'}"
+        path = f"{ROOT}{inside}/{self.plural}"
+        if one:
+            path += f"/{variable % 'name'}"
+        return path + (f"/{self.subresource}" if self.subresource else "")
 
     @property
     def list_kind(self) -> str:
@@ -57,8 +78,11 @@ STREAMS = Resource(
     short_names=("is",),
     categories=("all",),
 )
+STREAM_STATUS = Resource(
+    "imagestreams/status", "ImageStream", namespaced=True, verbs=("get", "patch", "update"), subresource="status"
+)
 STREAM_TAGS = Resource(
     "imagestreamtags", "ImageStreamTag", namespaced=True, verbs=("delete", "get", "list"), short_names=("istag",)
 )
 
-RESOURCES = (IMAGES, STREAMS, STREAM_TAGS)
+RESOURCES = (IMAGES, STREAMS, STREAM_STATUS, STREAM_TAGS)

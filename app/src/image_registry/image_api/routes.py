@@ -36,8 +36,7 @@ from image_registry.image_api.identity import identify
 from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate
 from image_registry.image_api.parts import Parts
-from image_registry.image_api.resources import ROOT
-from image_registry.image_api.stream_kind import WritableStreams
+from image_registry.image_api.stream_kind import StreamStatuses, WritableStreams
 
 NO_WATCH = "this API cannot be watched yet; list again instead"
 
@@ -46,16 +45,20 @@ def blueprint(parts: Parts) -> Blueprint:
     """Routes of all resources; what has no route is unknown, what has no method is not allowed."""
     routes = Blueprint("objects", __name__)
     hosts = Hosts(parts.internal_hostname, parts.public_hostname or "")
-    for collection in (Images(parts.streams), WritableStreams(parts.streams, hosts), StreamTags(parts.streams)):
+    collections: tuple[Collection, ...] = (
+        Images(parts.streams),
+        WritableStreams(parts.streams, hosts),
+        StreamStatuses(parts.streams, hosts),
+        StreamTags(parts.streams),
+    )
+    for collection in collections:
         _add(routes, _Verbs(parts, collection))
     return routes
 
 
 def _add(routes: Blueprint, verbs: _Verbs) -> None:
     resource = verbs.collection.resource
-    inside = "/namespaces/<namespace>" if resource.namespaced else ""
-    collection = f"{ROOT}{inside}/{resource.name}"
-    one = f"{collection}/<name>"
+    collection, one = (resource.path(one=single, variable="<%s>") for single in (False, True))
     table: list[tuple[str, str, str, Callable[..., Response]]] = [
         (collection, "GET", "list", verbs.list_page),
         (collection, "DELETE", "deletecollection", verbs.delete_many),
@@ -66,7 +69,7 @@ def _add(routes: Blueprint, verbs: _Verbs) -> None:
         (one, "PATCH", "patch", verbs.patch),
     ]
     if resource.namespaced:
-        table.append((f"{ROOT}/{resource.name}", "GET", "list", verbs.list_page))
+        table.append((resource.path(one=False, everywhere=True), "GET", "list", verbs.list_page))
     for rule, method, verb, view in table:
         if verb in resource.verbs:
             routes.add_url_rule(
@@ -147,7 +150,9 @@ class _Verbs:
         self._permit("delete", namespace, name)
         form = negotiate(request.headers.get("Accept"))
         options = _delete_options()
-        deleted = deletion.delete_one(self.collection, namespace, name, options)
+        deleted, left = deletion.delete_one(self.collection, namespace, name, options)
+        if left is not None:
+            return self._one(left, form, "Metadata", 200, options.warnings)
         answer = status.success(resource=self.collection.resource.name, name=name, uid=deleted["metadata"]["uid"])
         return _encoded(answer, form, options.warnings)
 
@@ -203,8 +208,9 @@ class _Verbs:
         identity = identify(request.environ, self._parts)
         left = trail.of(request.environ)
         left.caller, left.uid = identity.username, identity.uid
-        left.repository, left.reference = f"{namespace}/{self.collection.resource.name}".lstrip("/"), name
-        require(self._parts, identity, Access(verb, self.collection.resource.name, "", namespace, name))
+        resource = self.collection.resource
+        left.repository, left.reference = f"{namespace}/{resource.name}".lstrip("/"), name
+        require(self._parts, identity, Access(verb, resource.plural, resource.subresource, namespace, name))
         left.allow()
 
     def _listed(self, found: Listing, form: Representation, include: str, warnings: tuple[str, ...] = ()) -> Response:

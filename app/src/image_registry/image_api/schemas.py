@@ -31,7 +31,11 @@ PREFIX = "com.alauda.image.v1."
 
 def schemas() -> dict[str, Schema]:
     """All of them, by name without the prefix."""
-    return {**META, **_KINDS, **{resource.list_kind: _list(resource) for resource in RESOURCES}}
+    return {
+        **META,
+        **_KINDS,
+        **{resource.list_kind: _list(resource) for resource in RESOURCES if "list" in resource.verbs},
+    }
 
 
 def _kind(name: str, description: str, properties: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:

@@ -6,6 +6,7 @@ from image_registry.auth import access
 from image_registry.image_api import documents, drafts
 from image_registry.image_api.collections import Streams, translated
 from image_registry.image_api.documents import Document, Hosts
+from image_registry.image_api.resources import STREAM_STATUS
 from image_registry.image_api.writing import Call
 from image_registry.imagestreams import spec_rules
 from image_registry.imagestreams.problems import Problems
@@ -43,6 +44,28 @@ class WritableStreams(Streams):
                 uid=metadata["uid"],
                 resource_version=int(metadata["resourceVersion"]),
                 may_pull=lambda source: call.may(access.pull(source)),
+                dry_run=call.dry_run,
+            )
+        return documents.stream(made, self._hosts)
+
+
+class StreamStatuses(WritableStreams):
+    """``/status``: what the tags meant, for those who clean up; ``spec`` of a body is passed over."""
+
+    resource = STREAM_STATUS
+
+    def check(self, document: Document, problems: Problems) -> None:
+        drafts.check_status(document, problems)
+
+    def update(self, namespace: str, old: Document, new: Document, call: Call) -> Document:
+        metadata = old["metadata"]
+        with translated(self.resource, metadata["name"]):
+            made = self._editor.update_status(
+                Repository.of(namespace, metadata["name"]),
+                drafts.status(new),
+                managed_fields=new["metadata"].get("managedFields", ()),
+                uid=metadata["uid"],
+                resource_version=int(metadata["resourceVersion"]),
                 dry_run=call.dry_run,
             )
         return documents.stream(made, self._hosts)

@@ -52,7 +52,7 @@ def table(
     now: datetime,
 ) -> Document:
     """A ``Table`` of the documents."""
-    columns = COLUMNS[resource.name]
+    columns = COLUMNS[resource.plural]
     return {
         "kind": "Table",
         "apiVersion": f"{META_GROUP}/{version}",

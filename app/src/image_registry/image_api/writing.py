@@ -363,7 +363,7 @@ def _invalid(kind: Kind, name: str, causes: list[Cause]) -> Invalid:
 
 
 def _conflict(kind: Kind, name: str, why: str) -> Conflict:
-    return status.conflict(kind.resource.name, name, why)
+    return status.conflict(kind.resource.plural, name, why)
 
 
 @contextmanager

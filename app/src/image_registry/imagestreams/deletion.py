@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from image_registry.imagestreams import coverage, rows
 from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta
-from image_registry.metadata import cleanups, images, revisions, streams
+from image_registry.metadata import cleanups, images, revisions, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import Record
@@ -43,7 +43,9 @@ def delete_tag(
         newest = streams.newest_event(connection, stream.id, tag) if precondition is not None else None
         if precondition is not None and newest is not None:
             precondition(Digest.parse(newest.image))
-        if not streams.remove_tag(connection, stream.id, tag):
+        specs.clear_conditions(connection, stream.id, tag)
+        wanted = specs.remove(connection, stream.id, [tag])
+        if not streams.remove_tag(connection, stream.id, tag) and not wanted:
             raise TagUnknown(f"repository {repository} has no tag {tag!r}")
         _check(f"ImageStream {repository}", rows.stream(stream).meta, uid, resource_version)
         if dry_run:
@@ -87,11 +89,20 @@ def delete_stream(
     dry_run: bool,
     now: datetime,
 ) -> ImageStream:
-    """Delete a stream with its tags, history and held manifests; returns what it was, with the newest events alone."""
+    """Delete a stream with its tags, history and held manifests; returns what it was, with the newest events alone.
+
+    One with finalizers is marked instead, and goes with the last of them; it is returned as it waits.
+    """
     with database.write(undo=dry_run) as connection:
         row = _locked(database, connection, repository)
         stream = rows.stream(row, rows.tag_histories(streams.newest_events(connection, [row.id])))
         _check(f"ImageStream {repository}", stream.meta, uid, resource_version)
+        if stream.meta.finalizers:
+            if stream.meta.deleted is None:
+                specs.end(connection, row.id, now)
+                if not dry_run:
+                    _modified(database, connection, repository, row.id, now)
+            return rows.stream(_found(connection, repository), stream.tags)
         database.be_patient(connection)
         streams.remove(connection, row.id)
         if dry_run:
@@ -135,6 +146,10 @@ def delete_image(
 def _locked(database: Database, connection: Connection, repository: Repository) -> Record:
     streams.lock(database, connection, repository.namespace, repository.name)
     coverage.require(connection, repository)
+    return _found(connection, repository)
+
+
+def _found(connection: Connection, repository: Repository) -> Record:
     row = streams.find(connection, repository.namespace, repository.name)
     if row is None:
         raise StreamUnknown(f"no ImageStream {repository}")

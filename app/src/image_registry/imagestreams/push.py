@@ -17,11 +17,12 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import cleaning, rows, tag_events
+from image_registry.imagestreams import cleaning, rows, tag_writes
 from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.tag_events import Effect
+from image_registry.imagestreams.tag_writes import Newest
 from image_registry.metadata import images, revisions, streams
 from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.metadata.revisions import Change
@@ -159,7 +160,7 @@ def _apply(
     changed_tag, previous, new_tag = False, None, False
     if request.tag is not None:
         event = TagEvent(now, manifest.digest, reference, generation)
-        changed_tag, previous, new_tag = _record(connection, stream, request.tag, event, row if known else None)
+        changed_tag, previous, new_tag = _record(connection, stream, request.tag, event, row)
     accounts.end_push(
         connection,
         repository,
@@ -226,26 +227,16 @@ def _new_stream(connection: Connection, request: Push, now: datetime) -> int:
 def _record(
     connection: Connection, stream: int, tag: str, event: TagEvent, row: Record | None
 ) -> tuple[bool, Digest | None, bool]:
-    """Apply the event to the tag, whose newest event is in ``row``.
+    """Apply the event to the tag, whose newest event is in ``row``, and to those that go with it.
 
     Returns whether the tag changed, what it meant before if that was another, and whether it is new.
     """
-    newest = (
-        TagEvent(event.created, Digest.parse(row.image), row.reference, row.event_generation)
-        if row is not None
-        else None
-    )
-    values = {
-        "created": event.created,
-        "image": str(event.image),
-        "reference": event.reference,
-        "generation": event.generation,
-    }
-    effect = tag_events.effect(newest, event)
-    if effect is Effect.NOTHING:
+    newest = None
+    if row is not None and row.event is not None:
+        newest = TagEvent(event.created, Digest.parse(row.image), row.reference, row.event_generation)
+    known = Newest(row.event, newest) if row is not None and newest is not None else None
+    if tag_writes.record(connection, stream, tag, event, known) is Effect.NOTHING:
         return False, None, False
-    if effect is Effect.REPLACE and row is not None:
-        streams.replace_event(connection, stream, tag, row.event, values)
-    else:
-        streams.add_event(connection, stream, tag, values, first=newest is None, cap=tag_events.HISTORY)
+    if row is not None and row.concerns:
+        tag_writes.settle(connection, stream, tag, event)
     return True, newest.image if newest and newest.image != event.image else None, newest is None

@@ -85,7 +85,7 @@ def create(database: Database, draft: StreamDraft, writer: Writer) -> ImageStrea
         }
         stream = streams.add(connection, row)
         _write_tags(connection, stream, draft, planned, None, writer)
-        return _done(database, connection, repository, stream, "ADDED", writer)
+        return done(database, connection, repository, stream, "ADDED", writer)
 
 
 def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, resource_version: int) -> ImageStream:
@@ -95,13 +95,13 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
     """
     repository = draft.repository
     with database.read() as connection:
-        before = _found(connection, repository)
+        before = found(connection, repository)
         known = reads.whole(connection, before)
     check_sources(draft, known, writer.may_pull)
     with database.write(undo=writer.dry_run) as connection:
         streams.lock(database, connection, repository.namespace, repository.name)
         coverage.require(connection, repository)
-        row = _found(connection, repository)
+        row = found(connection, repository)
         old = reads.whole(connection, row)
         if (old.meta.uid, old.meta.resource_version) != (uid, resource_version):
             raise Conflict(MODIFIED)
@@ -117,7 +117,7 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
             return old
         specs.write_stream(connection, row.id, _columns(draft, planned.generation))
         _write_tags(connection, row.id, draft, planned, old, writer)
-        return _done(database, connection, repository, row.id, "MODIFIED", writer)
+        return done(database, connection, repository, row.id, "MODIFIED", writer)
 
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -135,7 +135,8 @@ def last_state(stream: ImageStream) -> dict[str, Any]:
     }
 
 
-def _found(connection: Connection, repository: Repository) -> Record:
+def found(connection: Connection, repository: Repository) -> Record:
+    """The row of a stream. Raises :class:`StreamUnknown`."""
     row = streams.find(connection, repository.namespace, repository.name)
     if row is None:
         raise StreamUnknown(f"no ImageStream {repository}")
@@ -224,7 +225,7 @@ def _meaning(connection: Connection, source: Repository, spec: TagSpec, host: st
     return image[1], f"{host}/{source}@{image[1]}"
 
 
-def _done(
+def done(
     database: Database,
     connection: Connection,
     repository: Repository,
@@ -232,7 +233,8 @@ def _done(
     event: Literal["ADDED", "MODIFIED"],
     writer: Writer,
 ) -> ImageStream:
+    """Log the change, unless it is a dry run, and return the stream as it is then."""
     if not writer.dry_run:
         change = Change(revisions.STREAM, repository.namespace, repository.name, event)
         streams.changed(connection, stream, revisions.append(database, connection, [change], writer.now)[0])
-    return reads.whole(connection, _found(connection, repository))
+    return reads.whole(connection, found(connection, repository))

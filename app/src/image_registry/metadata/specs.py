@@ -51,6 +51,11 @@ _write_stream = (
 _set_generation = (
     update(image_streams).where(image_streams.c.id == bindparam("stream")).values(generation=bindparam("to_generation"))
 )
+_write_managed_fields = (
+    update(image_streams)
+    .where(image_streams.c.id == bindparam("stream"))
+    .values(managed_fields=bindparam("to_managed_fields"))
+)
 _end = (
     update(image_streams)
     .where(image_streams.c.id == bindparam("stream"))
@@ -81,6 +86,11 @@ def followers(connection: Connection, stream: int, tag: str) -> Sequence[Record]
 def write_stream(connection: Connection, stream: int, values: Mapping[str, Any]) -> None:
     """Let the stream itself say this; ``values`` by column."""
     connection.execute(_write_stream, {"stream": stream, **{f"to_{name}": value for name, value in values.items()}})
+
+
+def write_managed_fields(connection: Connection, stream: int, entries: Any) -> None:
+    """Who set what of the stream."""
+    connection.execute(_write_managed_fields, {"stream": stream, "to_managed_fields": entries})
 
 
 def end(connection: Connection, stream: int, moment: Any) -> None:

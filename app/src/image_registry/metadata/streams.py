@@ -9,10 +9,18 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, tuple_, update
 
 from image_registry.metadata.database import Database
-from image_registry.metadata.tables import Record, held_manifests, image_streams, tag_events, tags
+from image_registry.metadata.tables import (
+    Record,
+    held_manifests,
+    image_streams,
+    tag_conditions,
+    tag_events,
+    tag_specs,
+    tags,
+)
 
 _AT_ONCE = 1000
 """Streams that one statement names."""
@@ -107,6 +115,12 @@ _standing = (
         tag_events.c.image,
         tag_events.c.reference,
         tag_events.c.generation.label("event_generation"),
+        (
+            exists().where(tag_specs.c.stream_id == image_streams.c.id, tag_specs.c.follows == bindparam("at_tag"))
+            | exists().where(
+                tag_conditions.c.stream_id == image_streams.c.id, tag_conditions.c.tag == bindparam("at_tag")
+            )
+        ).label("concerns"),
     )
     .select_from(image_streams)
     .outerjoin(
@@ -179,7 +193,8 @@ def standing(connection: Connection, namespace: str, name: str, digest: str, tag
     """What a push has to know of a stream, in one question.
 
     ``id`` and ``generation`` of the stream; ``held``, which is ``None`` if it does not hold the digest; and of the
-    newest event of the tag ``event`` (its key, ``None`` for no event), ``image``, ``reference``, ``event_generation``.
+    newest event of the tag ``event`` (its key, ``None`` for no event), ``image``, ``reference``, ``event_generation``;
+    ``concerns``, true if other tags go with the tag or something hinders it.
     """
     where = {"namespace": namespace, "name": name, "of_digest": digest, "at_tag": tag or ""}
     return connection.execute(_standing, where).first()
@@ -307,9 +322,9 @@ def add_event(
     """Put an event in front of a tag's history; what is older than ``cap`` events is forgotten."""
     connection.execute(_insert_event, {"stream_id": stream, "tag": tag, **event})
     if first:
-        connection.execute(_insert_tag, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": _mark()})
+        connection.execute(_insert_tag, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": mark()})
         return
-    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark()})
+    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
     connection.execute(_cap_history, {"stream": stream, "at_tag": tag, "beyond": cap})
 
 
@@ -324,7 +339,7 @@ def replace_event(connection: Connection, stream: int, tag: str, event_id: int, 
             "to_generation": event["generation"],
         },
     )
-    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark()})
+    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
 
 
 def write_histories(
@@ -348,7 +363,8 @@ def write_histories(
         connection.execute(_insert_tag, rows)
 
 
-def _mark() -> str:
+def mark() -> str:
+    """A new mark of a tag whose link in storage lags behind."""
     return secrets.token_hex(8)
 
 
