@@ -21,7 +21,7 @@ MISSING = "the server could not find the requested resource"
         "/apis/image.alauda.io/v1/namespaces/team",
         "/apis/image.alauda.io/v1/namespaces/team/images",
         "/apis/image.alauda.io/v1/imagestreams/app",
-        "/apis/image.alauda.io/v1/namespaces/team/imagestreams/app/layers",
+        "/apis/image.alauda.io/v1/namespaces/team/imagestreams/app/other",
         "/apis/image.alauda.io/v1/namespaces/team/imagestreams/app/status/x",
         "/apis/image.alauda.io/v1/watch/imagestreams",
         "/apis/image.alauda.io/v1//imagestreams",

@@ -82,11 +82,13 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "abandoned_uploads": lambda: streams.abandoned_uploads(registry.clock()),
         "signatures": lambda: streams.signatures(APP, digest),
         "add_signature": lambda: streams.add_signature(APP, digest, SIGNATURE, created_by="x"),
+        "find_image": lambda: streams.find_image(digest),
+        "brief_stream": lambda: streams.brief_stream(APP),
         "covers": lambda: streams.covers(APP),
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
         "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
-    assert set(doors) | {"read_storage_with", "limited", "editor"} == {
+    assert set(doors) | {"read_storage_with", "limited", "editor", "imports"} == {
         name for name in dir(streams) if not name.startswith("_")
     }
     postgresql.stop()

@@ -127,7 +127,7 @@ class Streams:
 
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
         with translated(self.resource, ""):
-            start = str(_within(namespace, after)) if after else None
+            start = str(within(namespace, after)) if after else None
             found = self._streams.streams(namespace=namespace or None, limit=limit, after=start, history=not brief)
         return Page(tuple(documents.stream(value, self._hosts) for value in found.items), found.next, found.revision)
 
@@ -149,24 +149,27 @@ class StreamTags:
     resource = STREAM_TAGS
     fields: tuple[str, ...] = ("metadata.name", "metadata.namespace")
 
-    def __init__(self, streams: ImageStreams) -> None:
+    def __init__(self, streams: ImageStreams, hosts: Hosts) -> None:
         self._streams = streams
+        self._hosts = hosts
 
     def revision(self) -> int:
         return self._streams.revision()
 
     def get(self, namespace: str, name: str) -> Document:
-        repository, tag = _stream_and_tag(namespace, name)
+        repository, tag = stream_and_tag(namespace, name)
         with translated(self.resource, name):
-            return documents.stream_tag(*self._streams.stream_tag(repository, tag))
+            return documents.stream_tag(*self._streams.stream_tag(repository, tag), hosts=self._hosts)
 
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - always brief
         with translated(self.resource, ""):
             if after is not None:
                 repository, _, tag = after.partition(":")
-                after = f"{_within(namespace, repository)}:{parse_tag(tag)}"
+                after = f"{within(namespace, repository)}:{parse_tag(tag)}"
             found = self._streams.stream_tags(namespace=namespace or None, limit=limit, after=after)
-        return Page(tuple(documents.stream_tag(*value) for value in found.items), found.next, found.revision)
+        return Page(
+            tuple(documents.stream_tag(*value, hosts=self._hosts) for value in found.items), found.next, found.revision
+        )
 
     def key(self, document: Mapping[str, Any]) -> str:
         return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
@@ -174,13 +177,14 @@ class StreamTags:
     def delete(
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
     ) -> Document | None:
-        repository, tag = _stream_and_tag(namespace, name)
+        repository, tag = stream_and_tag(namespace, name)
         with translated(self.resource, name):
             self._streams.delete_tag(repository, tag, uid=uid, resource_version=resource_version, dry_run=dry_run)
         return None
 
 
-def _stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:
+def stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:
+    """The two parts of ``stream:tag``. Raises ``BadRequest``, ``NotFound``."""
     stream, colon, tag = name.partition(":")
     if not (stream and colon and tag) or ":" in tag:
         raise BadRequest(f"{name[:300]!r} does not name an ImageStreamTag: the form is <stream>:<tag>, as in app:v1.0")
@@ -192,7 +196,7 @@ def _digest(name: str) -> Digest:
     return Digest.parse(name)
 
 
-def _within(namespace: str, text: str) -> Repository:
+def within(namespace: str, text: str) -> Repository:
     """The place of a continued list; it must lie in the list."""
     place = Repository.parse(text)
     if namespace and place.namespace != namespace:
@@ -211,7 +215,9 @@ def translated(resource: Resource, name: str) -> Iterator[None]:
         raise status.not_found(resource.plural, name) from None
     except errors.StreamExists:
         raise status.already_exists(resource.plural, name) from None
-    except errors.TagExists:
+    except errors.Ambiguous as error:
+        raise status.conflict(resource.plural, name, str(error)) from None
+    except (errors.TagExists, errors.ImageExists):
         raise status.already_exists(resource.plural, name) from None
     except (errors.Conflict, errors.ImageInUse) as error:
         raise status.conflict(resource.plural, name, str(error)) from None

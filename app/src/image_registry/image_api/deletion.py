@@ -73,7 +73,8 @@ def delete_one(
 
     A dry run makes the same checks and changes nothing.
     """
-    found = collection.get(namespace, name)
+    find = getattr(collection, "current", collection.get)  # also what readers are not shown
+    found: Document = find(namespace, name)
     return found, _delete(collection, namespace, found, options)
 
 

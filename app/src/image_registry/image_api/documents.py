@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_registry.image_api.negotiation import META_GROUP
-from image_registry.image_api.resources import GROUP_VERSION, IMAGES, STREAM_TAGS, STREAMS, Resource
+from image_registry.image_api.resources import (
+    GROUP_VERSION,
+    IMAGE_TAGS,
+    IMAGES,
+    STREAM_IMAGES,
+    STREAM_LAYERS,
+    STREAM_TAGS,
+    STREAMS,
+    Resource,
+)
 from image_registry.imagestreams.model import (
     Image,
     ImageStream,
@@ -75,29 +84,107 @@ def tag_spec(spec: TagSpec) -> Document:
     )
 
 
-def stream_tag(owner: ImageStream, history: TagHistory, image_value: Image | None = None) -> Document:
-    """An ``ImageStreamTag``. Lists know the image by name only; ``uid`` and ``resourceVersion`` are the stream's."""
-    newest = history.newest
-    body: Document = {"metadata": {"name": str(newest.image)}}
+def stream_tag(
+    owner: ImageStream, history: TagHistory | None, image_value: Image | None = None, *, hosts: Hosts, tag: str = ""
+) -> Document:
+    """An ``ImageStreamTag``. Lists know the image by name only; ``uid`` and ``resourceVersion`` are the stream's.
+
+    A tag without a history is one of which something is only wanted.
+    """
+    name = history.tag if history else tag
+    spec = owner.spec(name)
+    newest = history.newest if history else None
+    body: Document = {"metadata": {"name": str(newest.image) if newest else ""}}
     if image_value is not None:
         body = _image_body(image_value)
-    body["dockerImageReference"] = newest.reference
-    metadata = _metadata(owner.meta, tag_name(owner.repository, history.tag), owner.repository.namespace)
-    metadata["creationTimestamp"] = timestamp(newest.created)
+    if newest is not None:
+        local = spec is not None and spec.reference_policy == "Local"
+        own = f"{hosts.internal}/{owner.repository}@{newest.image}"
+        body["dockerImageReference"] = own if local else newest.reference
+    elif spec is not None and spec.reference and spec.source is not None:
+        body["dockerImageReference"] = spec.source.name
+    metadata = _metadata(owner.meta, tag_name(owner.repository, name), owner.repository.namespace)
+    if newest is not None:
+        metadata["creationTimestamp"] = timestamp(newest.created)
     metadata.pop("generation")
-    for stream_only in ("annotations", "managedFields", "finalizers", "ownerReferences"):
+    for stream_only in _OF_THE_STREAM:
         metadata.pop(stream_only, None)
-    spec = owner.spec(history.tag)
     if spec is not None and spec.annotations:  # those of a tag are its own
         metadata["annotations"] = dict(spec.annotations)
+    conditions = [tag_condition(value) for value in owner.conditions.get(name, ())]
     return {
         **_head(STREAM_TAGS),
         "metadata": metadata,
         **({"tag": tag_spec(spec)} if spec is not None else {}),
-        "generation": newest.generation,
+        "generation": newest.generation if newest else (spec.generation if spec else None) or 0,
         "lookupPolicy": {"local": owner.lookup_local},
+        **({"conditions": conditions} if conditions else {}),
         "image": body,
     }
+
+
+_OF_THE_STREAM = (
+    "annotations",
+    "managedFields",
+    "finalizers",
+    "ownerReferences",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+"""Metadata of a stream that its tags do not have."""
+
+
+def stream_tag_of(owner: ImageStream, tag: str, image_value: Image | None, hosts: Hosts) -> Document:
+    """An ``ImageStreamTag`` of a stream that is known with all its tags."""
+    return stream_tag(owner, owner.history(tag), image_value, hosts=hosts, tag=tag)
+
+
+def image_tag(owner: ImageStream, tag: str, image_value: Image | None) -> Document:
+    """An ``ImageTag``; lists leave the image out."""
+    metadata = _metadata(owner.meta, tag_name(owner.repository, tag), owner.repository.namespace)
+    for stream_only in _OF_THE_STREAM[1:]:
+        metadata.pop(stream_only, None)
+    spec, history, conditions = owner.spec(tag), owner.history(tag), owner.conditions.get(tag, ())
+    return {
+        **_head(IMAGE_TAGS),
+        "metadata": metadata,
+        **({"spec": tag_spec(spec)} if spec is not None else {}),
+        **({"status": _tag_status(tag, history, conditions)} if history or conditions else {}),
+        **({"image": _image_body(image_value)} if image_value is not None else {}),
+    }
+
+
+def stream_image(owner: ImageStream, image_value: Image) -> Document:
+    """An ``ImageStreamImage``."""
+    metadata = _metadata(owner.meta, f"{owner.repository.name}@{image_value.digest}", owner.repository.namespace)
+    for stream_only in _OF_THE_STREAM[1:]:
+        metadata.pop(stream_only, None)
+    metadata["creationTimestamp"] = timestamp(image_value.meta.created)
+    return {**_head(STREAM_IMAGES), "metadata": metadata, "image": _image_body(image_value)}
+
+
+def stream_layers(owner: ImageStream, images: Sequence[Image]) -> Document:
+    """An ``ImageStreamLayers``: every blob and every image of a repository."""
+    blobs: Document = {}
+    found: Document = {}
+    for value in images:
+        blobs[str(value.digest)] = {"mediaType": value.media_type}
+        blobs.update((str(layer.digest), {"size": layer.size, "mediaType": layer.media_type}) for layer in value.layers)
+        if value.config is not None:
+            layers = {layer.digest: layer.size for layer in value.layers}
+            blobs[str(value.config)] = {"size": max(value.content_size - sum(layers.values()), 0)}
+        found[str(value.digest)] = {
+            "layers": [str(layer.digest) for layer in value.layers],
+            **({"config": str(value.config)} if value.config is not None else {}),
+            **({"manifests": [str(entry.digest) for entry in value.manifests]} if value.manifests else {}),
+        }
+    for history in owner.tags:
+        for event in history.events:
+            found.setdefault(str(event.image), {"imageMissing": True, "layers": []})
+    metadata = _metadata(owner.meta, owner.repository.name, owner.repository.namespace)
+    for stream_only in _OF_THE_STREAM[1:]:
+        metadata.pop(stream_only, None)
+    return {**_head(STREAM_LAYERS), "metadata": metadata, "blobs": blobs, "images": found}
 
 
 def tag_name(repository: Repository, tag: str) -> str:

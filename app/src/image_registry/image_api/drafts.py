@@ -19,18 +19,25 @@ from image_registry.oci.reference import InvalidTag, Repository, parse_tag
 
 def stream(document: Mapping[str, Any]) -> StreamDraft:
     """What is wanted of an ``ImageStream``; its name may be one that cannot be."""
-    metadata, spec = document["metadata"], document.get("spec", {})
+    spec, own = document.get("spec", {}), document["metadata"]
     return StreamDraft(
-        repository=Repository(metadata.get("namespace", ""), metadata.get("name", "")),
-        labels=metadata.get("labels", {}),
-        annotations=metadata.get("annotations", {}),
-        owner_references=tuple(metadata.get("ownerReferences", ())),
-        finalizers=tuple(dict.fromkeys(metadata.get("finalizers", ()))),
-        managed_fields=tuple(metadata.get("managedFields", ())),
+        repository=Repository(own.get("namespace", ""), own.get("name", "")),
+        **metadata(own),
         lookup_local=spec.get("lookupPolicy", {}).get("local", False),
         source_repository=spec.get("dockerImageRepository", ""),
         tags=tuple(tag(entry) for entry in spec.get("tags", ())),
     )
+
+
+def metadata(own: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody may write into the metadata of any object, by the names of the rules."""
+    return {
+        "labels": own.get("labels", {}),
+        "annotations": own.get("annotations", {}),
+        "owner_references": tuple(own.get("ownerReferences", ())),
+        "finalizers": tuple(dict.fromkeys(own.get("finalizers", ()))),
+        "managed_fields": tuple(own.get("managedFields", ())),
+    }
 
 
 def tag(entry: Mapping[str, Any]) -> TagSpec:

@@ -69,7 +69,12 @@ class Resource:
         return f"{self.kind}List"
 
 
-IMAGES = Resource("images", "Image", namespaced=False, verbs=("delete", "get", "list"))
+IMAGES = Resource(
+    "images",
+    "Image",
+    namespaced=False,
+    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update"),
+)
 STREAMS = Resource(
     "imagestreams",
     "ImageStream",
@@ -81,8 +86,42 @@ STREAMS = Resource(
 STREAM_STATUS = Resource(
     "imagestreams/status", "ImageStream", namespaced=True, verbs=("get", "patch", "update"), subresource="status"
 )
-STREAM_TAGS = Resource(
-    "imagestreamtags", "ImageStreamTag", namespaced=True, verbs=("delete", "get", "list"), short_names=("istag",)
+STREAM_LAYERS = Resource(
+    "imagestreams/layers", "ImageStreamLayers", namespaced=True, verbs=("get",), subresource="layers", managed=False
 )
+_VIEW = ("create", "delete", "get", "list", "patch", "update")
+STREAM_TAGS = Resource(
+    "imagestreamtags",
+    "ImageStreamTag",
+    namespaced=True,
+    verbs=_VIEW,
+    short_names=("istag",),
+    managed=False,
+    create_on_update=True,
+    unconditional_update=True,
+)
+IMAGE_TAGS = Resource(
+    "imagetags",
+    "ImageTag",
+    namespaced=True,
+    verbs=_VIEW,
+    short_names=("itag",),
+    managed=False,
+    create_on_update=True,
+    unconditional_update=True,
+)
+STREAM_IMAGES = Resource(
+    "imagestreamimages", "ImageStreamImage", namespaced=True, verbs=("get",), short_names=("isimage",), managed=False
+)
+MAPPINGS = Resource("imagestreammappings", "ImageStreamMapping", namespaced=True, verbs=("create",), managed=False)
 
-RESOURCES = (IMAGES, STREAMS, STREAM_STATUS, STREAM_TAGS)
+RESOURCES = (
+    IMAGES,
+    STREAMS,
+    STREAM_LAYERS,
+    STREAM_STATUS,
+    STREAM_TAGS,
+    IMAGE_TAGS,
+    STREAM_IMAGES,
+    MAPPINGS,
+)

@@ -29,14 +29,17 @@ from image_registry.image_api import (
     write_options,
     writing,
 )
-from image_registry.image_api.collections import Collection, Images, StreamTags
+from image_registry.image_api.collections import Collection
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.gate import require
 from image_registry.image_api.identity import identify
+from image_registry.image_api.image_kind import WritableImages
 from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate
 from image_registry.image_api.parts import Parts
+from image_registry.image_api.projections import Mappings, StreamImages, StreamLayers
 from image_registry.image_api.stream_kind import StreamStatuses, WritableStreams
+from image_registry.image_api.tag_kinds import ImageTags, WritableStreamTags
 
 NO_WATCH = "this API cannot be watched yet; list again instead"
 
@@ -46,10 +49,14 @@ def blueprint(parts: Parts) -> Blueprint:
     routes = Blueprint("objects", __name__)
     hosts = Hosts(parts.internal_hostname, parts.public_hostname or "")
     collections: tuple[Collection, ...] = (
-        Images(parts.streams),
+        WritableImages(parts.streams),
         WritableStreams(parts.streams, hosts),
         StreamStatuses(parts.streams, hosts),
-        StreamTags(parts.streams),
+        StreamLayers(parts.streams),
+        WritableStreamTags(parts.streams, hosts),
+        ImageTags(parts.streams, hosts),
+        StreamImages(parts.streams),
+        Mappings(parts.streams),
     )
     for collection in collections:
         _add(routes, _Verbs(parts, collection))
@@ -197,6 +204,8 @@ class _Verbs:
     def _one(
         self, found: Document, form: Representation, include: str, code: int = 200, warnings: Sequence[str] = ()
     ) -> Response:
+        if found["kind"] == "Status":  # a command that has no object
+            return _encoded(found, form, warnings, code)
         if form.shape is Shape.TABLE:
             metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
             return _encoded(self._table([found], metadata, form, include), form, warnings, code)

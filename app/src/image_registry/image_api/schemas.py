@@ -53,6 +53,10 @@ def _list(resource: Resource) -> Schema:
     return {**schema, **gvk(resource.list_kind)}
 
 
+def _by_digest(name: str, description: str) -> Schema:
+    return {"description": description, "type": "object", "additionalProperties": {"$ref": name}}
+
+
 _KINDS: dict[str, Schema] = {
     "Image": _kind(
         "Image",
@@ -68,6 +72,11 @@ _KINDS: dict[str, Schema] = {
                 "x-kubernetes-preserve-unknown-fields": True,
             },
             "dockerImageMetadataVersion": text("Version of the form of dockerImageMetadata."),
+            "dockerImageManifest": text(
+                "The manifest as it was pushed. Needed for an Image that is made without a push; never kept, because "
+                "the registry has it."
+            ),
+            "dockerImageConfig": text("The configuration that the manifest names, likewise."),
             "dockerImageManifestMediaType": text("Media type of the manifest."),
             "dockerImageLayers": array(
                 {"$ref": "ImageLayer"},
@@ -210,8 +219,57 @@ _KINDS: dict[str, Schema] = {
             "tag": of("TagReference", "What is wanted of the tag; absent for a tag that was pushed."),
             "generation": number("Generation of the stream in which the tag last changed."),
             "lookupPolicy": of("ImageLookupPolicy", "That of the stream."),
+            "conditions": array({"$ref": "TagEventCondition"}, "What hinders it from meaning what is wanted.", "type"),
             "image": of("Image", "What the tag means. Lists tell its metadata.name and dockerImageReference only."),
         },
         ("generation", "lookupPolicy", "image"),
+    ),
+    "ImageTag": _kind(
+        "ImageTag",
+        "One tag of one stream, named <stream>:<tag>: what is wanted of it, and what it meant. It is a view of the "
+        "stream, whose uid and resourceVersion it has. Lists hold tags that were pushed and tags that are wanted.",
+        {
+            "spec": of("TagReference", "What is wanted of the tag; absent for a tag that was pushed."),
+            "status": of("NamedTagEventList", "What it meant; absent for a tag that was not imported yet."),
+            "image": of("Image", "What the tag means; absent in lists."),
+        },
+    ),
+    "ImageStreamImage": _kind(
+        "ImageStreamImage",
+        "One image of one stream, named <stream>@<digest>; the beginning of the digest is enough to ask for it.",
+        {"image": of("Image", "The image.")},
+        ("image",),
+    ),
+    "ImageStreamMapping": _kind(
+        "ImageStreamMapping",
+        "A command: an Image is from now on what a tag of the stream metadata.name means.",
+        {
+            "image": of("Image", "The Image; one that is not known yet needs its manifest."),
+            "tag": text("The tag; latest if it is absent."),
+            "dockerImageRepository": text("Never set; accepted because old clients send it."),
+        },
+        ("image",),
+    ),
+    "ImageStreamLayers": _kind(
+        "ImageStreamLayers",
+        "Every blob and every image of a repository. To get it is the right to pull, to update it the right to push.",
+        {
+            "blobs": _by_digest("ImageLayerData", "Blobs and manifests, by digest."),
+            "images": _by_digest("ImageBlobReferences", "What each image is made of, by digest."),
+        },
+        ("blobs", "images"),
+    ),
+    "ImageLayerData": members(
+        "A blob.",
+        {"size": number("Bytes; absent for a manifest."), "mediaType": text("Media type, if it is known.")},
+    ),
+    "ImageBlobReferences": members(
+        "What an image is made of.",
+        {
+            "imageMissing": flag("The tag's history names it, and nobody has it here."),
+            "layers": array({"type": "string"}, "Digests of its layers."),
+            "config": text("Digest of its configuration."),
+            "manifests": array({"type": "string"}, "Digests of the entries of an index."),
+        },
     ),
 }

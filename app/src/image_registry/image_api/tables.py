@@ -9,7 +9,7 @@ from typing import Any
 
 from image_registry.image_api.documents import Document, metadata_only
 from image_registry.image_api.negotiation import META_GROUP
-from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
+from image_registry.image_api.resources import IMAGE_TAGS, IMAGES, STREAM_IMAGES, STREAM_TAGS, STREAMS, Resource
 from image_registry.image_api.status import BadRequest
 
 TAGS_WIDTH = 40
@@ -52,7 +52,7 @@ def table(
     now: datetime,
 ) -> Document:
     """A ``Table`` of the documents."""
-    columns = COLUMNS[resource.plural]
+    columns = COLUMNS.get(resource.plural, _PLAIN)
     return {
         "kind": "Table",
         "apiVersion": f"{META_GROUP}/{version}",
@@ -156,7 +156,63 @@ def _tag_image(item: Mapping[str, Any], _now: datetime) -> str:
     return str(item["image"]["metadata"]["name"])
 
 
+def _image_name(item: Mapping[str, Any], _now: datetime) -> str:
+    return str(item["image"]["metadata"]["name"])
+
+
+def _image_reference(item: Mapping[str, Any], _now: datetime) -> str:
+    return str(item["image"].get("dockerImageReference", ""))
+
+
+def _wanted(item: Mapping[str, Any], _now: datetime) -> str:
+    """In one word where a tag gets its image from."""
+    spec = item.get("spec")
+    pushed = _newest(item)
+    if spec is None or (pushed is not None and pushed["generation"] > spec.get("generation", 0)):
+        return "Push"
+    source = spec.get("from")
+    if source is None:
+        return "Tag"
+    if spec.get("reference"):
+        return "Ref"
+    if spec.get("importPolicy", {}).get("scheduled"):
+        return "Scheduled"
+    if source["kind"] == "ImageStreamTag" and ":" not in source["name"] and "namespace" not in source:
+        return "Track"
+    return "Tag"
+
+
+def _tag_state(item: Mapping[str, Any], _now: datetime) -> str:
+    newest = _newest(item)
+    for condition in item.get("status", {}).get("conditions", ()):
+        if condition["status"] == "False":
+            return f"ImportFailed ({condition.get('reason', '')})"
+    if newest is not None:
+        return f"image/{newest['image']}"
+    source = item.get("spec", {}).get("from")
+    if source is None:
+        return ""
+    return str(source["name"]) if item["spec"].get("reference") else "Importing"
+
+
+def _history(item: Mapping[str, Any], _now: datetime) -> str:
+    return str(len(item.get("status", {}).get("items", ())))
+
+
+def _last_event(item: Mapping[str, Any], now: datetime) -> str:
+    newest = _newest(item)
+    return ago(newest["created"], now) if newest is not None else ""
+
+
+def _newest(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    events = item.get("status", {}).get("items", ())
+    return events[0] if events else None
+
+
 _NAME = "Name of the object; unique in its namespace."
+
+_PLAIN = (Column("Name", _NAME, _name, "name"),)
+"""Of what nobody lists."""
 
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     IMAGES.name: (
@@ -176,5 +232,20 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("Image Reference", "Pull specification that the tag means now.", _tag_reference),
         Column("Updated", "When the tag last changed.", _tag_updated),
         Column("Image Name", "Digest that the tag means now.", _tag_image, priority=1),
+    ),
+    IMAGE_TAGS.name: (
+        Column("Name", f"{_NAME} Stream and tag with a colon between them.", _name, "name"),
+        Column("Spec", "Where the tag gets its image from: Push, Tag, Ref, Scheduled or Track.", _wanted),
+        Column("Status", "What the tag means now, or why it means nothing.", _tag_state),
+        Column("History", "How many events are remembered.", _history),
+        Column("Updated", "When the tag last changed.", _last_event),
+    ),
+    STREAM_IMAGES.name: (
+        Column("Name", f"{_NAME} Stream and digest with an @ between them.", _name, "name"),
+        Column("Updated", "When the image was made.", _tag_updated),
+        Column(
+            "Image Reference", "Pull specification that the image was first known by.", _image_reference, priority=1
+        ),
+        Column("Image Name", "Digest of the image.", _image_name, priority=1),
     ),
 }

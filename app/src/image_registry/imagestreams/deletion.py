@@ -135,6 +135,12 @@ def delete_image(
                 f"image {digest} is held by ImageStream {holder.namespace}/{holder.name}; "
                 "delete its tags and manifest there first"
             )
+        tag = images.meant_by(connection, str(digest))
+        if tag is not None:
+            raise ImageInUse(
+                f"image {digest} is what tag {tag.tag} of ImageStream {tag.namespace}/{tag.name} means; "
+                "delete that first"
+            )
         images.remove(connection, str(digest))
         if dry_run:
             return image

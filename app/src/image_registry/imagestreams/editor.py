@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from image_registry.imagestreams import spec_writes, status_writes
+from image_registry.imagestreams import image_writes, reads, spec_writes, status_writes, tag_edits
 from image_registry.imagestreams.errors import MetadataUnavailable
-from image_registry.imagestreams.model import ImageStream
+from image_registry.imagestreams.image_writes import ImageDraft
+from image_registry.imagestreams.model import Image, ImageStream
 from image_registry.imagestreams.spec_rules import StreamDraft
 from image_registry.imagestreams.spec_writes import MayPull, Writer
 from image_registry.imagestreams.status_writes import TagStatus
+from image_registry.imagestreams.tag_edits import TagEdit
 from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 
@@ -63,6 +66,53 @@ class Editor:
                 uid=uid,
                 resource_version=resource_version,
             )
+
+    def put_tag(
+        self, edit: TagEdit, *, may_pull: MayPull, confirm_create: Callable[[], None], dry_run: bool
+    ) -> ImageStream:
+        """Change what is wanted of one tag; the stream is made if it is missing. Raises :class:`TagExists`."""
+        with _available():
+            return tag_edits.put(self._database, edit, self._writer(may_pull, dry_run, confirm_create))
+
+    def map_image(
+        self,
+        repository: Repository,
+        tag: str,
+        digest: Digest,
+        reference: str,
+        *,
+        proven: bool,
+        may_pull: MayPull,
+        dry_run: bool,
+    ) -> ImageStream:
+        """Let a tag mean an Image that is known; ``proven`` if the caller has just made it of its manifest.
+
+        Raises :class:`StreamUnknown`.
+        """
+        with _available():
+            writer = self._writer(may_pull, dry_run)
+            return tag_edits.map_image(self._database, repository, tag, digest, reference, writer, proven=proven)
+
+    def create_image(self, draft: ImageDraft, *, dry_run: bool) -> Image:
+        """Make an Image of its manifest. Raises :class:`ImageExists`."""
+        with _available():
+            return image_writes.create(self._database, draft, self._writer(_nothing, dry_run))
+
+    def update_image(self, draft: ImageDraft, *, uid: str, resource_version: int, dry_run: bool) -> Image:
+        """Change what is written on an Image. Raises :class:`ImageUnknown`, :class:`Conflict`."""
+        with _available():
+            writer = self._writer(_nothing, dry_run)
+            return image_writes.update(self._database, draft, writer, uid=uid, resource_version=resource_version)
+
+    def stream_image(self, repository: Repository, beginning: str) -> tuple[ImageStream, Image]:
+        """An image of a stream by the beginning of its digest. Raises :class:`Ambiguous`, :class:`ImageUnknown`."""
+        with _available():
+            return reads.stream_image(self._database, repository, beginning)
+
+    def stream_images(self, repository: Repository) -> tuple[ImageStream, list[Image]]:
+        """Everything that a stream holds. Raises :class:`StreamUnknown`."""
+        with _available():
+            return reads.stream_images(self._database, repository)
 
     def _writer(self, may_pull: MayPull, dry_run: bool, confirm: Callable[[], None] = lambda: None) -> Writer:
         return Writer(now=self._clock(), host=self._host, may_pull=may_pull, confirm_create=confirm, dry_run=dry_run)

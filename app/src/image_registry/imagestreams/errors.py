@@ -26,6 +26,14 @@ class TagExists(ImageStreamsError):
     """The stream wants something of that tag already."""
 
 
+class ImageExists(ImageStreamsError):
+    """An Image of that digest is there already."""
+
+
+class Ambiguous(ImageStreamsError):
+    """The beginning of a digest that more than one image of the stream has."""
+
+
 class ImageUnknown(ImageStreamsError):
     """No such Image, or the repository does not hold that digest."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from image_registry.imagestreams import rows
-from image_registry.imagestreams.errors import ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
+from image_registry.imagestreams.errors import Ambiguous, ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.metadata import images, revisions, specs, streams
 from image_registry.metadata.database import Database
@@ -105,6 +105,18 @@ def stream(database: Database, repository: Repository) -> ImageStream:
         return whole(connection, _stream_row(connection, repository))
 
 
+def brief(database: Database, repository: Repository) -> list[ImageStream]:
+    """A stream with the newest event of each tag, if there is one."""
+    with database.snapshot() as connection:
+        row = streams.find(connection, repository.namespace, repository.name)
+        if row is None:
+            return []
+        events = rows.tag_histories(streams.newest_events(connection, [row.id]))
+        wanted = tuple(rows.tag_spec(spec) for spec in specs.of_streams(connection, [row.id]))
+        hindered = rows.tag_conditions(specs.conditions(connection, [row.id]))
+        return [rows.stream(row, events, specs=wanted, conditions=hindered)]
+
+
 def whole(connection: Connection, row: Record) -> ImageStream:
     """A stream with everything that is known of it."""
     return rows.stream(
@@ -161,6 +173,29 @@ def stream_tag(database: Database, repository: Repository, name: str) -> tuple[I
         wanted = specs.find(connection, row.id, name)
     stream = rows.stream(row, specs=(rows.tag_spec(wanted),) if wanted else ())
     return stream, history[0], rows.image(found) if found else None
+
+
+def stream_image(database: Database, repository: Repository, beginning: str) -> tuple[ImageStream, Image]:
+    """An image of a stream, held or in its history, by the beginning of its digest.
+
+    Raises :class:`StreamUnknown`, :class:`ImageUnknown`, :class:`Ambiguous`.
+    """
+    with database.snapshot() as connection:
+        row = _stream_row(connection, repository)
+        digests = images.like(connection, row.id, beginning)
+        found = images.find(connection, digests[0]) if len(digests) == 1 else None
+    if len(digests) > 1:
+        raise Ambiguous(f"{beginning} is the beginning of more than one image of {repository}; give more of it")
+    if found is None:
+        raise ImageUnknown(f"{repository} has no image {beginning}")
+    return rows.stream(row), rows.image(found)
+
+
+def stream_images(database: Database, repository: Repository) -> tuple[ImageStream, list[Image]]:
+    """Everything that a stream holds. Raises :class:`StreamUnknown`."""
+    with database.snapshot() as connection:
+        row = _stream_row(connection, repository)
+        return whole(connection, row), [rows.image(found) for found in images.of_stream(connection, row.id)]
 
 
 def stream_tags(

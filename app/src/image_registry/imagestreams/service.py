@@ -12,7 +12,7 @@ from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTa
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.editor import Editor
-from image_registry.imagestreams.errors import MetadataUnavailable, StreamUnknown
+from image_registry.imagestreams.errors import ImageUnknown, MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.importer import Imports
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
@@ -323,6 +323,18 @@ class ImageStreams:
         """Raises :class:`ImageUnknown`."""
         with _available():
             return reads.image(self._database, digest)
+
+    def find_image(self, digest: Digest) -> Image | None:
+        """An Image, or ``None``."""
+        try:
+            return self.image(digest)
+        except ImageUnknown:
+            return None
+
+    def brief_stream(self, repository: Repository) -> list[ImageStream]:
+        """A stream with the newest event of each tag, if there is one."""
+        with _available():
+            return reads.brief(self._database, repository)
 
     def images(self, *, limit: int | None = None, after: str | None = None) -> Page[Image]:
         """Images in order of their digests; ``after`` is a digest."""

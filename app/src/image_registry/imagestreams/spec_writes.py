@@ -6,7 +6,7 @@ A dry run is the same transaction, rolled back before it is logged.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -117,7 +117,8 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
             return old
         specs.write_stream(connection, row.id, _columns(draft, planned.generation))
         _write_tags(connection, row.id, draft, planned, old, writer)
-        return done(database, connection, repository, row.id, "MODIFIED", writer)
+        last = {"labels": dict(old.meta.labels)} if old.meta.labels != draft.labels else None
+        return done(database, connection, repository, row.id, "MODIFIED", writer, last)
 
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -232,9 +233,10 @@ def done(
     stream: int,
     event: Literal["ADDED", "MODIFIED"],
     writer: Writer,
+    last: Mapping[str, Any] | None = None,
 ) -> ImageStream:
     """Log the change, unless it is a dry run, and return the stream as it is then."""
     if not writer.dry_run:
-        change = Change(revisions.STREAM, repository.namespace, repository.name, event)
+        change = Change(revisions.STREAM, repository.namespace, repository.name, event, last)
         streams.changed(connection, stream, revisions.append(database, connection, [change], writer.now)[0])
     return reads.whole(connection, found(connection, repository))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from image_registry.metadata.database import Database
-from image_registry.metadata.tables import Record, held_manifests, image_streams, images
+from image_registry.metadata.tables import Record, held_manifests, image_streams, images, tag_events, tags
 
 _AT_ONCE = 1000
 """Digests that one statement names."""
@@ -66,6 +66,44 @@ _holder = (
     .where(held_manifests.c.digest == bindparam("at_digest"))
     .order_by(image_streams.c.namespace, image_streams.c.name)
     .limit(1)
+)
+_holders = _holder.limit(None)
+_write = (
+    update(images)
+    .where(_this)
+    .values(
+        labels=bindparam("to_labels"),
+        annotations=bindparam("to_annotations"),
+        owner_references=bindparam("to_owner_references"),
+        finalizers=bindparam("to_finalizers"),
+        managed_fields=bindparam("to_managed_fields"),
+    )
+)
+_meant_by = (
+    select(image_streams.c.namespace, image_streams.c.name, tags.c.tag)
+    .join(tags, tags.c.stream_id == image_streams.c.id)
+    .where(tags.c.image == bindparam("at_digest"))
+    .limit(1)
+)
+_like = (
+    select(held_manifests.c.digest)
+    .where(held_manifests.c.stream_id == bindparam("stream"), held_manifests.c.digest >= bindparam("first"))
+    .where(held_manifests.c.digest < bindparam("behind"))
+    .union(
+        select(tag_events.c.image.label("digest")).where(
+            tag_events.c.stream_id == bindparam("stream"),
+            tag_events.c.image >= bindparam("first"),
+            tag_events.c.image < bindparam("behind"),
+        )
+    )
+    .order_by("digest")
+    .limit(2)
+)
+_shown = (
+    select(images)
+    .join(held_manifests, held_manifests.c.digest == images.c.digest)
+    .where(held_manifests.c.stream_id == bindparam("stream"))
+    .order_by(images.c.digest)
 )
 _content = (
     select(images.c.digest, images.c.config, images.c.layers)
@@ -186,6 +224,32 @@ def release(connection: Connection, stream: int, digest: str) -> bool:
 def holder(connection: Connection, digest: str) -> Record | None:
     """``namespace`` and ``name`` of one stream that holds the image."""
     return connection.execute(_holder, {"at_digest": digest}).first()
+
+
+def holders(connection: Connection, digest: str) -> Sequence[Record]:
+    """``namespace`` and ``name`` of every stream that holds the image."""
+    return connection.execute(_holders, {"at_digest": digest}).all()
+
+
+def meant_by(connection: Connection, digest: str) -> Record | None:
+    """``namespace``, ``name`` and ``tag`` of one tag that means the image."""
+    return connection.execute(_meant_by, {"at_digest": digest}).first()
+
+
+def like(connection: Connection, stream: int, beginning: str) -> list[str]:
+    """At most two digests of images of a stream, held or in its history, that begin like this."""
+    where = {"stream": stream, "first": beginning, "behind": beginning + "\x7f"}
+    return list(connection.execute(_like, where).scalars())
+
+
+def of_stream(connection: Connection, stream: int) -> Sequence[Record]:
+    """The rows of all images that a stream holds."""
+    return connection.execute(_shown, {"stream": stream}).all()
+
+
+def write(connection: Connection, digest: str, values: Mapping[str, Any]) -> None:
+    """Let the metadata of an image say this; ``values`` by column."""
+    connection.execute(_write, {"at_digest": digest, **{f"to_{name}": value for name, value in values.items()}})
 
 
 def content(connection: Connection, stream: int) -> Sequence[Record]:

@@ -136,6 +136,7 @@ tags = Table(
     Column("image", Name, nullable=False),
     Column("unechoed", String(32), nullable=True),
     Index("ix_tags_image", "stream_id", "image"),
+    Index("ix_tags_meaning", "image"),
     Index(
         "ix_tags_unechoed",
         "unechoed",

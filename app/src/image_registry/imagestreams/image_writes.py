@@ -1,0 +1,89 @@
+"""Making Images without a push, and changing what people write on them.
+
+What an Image says about its content comes from its manifest, which hashes to its name; nobody may say otherwise,
+because garbage collection believes it. So a new Image needs the manifest, and a change touches metadata only.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from image_registry.imagestreams import rows
+from image_registry.imagestreams.errors import Conflict, ImageExists, ImageUnknown
+from image_registry.imagestreams.model import Image
+from image_registry.imagestreams.spec_writes import MODIFIED, Writer
+from image_registry.metadata import images, revisions
+from image_registry.metadata.database import Database
+from image_registry.metadata.revisions import Change
+from image_registry.oci.digest import Digest
+from image_registry.oci.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDraft:
+    """What somebody writes on an Image; ``manifest`` and ``config`` count for a new one only."""
+
+    digest: Digest
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owner_references: tuple[Mapping[str, Any], ...] = ()
+    finalizers: tuple[str, ...] = ()
+    managed_fields: tuple[Mapping[str, Any], ...] = ()
+    reference: str = ""
+    manifest: Manifest | None = None
+    config: bytes | None = None
+
+
+def create(database: Database, draft: ImageDraft, writer: Writer) -> Image:
+    """Make an Image of its manifest. Raises :class:`ImageExists`."""
+    if draft.manifest is None:
+        raise ValueError("a new Image needs its manifest")
+    with database.write(undo=writer.dry_run) as connection:
+        row = rows.image_row(
+            draft.manifest, draft.config, uid=str(uuid.uuid4()), created=writer.now, reference=draft.reference
+        )
+        if not images.add(database, connection, {**row, **_columns(draft)}):
+            raise ImageExists(f"Image {draft.digest} exists")
+        if not writer.dry_run:
+            change = Change(revisions.IMAGE, "", str(draft.digest), "ADDED")
+            number = revisions.append(database, connection, [change], writer.now)[0]
+            images.changed(connection, str(draft.digest), number)
+        made = images.find(connection, str(draft.digest))
+        if made is None:
+            raise ImageUnknown(f"no image {draft.digest}")
+        return rows.image(made)
+
+
+def update(database: Database, draft: ImageDraft, writer: Writer, *, uid: str, resource_version: int) -> Image:
+    """Change what was read as ``uid`` at ``resource_version``. Raises :class:`ImageUnknown`, :class:`Conflict`."""
+    digest = str(draft.digest)
+    with database.write(undo=writer.dry_run) as connection:
+        row = images.find(connection, digest, exclusive=True)
+        if row is None:
+            raise ImageUnknown(f"no image {digest}")
+        old = rows.image(row)
+        if (old.meta.uid, old.meta.resource_version) != (uid, resource_version):
+            raise Conflict(MODIFIED)
+        columns = _columns(draft)
+        if all((getattr(row, name) or None) == (value or None) for name, value in columns.items()):
+            return old
+        images.write(connection, digest, columns)
+        if not writer.dry_run:
+            last = {"labels": dict(old.meta.labels)} if old.meta.labels != draft.labels else None
+            change = Change(revisions.IMAGE, "", digest, "MODIFIED", last)
+            images.changed(connection, digest, revisions.append(database, connection, [change], writer.now)[0])
+        made = images.find(connection, digest)
+        return rows.image(made) if made is not None else old
+
+
+def _columns(draft: ImageDraft) -> dict[str, Any]:
+    return {
+        "labels": dict(draft.labels),
+        "annotations": dict(draft.annotations),
+        "owner_references": [dict(owner) for owner in draft.owner_references] or None,
+        "finalizers": list(draft.finalizers) or None,
+        "managed_fields": [dict(entry) for entry in draft.managed_fields] or None,
+    }
