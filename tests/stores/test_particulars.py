@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
-from image_registry.storage import gcs, layout, s3
+from image_registry.storage import gcs, layout, s3, swift_access
 from image_registry.storage import swift as swift_client
 from image_registry.storage.blob_store import StorageFault
 from image_registry.storage.choice import GCS, S3, Azure, Storage, Swift, open_store
@@ -285,7 +285,7 @@ def test_a_wrong_password_and_a_missing_container_are_said_with_the_cure(contain
 def test_keystone_is_told_who_logs_in_to_what() -> None:
     """There is no Keystone in this test: what is sent is looked at."""
     named = Swift(authurl="u", container="c", username="user", password="word", tenant="project", domain="Default")
-    assert swift_client.identity(named) == {
+    assert swift_access.identity(named) == {
         "identity": {
             "methods": ["password"],
             "password": {"user": {"name": "user", "password": "word", "domain": {"name": "Default"}}},
@@ -293,7 +293,7 @@ def test_keystone_is_told_who_logs_in_to_what() -> None:
         "scope": {"project": {"name": "project", "domain": {"name": "Default"}}},
     }
     application = Swift(authurl="u", container="c", applicationcredentialid="id", applicationcredentialsecret="secret")
-    assert swift_client.identity(application) == {
+    assert swift_access.identity(application) == {
         "identity": {"methods": ["application_credential"], "application_credential": {"id": "id", "secret": "secret"}}
     }
 

@@ -19,19 +19,14 @@ from urllib.parse import quote, urlencode
 import urllib3
 from structlog.contextvars import get_contextvars
 from urllib3.exceptions import (
-    ConnectTimeoutError,
     HTTPError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
 )
 
 from image_registry import __version__
 from image_registry.kube import endpoint as endpoints
 from image_registry.kube.endpoint import Endpoint
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.kube.explaining import refusal, unreachable
 
 __all__ = ["ClusterClient", "ClusterUnreachable", "KubeError", "KubeconfigError", "object_path"]
 
@@ -84,6 +79,11 @@ class ClusterClient:
         """The address of the API server."""
         return self._endpoint.server
 
+    @property
+    def _where(self) -> str:
+        """For messages: the address, and who named it."""
+        return f"{self._endpoint.server} (from {self._endpoint.source})"
+
     def request(
         self,
         method: Method,
@@ -115,11 +115,11 @@ class ClusterClient:
                 redirect=False,
             )
         except HTTPError as error:
-            raise ClusterUnreachable(self._unreachable(error)) from None
+            raise ClusterUnreachable(unreachable(self._where, error)) from None
         document = _object(answer.data or b"{}")
         if answer.status < HTTPStatus.MULTIPLE_CHOICES and document is not None:
             return document
-        raise self._error(answer.status, document, method, path)
+        raise refusal(self._where, answer.status, document, f"{method} {path}")
 
     def stream(
         self,
@@ -146,13 +146,13 @@ class ClusterClient:
             )
             try:
                 if answer.status != HTTPStatus.OK:
-                    raise self._error(answer.status, _object(answer.read(LONGEST_LINE)), "GET", path)
+                    raise refusal(self._where, answer.status, _object(answer.read(LONGEST_LINE)), f"GET {path}")
                 opened()
                 yield from _lines(answer)
             finally:
                 answer.close()
         except HTTPError as error:
-            raise ClusterUnreachable(self._unreachable(error)) from None
+            raise ClusterUnreachable(unreachable(self._where, error)) from None
 
     def get(self, path: str, **options: Any) -> dict[str, Any]:
         """Read an object or a list."""
@@ -228,36 +228,6 @@ class ClusterClient:
             return urllib3.make_headers(basic_auth=f"{found.username}:{found.password}")
         return {}
 
-    def _unreachable(self, error: HTTPError) -> str:
-        cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-        where = f"the Kubernetes API at {self._endpoint.server} (from {self._endpoint.source})"
-        match cause:
-            case SSLError():
-                return f"no trusted connection to {where}: {_innermost(cause)}; check its CA, its name and the clock"
-            case NameResolutionError():
-                return f"the name of {where} cannot be resolved; check the address and the DNS of this machine"
-            case NewConnectionError():
-                return f"cannot connect to {where}: {_innermost(cause)}; check that it runs, and the address"
-            case ConnectTimeoutError():
-                return f"{where} does not answer; check the address, firewalls and NetworkPolicies"
-            case ReadTimeoutError():
-                return f"{where} took a request but sent no answer in time; look at its load and its log"
-            case _:
-                return f"the connection to {where} broke: {_innermost(cause)}; try again"
-
-    def _error(self, status: int, found: Mapping[str, Any] | None, method: str, path: str) -> KubeError:
-        document = found or {}
-        reason = str(document.get("reason") or "")
-        said = str(document.get("message") or f"status {status}")
-        where = f"{self._endpoint.server} (from {self._endpoint.source})"
-        if status == HTTPStatus.UNAUTHORIZED:
-            said = f"the cluster at {where} refuses the credentials: they have expired or were revoked; get new ones"
-        elif status == HTTPStatus.FORBIDDEN:
-            said = f"a permission is missing: {said}; give it to this user by a Role or ClusterRole and bind it"
-        elif not document:
-            said = f"{where} answered {method} {path} with status {status} and no object: is it an API server?"
-        return KubeError(status, reason, said)
-
 
 def object_path(group_version: str, resource: str, name: str = "", *, namespace: str = "") -> str:
     """The path of an object or, without ``name``, of its collection; ``group_version`` is ``v1`` or ``apps/v1``."""
@@ -285,16 +255,3 @@ def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
             yield document
         if len(rest) > LONGEST_LINE:
             raise ClusterUnreachable("the API server sent an endless line")
-
-
-def _innermost(error: BaseException) -> str:
-    while error.__cause__ is not None or error.__context__ is not None:
-        inner = error.__cause__ or error.__context__
-        if inner is None:
-            break
-        error = inner
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
-        return error.strerror
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return str(error) or type(error).__name__

@@ -6,36 +6,30 @@ may write to an upload.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import cycle
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from image_registry.oci.digest import Digest, Hasher, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
-from image_registry.storage import layout
+from image_registry.storage import appending, layout
 from image_registry.storage.blob_store import (
     BlobMissing,
     Held,
     Links,
     OffsetMismatch,
     Readable,
-    UploadBusy,
     UploadMissing,
 )
-from image_registry.storage.direct import WORTH, Buffers, DirectFile, Filling
-from image_registry.storage.durable import GONE, DurableFolder, begin_writeback, fault, faults, write_all
+from image_registry.storage.direct import WORTH, Buffers, Filling
+from image_registry.storage.durable import GONE, DurableFolder, fault, faults, write_all
 from image_registry.storage.hashing import Beside
 from image_registry.storage.journal import is_local
 from image_registry.storage.link_folders import LinkFolders
-
-CHUNK = 1 << 20
-"""Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""
 
 HASHERS = max(2, os.cpu_count() or 2)
 """Threads of a process that hash what others receive."""
@@ -200,7 +194,7 @@ class FilesystemStore:
     def append(
         self, repository: Repository, upload_id: str, offset: int, source: Readable, hasher: Hasher | None
     ) -> int:
-        held = self._in_upload(repository, upload_id, lambda path: _hold(path, upload_id))
+        held = self._in_upload(repository, upload_id, lambda path: appending.hold(path, upload_id))
         with held as file, Beside(hasher, self._hashers) as hashing:
             place = layout.upload(repository, upload_id)
             size = file.seek(0, os.SEEK_END)
@@ -209,15 +203,15 @@ class FilesystemStore:
             if isinstance(source, Filling) and (source.left or 0) >= WORTH:
                 with self._buffers.taken() as buffers:
                     if buffers is not None:
-                        return _receive(source, file.fileno(), size, hashing, buffers, place)
-            return _copy(source, file.fileno(), size, hashing, place)
+                        return appending.receive(source, file.fileno(), size, hashing, buffers, place)
+            return appending.copy(source, file.fileno(), size, hashing, place)
 
     def open_upload(self, repository: Repository, upload_id: str) -> BinaryIO:
         return self._in_upload(repository, upload_id, lambda path: open(path, "rb", buffering=0))
 
     def commit_upload(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
         data, folder = layout.blob_data(digest), layout.layer(repository, digest)
-        with self._in_upload(repository, upload_id, lambda path: _hold(path, upload_id)) as file:
+        with self._in_upload(repository, upload_id, lambda path: appending.hold(path, upload_id)) as file:
             # who holds the file now keeps everybody else from adding to a blob that is visible already
             if (actual := os.fstat(file.fileno()).st_size) != size:
                 raise OffsetMismatch(actual)
@@ -310,8 +304,8 @@ class FilesystemStore:
     def _read_link(self, relative: str) -> Digest | None:
         try:
             with open(self._disk.path(relative), "rb", buffering=0) as file:
-                return Digest.parse(file.read(256).decode("ascii").strip())
-        except (*GONE, IsADirectoryError, InvalidDigest, UnicodeDecodeError):
+                return layout.read_link(file.read(256))
+        except (*GONE, IsADirectoryError):
             return None
         except OSError as error:
             raise fault("read", relative, error) from error
@@ -341,51 +335,6 @@ class FilesystemStore:
             return datetime.fromtimestamp(os.stat(self._disk.path(relative)).st_mtime, UTC)
         except OSError:
             return None
-
-
-def _copy(source: Readable, descriptor: int, size: int, hashing: Beside, place: str) -> int:
-    """Write what the source gives; returns the new size."""
-    while chunk := source.read(CHUNK):
-        hashing.feed(chunk)
-        with faults("write to", place):
-            write_all(descriptor, chunk)
-            begin_writeback(descriptor, size, len(chunk))
-        size += len(chunk)
-    return size
-
-
-def _receive(
-    source: Filling, descriptor: int, size: int, hashing: Beside, buffers: tuple[memoryview, ...], place: str
-) -> int:
-    """The same through aligned buffers: feeding one waits until the one before is hashed, which is then free."""
-    with closing(DirectFile(descriptor)) as file:
-        for buffer in cycle(buffers):
-            length = source.readinto(buffer)
-            if not length:
-                break
-            hashing.feed(buffer[:length])
-            with faults("write to", place):
-                file.write(buffer[:length], size)
-            size += length
-    hashing.wait()
-    return size
-
-
-def _hold(path: str, upload_id: str) -> BinaryIO:
-    """Open an upload for its one writer, across threads and Pods; a second one is told that the session is busy.
-
-    Who waited at the door while the upload became a blob has opened that blob: it must not be written to.
-    """
-    with ExitStack() as opened:
-        file = opened.enter_context(open(path, "r+b", buffering=0))
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UploadBusy(upload_id) from None
-        if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-            raise FileNotFoundError(path)
-        opened.pop_all()
-        return file
 
 
 def _is_tag(name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from image_registry.oci.digest import Digest
+from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.reference import Repository, parse_tag
 
 ROOT = "docker/registry/v2"
@@ -74,6 +74,14 @@ def uploads(name: Repository) -> str:
 def upload(name: Repository, upload_id: str) -> str:
     """The folder of one running upload. Raises ``ValueError`` for an id that is not a UUID: it becomes a path."""
     return f"{uploads(name)}/{uuid.UUID(upload_id)}"
+
+
+def read_link(content: bytes) -> Digest | None:
+    """What a link says; ``None`` for one that an old crash has left empty, or that was damaged."""
+    try:
+        return Digest.parse(content.decode("ascii").strip())
+    except (InvalidDigest, UnicodeDecodeError):
+        return None
 
 
 def lasting(folder: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,9 +93,7 @@ class LinkFolders:
         try:
             with open(f"{self._root}/{link}", "rb", buffering=0) as file:
                 written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-                with suppress(InvalidDigest, UnicodeDecodeError):
-                    return Digest.parse(file.read(256).decode("ascii").strip()), written
-                return None, written
+                return layout.read_link(file.read(256)), written
         except (*GONE, IsADirectoryError):
             return None, _NEVER
         except OSError as error:

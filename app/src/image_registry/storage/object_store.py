@@ -181,10 +181,7 @@ class ObjectStore(Piecewise):
 
     def _read_link(self, key: str) -> Digest | None:
         data = self._content(key, LINK_SIZE)
-        try:
-            return None if data is None else Digest.parse(data.decode("ascii").strip())
-        except (InvalidDigest, UnicodeDecodeError):
-            return None
+        return None if data is None else layout.read_link(data)
 
     def _content(self, key: str, limit: int = -1) -> bytes | None:
         """The bytes of a small object; ``None`` if it is missing. One that breaks off is read again."""
