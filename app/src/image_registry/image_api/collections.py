@@ -84,7 +84,8 @@ class Images:
 
     def get(self, namespace: str, name: str) -> Document:  # noqa: ARG002 - one shape for all
         with translated(self.resource, name):
-            return documents.image(self._streams.image(_digest(name)))
+            found = self._streams.image(_digest(name))
+            return documents.image(found, self._streams.editor.signatures(found.digest))
 
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - same
         with translated(self.resource, ""):
@@ -211,15 +212,15 @@ def translated(resource: Resource, name: str) -> Iterator[None]:
         yield
     except (InvalidName, InvalidTag, InvalidDigest, errors.InvalidContinue) as error:
         raise _no_such(resource, name, error) from None
-    except (errors.StreamUnknown, errors.TagUnknown, errors.ImageUnknown):
+    except (errors.StreamUnknown, errors.TagUnknown, errors.ImageUnknown, errors.SignatureUnknown):
         raise status.not_found(resource.plural, name) from None
     except errors.StreamExists:
         raise status.already_exists(resource.plural, name) from None
     except errors.Ambiguous as error:
         raise status.conflict(resource.plural, name, str(error)) from None
-    except (errors.TagExists, errors.ImageExists):
+    except (errors.TagExists, errors.ImageExists, errors.SignatureExists):
         raise status.already_exists(resource.plural, name) from None
-    except (errors.Conflict, errors.ImageInUse) as error:
+    except (errors.Conflict, errors.ImageInUse, errors.TooManySignatures) as error:
         raise status.conflict(resource.plural, name, str(error)) from None
 
 

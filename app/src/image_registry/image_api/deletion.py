@@ -116,12 +116,12 @@ def check(collection: Collection, document: Mapping[str, Any], options: DeleteOp
         ("UID", options.uid, "uid"),
         ("ResourceVersion", options.resource_version, "resourceVersion"),
     ):
-        if wanted is not None and wanted != metadata[member]:
+        if wanted is not None and wanted != metadata.get(member, ""):
             raise conflict(
                 collection.resource.name,
                 metadata["name"],
                 f"Precondition failed: {label} in precondition: {wanted[:100]}, "
-                f"{label} in object meta: {metadata[member]}",
+                f"{label} in object meta: {metadata.get(member, '')}",
             )
 
 

@@ -5,6 +5,7 @@ Empty members are left out as Kubernetes leaves them out, so that a diff of two 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ from image_registry.image_api.resources import (
     GROUP_VERSION,
     IMAGE_TAGS,
     IMAGES,
+    SIGNATURES,
     STREAM_IMAGES,
     STREAM_LAYERS,
     STREAM_TAGS,
     STREAMS,
     Resource,
 )
+from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.model import (
     Image,
     ImageStream,
@@ -29,6 +32,7 @@ from image_registry.imagestreams.model import (
     TagHistory,
     TagSpec,
 )
+from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 Document = dict[str, Any]
@@ -45,9 +49,20 @@ class Hosts:
     public: str = ""
 
 
-def image(value: Image) -> Document:
-    """An ``Image``."""
-    return {**_head(IMAGES), **_image_body(value)}
+def image(value: Image, signatures: Sequence[ImageSignature] = ()) -> Document:
+    """An ``Image``; lists leave its signatures out."""
+    signed = [signature(value.digest, found) for found in signatures]
+    return {**_head(IMAGES), **_image_body(value), **({"signatures": signed} if signed else {})}
+
+
+def signature(digest: Digest, value: ImageSignature) -> Document:
+    """An ``ImageSignature``."""
+    return {
+        **_head(SIGNATURES),
+        "metadata": {"name": f"{digest}@{value.signature.name}", "creationTimestamp": timestamp(value.created)},
+        "type": value.signature.type,
+        "content": base64.b64encode(value.signature.content).decode(),
+    }
 
 
 def stream(value: ImageStream, hosts: Hosts) -> Document:

@@ -45,7 +45,7 @@ class WritableImages(Images):
                 resource_version=int(metadata["resourceVersion"]),
                 dry_run=call.dry_run,
             )
-        return documents.image(made)
+            return documents.image(made, self._editor.signatures(made.digest))
 
 
 def check_image(document: Document, problems: Problems, path: str = "") -> None:

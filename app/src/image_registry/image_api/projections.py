@@ -22,7 +22,7 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import InvalidTag, Repository, parse_tag
 
 
-class _ReadOnly:
+class ReadOnly:
     """A resource without lists and deletions; its routes have neither."""
 
     fields: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class _ReadOnly:
         raise APIError(f"nothing is deleted here ({namespace}, {name}, {uid}, {resource_version}, {dry_run})")
 
 
-class StreamImages(_ReadOnly):
+class StreamImages(ReadOnly):
     """``<stream>@<digest>``, of which the beginning is enough when no other image begins like it."""
 
     resource = STREAM_IMAGES
@@ -64,7 +64,7 @@ class StreamImages(_ReadOnly):
             return documents.stream_image(*self._editor.stream_image(Repository.of(namespace, stream), digest))
 
 
-class StreamLayers(_ReadOnly):
+class StreamLayers(ReadOnly):
     """Which blobs and which images a repository has."""
 
     resource = STREAM_LAYERS
@@ -75,7 +75,7 @@ class StreamLayers(_ReadOnly):
             return documents.stream_layers(*self._editor.stream_images(Repository.of(namespace, name)))
 
 
-class Mappings(_ReadOnly):
+class Mappings(ReadOnly):
     """``ImageStreamMapping``: this Image is now that tag of that stream."""
 
     resource = MAPPINGS

@@ -75,6 +75,7 @@ IMAGES = Resource(
     namespaced=False,
     verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update"),
 )
+SIGNATURES = Resource("imagesignatures", "ImageSignature", namespaced=False, verbs=("create", "delete"), managed=False)
 STREAMS = Resource(
     "imagestreams",
     "ImageStream",
@@ -117,6 +118,7 @@ MAPPINGS = Resource("imagestreammappings", "ImageStreamMapping", namespaced=True
 
 RESOURCES = (
     IMAGES,
+    SIGNATURES,
     STREAMS,
     STREAM_LAYERS,
     STREAM_STATUS,

@@ -38,6 +38,7 @@ from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate
 from image_registry.image_api.parts import Parts
 from image_registry.image_api.projections import Mappings, StreamImages, StreamLayers
+from image_registry.image_api.signature_kind import Signatures
 from image_registry.image_api.stream_kind import StreamStatuses, WritableStreams
 from image_registry.image_api.tag_kinds import ImageTags, WritableStreamTags
 
@@ -50,6 +51,7 @@ def blueprint(parts: Parts) -> Blueprint:
     hosts = Hosts(parts.internal_hostname, parts.public_hostname or "")
     collections: tuple[Collection, ...] = (
         WritableImages(parts.streams),
+        Signatures(parts.streams),
         WritableStreams(parts.streams, hosts),
         StreamStatuses(parts.streams, hosts),
         StreamLayers(parts.streams),
@@ -160,7 +162,9 @@ class _Verbs:
         deleted, left = deletion.delete_one(self.collection, namespace, name, options)
         if left is not None:
             return self._one(left, form, "Metadata", 200, options.warnings)
-        answer = status.success(resource=self.collection.resource.name, name=name, uid=deleted["metadata"]["uid"])
+        answer = status.success(
+            resource=self.collection.resource.name, name=name, uid=deleted["metadata"].get("uid", "")
+        )
         return _encoded(answer, form, options.warnings)
 
     def delete_many(self, namespace: str = "") -> Response:
@@ -207,7 +211,7 @@ class _Verbs:
         if found["kind"] == "Status":  # a command that has no object
             return _encoded(found, form, warnings, code)
         if form.shape is Shape.TABLE:
-            metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            metadata = {"resourceVersion": found["metadata"].get("resourceVersion", "")}
             return _encoded(self._table([found], metadata, form, include), form, warnings, code)
         if form.shape is Shape.METADATA:
             return _encoded(documents.metadata_only(found, form.meta_version), form, warnings, code)

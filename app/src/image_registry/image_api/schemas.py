@@ -83,9 +83,22 @@ _KINDS: dict[str, Schema] = {
                 "Layers, in the order that the annotation image.alauda.io/dockerLayersOrder tells. Empty for an index.",
             ),
             "dockerImageManifests": array({"$ref": "ImageManifest"}, "Entries of an index; empty for one image."),
+            "signatures": array(
+                {"$ref": "ImageSignature"}, "Signatures of the image, verified by nobody here; absent in lists."
+            ),
             "artifactType": text("Type of an artifact that is no container image."),
             "subject": text("Digest of the manifest that this one is about, such as the image of a signature."),
         },
+    ),
+    "ImageSignature": _kind(
+        "ImageSignature",
+        "A signature of an Image, named <image>@<name>. It is kept in every stream that holds the image, and read as "
+        "part of the Image. It is never changed.",
+        {
+            "type": text("Form of the content, such as AtomicImageV1."),
+            "content": text("The signature, base64.", format="byte"),
+        },
+        ("type", "content"),
     ),
     "ImageLayer": members(
         "One layer of an image.",

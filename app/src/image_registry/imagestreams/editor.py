@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from image_registry.imagestreams import image_writes, reads, spec_writes, status_writes, tag_edits
+from image_registry.imagestreams import image_signatures, image_writes, reads, spec_writes, status_writes, tag_edits
 from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.image_writes import ImageDraft
 from image_registry.imagestreams.model import Image, ImageStream
+from image_registry.imagestreams.signatures import Signature
 from image_registry.imagestreams.spec_rules import StreamDraft
 from image_registry.imagestreams.spec_writes import MayPull, Writer
 from image_registry.imagestreams.status_writes import TagStatus
@@ -113,6 +115,22 @@ class Editor:
         """Everything that a stream holds. Raises :class:`StreamUnknown`."""
         with _available():
             return reads.stream_images(self._database, repository)
+
+    def signatures(self, digest: Digest) -> tuple[ImageSignature, ...]:
+        """Signatures of an Image, whichever stream holds it."""
+        with _available():
+            return image_signatures.of_image(self._database, digest)
+
+    def add_signature(self, digest: Digest, signature: Signature, *, created_by: str, dry_run: bool) -> ImageSignature:
+        """Keep one more. Raises as :func:`image_signatures.add`."""
+        with _available():
+            writer = self._writer(_nothing, dry_run)
+            return image_signatures.add(self._database, digest, signature, writer, created_by=created_by)
+
+    def remove_signature(self, digest: Digest, name: str, *, dry_run: bool) -> None:
+        """Take one away. Raises :class:`SignatureUnknown`."""
+        with _available():
+            image_signatures.remove(self._database, digest, name, self._writer(_nothing, dry_run))
 
     def _writer(self, may_pull: MayPull, dry_run: bool, confirm: Callable[[], None] = lambda: None) -> Writer:
         return Writer(now=self._clock(), host=self._host, may_pull=may_pull, confirm_create=confirm, dry_run=dry_run)

@@ -46,6 +46,10 @@ class SignatureExists(ImageStreamsError):
     """The manifest has a signature of that name."""
 
 
+class SignatureUnknown(ImageStreamsError):
+    """The image has no signature of that name."""
+
+
 class TooManySignatures(ImageStreamsError):
     """The manifest has as many signatures as one may have."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from image_registry.metadata.tables import Record, held_manifests, image_streams, signatures
 
@@ -22,6 +22,14 @@ _of_manifest = (signatures.c.stream_id == bindparam("stream")) & (signatures.c.d
 _all = (
     select(signatures.c.name, signatures.c.type, signatures.c.content).where(_of_manifest).order_by(signatures.c.name)
 )
+_of_image = (
+    select(signatures.c.name, signatures.c.type, signatures.c.content, signatures.c.created)
+    .where(signatures.c.digest == bindparam("at_digest"))
+    .order_by(signatures.c.name, signatures.c.stream_id)
+)
+_remove_named = delete(signatures).where(
+    signatures.c.digest == bindparam("at_digest"), signatures.c.name == bindparam("at_name")
+)
 _named = select(signatures.c.name).where(_of_manifest, signatures.c.name == bindparam("at_name"))
 _count = select(func.count()).select_from(signatures).where(_of_manifest)
 _add = insert(signatures)
@@ -35,6 +43,16 @@ def holder(connection: Connection, namespace: str, name: str, digest: str) -> in
 def of_manifest(connection: Connection, stream: int, digest: str) -> Sequence[Record]:
     """``name``, ``type`` and ``content`` of every signature, by name."""
     return connection.execute(_all, {"stream": stream, "at_digest": digest}).all()
+
+
+def of_image(connection: Connection, digest: str) -> Sequence[Record]:
+    """``name``, ``type``, ``content`` and ``created`` of every signature in whichever stream, by name."""
+    return connection.execute(_of_image, {"at_digest": digest}).all()
+
+
+def remove_everywhere(connection: Connection, digest: str, name: str) -> bool:
+    """Take a signature from every stream; false if there is none of this name."""
+    return bool(connection.execute(_remove_named, {"at_digest": digest, "at_name": name}).rowcount)
 
 
 def exists(connection: Connection, stream: int, digest: str, name: str) -> bool:

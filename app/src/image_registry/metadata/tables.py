@@ -125,6 +125,7 @@ signatures = Table(
     ForeignKeyConstraint(
         ["stream_id", "digest"], ["held_manifests.stream_id", "held_manifests.digest"], ondelete="CASCADE"
     ),
+    Index("ix_signatures_digest", "digest"),
 )
 """Signatures of a manifest in its repository; they go when the repository lets go of it."""
 
@@ -309,6 +310,7 @@ remote_manifests = Table(
     ForeignKeyConstraint(
         ["stream_id", "digest"], ["held_manifests.stream_id", "held_manifests.digest"], ondelete="CASCADE"
     ),
+    Index("ix_signatures_digest", "digest"),
 )
 """Held manifests that were imported, with the repository of the other registry that they may be had from."""
 
