@@ -78,6 +78,23 @@ MEANT: dict[str, tuple[set[str], set[str]]] = {
     "cluster-admin": ({"pull", "push", "delete", "list", "sign"}, {"metrics"}),
 }
 
+VERBS = {
+    "images": "create delete deletecollection get list patch update",
+    "imagestreams": "create delete deletecollection get list patch update",
+    "imagestreams/layers": "get",
+    "imagestreams/status": "get patch update",
+    "imagestreamtags": "create delete get list patch update",
+    "imagetags": "create delete get list patch update",
+    "imagestreamimages": "get",
+    "imagestreammappings": "create",
+    "imagestreamimports": "create",
+}
+
+
+def _scope(resource: str) -> set[str]:
+    return {"" if resource == "images" else "/namespaces/<namespace>"}
+
+
 IMAGE_API: dict[tuple[str, str], tuple[str, str] | None] = {
     ("GET", "/"): None,
     ("GET", "/apis"): None,
@@ -92,16 +109,21 @@ IMAGE_API: dict[tuple[str, str], tuple[str, str] | None] = {
     ("GET", "/openapi/v3/apis/image.alauda.io/v1"): None,
     ("GET", "/metrics"): ("get", "registry/metrics"),
     **{
-        (method, f"/apis/image.alauda.io/v1{path}"): (verb, resource)
-        for resource, namespaced in (("images", False), ("imagestreams", True), ("imagestreamtags", True))
-        for method, path, verb in (
-            ("GET", f"/{resource}", "list"),
-            ("GET", f"{'/namespaces/<namespace>' if namespaced else ''}/{resource}", "list"),
-            ("GET", f"{'/namespaces/<namespace>' if namespaced else ''}/{resource}/<name>", "get"),
-            ("DELETE", f"{'/namespaces/<namespace>' if namespaced else ''}/{resource}/<name>", "delete"),
+        (method, f"/apis/image.alauda.io/v1{scope}/{resource.partition('/')[0]}{path}"): (verb, resource)
+        for resource, verbs in VERBS.items()
+        for verb, method, one in (
+            ("list", "GET", ""),
+            ("create", "POST", ""),
+            ("deletecollection", "DELETE", ""),
+            ("get", "GET", "/<name>"),
+            ("update", "PUT", "/<name>"),
+            ("patch", "PATCH", "/<name>"),
+            ("delete", "DELETE", "/<name>"),
         )
+        if verb in verbs.split()
+        for path in (f"{one}/{resource.partition('/')[2]}".rstrip("/"),)
+        for scope in ({"/namespaces/<namespace>", ""} if resource != "images" and verb == "list" else _scope(resource))
     },
-    ("DELETE", "/apis/image.alauda.io/v1/namespaces/<namespace>/imagestreams"): ("deletecollection", "imagestreams"),
 }
 
 

@@ -80,6 +80,8 @@ def test_the_image_api_is_ready_and_discovered_before_there_is_a_schema(
             SimpleNamespace(
                 authorizer=None,
                 authenticator=None,
+                limits=lambda _namespace: (),
+                client=None,
                 namespaces=SimpleNamespace(phase=lambda _name: "Active", forget=lambda _name: None),
             ),
         ),

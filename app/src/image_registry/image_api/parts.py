@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from image_registry.auth.access import Authorizer
 from image_registry.auth.identity import Authenticator
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.importing.importer import Importer
 from image_registry.kube.front_proxy import FrontProxyTrust
 
 
@@ -24,6 +25,8 @@ class Parts:
     """Host of ``status.dockerImageRepository``."""
     public_hostname: str | None = None
     """Host of ``status.publicDockerImageRepository``; ``None`` leaves the field out."""
+    importer: Importer | None = None
+    """Who looks into other registries; ``None`` cannot import."""
     namespace_phase: Callable[[str], str] | None = None
     """Phase of a namespace, empty if there is none; ``None`` lets everything be made anywhere."""
     forget_namespace: Callable[[str], None] = lambda _name: None

@@ -33,6 +33,8 @@ class Resource:
     """Objects remember who set what."""
     create_on_update: bool = False
     """Replacing what does not exist makes it."""
+    command: bool = False
+    """Making one is a command about another object; what it says of uid and resourceVersion is about that one."""
     unconditional_update: bool = False
     """An update need not say which state it is made from."""
     group: str = IMAGE_GROUP
@@ -116,6 +118,10 @@ STREAM_IMAGES = Resource(
 )
 MAPPINGS = Resource("imagestreammappings", "ImageStreamMapping", namespaced=True, verbs=("create",), managed=False)
 
+IMPORTS = Resource(
+    "imagestreamimports", "ImageStreamImport", namespaced=True, verbs=("create",), managed=False, command=True
+)
+
 RESOURCES = (
     IMAGES,
     SIGNATURES,
@@ -126,4 +132,5 @@ RESOURCES = (
     IMAGE_TAGS,
     STREAM_IMAGES,
     MAPPINGS,
+    IMPORTS,
 )

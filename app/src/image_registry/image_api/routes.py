@@ -34,6 +34,7 @@ from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.gate import require
 from image_registry.image_api.identity import identify
 from image_registry.image_api.image_kind import WritableImages
+from image_registry.image_api.import_kind import StreamImports
 from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate
 from image_registry.image_api.parts import Parts
@@ -62,6 +63,7 @@ def blueprint(parts: Parts) -> Blueprint:
     )
     for collection in collections:
         _add(routes, _Verbs(parts, collection))
+    _add(routes, _Verbs(parts, cast("Collection", StreamImports(parts.importer, hosts))))
     return routes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from image_registry.image_api.import_schemas import IMPORT_SCHEMAS
 from image_registry.image_api.meta_schemas import META
 from image_registry.image_api.resources import RESOURCES, Resource
 from image_registry.image_api.schema_words import (
@@ -31,11 +32,8 @@ PREFIX = "com.alauda.image.v1."
 
 def schemas() -> dict[str, Schema]:
     """All of them, by name without the prefix."""
-    return {
-        **META,
-        **_KINDS,
-        **{resource.list_kind: _list(resource) for resource in RESOURCES if "list" in resource.verbs},
-    }
+    lists = {resource.list_kind: _list(resource) for resource in RESOURCES if "list" in resource.verbs}
+    return {**META, **_KINDS, **IMPORT_SCHEMAS, **lists}
 
 
 def _kind(name: str, description: str, properties: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:
@@ -74,7 +72,7 @@ _KINDS: dict[str, Schema] = {
             "dockerImageMetadataVersion": text("Version of the form of dockerImageMetadata."),
             "dockerImageManifest": text(
                 "The manifest as it was pushed. Needed for an Image that is made without a push; never kept, because "
-                "the registry has it."
+                "the registry has it. In the answer to an import that asks for it."
             ),
             "dockerImageConfig": text("The configuration that the manifest names, likewise."),
             "dockerImageManifestMediaType": text("Media type of the manifest."),

@@ -9,7 +9,15 @@ from typing import Any
 
 from image_registry.image_api.documents import Document, metadata_only
 from image_registry.image_api.negotiation import META_GROUP
-from image_registry.image_api.resources import IMAGE_TAGS, IMAGES, STREAM_IMAGES, STREAM_TAGS, STREAMS, Resource
+from image_registry.image_api.resources import (
+    IMAGE_TAGS,
+    IMAGES,
+    IMPORTS,
+    STREAM_IMAGES,
+    STREAM_TAGS,
+    STREAMS,
+    Resource,
+)
 from image_registry.image_api.status import BadRequest
 
 TAGS_WIDTH = 40
@@ -227,6 +235,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("Tags", "Names of the tags.", _tags),
         Column("Updated", "When a tag last changed.", _stream_updated),
     ),
+    IMPORTS.name: (Column("Name", f"{_NAME} That of the stream.", _name, "name"),),
     STREAM_TAGS.name: (
         Column("Name", f"{_NAME} Stream and tag with a colon between them.", _name, "name"),
         Column("Image Reference", "Pull specification that the tag means now.", _tag_reference),

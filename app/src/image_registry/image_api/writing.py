@@ -163,10 +163,11 @@ _VERSION = "metadata.resourceVersion"
 def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Document:
     metadata = document["metadata"]
     _place(kind, namespace, metadata)
-    if metadata.get("resourceVersion"):
+    if metadata.get("resourceVersion") and not kind.resource.command:
         raise BadRequest("resourceVersion should not be set on objects to be created")
     for server_owned in ("uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp"):
-        metadata.pop(server_owned, None)
+        if server_owned != "uid" or not kind.resource.command:
+            metadata.pop(server_owned, None)
     base = "" if metadata.get("name") else metadata.get("generateName", "")
     call.admit(metadata.get("name", "") or base)
     if not call.options.applying:

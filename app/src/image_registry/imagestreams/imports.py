@@ -19,7 +19,16 @@ from image_registry.imagestreams import coverage, reads, rows, spec_rules, tag_w
 from image_registry.imagestreams.accounting import Accounts, Blobs
 from image_registry.imagestreams.errors import Conflict, StreamUnknown
 from image_registry.imagestreams.limits import NO_LIMITS, LimitExceeded, Limits
-from image_registry.imagestreams.model import Image, ImageStream, TagCondition, TagEvent, TagSpec
+from image_registry.imagestreams.model import (
+    Image,
+    ImageLayer,
+    ImageStream,
+    ObjectMeta,
+    SubManifest,
+    TagCondition,
+    TagEvent,
+    TagSpec,
+)
 from image_registry.metadata import images, origins, revisions, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
@@ -126,6 +135,25 @@ def apply(database: Database, request: Import, accounts: Accounts, now: datetime
         }
     shown = {digest: rows.image(row) for digest, row in found.items() if row is not None}
     return ImportOutcome(whole, shown, work.refused)
+
+
+def preview(image: RemoteImage, now: datetime) -> Image:
+    """The Image that an import would make; it has no identity."""
+    row = rows.image_row(image.manifest, image.config, uid="", created=now, reference=image.reference, managed=False)
+    return Image(
+        digest=image.manifest.digest,
+        meta=ObjectMeta(uid="", created=now, resource_version=0),
+        reference=image.reference,
+        media_type=image.manifest.media_type,
+        manifest_size=len(image.manifest.raw),
+        config=image.manifest.config.digest if image.manifest.config else None,
+        content_size=image.manifest.content_size,
+        layers=tuple(ImageLayer(Digest.parse(digest), size, kind) for digest, size, kind in row["layers"]),
+        manifests=tuple(SubManifest(Digest.parse(digest), *rest) for digest, *rest in row["manifests"]),
+        docker_metadata=row["docker_metadata"],
+        artifact_type=row["artifact_type"],
+        subject=image.manifest.subject.digest if image.manifest.subject else None,
+    )
 
 
 def _check(uid: str, resource_version: int, request: Import) -> None:

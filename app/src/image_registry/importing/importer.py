@@ -29,7 +29,7 @@ from image_registry.importing.tag_order import by_importance
 from image_registry.oci.reference import InvalidTag, Repository, parse_tag
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Keyring
-from image_registry.remote.errors import InvalidReference, RemoteError, TooManyRequests
+from image_registry.remote.errors import InvalidReference, RemoteError, TooManyRequests, Unreachable
 from image_registry.remote.reference import RemoteReference
 from image_registry.remote.registry import Registries
 
@@ -46,8 +46,15 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+class CredentialsUnknown(Unreachable):
+    """Nobody can say right now which credentials a namespace has: without them the answers would be wrong."""
+
+
 class Importer:
-    """Thread-safe. ``keyring`` gives the credentials of a namespace; ``ourselves`` are the names of this registry."""
+    """Thread-safe. ``keyring`` gives the credentials of a namespace, or raises :class:`CredentialsUnknown`.
+
+    ``ourselves`` are the names of this registry.
+    """
 
     def __init__(
         self,

@@ -73,6 +73,12 @@ LIMIT_DENIALS = Family(
     "Pushes refused by a LimitRange or a ResourceQuota.",
     ("resource",),
 )
+PULL_THROUGH = Family(
+    "imageregistry_pullthrough_fetches_total",
+    "counter",
+    "Fetches of content of imported images from other registries.",
+    ("type", "result"),
+)
 READ_ONLY = Family("imageregistry_read_only", "gauge", "Workers that refuse pushes and deletes for the moment.")
 LOG_LINES_LOST = Family("imageregistry_log_lines_lost_total", "counter", "Lines that standard output did not take.")
 BUILD = Family("imageregistry_build_info", "gauge", "Workers by process and version.", ("process", "version"))
@@ -95,6 +101,7 @@ FAMILIES = (
     QUEUED,
     REJECTED,
     LIMIT_DENIALS,
+    PULL_THROUGH,
     READ_ONLY,
     LOG_LINES_LOST,
     BUILD,

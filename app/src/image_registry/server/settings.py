@@ -84,6 +84,7 @@ class Settings:
     read_only: bool = False
     read_only_file: Path | None = None
     sparse_images: bool = False
+    imports: str = ""
     log_level: LogLevel = LogLevel.NORMAL
     access_log: AccessLog = AccessLog.ALL
     audit: Audit = Audit.WRITES

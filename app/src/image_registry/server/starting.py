@@ -20,6 +20,7 @@ from image_registry.kube import endpoint, front_proxy
 from image_registry.kube.client import ClusterClient
 from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.server import process
+from image_registry.server.import_settings import read_imports
 from image_registry.server.logs import configure
 from image_registry.server.modes import Modes
 from image_registry.server.observability import shared_folder
@@ -75,6 +76,7 @@ def run_data_plane(settings: Settings) -> None:
         raise InvalidSettings(
             "the data plane needs REGISTRY_AUTH=cluster and REGISTRY_AUTH_TOKEN_KEYS, a folder of keys"
         )
+    read_imports(settings.imports)
     ClusterClient.from_pod()
     read_keys(settings.auth_token_keys, datetime.now(UTC))
     check_storage(settings)
@@ -102,6 +104,7 @@ def run_api_server(settings: Settings) -> None:
             "the API server needs REGISTRY_AUTH=cluster, REGISTRY_HTTP_TLS_CERTIFICATE and REGISTRY_HTTP_TLS_KEY"
         )
     require_pair(settings.http_tls_certificate, settings.http_tls_key)
+    read_imports(settings.imports)
     front_proxy.wait(ClusterClient.from_pod(), CLUSTER_PATIENCE)
 
     @functools.cache

@@ -33,14 +33,16 @@ from image_registry.kube.reviews import AccessReviewer, TokenReviewer
 from image_registry.metadata.database import Database
 from image_registry.metadata.follower import Follower
 from image_registry.rebuilding.rebuild import Rebuild
+from image_registry.server import importing_parts
 from image_registry.server.background_rebuild import BackgroundRebuild
 from image_registry.server.cluster_limits import ClusterLimits
 from image_registry.server.echo import Echo
 from image_registry.server.hot_reads import HotReads
+from image_registry.server.import_settings import read_imports
 from image_registry.server.limiter import Bounds
 from image_registry.server.limiter import Limits as RequestLimits
 from image_registry.server.maintenance import Maintenance
-from image_registry.server.metrics import READ_ONLY
+from image_registry.server.metrics import PULL_THROUGH, READ_ONLY
 from image_registry.server.modes import Modes
 from image_registry.server.numbers import Numbers
 from image_registry.server.observability import Observability
@@ -55,9 +57,11 @@ def image_api_application(
 ) -> WSGIApplication:
     """The Image API of one worker; ``numbers`` is the folder in which workers count together."""
     watched = Observability(settings.audit, numbers, access=settings.access_log, process="image-api-server")
-    streams = _streams(settings)
+    streams = _streams(settings, rights.limits)
+    imports = read_imports(settings.imports)
     parts = ImageAPIParts(
         streams=streams,
+        importer=importing_parts.importer(settings, imports, streams.imports, rights.client),
         authorizer=rights.authorizer,
         authenticator=rights.authenticator,
         front_proxy=trust,
@@ -81,6 +85,14 @@ def cluster_application(
     store = watched.store(open_store(settings.storage))
     streams = _streams_beside(store, settings, rights.limits)
     rights.limits.start(streams)
+    pull_through = importing_parts.pull_through(
+        read_imports(settings.imports),
+        streams.imports,
+        store,
+        rights.client,
+        lambda: modes.read_only() is not None,
+        lambda kind, result: watched.numbers.add(PULL_THROUGH, (kind, result)),
+    )
     keys = read_keys(settings.auth_token_keys, datetime.now(UTC))
     tokens = RegistryTokens(keys, audience=settings.auth_audience)
     FollowedKeys(tokens, settings.auth_token_keys).start()
@@ -91,6 +103,7 @@ def cluster_application(
         authenticator=rights.authenticator,
         tokens=tokens,
         standing=rights.standing,
+        pull_through=pull_through,
         namespace_exists=rights.namespaces.is_active,
         forget_namespace=rights.namespaces.forget,
         read_only=modes.read_only,
@@ -110,6 +123,7 @@ class Rights:
     standing: ClusterStanding
     namespaces: Namespaces
     limits: ClusterLimits
+    client: ClusterClient
 
 
 def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
@@ -125,6 +139,7 @@ def cluster_rights(settings: Settings, client: ClusterClient) -> Rights:
         standing=ClusterStanding(namespaces, accounts),
         namespaces=namespaces,
         limits=ClusterLimits(client),
+        client=client,
     )
 
 
@@ -161,8 +176,9 @@ def rebuild_tools(settings: Settings) -> Iterator[tuple[Rebuild, RebuildLedger]]
         database.dispose()
 
 
-def _streams(settings: Settings) -> ImageStreams:
-    return ImageStreams(Database(settings.database_url), internal_hostname=settings.internal_hostname)
+def _streams(settings: Settings, limits: Callable[[str], Limits]) -> ImageStreams:
+    database = Database(settings.database_url)
+    return ImageStreams(database, internal_hostname=settings.internal_hostname, limits=limits)
 
 
 def _streams_beside(
