@@ -310,7 +310,6 @@ remote_manifests = Table(
     ForeignKeyConstraint(
         ["stream_id", "digest"], ["held_manifests.stream_id", "held_manifests.digest"], ondelete="CASCADE"
     ),
-    Index("ix_signatures_digest", "digest"),
 )
 """Held manifests that were imported, with the repository of the other registry that they may be had from."""
 
