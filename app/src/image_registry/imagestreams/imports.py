@@ -29,7 +29,7 @@ from image_registry.imagestreams.model import (
     TagEvent,
     TagSpec,
 )
-from image_registry.metadata import images, origins, revisions, specs, streams
+from image_registry.metadata import attempts, images, origins, revisions, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import Record
@@ -39,6 +39,9 @@ from image_registry.oci.reference import Repository
 
 IMPORT_SUCCESS = "ImportSuccess"
 FIRST_GENERATION = 1
+
+AGAIN = 10
+"""How often in a row a tag that is not scheduled is tried, if what hinders it may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,11 @@ class RemoteImage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no image; ``reason`` is one word."""
+    """Why there is no image; ``reason`` is one word. What is ``passing`` may be otherwise in a while."""
 
     reason: str
     message: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,7 @@ class _Work:
             changed = self._write_spec(tag.spec, known, generation, next_generation)
         event = TagEvent(self.now, image.manifest.digest, image.reference, generation)
         changed |= tag_writes.put(self.connection, self.stream, name, event)
+        self._tried(name, generation, None)
         return specs.clear_conditions(self.connection, self.stream, name) or changed
 
     def _fail(self, tag: TagImport, known: TagSpec | None, old: ImageStream, next_generation: int) -> bool:
@@ -247,6 +252,7 @@ class _Work:
         else:
             generation = next_generation
             changed = self._write_spec(known or tag.spec, known, generation, next_generation)
+        self._tried(name, generation, failure)
         told = old.conditions.get(name, ())
         said = (generation, failure.reason, rows.text(failure.message))
         if not changed and any((has.generation, has.reason, has.message) == said for has in told):
@@ -254,6 +260,12 @@ class _Work:
         condition = TagCondition(IMPORT_SUCCESS, "False", self.now, failure.reason, said[2], generation)
         specs.put_condition(self.connection, self.stream, name, rows.condition_row(condition))
         return True
+
+    def _tried(self, tag: str, generation: int, failure: Failure | None) -> None:
+        failures = attempts.failures(self.connection, self.stream, tag) + 1 if failure else 0
+        again = failure is not None and failure.passing and failures <= AGAIN
+        values = {"attempted": self.now, "generation": generation, "failures": failures, "again": again}
+        attempts.note(self.connection, self.stream, tag, values)
 
     def _write_spec(self, spec: TagSpec, known: TagSpec | None, generation: int, next_generation: int) -> bool:
         wanted = replace(spec, generation=generation)

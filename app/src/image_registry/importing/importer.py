@@ -204,7 +204,7 @@ def _told(result: ImportResult, outcome: ImportOutcome) -> ImportResult:
 
 def _failed(tag: str, error: RemoteError) -> Item:
     wait = error.retry_after if isinstance(error, TooManyRequests) else 0.0
-    return Item(tag, failure=Failure(error.reason, str(error)), status=error.status, retry_after=wait)
+    return Item(tag, failure=Failure(error.reason, str(error), error.passing), status=error.status, retry_after=wait)
 
 
 def _is_tag(text: str) -> bool:

@@ -337,3 +337,16 @@ fetches = Table(
     Column("held_until", DateTime(timezone=True), nullable=False),
 )
 """Which process is fetching what from another registry right now, until when it is believed to live."""
+
+import_attempts = Table(
+    "import_attempts",
+    metadata,
+    Column("stream_id", BigId, ForeignKey("image_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Name, primary_key=True),
+    Column("attempted", DateTime(timezone=True), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("again", Boolean, nullable=False),
+)
+"""When a wanted tag was last imported, in which generation, how often that failed since it worked, and whether it is
+to be tried again although it is not scheduled."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
 from image_registry.imagestreams.importer import Imports
 from image_registry.importing.importer import CredentialsUnknown, Importer
 from image_registry.importing.pull_through import PullThrough
+from image_registry.importing.schedule import Pace, Schedule
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.kube.pull_secrets import PullSecrets
@@ -55,10 +57,16 @@ def keyring(client: ClusterClient) -> Callable[[str], Keyring]:
     return of
 
 
-def importer(settings: Settings, found: ImportSettings, imports: Imports, client: ClusterClient) -> Importer:
-    """For the process that serves the Image API."""
+def importer(
+    settings: Settings, found: ImportSettings, imports: Imports, client: ClusterClient, *, scheduled: bool
+) -> Importer:
+    """For the process that serves the Image API; ``scheduled`` starts the thread that imports what is due."""
     ourselves = (settings.internal_hostname, *settings.external_hostnames)
-    return Importer(registries(found), imports, keyring(client), ourselves=ourselves, most_tags=found.max_tags)
+    made = Importer(registries(found), imports, keyring(client), ourselves=ourselves, most_tags=found.max_tags)
+    if scheduled:
+        interval = timedelta(seconds=found.interval) if found.interval > 0 else None
+        Schedule(made, imports, Pace(interval, found.per_minute)).start()
+    return made
 
 
 def pull_through(

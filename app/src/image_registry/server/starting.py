@@ -115,7 +115,9 @@ def run_api_server(settings: Settings) -> None:
     numbers = shared_folder()
 
     def build() -> WSGIApplication:
-        return image_api_application(settings, cluster_rights(settings, ClusterClient.from_pod()), trust(), numbers)
+        return image_api_application(
+            settings, cluster_rights(settings, ClusterClient.from_pod()), trust(), numbers, scheduled=True
+        )
 
     tls = ReloadingContext(settings.http_tls_certificate, settings.http_tls_key, lambda: trust()().ca)
     process.run(_profile(settings, "image-api-server", build, tls))

@@ -53,15 +53,23 @@ from image_registry.storage.choice import open_store
 
 
 def image_api_application(
-    settings: Settings, rights: Rights, trust: front_proxy.FollowedTrust, numbers: Path | None = None
+    settings: Settings,
+    rights: Rights,
+    trust: front_proxy.FollowedTrust,
+    numbers: Path | None = None,
+    *,
+    scheduled: bool = False,
 ) -> WSGIApplication:
-    """The Image API of one worker; ``numbers`` is the folder in which workers count together."""
+    """The Image API of one worker; ``numbers`` is the folder in which workers count together.
+
+    ``scheduled`` lets it import by itself what is due.
+    """
     watched = Observability(settings.audit, numbers, access=settings.access_log, process="image-api-server")
     streams = _streams(settings, rights.limits)
     imports = read_imports(settings.imports)
     parts = ImageAPIParts(
         streams=streams,
-        importer=importing_parts.importer(settings, imports, streams.imports, rights.client),
+        importer=importing_parts.importer(settings, imports, streams.imports, rights.client, scheduled=scheduled),
         authorizer=rights.authorizer,
         authenticator=rights.authenticator,
         front_proxy=trust,
