@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from image_registry.imagestreams.errors import Conflict
+from image_registry.imagestreams.model import TagSource, TagSpec
+from image_registry.imagestreams.spec_rules import StreamDraft
+from image_registry.imagestreams.tag_edits import TagEdit
+from image_registry.oci.reference import Repository
 
 COLLECTION = "namespaces/team/imagestreams"
 ONE = f"{COLLECTION}/app"
@@ -124,6 +131,60 @@ def test_a_dry_run_of_a_wanted_tag_shows_what_it_would_mean(either: Any) -> None
     stream = either.write("PATCH", f"{ONE}?dryRun=All", {"spec": {"tags": [tag("s", source="v1")]}}, 200, STRATEGIC)
     assert meant(stream, "s") == [digest]
     assert either.get(ONE) == before
+
+
+def test_streams_are_selected_by_what_they_mirror(api: Any) -> None:
+    for name, source in (("a", "quay.io/team/a"), ("b", "")):
+        spec = {"dockerImageRepository": source} if source else {}
+        api.write("POST", COLLECTION, {"metadata": {"name": name}, "spec": spec}, 201)
+    assert api.names(f"{COLLECTION}?fieldSelector=spec.dockerImageRepository%3Dquay.io/team/a") == ["a"]
+    assert api.names(f"{COLLECTION}?fieldSelector=spec.dockerImageRepository!%3Dquay.io/team/a") == ["b"]
+
+
+def test_tags_that_are_wanted_at_once_are_all_there(either: Any) -> None:
+    """Each is a change of the same stream: whoever was slower makes his again on what there is then."""
+    either.push("team/app", "one", "v1")
+    names = [f"t{number}" for number in range(4)]
+
+    def put(name: str) -> None:
+        spec = TagSpec(name, TagSource("ImageStreamTag", "v1"))
+        either.streams.editor.put_tag(
+            TagEdit(Repository("team", "app"), name, spec),
+            may_pull=lambda _source: True,
+            confirm_create=lambda: None,
+            dry_run=False,
+        )
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        for done in [pool.submit(put, name) for name in names]:
+            done.result(timeout=60)
+    stream = either.get(ONE)
+    assert [entry["name"] for entry in stream["spec"]["tags"]] == names
+    assert len({entry["generation"] for entry in stream["spec"]["tags"]}) == len(names)
+
+
+def test_of_two_who_change_the_same_state_one_is_told(either: Any) -> None:
+    made = either.write("POST", COLLECTION, {"metadata": {"name": "app"}}, 201)
+
+    def change(value: str) -> bool:
+        draft = StreamDraft(Repository("team", "app"), labels={"who": value})
+        metadata = made["metadata"]
+        try:
+            either.streams.editor.update_stream(
+                draft,
+                uid=metadata["uid"],
+                resource_version=int(metadata["resourceVersion"]),
+                may_pull=lambda _source: True,
+                dry_run=False,
+            )
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        results = [done.result(timeout=60) for done in [pool.submit(change, value) for value in "ab"]]
+    assert sorted(results) == [False, True]
+    assert either.get(ONE)["metadata"]["labels"] == {"who": "ab"[results.index(True)]}
 
 
 # status

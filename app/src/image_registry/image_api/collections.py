@@ -113,7 +113,12 @@ class Streams:
     """One object for each repository."""
 
     resource = STREAMS
-    fields: tuple[str, ...] = ("metadata.name", "metadata.namespace", "status.dockerImageRepository")
+    fields: tuple[str, ...] = (
+        "metadata.name",
+        "metadata.namespace",
+        "spec.dockerImageRepository",
+        "status.dockerImageRepository",
+    )
 
     def __init__(self, streams: ImageStreams, hosts: Hosts) -> None:
         self._streams = streams
