@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -74,3 +75,10 @@ def test_a_refusal_is_an_answer_of_the_protocol_that_ends_the_connection() -> No
     assert b"\r\nConnection: close\r\n" in head
     assert f"Content-Length: {len(body)}".encode() in head
     assert json.loads(body)["errors"][0]["message"] == "too long"
+
+
+def test_a_row_of_blanks_is_read_once() -> None:
+    head = LINE + b"Accept:" + b" " * (LONGEST - 100) + b"\x01\r\n\r\n"
+    started = time.thread_time()
+    assert recognize(head) is None
+    assert time.thread_time() - started < 0.1
