@@ -11,7 +11,7 @@ from http import HTTPStatus
 import pytest
 from werkzeug.test import Client
 
-from image_registry.distribution_api import uploads
+from image_registry.distribution_api import running_hashes
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.memory import Memory
 from image_registry.kube.errors import ClusterUnreachable, KubeError
@@ -173,7 +173,7 @@ def test_bytes_that_arrive_between_the_check_and_the_end_keep_the_blob_invisible
 def test_an_upload_whose_client_vanished_goes_on_where_the_bytes_end(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, method: str, *, silent: bool
 ) -> None:
-    monkeypatch.setattr(uploads, "NOTED", 1)
+    monkeypatch.setattr(running_hashes, "NOTED", 1)
     location = begin(registry)
     target = f"{location}?digest={Digest.of(b'abcdef')}"
     if silent:  # the server just reports the end of the stream
@@ -218,10 +218,34 @@ def test_a_hash_that_does_not_belong_to_the_bytes_is_made_anew(
     registry.client.patch(location, data=b"abc")
     other = ResumableHash("sha256")
     other.update(b"xy")
-    monkeypatch.setattr(uploads, "NOTED", 1)
+    monkeypatch.setattr(running_hashes, "NOTED", 1)
     upload_id = location.rpartition("/")[2]
     registry.streams.note_upload(APP, upload_id, algorithm="sha256", offset=2, hash_state=other.state())
+    registry.client = Client(create_app(registry.parts))  # one that has not hashed the first bytes itself
     finish(registry, location, b"abcdef", b"def")
+
+
+def test_what_a_process_has_just_received_it_need_not_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = begin(registry)
+    registry.client.patch(location, data=b"abc")
+    monkeypatch.setattr(registry.store, "open_upload", lambda *_: pytest.fail("it is hashed already"))
+    finish(registry, location, b"abcdef", b"def")
+
+
+def test_what_another_replica_has_added_is_hashed_too(registry: Registry) -> None:
+    location = begin(registry)
+    registry.client.patch(location, data=b"abc")
+    Client(create_app(registry.parts)).patch(location, data=b"def")
+    finish(registry, location, b"abcdefghi", b"ghi")
+
+
+def test_a_process_remembers_the_hashes_of_so_many_uploads(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_hashes, "REMEMBERED", 2)
+    found = [begin(registry) for _ in range(4)]
+    for location in found:
+        registry.client.patch(location, data=b"abc")
+    for location in found:
+        finish(registry, location, b"abcdef", b"def")
 
 
 def test_a_session_may_end_with_another_algorithm(registry: Registry) -> None:

@@ -21,6 +21,7 @@ from image_registry.distribution_api.memory import Memory
 from image_registry.distribution_api.open_uploads import OpenUploads
 from image_registry.distribution_api.parts import Parts
 from image_registry.distribution_api.received import Body, ClientVanished
+from image_registry.distribution_api.running_hashes import RunningHashes
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.oci.digest import HEX_LENGTH, Digest
 from image_registry.oci.errors import (
@@ -29,12 +30,9 @@ from image_registry.oci.errors import (
 )
 from image_registry.oci.reference import InvalidName, Repository
 from image_registry.storage.blob_store import OffsetMismatch, OutOfSpace, UploadBusy, UploadMissing
-from image_registry.storage.resumable_hash import ResumableHash, StateRefused
+from image_registry.storage.resumable_hash import ResumableHash
 
 CHUNK = 1 << 20
-
-NOTED = 8 << 20
-"""Bytes from which the running hash is kept: hashing fewer again costs less than a row."""
 
 WHOLE = 1 << 20
 """Largest blob that is kept in memory until it is whole."""
@@ -81,6 +79,7 @@ class Uploads:
         self._memory = Memory(ALL_WHOLE)
         self._cancelled = Cancelled(parts.streams)
         self._open = OpenUploads(parts.store)
+        self._hashes = RunningHashes(parts.store, parts.streams)
 
     def start(self, namespace: str, name: str) -> Response:
         repository = answers.repository(namespace, name)
@@ -122,6 +121,7 @@ class Uploads:
             self._streams.release_upload(session.repository, upload_id)
         self._store.abort_upload(session.repository, upload_id)
         self._open.end(session.repository, upload_id)
+        self._hashes.forget(session.repository, upload_id)
         return Response(status=204)
 
     def _session(self, namespace: str, name: str, upload_id: str) -> Session:
@@ -173,8 +173,7 @@ class Uploads:
         with self._told(session, size):
             self._store.commit_upload(session.repository, session.upload_id, wanted, size)
         self._open.end(session.repository, session.upload_id)
-        if size >= NOTED:
-            self._forget(session)
+        self._hashes.end(session.repository, session.upload_id, size)
         return upload_answers.created(session.repository, wanted)
 
     def _verify(self, session: Session, wanted: Digest, actual: str) -> None:
@@ -237,16 +236,17 @@ class Uploads:
             self._begin(session)
         if request.content_length:
             self._expect(session, first + request.content_length, wanted)
-        running = self._resume(session, algorithm or session.algorithm, first)
+        with self._told(session, first):
+            running = self._hashes.resume(session.repository, session.upload_id, algorithm or session.algorithm, first)
         body = Body()
         try:
             with self._told(session, first):
                 size = self._store.append(session.repository, session.upload_id, first, body, running)
         except ClientVanished:
-            self._note(session, first + body.received, running)
+            self._hashes.note(session.repository, session.upload_id, first + body.received, running)
             raise
         if algorithm is None:
-            self._note(session, size, running)
+            self._hashes.note(session.repository, session.upload_id, size, running)
         if announced is not None and size != announced.stop:
             raise upload_answers.misplaced(session.repository, session.upload_id, announced.stop, size)
         return size, running
@@ -257,18 +257,6 @@ class Uploads:
         self._open.begin(session.repository, session.upload_id)
         self._store.begin_upload(session.repository, session.upload_id)
 
-    def _note(self, session: Session, size: int, running: ResumableHash) -> None:
-        """So that nobody need hash again what is there; a note that is lost costs time and nothing else."""
-        if size >= NOTED and (state := running.state()):
-            with suppress(ImageStreamsError):
-                self._streams.note_upload(
-                    session.repository,
-                    session.upload_id,
-                    algorithm=running.algorithm,
-                    offset=size,
-                    hash_state=state,
-                )
-
     def _give_up(self, session: Session) -> None:
         with suppress(ImageStreamsError):
             self._cancelled.add(session.repository, session.upload_id)
@@ -276,11 +264,7 @@ class Uploads:
             self._streams.release_upload(session.repository, session.upload_id)
         self._store.abort_upload(session.repository, session.upload_id)
         self._open.end(session.repository, session.upload_id)
-
-    def _forget(self, session: Session) -> None:
-        """The bytes are where they belong: a row left over is swept later."""
-        with suppress(ImageStreamsError):
-            self._streams.end_upload(session.repository, session.upload_id)
+        self._hashes.forget(session.repository, session.upload_id)
 
     @contextmanager
     def _told(self, session: Session, first: int) -> Iterator[None]:
@@ -299,23 +283,6 @@ class Uploads:
         except OutOfSpace:
             self._give_up(session)  # a part that cannot be finished must not keep the disk full
             raise
-
-    def _resume(self, session: Session, algorithm: str, size: int) -> ResumableHash:
-        """The running hash at ``size``: from the stored state if it fits, else by reading what was received."""
-        if size == 0:
-            return ResumableHash(algorithm)
-        noted = None
-        if size >= NOTED:
-            with suppress(ImageStreamsError):
-                noted = self._streams.upload(session.repository, session.upload_id)
-        if noted is not None and (noted.offset, noted.algorithm) == (size, algorithm):
-            with suppress(StateRefused):
-                return ResumableHash.restore(algorithm, noted.hash_state)
-        running = ResumableHash(algorithm)
-        with self._told(session, size), self._store.open_upload(session.repository, session.upload_id) as file:
-            while chunk := file.read(CHUNK):
-                running.update(chunk)
-        return running
 
     def _begun(self, session: Session) -> int | None:
         """Bytes received so far; ``None`` before the first one."""

@@ -16,6 +16,12 @@ from image_registry.storage.hashing import Beside
 CHUNK = 1 << 20
 """Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""
 
+PIECE = 256 << 10
+"""Bytes of a short body that are hashed as they come: they are still in the processor's cache."""
+
+SHORT = 4 << 20
+"""Bytes of a body up to which that is better than a second thread, which costs more than it saves."""
+
 
 def copy(source: Readable, descriptor: int, size: int, hashing: Beside, place: str) -> int:
     """Write what the source gives; returns the new size."""
@@ -32,17 +38,35 @@ def receive(
     source: Filling, descriptor: int, size: int, hashing: Beside, buffers: tuple[memoryview, ...], place: str
 ) -> int:
     """The same through aligned buffers: feeding one waits until the one before is hashed, which is then free."""
+    fill = _fill_and_hash if (source.left or 0) <= SHORT else _fill
     with closing(DirectFile(descriptor)) as file:
         for buffer in cycle(buffers):
-            length = source.readinto(buffer)
+            length = fill(source, buffer, hashing)
             if not length:
                 break
-            hashing.feed(buffer[:length])
             with faults("write to", place):
                 file.write(buffer[:length], size)
             size += length
     hashing.wait()
     return size
+
+
+def _fill(source: Filling, buffer: memoryview, hashing: Beside) -> int:
+    length = source.readinto(buffer)
+    if length:
+        hashing.feed(buffer[:length])
+    return length
+
+
+def _fill_and_hash(source: Filling, buffer: memoryview, hashing: Beside) -> int:
+    filled = wanted = 0
+    while filled == wanted < len(buffer):  # less than was wanted is the end
+        wanted = min(filled + PIECE, len(buffer))
+        length = source.readinto(buffer[filled:wanted])
+        if length:
+            hashing.feed(buffer[filled : filled + length])
+        filled += length
+    return filled
 
 
 def hold(path: str, upload_id: str) -> BinaryIO:
