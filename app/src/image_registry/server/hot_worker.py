@@ -25,11 +25,12 @@ from gunicorn.workers.gthread import _DEFER, TConn  # type: ignore[import-untype
 
 from image_registry.server import errands
 from image_registry.server.hot_reads import Given, HotReads
+from image_registry.server.plain_request import PlainParser
+from image_registry.server.plain_worker import PlainWorker
 from image_registry.server.request_head import LONGEST, refusal
 from image_registry.server.worker import (
     FIRST_PATIENCE,
     PATIENCE,
-    PatientWorker,
     closed,
     hang_up,
     patient,
@@ -65,8 +66,14 @@ class Connection(TConn):  # type: ignore[misc]
     late_at: float | None = None
     """When its handshake must be done."""
 
+    def init(self) -> None:
+        fresh = not self.initialized
+        super().init()
+        if fresh and not self.is_http2:
+            self.parser = PlainParser(self.cfg, self.sock, self.client)
 
-class HotWorker(PatientWorker):
+
+class HotWorker(PlainWorker):
     """Everything that waits is in the poller; threads have whole requests."""
 
     _hot: HotReads | None = None
@@ -115,12 +122,13 @@ class HotWorker(PatientWorker):
         """Whether the thread has the next request too; what the loop knows is left to it, bytes included."""
         if not self.alive or conn.errand or conn.head or conn.is_http2 or not speaks_at_once(conn.sock):
             return False
-        if self._hot is None or conn.parser.unreader.buf.getvalue():
-            return True
+        if early := conn.parser.unreader.take_buffered():
+            conn.head = early  # more than one request at once: rare enough to let the loop see to it
+            return False
         with suppress(OSError):
             data = conn.sock.recv(LONGEST)
-            if self._hot.knows(data):
-                conn.head = data
+            if (self._hot is not None and self._hot.knows(data)) or (data and b"\r\n\r\n" not in data):
+                conn.head = data  # the loop knows the answer, or waits for the rest of the head
                 return False
             conn.parser.unreader.unread(data)
         return True

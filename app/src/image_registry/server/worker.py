@@ -61,7 +61,12 @@ class PatientSocket(socket.socket):
     """A socket for which "blocking" means for :data:`FIRST_PATIENCE`."""
 
     def setblocking(self, flag: bool, /) -> None:
-        self.settimeout(FIRST_PATIENCE if flag else 0.0)
+        if not (flag and self.gettimeout()):  # who waits already keeps the patience that was chosen for the moment
+            self.settimeout(FIRST_PATIENCE if flag else 0.0)
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        if seconds != self.gettimeout():  # each call asks the system and lets other threads run
+            super().settimeout(seconds)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Let the kernel send all of it in one call, instead of asking before each piece whether there is room.
@@ -109,7 +114,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         conn.sock = patient(conn.sock)
-        pool: Any = self._reserved.get(_errand(conn) or "", self.tpool)
+        pool: Any = self._reserved.get(errand(conn) or "", self.tpool)
         future = pool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
@@ -123,7 +128,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         while again is True and self.goes_on(conn):
             again = super().handle(conn)
         if again is False:
-            hang_up(conn.sock, 0.0 if _errand(conn) else FAREWELL)
+            hang_up(conn.sock, 0.0 if errand(conn) else FAREWELL)
             conn.close = closed
         return again
 
@@ -168,7 +173,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(PATIENCE)
-        if _errand(conn):
+        if errand(conn):
             req.must_close = True
         expectation.defer(req, conn.sock)
         return super().handle_request(req, conn)
@@ -206,7 +211,7 @@ def closed(*, graceful: bool = False) -> None:
     """In place of a connection's ``close`` once it is closed: the accepting thread has nothing left to do."""
 
 
-def _errand(conn: Any) -> str | None:
+def errand(conn: Any) -> str | None:
     """What a connection is in a thread for, if that is an errand."""
     found: str | None = getattr(conn, "errand", None)
     return found
