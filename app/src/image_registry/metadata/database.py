@@ -242,7 +242,9 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": SQLITE_TIMEOUT}, pool_size=POOL_SIZE, max_overflow=64)
+        engine = create_engine(
+            url, connect_args={"timeout": SQLITE_TIMEOUT}, pool_size=POOL_SIZE, max_overflow=64, pool_use_lifo=True
+        )
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
         return engine

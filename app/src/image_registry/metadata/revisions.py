@@ -17,6 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from image_registry.metadata.database import Database
+from image_registry.metadata.prepared import Prepared
 from image_registry.metadata.tables import revisions
 
 IMAGE = "Image"
@@ -29,6 +30,9 @@ _TRIM_EVERY = 1_000
 
 _newest = select(func.max(revisions.c.revision))
 _append = insert(revisions).returning(revisions.c.revision, sort_by_parameter_order=True)
+_append_one = Prepared(
+    insert(revisions).returning(revisions.c.revision), ("kind", "namespace", "name", "event", "created", "last_state")
+)
 _trim = delete(revisions).where(revisions.c.revision <= bindparam("oldest"))
 
 
@@ -64,7 +68,10 @@ def append(database: Database, connection: Connection, changes: Sequence[Change]
         }
         for change in changes
     ]
-    numbers = list(connection.execute(_append, rows if len(rows) > 1 else rows[0]).scalars())
+    if len(rows) == 1:
+        numbers = [_append_one.first(connection, rows[0]).revision]
+    else:
+        numbers = list(connection.execute(_append, rows).scalars())
     if (numbers[0] - 1) // _TRIM_EVERY != numbers[-1] // _TRIM_EVERY:
         connection.execute(_trim, {"oldest": numbers[-1] - KEPT})
     return numbers

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, tuple_, update
 
 from image_registry.metadata.database import Database
+from image_registry.metadata.prepared import Prepared
 from image_registry.metadata.tables import (
     Record,
     held_manifests,
@@ -36,6 +37,7 @@ _changed = (
     .where(image_streams.c.id == bindparam("stream"))
     .values(resource_version=bindparam("resource_version_now"))
 )
+_change = Prepared(_changed)
 _delete = delete(image_streams).where(image_streams.c.id == bindparam("stream"))
 _first_namespace = select(func.min(image_streams.c.namespace).label("namespace")).cte("found", recursive=True)
 _next_namespace = select(func.min(image_streams.c.namespace)).where(
@@ -132,6 +134,7 @@ _standing = (
     )
     .where(_of_name)
 )
+_stand = Prepared(_standing)
 _insert_event = insert(tag_events)
 _replace_event = (
     update(tag_events)
@@ -146,6 +149,9 @@ _oldest_kept = (
     select(tag_events.c.id).where(_this_tag).order_by(tag_events.c.id.desc()).limit(1).offset(bindparam("beyond"))
 )
 _cap_history = delete(tag_events).where(_this_tag, tag_events.c.id <= _oldest_kept.scalar_subquery())
+_put_event = Prepared(_insert_event, ("stream_id", "tag", "created", "image", "reference", "generation"))
+_put_tag = Prepared(_insert_tag, ("stream_id", "tag", "image", "unechoed"))
+_turn_tag, _cap, _turn_event = Prepared(_move_tag), Prepared(_cap_history), Prepared(_replace_event)
 
 _tags_of_streams = (
     select(
@@ -197,7 +203,8 @@ def standing(connection: Connection, namespace: str, name: str, digest: str, tag
     ``concerns``, true if other tags go with the tag or something hinders it.
     """
     where = {"namespace": namespace, "name": name, "of_digest": digest, "at_tag": tag or ""}
-    return connection.execute(_standing, where).first()
+    found: Record | None = _stand.first(connection, where)
+    return found
 
 
 def find_id(connection: Connection, namespace: str, name: str) -> int | None:
@@ -214,7 +221,7 @@ def add(connection: Connection, row: Mapping[str, Any]) -> int:
 
 def changed(connection: Connection, stream: int, resource_version: int) -> None:
     """Give the stream the revision of its last change."""
-    connection.execute(_changed, {"stream": stream, "resource_version_now": resource_version})
+    _change.run(connection, {"stream": stream, "resource_version_now": resource_version})
 
 
 def remove(connection: Connection, stream: int) -> None:
@@ -320,18 +327,18 @@ def add_event(
     cap: int,
 ) -> None:
     """Put an event in front of a tag's history; what is older than ``cap`` events is forgotten."""
-    connection.execute(_insert_event, {"stream_id": stream, "tag": tag, **event})
+    _put_event.run(connection, {"stream_id": stream, "tag": tag, **event})
     if first:
-        connection.execute(_insert_tag, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": mark()})
+        _put_tag.run(connection, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": mark()})
         return
-    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
-    connection.execute(_cap_history, {"stream": stream, "at_tag": tag, "beyond": cap})
+    _turn_tag.run(connection, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
+    _cap.run(connection, {"stream": stream, "at_tag": tag, "beyond": cap})
 
 
 def replace_event(connection: Connection, stream: int, tag: str, event_id: int, event: Mapping[str, Any]) -> None:
     """Change the newest event in place; its time stays."""
-    connection.execute(
-        _replace_event,
+    _turn_event.run(
+        connection,
         {
             "event": event_id,
             "to_image": event["image"],
@@ -339,7 +346,7 @@ def replace_event(connection: Connection, stream: int, tag: str, event_id: int, 
             "to_generation": event["generation"],
         },
     )
-    connection.execute(_move_tag, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
+    _turn_tag.run(connection, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
 
 
 def write_histories(

@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from image_registry.metadata.prepared import say
+
 T = TypeVar("T")
 
 TOGETHER = 64
@@ -125,17 +127,17 @@ class Convoy:
     @staticmethod
     def _in_savepoint(batch: _Batch, work: Callable[[Connection], T]) -> T:
         connection = batch.connection
-        connection.exec_driver_sql("SAVEPOINT one")
+        say(connection, "SAVEPOINT one")
         try:
             result = work(connection)
         except BaseException:
             try:
-                connection.exec_driver_sql("ROLLBACK TO one")
-                connection.exec_driver_sql("RELEASE one")
+                say(connection, "ROLLBACK TO one")
+                say(connection, "RELEASE one")
             except Exception as error:  # noqa: BLE001 - the transaction itself is lost, and with it everybody's work
                 batch.failure = error
             raise
-        connection.exec_driver_sql("RELEASE one")
+        say(connection, "RELEASE one")
         return result
 
     @staticmethod
