@@ -9,10 +9,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from image_registry.auth import trail
+from image_registry.distribution_api.asked import request
 from image_registry.imagestreams import errors as rules
 from image_registry.imagestreams.limits import LimitExceeded, LimitsUnknown
 from image_registry.oci import errors
@@ -75,12 +76,12 @@ def page() -> tuple[int, str | None]:
     return min(int(text), MAX_PAGE), request.args.get("last")
 
 
-def warn(answer: Response, warnings: Iterable[str]) -> None:
-    """Tell the person behind the client something that is no failure (distribution-spec, "Warnings")."""
-    for text in warnings:
+def warnings(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Headers that tell the person behind the client what is no failure (distribution-spec, "Warnings")."""
+    for text in texts:
         printable = "".join(character if " " <= character <= "~" else "?" for character in text)[:WARNING_LENGTH]
         escaped = printable.replace("\\", "\\\\").replace('"', '\\"')
-        answer.headers.add("Warning", f'299 - "{escaped}"')
+        yield "Warning", f'299 - "{escaped}"'
 
 
 def next_link(limit: int, last: str, **more: str | None) -> str:

@@ -17,7 +17,19 @@ from image_registry.distribution_api import (
     tokens,
     uploads,
 )
+from image_registry.distribution_api.direct import Direct, digest_of
+from image_registry.distribution_api.direct import enter as enter_trail
+from image_registry.distribution_api.manifests import Manifests
 from image_registry.distribution_api.parts import Parts
+from image_registry.distribution_api.uploads import Uploads
+
+BELOW_V2 = [("Docker-Distribution-API-Version", "registry/2.0")]
+SIGNED = [(signatures.SUPPORTED, "1")]
+ALWAYS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; sandbox"),  # whatever it is, it is no page
+]
+"""Headers of answers below ``/v2``, below ``/v2`` and ``/extensions``, and of all."""
 
 
 def create_app(parts: Parts) -> Flask:
@@ -27,7 +39,10 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = True
     answers.install(app)
-    for room in (health, metrics, tokens, uploads, blobs, manifests, referrers, signatures):
+    pushed, described = Uploads(parts), Manifests(parts)
+    app.register_blueprint(uploads.blueprint(pushed))
+    app.register_blueprint(manifests.blueprint(described))
+    for room in (health, metrics, tokens, blobs, referrers, signatures):
         app.register_blueprint(room.blueprint(parts))
 
     @app.get("/v2")
@@ -41,30 +56,22 @@ def create_app(parts: Parts) -> Flask:
 
     @app.before_request
     def enter() -> None:
-        left = trail.of(request.environ)
-        left.route = request.endpoint or ""
-        named = request.view_args or {}
-        if "namespace" in named:
-            left.repository = f"{named['namespace']}/{named['name']}"
-            left.reference = str(named.get("reference") or named.get("digest") or named.get("upload_id") or "")
+        enter_trail(trail.of(request.environ), request.endpoint or "", request.view_args or {})
 
     @app.after_request
     def version(response: Response) -> Response:
         left = trail.of(request.environ)
-        left.digest = response.headers.get("Docker-Content-Digest") or _digest(left.reference)
+        left.digest = response.headers.get("Docker-Content-Digest") or digest_of(left.reference)
+        for name, value in ALWAYS:
+            response.headers[name] = value
         if request.path.startswith("/v2"):
-            response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
+            response.headers.update(BELOW_V2)
         if request.path.startswith(("/v2", "/extensions")):
-            response.headers[signatures.SUPPORTED] = "1"
+            response.headers.update(SIGNED)
         if response.mimetype == "text/html":  # what Flask says of an answer without a body
             del response.headers["Content-Type"]
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"  # whatever it is, it is no page
         return response
 
+    routes = [*uploads.direct(pushed), *manifests.direct(described)]
+    app.wsgi_app = Direct(app, routes, [*BELOW_V2, *SIGNED, *ALWAYS])  # type: ignore[method-assign]
     return app
-
-
-def _digest(reference: str) -> str:
-    """What the client named, if that is a digest: what a refused or a deleting request was about."""
-    return reference if ":" in reference else ""

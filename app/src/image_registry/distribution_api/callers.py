@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from flask import g, request
-
 from image_registry.auth import trail
 from image_registry.auth.access import Access, AuthorizationUnavailable, Decision
 from image_registry.auth.credentials import Basic, Bearer, parse_authorization
 from image_registry.auth.gate import Caller, InvalidToken, NarrowToken, Refused
 from image_registry.auth.identity import AuthenticationUnavailable, Identity, InvalidCredentials
 from image_registry.auth.tokens import IssuedToken, RegistryTokens
+from image_registry.distribution_api.asked import request
 from image_registry.distribution_api.parts import Parts
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.oci.errors import Denied, NameUnknown, Unauthorized, Unavailable, Unsupported
@@ -32,12 +31,12 @@ def current(parts: Parts, scope: str = "") -> Caller:
 
     ``scope`` is what new credentials must be for, so that a client whose token has ended knows what to ask for.
     """
-    if "caller" not in g:
+    found = request.caller
+    if found is None:
         with _refusals(parts, scope):
-            g.caller = parts.gate.identify(request.headers.get("Authorization"))
+            found = request.caller = parts.gate.identify(request.headers.get("Authorization"))
         left = trail.of(request.environ)
-        left.caller, left.uid = g.caller.identity.username, g.caller.identity.uid
-    found: Caller = g.caller
+        left.caller, left.uid = found.identity.username, found.identity.uid
     return found
 
 

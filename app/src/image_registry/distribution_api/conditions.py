@@ -7,8 +7,7 @@ the answer and the write.
 
 from __future__ import annotations
 
-from flask import request
-
+from image_registry.distribution_api.asked import request
 from image_registry.oci.digest import Digest
 from image_registry.oci.errors import ConditionFailed
 

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from image_registry.auth import trail
 from image_registry.auth.access import create_stream, list_streams
 from image_registry.auth.gate import Caller
 from image_registry.distribution_api import advice, answers, callers, conditions, elsewhere
+from image_registry.distribution_api.answer import Answer, flaskly
+from image_registry.distribution_api.asked import request
 from image_registry.distribution_api.cleaning import clean
+from image_registry.distribution_api.direct import MANIFEST, Route
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body
 from image_registry.imagestreams.errors import IndexUnfinished, MetadataUnavailable
@@ -48,16 +51,20 @@ MISSING_SHOWN = 100
 _DIGEST = re.compile(r"[^:]+:.*", re.DOTALL)
 
 
-def blueprint(parts: Parts) -> Blueprint:
+def blueprint(views: Manifests) -> Blueprint:
     """Routes of manifests, tags and the catalog."""
     routes = Blueprint("manifests", __name__)
-    views = Manifests(parts)
     routes.add_url_rule(PATH, view_func=views.get, methods=["GET"])
-    routes.add_url_rule(PATH, view_func=views.put, methods=["PUT"])
+    routes.add_url_rule(PATH, "put", flaskly(views.put), methods=["PUT"])
     routes.add_url_rule(PATH, view_func=views.delete, methods=["DELETE"])
     routes.add_url_rule("/v2/<namespace>/<name>/tags/list", view_func=views.tags, methods=["GET"])
     routes.add_url_rule("/v2/_catalog", view_func=views.catalog, methods=["GET"])
     return routes
+
+
+def direct(views: Manifests) -> list[Route]:
+    """That of them which a push takes."""
+    return [Route("PUT", MANIFEST, "manifests.put", views.put, "reference")]
 
 
 class TooManyTags(TagInvalid):
@@ -91,7 +98,7 @@ class Manifests:
             raw = fetched
         return Response(raw, headers=headers, content_type=found.media_type)
 
-    def put(self, namespace: str, name: str, reference: str) -> Response:
+    def put(self, namespace: str, name: str, reference: str) -> Answer:
         repository = answers.repository(namespace, name)
         wanted = answers.digest(reference) if _is_digest(reference) else None
         tags = _tags() if wanted else [answers.tag(reference)]
@@ -112,15 +119,16 @@ class Manifests:
             self._push(repository, manifest, tag, caller, conditional=conditional)
         if tags:
             self._echo(repository)
-        answer = Response(status=201)
-        answer.headers["Location"] = f"/v2/{repository}/manifests/{manifest.digest}"
-        answer.headers["Docker-Content-Digest"] = str(manifest.digest)
+        headers = [
+            ("Location", f"/v2/{repository}/manifests/{manifest.digest}"),
+            ("Docker-Content-Digest", str(manifest.digest)),
+        ]
         if manifest.subject is not None:
-            answer.headers["OCI-Subject"] = str(manifest.subject.digest)
+            headers.append(("OCI-Subject", str(manifest.subject.digest)))
         if wanted and tags:
-            answer.headers["OCI-Tag"] = ", ".join(tags)
-        answers.warn(answer, self._advice(repository, manifest, tags))
-        return answer
+            headers.append(("OCI-Tag", ", ".join(tags)))
+        headers += answers.warnings(self._advice(repository, manifest, tags))
+        return Answer(HTTPStatus.CREATED, headers)
 
     def _advice(self, repository: Repository, manifest: Manifest, tags: list[str]) -> Iterator[str]:
         children = {entry.digest for entry in advice.children(manifest)}

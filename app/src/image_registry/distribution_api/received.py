@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 
-from flask import request
-
 from image_registry.auth import trail
+from image_registry.distribution_api.asked import request
 from image_registry.oci.errors import RegistryError
 
 STRAIGHT = "image_registry.straight"

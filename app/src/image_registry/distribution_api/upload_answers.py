@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from flask import Response
-
+from image_registry.distribution_api.answer import Answer
 from image_registry.oci.digest import Digest
 from image_registry.oci.errors import BlobUploadInvalid, BlobUploadUnknown, RangeInvalid, SizeInvalid
 from image_registry.oci.reference import Repository
@@ -38,18 +37,20 @@ def location(repository: Repository, upload_id: str) -> str:
     return f"/v2/{repository}/blobs/uploads/{upload_id}"
 
 
-def accepted(repository: Repository, upload_id: str, size: int, status: int) -> Response:
-    headers = {
-        "Location": location(repository, upload_id),
-        "Docker-Upload-UUID": upload_id,
-        "Range": f"0-{max(size - 1, 0)}",
-    }
-    return Response(status=status, headers=headers)
+def accepted(repository: Repository, upload_id: str, size: int, status: HTTPStatus) -> Answer:
+    return Answer(
+        status,
+        [
+            ("Location", location(repository, upload_id)),
+            ("Docker-Upload-UUID", upload_id),
+            ("Range", f"0-{max(size - 1, 0)}"),
+        ],
+    )
 
 
-def created(repository: Repository, digest: Digest) -> Response:
-    headers = {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": str(digest)}
-    return Response(status=201, headers=headers)
+def created(repository: Repository, digest: Digest) -> Answer:
+    headers = [("Location", f"/v2/{repository}/blobs/{digest}"), ("Docker-Content-Digest", str(digest))]
+    return Answer(HTTPStatus.CREATED, headers)
 
 
 def unknown(upload_id: str) -> BlobUploadUnknown:

@@ -11,12 +11,17 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import islice
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
 from image_registry.distribution_api import answers, callers, upload_answers, upload_ids
+from image_registry.distribution_api import direct as paths
+from image_registry.distribution_api.answer import Answer, flaskly
+from image_registry.distribution_api.asked import request
 from image_registry.distribution_api.cancelled import Cancelled
+from image_registry.distribution_api.direct import Route
 from image_registry.distribution_api.memory import Memory
 from image_registry.distribution_api.open_uploads import OpenUploads
 from image_registry.distribution_api.parts import Parts
@@ -47,17 +52,29 @@ START = "/v2/<namespace>/<name>/blobs/uploads/"
 SESSION = "/v2/<namespace>/<name>/blobs/uploads/<upload_id>"
 
 
-def blueprint(parts: Parts) -> Blueprint:
+def blueprint(views: Uploads) -> Blueprint:
     """Routes of upload sessions."""
     routes = Blueprint("uploads", __name__)
-    views = Uploads(parts)
+    start = flaskly(views.start)
     for path in (START, START.rstrip("/")):
-        routes.add_url_rule(path, view_func=views.start, methods=["POST"])
-    routes.add_url_rule(SESSION, view_func=views.status, methods=["GET"])
-    routes.add_url_rule(SESSION, view_func=views.chunk, methods=["PATCH"])
-    routes.add_url_rule(SESSION, view_func=views.finish, methods=["PUT"])
-    routes.add_url_rule(SESSION, view_func=views.cancel, methods=["DELETE"])
+        routes.add_url_rule(path, "start", start, methods=["POST"])
+    for name, view, method in (
+        ("status", views.status, "GET"),
+        ("chunk", views.chunk, "PATCH"),
+        ("finish", views.finish, "PUT"),
+        ("cancel", views.cancel, "DELETE"),
+    ):
+        routes.add_url_rule(SESSION, name, flaskly(view), methods=[method])
     return routes
+
+
+def direct(views: Uploads) -> list[Route]:
+    """Those of them that a push takes."""
+    return [
+        Route("POST", paths.START, "uploads.start", views.start),
+        Route("PATCH", paths.SESSION, "uploads.chunk", views.chunk, "upload_id"),
+        Route("PUT", paths.SESSION, "uploads.finish", views.finish, "upload_id"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,7 @@ class Uploads:
         self._open = OpenUploads(parts.store)
         self._hashes = RunningHashes(parts.store, parts.streams)
 
-    def start(self, namespace: str, name: str) -> Response:
+    def start(self, namespace: str, name: str) -> Answer:
         repository = answers.repository(namespace, name)
         caller = callers.require(self._parts, repository, "pull", "push")
         callers.require_namespace(self._parts, repository)
@@ -95,25 +112,25 @@ class Uploads:
         upload_id = upload_ids.new(caller.identity.username, repository, algorithm)
         if wanted is not None:
             return self._finish(Session(repository, upload_id, algorithm), wanted)
-        return upload_answers.accepted(repository, upload_id, 0, 202)
+        return upload_answers.accepted(repository, upload_id, 0, HTTPStatus.ACCEPTED)
 
-    def status(self, namespace: str, name: str, upload_id: str) -> Response:
+    def status(self, namespace: str, name: str, upload_id: str) -> Answer:
         session = self._session(namespace, name, upload_id)
         size = self._size(session)
-        return upload_answers.accepted(session.repository, upload_id, size or 0, 204)
+        return upload_answers.accepted(session.repository, upload_id, size or 0, HTTPStatus.NO_CONTENT)
 
-    def chunk(self, namespace: str, name: str, upload_id: str) -> Response:
+    def chunk(self, namespace: str, name: str, upload_id: str) -> Answer:
         session = self._session(namespace, name, upload_id)
         size, _ = self._receive(session, None)
-        return upload_answers.accepted(session.repository, upload_id, size, 202)
+        return upload_answers.accepted(session.repository, upload_id, size, HTTPStatus.ACCEPTED)
 
-    def finish(self, namespace: str, name: str, upload_id: str) -> Response:
+    def finish(self, namespace: str, name: str, upload_id: str) -> Answer:
         session = self._session(namespace, name, upload_id)
         if "digest" not in request.args:
             raise DigestInvalid("the last request of an upload needs ?digest=<algorithm>:<hex>")
         return self._finish(session, answers.digest(request.args["digest"]))
 
-    def cancel(self, namespace: str, name: str, upload_id: str) -> Response:
+    def cancel(self, namespace: str, name: str, upload_id: str) -> Answer:
         session = self._session(namespace, name, upload_id)
         self._size(session)
         with answers.translated():
@@ -122,7 +139,7 @@ class Uploads:
         self._store.abort_upload(session.repository, upload_id)
         self._open.end(session.repository, upload_id)
         self._hashes.forget(session.repository, upload_id)
-        return Response(status=204)
+        return Answer(HTTPStatus.NO_CONTENT, [])
 
     def _session(self, namespace: str, name: str, upload_id: str) -> Session:
         """Raise unless the caller may push and began this session; somebody else's is as unknown as none."""
@@ -159,7 +176,7 @@ class Uploads:
         except InvalidName:
             return []
 
-    def _finish(self, session: Session, wanted: Digest) -> Response:
+    def _finish(self, session: Session, wanted: Digest) -> Answer:
         taken = self._whole(session, wanted)
         if taken is not None:
             with taken as data:
