@@ -71,12 +71,26 @@ def test_a_pushed_tag_is_replaced_by_itself_without_wanting_anything(api: Any) -
 
 
 def test_where_consumers_pull_from_is_the_tags_policy(api: Any) -> None:
+    api.push("team/app", "one", "v1")
+    manifest = api.image("outside")
+    for tag, policy in (("near", "Local"), ("far", "Source")):
+        spec = {"from": {"kind": "DockerImage", "name": "quay.io/a/b:1"}, "referencePolicy": {"type": policy}}
+        api.write("POST", TAGS, {"metadata": {"name": f"app:{tag}"}, "tag": spec}, 201)
+        mapping = {"metadata": {"name": "app"}, "tag": tag, "image": image(manifest)}
+        if tag == "far":
+            api.delete(f"{TAGS}/app:near")
+            api.delete(f"images/{manifest.digest}")
+        api.write("POST", f"{TEAM}/imagestreammappings", mapping, 201)
+        shown = api.get(f"{TAGS}/app:{tag}")["image"]["dockerImageReference"]
+        assert shown == (f"{api.host}/team/app@{manifest.digest}" if policy == "Local" else "quay.io/a/b:1")
+
+
+def test_what_lies_in_another_stream_is_pulled_from_there_whatever_the_policy(api: Any) -> None:
+    """Only that stream holds it: a pull from this one would find nothing."""
     digest = api.push("team/base", "one", "v1")
-    api.write("POST", TAGS, wanted("app:near", "base:v1", referencePolicy={"type": "Local"}), 201)
-    api.write("POST", TAGS, wanted("app:far", "base:v1"), 201)
-    near, far = (api.get(f"{TAGS}/app:{tag}")["image"]["dockerImageReference"] for tag in ("near", "far"))
-    assert near == f"{api.host}/team/app@{digest}"
-    assert far == f"{api.host}/team/base@{digest}"
+    for policy in ("Local", "Source"):
+        made = api.write("POST", TAGS, wanted(f"app:{policy}", "base:v1", referencePolicy={"type": policy}), 201)
+        assert made["image"]["dockerImageReference"] == f"{api.host}/team/base@{digest}"
 
 
 def test_a_tag_of_which_something_is_only_wanted_is_deleted_too(either: Any) -> None:

@@ -114,8 +114,10 @@ def stream_tag(
         body = _image_body(image_value)
     if newest is not None:
         local = spec is not None and spec.reference_policy == "Local"
+        # what lies in another stream of this registry is pulled from there: only that one holds it
+        elsewhere = not newest.reference.startswith(f"{hosts.internal}/")
         own = f"{hosts.internal}/{owner.repository}@{newest.image}"
-        body["dockerImageReference"] = own if local else newest.reference
+        body["dockerImageReference"] = own if local and elsewhere else newest.reference
     elif spec is not None and spec.reference and spec.source is not None:
         body["dockerImageReference"] = spec.source.name
     metadata = _metadata(owner.meta, tag_name(owner.repository, name), owner.repository.namespace)
