@@ -144,6 +144,16 @@ def test_everything_that_is_written_is_to_be_encrypted(
     assert asked == {"put_object": sent, "copy_object": sent, "create_multipart_upload": sent}
 
 
+def test_a_key_that_the_store_does_not_know_makes_nothing_look_missing(bucket: S3) -> None:
+    """versitygw answers 404 to it: pulls would be told that there is no such blob, and clients would push it again."""
+    open_store(bucket).put_blob(APP, DATA, DIGEST)
+    store = open_store(dataclasses.replace(bucket, accesskey="nobody", secretkey="hidden-word"))
+    for ask in (store.probe, lambda: store.blob_linked(APP, DIGEST), lambda: store.read(DIGEST)):
+        with pytest.raises(StorageFault, match="check the credentials") as refused:
+            ask()
+        assert "hidden-word" not in str(refused.value)
+
+
 def test_joins_that_were_broken_off_are_swept(bucket: S3) -> None:
     key = f"{bucket.rootdirectory}/{layout.blob_data(DIGEST)}"
     amazon(bucket).create_multipart_upload(Bucket=bucket.bucket, Key=key)

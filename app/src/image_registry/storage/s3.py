@@ -36,9 +36,10 @@ BATCH = 1000
 """Keys that one request can remove."""
 
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
+"""Codes, the status only where there is none: a store may answer 404 because it does not know who asks."""
 _EXISTS = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _FULL = {"507", "QuotaExceeded", "QuotaExceededException", "InsufficientStorage", "XMinioStorageFull"}
-_DENIED = {"403", "401", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_DENIED = {"403", "401", "404", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
 class S3Client:
@@ -227,7 +228,7 @@ class S3Client:
         said = {code, status}
         if code == "NoSuchBucket":
             return StorageFault(f"there is no {self._place}: make the bucket, or correct its name")
-        if said & _MISSING:
+        if (code or status) in _MISSING:
             return ObjectMissing(key)
         if said & _EXISTS:
             return ObjectExists(key)
