@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from image_registry.server.import_settings import read_imports
+
 NAMESPACE = "image-registry-system"
 
 
@@ -72,6 +74,26 @@ def test_the_servers_get_no_more_rights_than_the_golden_file_says(render, golden
         if m["kind"] in {"RoleBinding", "ClusterRoleBinding"}
     }
     assert bindings == {key: (role, subjects) for key, (role, subjects) in golden["bindings"].items()}
+
+
+def test_secrets_are_read_only_where_imports_use_them(render):
+    names = {m["metadata"]["name"] for m in render(values={"config": {"imports": {"pullSecrets": False}}})}
+    assert not any("pull-secret-reader" in name for name in names)
+
+
+def test_both_servers_know_from_whom_images_may_be_imported(render):
+    imports = {
+        "blockedRegistries": ["docker.io"],
+        "internalNetworks": ["10.0.0.0/8"],
+        "mirrors": [{"source": "quay.io", "mirrors": ["mirror.example.com/quay"], "pull": "digest-only"}],
+    }
+    release = render(values={"config": {"imports": imports}})
+    for name in ("image-registry", "image-api-server"):
+        found = read_imports(values_of(main_container(release, name))["REGISTRY_IMPORTS"])
+        assert found.rules.blocked == ("docker.io",)
+        assert found.rules.mirrors[0].tags is False
+        assert found.max_tags == 50
+        assert found.interval == 900
 
 
 def test_the_api_service_is_a_plain_object_without_a_ca_bundle(render):

@@ -113,6 +113,8 @@ livenessProbe:
 - name: REGISTRY_EXTERNAL_HOSTNAMES
   value: {{ . | quote }}
 {{- end }}
+- name: REGISTRY_IMPORTS
+  value: {{ omit .Values.config.imports "pullSecrets" | toJson | quote }}
 - name: REGISTRY_LOG_LEVEL
   value: {{ .Values.config.logLevel }}
 - name: REGISTRY_ACCESS_LOG

@@ -1,0 +1,81 @@
+"""Credentials for other registries are the Secrets that kubelets know, and no others."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from image_registry.importing.importer import CredentialsUnknown
+from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry.kube.pull_secrets import EXCLUDED, REMEMBERED, PullSecrets
+from image_registry.remote.reference import RemoteReference
+from image_registry.server.importing_parts import keyring
+
+QUAY = RemoteReference.parse("quay.io/team/app")
+CONFIG = b'{"auths": {"quay.io": {"username": "u", "password": "p"}}}'
+
+
+class FakeClient:
+    """A named fake of the API server: Secrets by type."""
+
+    def __init__(self, secrets: dict[str, list[dict[str, Any]]]) -> None:
+        self.secrets, self.asked = secrets, 0
+        self.failure: Exception | None = None
+
+    def get(self, path: str, *, query: dict[str, str], timeout: float) -> dict[str, Any]:
+        assert path == "/api/v1/namespaces/team/secrets"
+        assert timeout
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return {"items": self.secrets.get(query["fieldSelector"].removeprefix("type="), [])}
+
+
+def secret(name: str, key: str, data: bytes, **annotations: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "data": {key: base64.b64encode(data).decode()},
+    }
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    excluded = secret("c", ".dockerconfigjson", b"c", **{EXCLUDED: "true"})
+    broken = {"metadata": {"name": "d"}, "data": {".dockerconfigjson": "%"}}
+    return FakeClient(
+        {
+            "kubernetes.io/dockerconfigjson": [secret("b", ".dockerconfigjson", CONFIG), excluded, broken],
+            "kubernetes.io/dockercfg": [secret("a", ".dockercfg", b"{}")],
+        }
+    )
+
+
+def test_both_types_are_read_and_what_is_excluded_or_broken_is_not(client: FakeClient) -> None:
+    assert PullSecrets(client).documents("team") == (CONFIG, b"{}")  # type: ignore[arg-type]
+
+
+def test_they_are_remembered_for_a_moment(client: FakeClient) -> None:
+    now = [0.0]
+    secrets = PullSecrets(client, lambda: now[0])  # type: ignore[arg-type]
+    secrets.documents("team")
+    secrets.documents("team")
+    assert client.asked == 2
+    now[0] = REMEMBERED + 1
+    secrets.documents("team")
+    assert client.asked == 4
+
+
+def test_a_namespace_has_the_logins_of_its_secrets(client: FakeClient) -> None:
+    [login] = keyring(client)("team").logins(QUAY)  # type: ignore[arg-type]
+    assert login.username == "u"
+
+
+def test_without_the_right_there_are_none_and_without_an_answer_nobody_knows(client: FakeClient) -> None:
+    client.failure = KubeError(403, "Forbidden", "no")
+    assert keyring(client)("team").logins(QUAY) == ()  # type: ignore[arg-type]
+    for failure in (ClusterUnreachable("away"), KubeError(503, "ServiceUnavailable", "later")):
+        client.failure = failure
+        with pytest.raises(CredentialsUnknown):
+            keyring(client)("team")  # type: ignore[arg-type]
