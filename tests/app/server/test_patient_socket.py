@@ -8,9 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from image_registry.server.hot_worker import HotWorker
 from image_registry.server.worker import patient
 
 
@@ -72,3 +75,21 @@ def test_a_file_that_became_shorter_ends_early(pair: tuple[socket.socket, socket
     sender.settimeout(5)
     with open(tmp_path / "file", "rb") as file:
         assert sender.sendfile(file, 0, 100) == 5
+
+
+def test_a_connection_whose_file_ended_early_is_not_used_again(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    """What is announced and not sent would be taken from the next answer."""
+    sender, reader = pair
+    (tmp_path / "file").write_bytes(b"short")
+    told: list[bool] = []
+    worker = HotWorker.__new__(HotWorker)
+    worker._hot = cast("Any", SimpleNamespace(finished=lambda *_, complete: told.append(complete)))
+    answer = SimpleNamespace(file=str(tmp_path / "file"), start=0, length=100)
+    given = cast("Any", SimpleNamespace(sends_file=True, answer=answer))
+    conn = cast("Any", SimpleNamespace(sock=sender, client=("127.0.0.1", 1)))
+    reader.shutdown(socket.SHUT_WR)
+    assert worker._send(conn, given, b"", b"head ", 0.0) is False
+    assert told == [False]
+    assert reader.recv(100) + reader.recv(100) + reader.recv(100) == b"head short"

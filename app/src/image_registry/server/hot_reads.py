@@ -3,8 +3,8 @@
 For each request, in this order: it is one of the simple ones, byte for byte; the application has answered it before; no
 repository that matters has changed since, which the database says once for all requests that are there together; the
 files behind a blob are the same; and the gate, the same one that the application asks, lets this caller have it now. If
-anything is missing, nothing is answered, and the request goes the usual way. So every refusal, every miss and every
-doubt is the application's.
+anything is missing, nothing is answered, and the request goes the usual way. So every refusal and every doubt is the
+application's. That a blob is not there is said here in its words, when the storage has been asked.
 """
 
 from __future__ import annotations

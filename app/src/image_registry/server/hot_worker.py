@@ -221,10 +221,11 @@ class HotWorker(PlainWorker):
             if given.sends_file:
                 with open(given.answer.file, "rb", buffering=0) as file:
                     conn.sock.sendall(data, socket.MSG_MORE)
-                    conn.sock.sendfile(file, given.answer.start, given.answer.length)
+                    sent = conn.sock.sendfile(file, given.answer.start, given.answer.length)
+                complete = sent == given.answer.length  # or the next answer would be taken for the rest of this one
             else:
                 conn.sock.sendall(data)
-            complete = True
+                complete = True
         except FileNotFoundError:  # it went a moment ago: the application knows what to say
             conn.parser.unreader.unread(head)
             return super().handle(conn)
