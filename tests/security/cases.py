@@ -23,8 +23,9 @@ HEAD = """# Security cases
 
 Bugs of other registries that became advisories, and risks of this one, each with the tests here that would catch it
 (`tests/security`). The table is generated (`make docs`) from the docstrings of the tests and kept equal by a test. Rows
-about what does not exist here (a proxy cache, a web console, webhooks) test the promise that is nearest: there is no
-such door, and no request makes the registry open a connection.
+about what does not exist here (a web console, webhooks) test the promise that is nearest: there is no such door.
+Registries and hosts that an import names are asked by one client, and no other request makes the registry open a
+connection.
 
 Beside these, a generated matrix (`tests/security/test_matrix.py`) calls every route of both applications as every kind
 of caller, in their own and in a foreign namespace; a new route without a row in it fails. `make fuzz` throws malformed
