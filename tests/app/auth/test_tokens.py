@@ -57,6 +57,19 @@ def test_tokens_of_the_previous_key_are_good_until_they_end() -> None:
     assert RegistryTokens([new, old]).verify(token).identity == BUILDER
 
 
+def test_a_token_is_known_by_its_first_part_while_its_key_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = generate_key(), generate_key()
+    tokens = RegistryTokens([old])
+    token = tokens.issue(BUILDER, [PULL]).token
+    with monkeypatch.context() as context:
+        context.setattr("image_registry.auth.tokens._decode", lambda _: pytest.fail("it need not be taken apart"))
+        assert tokens.is_ours(token)
+    tokens.use([new, old])
+    assert tokens.is_ours(token)
+    tokens.use([new])
+    assert not tokens.is_ours(token)
+
+
 def test_a_token_of_another_registry_is_refused() -> None:
     token = RegistryTokens([generate_key()]).issue(BUILDER, [PULL]).token
     with pytest.raises(InvalidCredentials):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -14,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from image_registry.server.hot_worker import HotWorker
-from image_registry.server.worker import patient
+from image_registry.server.worker import FIRST_PATIENCE, PatientSocket, patient
 
 
 @pytest.fixture
@@ -93,3 +94,57 @@ def test_a_connection_whose_file_ended_early_is_not_used_again(
     assert worker._send(conn, given, b"", b"head ", 0.0) is False
     assert told == [False]
     assert reader.recv(100) + reader.recv(100) + reader.recv(100) == b"head short"
+
+
+def test_what_the_system_does_not_take_at_once_arrives_too(pair: tuple[socket.socket, socket.socket]) -> None:
+    sender, reader = pair
+    content = os.urandom(9 << 20)
+    sender.settimeout(10)
+    received = bytearray()
+
+    def read() -> None:
+        while len(received) < len(content):
+            received.extend(reader.recv(1 << 20))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    sender.sendall(content)
+    thread.join()
+    assert received == content
+
+
+def test_a_look_at_what_is_there_does_not_wait(pair: tuple[socket.socket, socket.socket]) -> None:
+    sender, reader = pair
+    assert isinstance(sender, PatientSocket)
+    sender.settimeout(10)
+    with pytest.raises(BlockingIOError):
+        sender.at_once(10)
+    reader.sendall(b"hello")
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            assert sender.at_once(10) == b"hello"
+            break
+    reader.close()
+
+
+def test_a_reader_that_has_gone_is_a_broken_connection(pair: tuple[socket.socket, socket.socket]) -> None:
+    sender, reader = pair
+    sender.settimeout(10)
+    reader.close()
+
+    def insist() -> None:
+        while True:
+            sender.sendall(bytes(1 << 16))
+
+    with pytest.raises(ConnectionError):
+        insist()
+
+
+def test_blocking_again_keeps_the_patience_that_was_chosen(pair: tuple[socket.socket, socket.socket]) -> None:
+    sender, _ = pair
+    sender.settimeout(3)
+    sender.setblocking(True)
+    assert sender.gettimeout() == 3
+    sender.setblocking(False)
+    sender.setblocking(True)
+    assert sender.gettimeout() == FIRST_PATIENCE

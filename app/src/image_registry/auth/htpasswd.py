@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class HtpasswdAuthenticator:
 
     def _load(self) -> tuple[dict[str, bytes], tuple[int, int]]:
         try:
-            status = self._path.stat()
+            status = os.stat(self._path)
             stamp = (status.st_mtime_ns, status.st_size)
             with self._lock:
                 if stamp != self._stamp:

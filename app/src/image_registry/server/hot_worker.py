@@ -31,6 +31,7 @@ from image_registry.server.request_head import LONGEST, refusal
 from image_registry.server.worker import (
     FIRST_PATIENCE,
     PATIENCE,
+    PatientSocket,
     closed,
     hang_up,
     patient,
@@ -126,7 +127,7 @@ class HotWorker(PlainWorker):
             conn.head = early  # more than one request at once: rare enough to let the loop see to it
             return False
         with suppress(OSError):
-            data = conn.sock.recv(LONGEST)
+            data = conn.sock.at_once(LONGEST) if isinstance(conn.sock, PatientSocket) else conn.sock.recv(LONGEST)
             if (self._hot is not None and self._hot.knows(data)) or (data and b"\r\n\r\n" not in data):
                 conn.head = data  # the loop knows the answer, or waits for the rest of the head
                 return False

@@ -68,6 +68,19 @@ class PatientSocket(socket.socket):
         if seconds != self.gettimeout():  # each call asks the system and lets other threads run
             super().settimeout(seconds)
 
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Nearly always there is room for all of it: then nobody need ask first."""
+        if self.gettimeout() and not flags:
+            with suppress(BlockingIOError):
+                data = memoryview(data)[os.write(self.fileno(), data) :]
+                if not data:
+                    return
+        super().sendall(data, flags)
+
+    def at_once(self, size: int) -> bytes:
+        """What is there already, without asking first; raises ``BlockingIOError`` for nothing."""
+        return os.read(self.fileno(), size) if self.gettimeout() is not None else self.recv(size)
+
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Let the kernel send all of it in one call, instead of asking before each piece whether there is room.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import shutil
 import time
@@ -58,6 +59,7 @@ class DurableFolder:
         self._lasting = lasting
         self._in_order: bool | None = None
         self._durable: dict[str, int] = {}
+        self._prefix, self._number = os.urandom(8).hex(), itertools.count()
 
     def path(self, relative: str) -> str:
         """Where it lies on the disk."""
@@ -172,7 +174,7 @@ class DurableFolder:
         at_once = len(files) > FEW and sync_file_system is not None
         try:
             for relative, data in files:
-                temporary = f"{self._base}/{self._staging}/{os.urandom(16).hex()}.tmp"
+                temporary = f"{self._base}/{self._staging}/{self._prefix}-{os.getpid()}-{next(self._number)}.tmp"
                 opened.append(self._open_new(temporary))
                 staged.append((temporary, relative))
                 write_all(opened[-1], data)

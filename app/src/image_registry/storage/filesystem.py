@@ -302,9 +302,12 @@ class FilesystemStore:
         return was_there
 
     def _read_link(self, relative: str) -> Digest | None:
-        try:
-            with open(self._disk.path(relative), "rb", buffering=0) as file:
-                return layout.read_link(file.read(256))
+        try:  # a push reads a dozen links, and a file object asks the system twice as much about each
+            descriptor = os.open(self._disk.path(relative), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return layout.read_link(os.read(descriptor, 256))
+            finally:
+                os.close(descriptor)
         except (*GONE, IsADirectoryError):
             return None
         except OSError as error:
