@@ -8,11 +8,14 @@ import signal
 import subprocess
 import tarfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import bcrypt
 import pytest
+
+from benchmarks import usage
 
 from .conftest import Served, free_port, program, run, serve, wait_for_port
 
@@ -49,6 +52,15 @@ def test_crane_pushes_copies_lists_and_deletes(served: Served, crane: str, layer
     run(crane, "delete", "--insecure", f"{served.host}/demo/app@{digest}")
     assert run(crane, "ls", "--insecure", f"{served.host}/demo/app").split() == []
     run(crane, "validate", "--insecure", "--remote", f"{served.host}/demo/copy:v2")
+
+
+def test_two_workers_and_their_parent_need_little_more_than_one_process(served: Served) -> None:
+    """Most of it is the program, which they share; the bound leaves room for other builds of Python."""
+    for _ in range(50):
+        with urllib.request.urlopen(f"http://{served.host}/v2/", timeout=10) as answer:
+            assert answer.status == 200
+    assert len(usage.family(served.pid)) == 3
+    assert usage.memory(served.pid) < 110 << 20
 
 
 def test_skopeo_copies_there_and_back_with_equal_digests(

@@ -52,7 +52,7 @@ def test_upgrades_that_start_at_once_both_succeed(empty_database_url: str) -> No
 def test_an_upgrade_waits_longer_for_another_one_than_any_statement_may_take(
     postgresql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = postgresql.url(postgresql.new_database("with_schema"))
+    url = postgresql.url(postgresql.new_database())
     monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT", 0.1)
     first, second = Database(url), Database(url)
     with ThreadPoolExecutor(1) as pool:
@@ -60,7 +60,7 @@ def test_an_upgrade_waits_longer_for_another_one_than_any_statement_may_take(
             upgrading = pool.submit(second.upgrade)
             time.sleep(0.4)
             assert not upgrading.done()
-        assert upgrading.result(10) == (NEWEST, NEWEST)
+        assert upgrading.result(30) == (None, NEWEST)
     first.dispose()
     second.dispose()
 

@@ -140,3 +140,17 @@ def test_a_disk_that_fails_leaves_a_true_size(tmp_path: Path, monkeypatch: pytes
     store.append(APP, upload_id, size, Incoming(data[size:]), None)
     store.commit_upload(APP, upload_id, Digest.of(data), len(data))
     assert store.read(Digest.of(data)) == data
+
+
+def test_after_many_uploads_at_once_a_few_buffers_are_kept(tmp_path: Path) -> None:
+    store, _ = begun(tmp_path)
+    for length in (direct.WORTH, direct.SHORT):
+        taken = [store._buffers.taken(length) for _ in range(direct.AT_ONCE)]
+        lengths = {len(buffer) for one in taken for buffer in one.__enter__() or ()}
+        assert lengths == {direct.BLOCK if length >= direct.SHORT else direct.SHORT_BLOCK}
+        for one in taken:
+            one.__exit__(None, None, None)
+    assert {size: len(idle) for size, idle in store._buffers._idle.items()} == {
+        direct.SHORT_BLOCK: direct.IDLE,
+        direct.BLOCK: direct.IDLE,
+    }

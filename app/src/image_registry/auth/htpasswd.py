@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from functools import cache
 from pathlib import Path
 
 import bcrypt
@@ -16,7 +17,11 @@ from image_registry.auth.identity import AuthenticationUnavailable, Identity, In
 REMEMBERED = 60.0
 """Seconds for which a verified password is not hashed again: bcrypt is slow by design, and clients ask in bursts."""
 
-_NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(rounds=10))
+
+@cache
+def _nobody() -> bytes:
+    """What the password of an unknown user is compared with."""
+    return bcrypt.hashpw(b"nobody", bcrypt.gensalt(rounds=10))
 
 
 class HtpasswdAuthenticator:
@@ -42,7 +47,7 @@ class HtpasswdAuthenticator:
 
         def check() -> tuple[bool, float]:
             try:
-                matches = bcrypt.checkpw(password.encode()[:72], hashed or _NOBODY)
+                matches = bcrypt.checkpw(password.encode()[:72], hashed or _nobody())
             except ValueError:  # a damaged line of the file
                 matches = False
             return matches and hashed is not None, REMEMBERED

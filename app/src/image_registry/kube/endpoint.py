@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from image_registry.kube.errors import KubeconfigError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -102,6 +100,8 @@ def from_pod(environment: Mapping[str, str] = os.environ, folder: Path = SERVICE
 
 def from_kubeconfig(path: Path, context: str | None = None) -> Endpoint:
     """One context of a kubeconfig file, the current one unless named. Raises :class:`KubeconfigError`."""
+    import yaml  # of no use in a Pod
+
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from image_registry.metadata import version
 from image_registry.metadata.turns import Convoy, NoTurn, Turn
 
 T = TypeVar("T")
@@ -87,9 +88,19 @@ class Database:
 
     def upgrade(self) -> tuple[str | None, str]:
         """Bring the schema to this version: see :func:`image_registry.metadata.schema.upgrade`."""
+        if self.is_current():
+            return version.newest(), version.newest()
         from image_registry.metadata import schema  # serving processes never need to load the migration tool
 
         return schema.upgrade(self)
+
+    def is_current(self) -> bool:
+        """Whether there is nothing to upgrade; false also if nobody can say."""
+        try:
+            with self.read() as connection:
+                return version.current(connection) == version.newest()
+        except DatabaseUnavailable:
+            return False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -11,7 +11,7 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of ``mallopt(3)``."""
 
-KEPT = 32 << 20
+KEPT = 8 << 20
 """Bytes of free memory at the top of an arena before any of it is returned."""
 
 LARGE = 4 << 20

@@ -22,14 +22,6 @@ from image_registry.storage.choice import KINDS, Filesystem
 
 def main() -> None:
     """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
-    from image_registry.auth.identity import AuthenticationUnavailable
-    from image_registry.imagestreams.errors import MetadataUnavailable
-    from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
-    from image_registry.kube.front_proxy import AggregationUnavailable
-    from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
-    from image_registry.operator.secret_plan import BootstrapFailed
-    from image_registry.storage.blob_store import StorageFault
-
     # the first process of a container ignores SIGTERM unless it says otherwise, and kubelet would wait for nothing
     # while a command waits for a database or an API; servers and node-ca replace this by a handler of their own
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -40,11 +32,27 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except DatabaseUnavailable as error:
-        cure = "see that it runs, and that REGISTRY_DATABASE_… or --database say where it is and who may use it"
-        click.echo(f"image-registry: {error}; {cure}", err=True)
+    except Exception as error:
+        cure = _cure(error)
+        if cure is None:
+            raise
+        click.echo(f"image-registry: {error}{cure}", err=True)
         sys.exit(1)
-    except (
+
+
+def _cure(error: Exception) -> str | None:
+    """What to add for who can cure it; ``None`` for a defect. Imports late: no process needs all that may go wrong."""
+    from image_registry.auth.identity import AuthenticationUnavailable
+    from image_registry.imagestreams.errors import MetadataUnavailable
+    from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+    from image_registry.kube.front_proxy import AggregationUnavailable
+    from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
+    from image_registry.operator.secret_plan import BootstrapFailed
+    from image_registry.storage.blob_store import StorageFault
+
+    if isinstance(error, DatabaseUnavailable):
+        return "; see that it runs, and that REGISTRY_DATABASE_… or --database say where it is and who may use it"
+    curable = (
         InvalidSettings,
         AggregationUnavailable,
         AuthenticationUnavailable,
@@ -56,9 +64,8 @@ def main() -> None:
         SchemaTooNew,
         StorageFault,
         OSError,
-    ) as error:
-        click.echo(f"image-registry: {error}", err=True)
-        sys.exit(1)
+    )
+    return "" if isinstance(error, curable) else None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -15,6 +15,7 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
+from image_registry.server import lean
 from image_registry.server.hot_worker import HotWorker
 from image_registry.server.peer import PeerMiddleware, WSGIApplication, remember_headers
 from image_registry.server.refusals import InvalidSettings
@@ -81,10 +82,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "pre_request": remember_headers,
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
+            "pre_fork": lambda _arbiter, _worker: lean.share(),
         }
-        if profile.ready is not None:
-            ready = profile.ready
-            options["when_ready"] = lambda _arbiter: ready()
+        options["when_ready"] = lambda _arbiter: _begin_to_wait(profile)
         if profile.tls is not None:
             tls = profile.tls
             # gunicorn decides "is this TLS" by these two; the hook below supplies the context itself
@@ -96,6 +96,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> WSGIApplication:
         return PeerMiddleware(self._profile.build())
+
+
+def _begin_to_wait(profile: Profile) -> None:
+    """From now on the parent only looks after its workers."""
+    if profile.ready is not None:
+        profile.ready()
+    lean.let_go_of_files()
 
 
 def listening_address(wanted: str) -> str:

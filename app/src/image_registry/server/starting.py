@@ -19,7 +19,7 @@ from image_registry.auth.tokens import generate_key
 from image_registry.kube import endpoint, front_proxy
 from image_registry.kube.client import ClusterClient
 from image_registry.metadata.database import Database, DatabaseUnavailable
-from image_registry.server import process
+from image_registry.server import lean, process
 from image_registry.server.import_settings import read_imports
 from image_registry.server.logs import configure
 from image_registry.server.modes import Modes
@@ -48,7 +48,7 @@ CLUSTER_PATIENCE = 60.0
 def run_serve(settings: Settings) -> None:
     """The registry alone. Refuses to start on a folder, a database or a users file that does not work."""
     configure(settings.log_level)
-    upgrade_database(settings, wait=0)
+    _upgrade_apart(settings)
     check_storage(settings)
     key = generate_key()
     local_authenticator(settings)
@@ -151,6 +151,17 @@ def upgrade_database(settings: Settings, wait: float) -> list[str]:
     if before == after:
         return [f"the metadata schema is at {after} already"]
     return [f"the metadata schema went from {before or 'nothing'} to {after}"]
+
+
+def _upgrade_apart(settings: Settings) -> None:
+    """The same in a process that takes the migration tool with it when it ends; failures are those of this one."""
+    database = Database(settings.database_url)
+    try:
+        done = database.is_current()
+    finally:
+        database.dispose()
+    if not done and not lean.apart(lambda: upgrade_database(settings, wait=0)):
+        upgrade_database(settings, wait=0)
 
 
 def upgrade_when_back(settings: Settings) -> subprocess.Popen[bytes] | None:

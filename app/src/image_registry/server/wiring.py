@@ -20,8 +20,6 @@ from image_registry.auth.token_keys import FollowedKeys, read_keys
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
-from image_registry.image_api.app import create_app as create_image_api
-from image_registry.image_api.parts import Parts as ImageAPIParts
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.service import ImageStreams
@@ -64,6 +62,9 @@ def image_api_application(
 
     ``scheduled`` lets it import by itself what is due.
     """
+    from image_registry.image_api.app import create_app as create_image_api  # of no use to who serves /v2/
+    from image_registry.image_api.parts import Parts as ImageAPIParts
+
     watched = Observability(settings.audit, numbers, access=settings.access_log, process="image-api-server")
     streams = _streams(settings, rights.limits)
     imports = read_imports(settings.imports)

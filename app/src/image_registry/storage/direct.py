@@ -12,7 +12,8 @@ import errno
 import fcntl
 import mmap
 import os
-import queue
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, runtime_checkable
@@ -25,6 +26,12 @@ BUFFERS = 2
 
 AT_ONCE = 16
 """Uploads of a process that have buffers."""
+
+IDLE = 1
+"""Sets of buffers of each size that are kept for the next upload; the rest is given back to the system."""
+
+SHORT, SHORT_BLOCK = 4 << 20, 512 << 10
+"""A body that is shorter than this gets smaller buffers: many come at once, and each is soon over."""
 
 WORTH = 1 << 20
 """Bytes of a request from which it is worth it."""
@@ -46,29 +53,37 @@ class Filling(Protocol):
 
 
 class Buffers:
-    """The buffers of a process. They are made when they are first needed, and kept."""
+    """The buffers of a process: made when they are needed, the first ones kept."""
 
     def __init__(self, number: int = AT_ONCE) -> None:
-        self._free: queue.SimpleQueue[tuple[mmap.mmap, ...] | None] = queue.SimpleQueue()
-        for _ in range(number):
-            self._free.put(None)
+        self._places = threading.BoundedSemaphore(number)
+        self._idle: dict[int, deque[tuple[mmap.mmap, ...]]] = {SHORT_BLOCK: deque(), BLOCK: deque()}
 
     @contextmanager
-    def taken(self) -> Iterator[tuple[memoryview, ...] | None]:
-        """A set of buffers; ``None`` while all are in use."""
-        try:
-            found = self._free.get_nowait()
-        except queue.Empty:
+    def taken(self, length: int = SHORT) -> Iterator[tuple[memoryview, ...] | None]:
+        """A set of buffers for a body of so many bytes; ``None`` while as many as may be are in use."""
+        if not self._places.acquire(blocking=False):
             yield None
             return
-        made = found or tuple(mmap.mmap(-1, BLOCK) for _ in range(BUFFERS))
-        views = tuple(memoryview(one) for one in made)
+        size = BLOCK if length >= SHORT else SHORT_BLOCK
+        idle = self._idle[size]
+        try:
+            buffers = idle.pop()
+        except IndexError:
+            private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            buffers = tuple(mmap.mmap(-1, size, private) for _ in range(BUFFERS))
+        views = tuple(memoryview(one) for one in buffers)
         try:
             yield views
         finally:
             for view in views:
                 view.release()
-            self._free.put(made)
+            if len(idle) < IDLE:
+                idle.append(buffers)
+            else:
+                for one in buffers:
+                    one.close()
+            self._places.release()
 
 
 class DirectFile:

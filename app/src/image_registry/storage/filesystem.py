@@ -200,8 +200,9 @@ class FilesystemStore:
             size = file.seek(0, os.SEEK_END)
             if size != offset:
                 raise OffsetMismatch(size)
-            if isinstance(source, Filling) and (source.left or 0) >= WORTH:
-                with self._buffers.taken() as buffers:
+            length = (source.left or 0) if isinstance(source, Filling) else 0
+            if isinstance(source, Filling) and length >= WORTH:
+                with self._buffers.taken(length) as buffers:
                     if buffers is not None:
                         return appending.receive(source, file.fileno(), size, hashing, buffers, place)
             return appending.copy(source, file.fileno(), size, hashing, place)
