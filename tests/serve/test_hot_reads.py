@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import bcrypt
 import pytest
@@ -30,9 +31,12 @@ from tests.serve.conftest import serve
 pytestmark = pytest.mark.slow
 
 REQUESTS = 4000
+INDEX = "application/vnd.oci.image.index.v1+json"
 TYPE = "application/vnd.oci.image.manifest.v1+json"
 LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 CHANGING = re.compile(rb"\r\nDate: [^\r]*|\r\nX-Request-Id: [0-9a-f]{24}(?=\r\n)|\"request_id\":\"[0-9a-f]{24}\"")
+KINDS = ("application/vnd.example.signature", "application/vnd.example.sbom")
+FILTERS = ("", "", f"?artifactType={KINDS[0]}", f"?artifactType={quote(KINDS[1], safe='')}", "?artifactType=", "?n=1")
 SPANS = ("0-4", "5-", "-3", "0-0", "7-90", "900000-", "-0", "000-1", "3-2", "1-999999999999999999999")
 REPOSITORIES = ("team/app", "team/other", "public/app")
 
@@ -140,6 +144,7 @@ class World:
         ]
         self.manifests = [self._manifest(number) for number in range(5)]
         self.references = [f"sha256:{hashlib.sha256(document).hexdigest()}" for document in self.manifests]
+        self.referring = [self._referring(number) for number in range(6)]
         self.tags = [f"v{number}" for number in range(4)]
 
     def _manifest(self, number: int) -> bytes:
@@ -158,6 +163,34 @@ class World:
             }
         ).encode()
 
+    def _referring(self, number: int) -> bytes:
+        """What refers to one of the first two manifests."""
+        subject = self.manifests[number % 2]
+        empty = {
+            "mediaType": "application/vnd.oci.empty.v1+json",
+            "digest": self.digests[0],
+            "size": len(self.blobs[0]),
+        }
+        return json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": TYPE,
+                "artifactType": KINDS[number % 3 % 2],
+                "config": empty,
+                "layers": [empty],
+                "subject": {"mediaType": TYPE, "digest": self.references[number % 2], "size": len(subject)},
+                "annotations": {"number": str(number)},
+            }
+        ).encode()
+
+    def refer(self, door: Door, repository: str, number: int) -> str:
+        """Push it by its digest alone, which changes no tag; returns that."""
+        document = self.referring[number]
+        digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+        self.push_blob(door, repository, 0)
+        assert door.ask("PUT", f"/v2/{repository}/manifests/{digest}", document, TYPE)[0] == 201
+        return digest
+
     def fill(self, door: Door) -> None:
         for repository in REPOSITORIES:
             for at in range(len(self.blobs)):
@@ -174,7 +207,12 @@ class World:
         chance, repository = self._chance, self._chance.choice(REPOSITORIES)
         at, tag = chance.randrange(len(self.manifests)), chance.choice(self.tags)
         blob = chance.randrange(1, len(self.blobs))
-        match chance.randrange(6):
+        match chance.randrange(8):
+            case 6:
+                self.refer(door, repository, chance.randrange(len(self.referring)))
+            case 7:
+                gone = hashlib.sha256(chance.choice(self.referring)).hexdigest()
+                door.ask("DELETE", f"/v2/{repository}/manifests/sha256:{gone}")
             case 0:
                 door.ask("DELETE", f"/v2/{repository}/manifests/{tag}")
             case 1:
@@ -193,6 +231,7 @@ class World:
             f"/v2/{repository}/blobs/{self.digests[blob]}",
             f"/v2/{repository}/tags/list",
             "/v2/_catalog",
+            *(f"/v2/{repository}/referrers/{reference}" for reference in self.references[:2]),
         ]
 
     def target(self) -> str:
@@ -204,10 +243,10 @@ class World:
             f"/v2/{repository}/blobs/{chance.choice(self.nowhere)}",
             f"/v2/{repository}/tags/list{chance.choice(['', '?n=2', '?n=1&last=v1', '?last=v0'])}",
             f"/v2/_catalog{chance.choice(['', '?n=1', '?n=1&last=team/app'])}",
+            f"/v2/{repository}/referrers/{chance.choice(self.references[:2])}{chance.choice(FILTERS)}",
             "/v2/",
         ]
         odd = [
-            f"/v2/{repository}/referrers/{chance.choice(self.references)}",
             f"/v2/{repository}/tags/list?n={chance.choice(['x', '0', '-1', '99999999999'])}",
             f"/v2/{repository}/manifests/v%30",
             f"/v2//{repository}/manifests/v0",
@@ -352,6 +391,37 @@ def test_a_blob_that_another_process_took_in_is_there_at_once_and_gone_at_once(d
         assert other.ask("DELETE", target + digest)[0] == 202
         assert asked("HEAD", digest) == b"HTTP/1.1 404 NOT FOUND"
     assert given_again(hot) - before >= 2 * len(world.digests)
+    hot.hang_up()
+
+
+def test_whoever_begins_or_ends_to_refer_is_seen_by_the_very_next_read(doors: tuple[Door, Door]) -> None:
+    """Also one that was known already, from another repository, and that no tag names: only a list of digests grows."""
+    hot, other = doors
+    world = World(random.Random(6))  # noqa: S311
+    world.fill(other)
+    for number in range(len(world.referring)):
+        world.refer(other, "team/other", number)
+
+    def listed() -> set[str]:
+        target = f"/v2/team/app/referrers/{world.references[0]}"
+        request = f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {hot.basic}\r\n\r\n".encode()
+        for _ in range(3):
+            answer = hot.raw(request, bodiless=False).partition(b"\r\n\r\n")[2]
+        return {entry["digest"] for entry in json.loads(answer)["manifests"]}
+
+    deadline = time.monotonic() + 120  # a database that has no time for questions is left alone for a while
+    before = given_again(hot)
+    while given_again(hot) < before + 6:
+        assert time.monotonic() < deadline, "almost every read went to the application"
+        assert listed() == set()
+        digest = world.refer(other, "team/app", 2)
+        assert listed() == {digest}
+        assert other.ask("DELETE", f"/v2/team/app/manifests/{digest}")[0] == 202
+    assert listed() == set()
+    tag = world.references[0].replace(":", "-")
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+    assert other.ask("PUT", f"/v2/team/app/manifests/{tag}", json.dumps(index).encode(), INDEX)[0] == 201
+    assert listed() == set()
     hot.hang_up()
 
 

@@ -25,6 +25,8 @@ class Keep(NamedTuple):
     """Whose changes end it; without one, those of any."""
     blob: str = ""
     """Digest of the blob that must still be in the repository."""
+    untagged: str = ""
+    """Tag that storage must still not know, where the tables do not decide alone."""
     missing: str = ""
     """Digest of the blob that is not in the repository, of an answer that says so and depends on nothing else: with
     another name in its place it is right for every other blob that is not there."""

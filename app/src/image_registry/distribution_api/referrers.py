@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request
 
+from image_registry.auth import trail
 from image_registry.distribution_api import answers, callers
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.imagestreams.model import StoredManifest
@@ -31,12 +32,17 @@ PAGE = 500
 LONGEST = MANIFEST_LIMIT
 """Bytes of one answer: no client need take a longer index."""
 
+REMEMBERED, SHORT = 2000, 1000
+"""Referrers whose entries a process remembers, and bytes of each at most."""
+
 NOTED = 2000
 """Entries of an index under the subject's tag that are looked at."""
 
 
 def blueprint(parts: Parts) -> Blueprint:
     routes = Blueprint("referrers", __name__)
+
+    entries = Entries(parts.store)
 
     @routes.get(PATH)
     def referrers(namespace: str, name: str, digest: str) -> Response:
@@ -46,10 +52,10 @@ def blueprint(parts: Parts) -> Blueprint:
         _, after = answers.page()
         with answers.translated():
             page = parts.streams.referrers(repository, subject, limit=PAGE, after=after)
-        noted = _noted(parts.store, repository, subject, after=after or "", to=page.next)
+        noted = list(_noted(parts.store, repository, subject, after=after or "", to=page.next))
         stored = {str(manifest.digest): manifest for manifest in (*noted, *page.items)}
         wanted = request.args.get("artifactType")
-        shown = _shown(parts.store, [stored[name] for name in sorted(stored)], wanted)
+        shown = _shown(entries, [stored[name] for name in sorted(stored)], wanted)
         body = b'{"schemaVersion":2,"mediaType":"%s","manifests":[%s]}'
         answer = Response(
             body % (media_types.OCI_INDEX.encode(), b",".join(shown.entries)), content_type=media_types.OCI_INDEX
@@ -59,9 +65,38 @@ def blueprint(parts: Parts) -> Blueprint:
         following = shown.next or page.next
         if following is not None:
             answer.headers["Link"] = answers.next_link(PAGE, following, artifactType=wanted)
+        if not noted:
+            keep = trail.Keep("pull", str(repository), untagged=referrers_tag(subject))
+            trail.of(request.environ).keep = keep
         return answer
 
     return routes
+
+
+class Entry(NamedTuple):
+    """How a list shows one referrer."""
+
+    kind: str
+    text: bytes
+
+
+class Entries:
+    """Remembers how referrers are shown: that follows from their bytes, which never change."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._known: dict[StoredManifest, Entry] = {}
+
+    def of(self, stored: StoredManifest) -> Entry | None:
+        """``None`` for one whose bytes are lost."""
+        entry = self._known.get(stored)
+        if entry is None:
+            entry = _descriptor(self._store, stored)
+            if entry is not None and len(entry.text) <= SHORT:
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
+                self._known[stored] = entry
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +107,17 @@ class _Shown:
     next: str | None
 
 
-def _shown(store: BlobStore, stored: Iterable[StoredManifest], wanted: str | None) -> _Shown:
+def _shown(known: Entries, stored: Iterable[StoredManifest], wanted: str | None) -> _Shown:
     """As many of these as one answer may hold, at least one."""
     entries: list[bytes] = []
     length, last = 0, None
     for manifest in stored:
-        entry = _descriptor(store, manifest)
-        if entry is not None and (wanted is None or entry.get("artifactType") == wanted):
-            text = json.dumps(entry).encode()
-            length += len(text) + 1
+        entry = known.of(manifest)
+        if entry is not None and (wanted is None or (entry.kind or None) == wanted):
+            length += len(entry.text) + 1
             if length > LONGEST and entries:
                 return _Shown(entries, last)
-            entries.append(text)
+            entries.append(entry.text)
         last = str(manifest.digest)
     return _Shown(entries, None)
 
@@ -114,7 +148,7 @@ def _parsed(store: BlobStore, digest: Digest) -> Manifest | None:
         return None
 
 
-def _descriptor(store: BlobStore, stored: StoredManifest) -> dict[str, Any] | None:
+def _descriptor(store: BlobStore, stored: StoredManifest) -> Entry | None:
     """The entry of one referrer; ``None`` when its bytes are lost, which must not hide the others."""
     try:
         manifest = parse_manifest(store.read(stored.digest), stored.media_type, digest=stored.digest)
@@ -130,4 +164,4 @@ def _descriptor(store: BlobStore, stored: StoredManifest) -> dict[str, Any] | No
         entry["artifactType"] = kind
     if manifest.annotations:
         entry["annotations"] = dict(manifest.annotations)
-    return entry
+    return Entry(kind, json.dumps(entry).encode())

@@ -83,8 +83,9 @@ def hold(
         if rebuilds.covers(connection, repository.namespace, repository.name):
             return Taken()
         stream, new = _stream(connection, repository, found)
-        created = _hold(database, connection, stream, found, reference)
-        _log(database, connection, repository, stream, created, "ADDED" if new else None, now)
+        created, refers = _hold(database, connection, stream, found, reference)
+        event: Literal["ADDED", "MODIFIED"] | None = "ADDED" if new else "MODIFIED" if refers else None
+        _log(database, connection, repository, stream, created, event, now)
     return Taken(new_images=len(created))
 
 
@@ -116,11 +117,11 @@ def finish(
         if not found and streams.find_id(connection, namespace, name) is None:
             return Taken()
         stream, new = _stream(connection, repository, found)
-        created = _hold(database, connection, stream, found, reference)
+        created, refers = _hold(database, connection, stream, found, reference)
         removed = _release_lost(connection, repository, stream, manifests, links)
         changed, gone = _tags(connection, repository, stream, tags, links, reference)
         event: Literal["ADDED", "MODIFIED"] | None = (
-            "ADDED" if new else "MODIFIED" if changed or gone or removed else None
+            "ADDED" if new else "MODIFIED" if changed or gone or removed or refers else None
         )
         _log(database, connection, repository, stream, created, event, now)
     return Taken(len(created), changed, removed + gone)
@@ -128,10 +129,10 @@ def finish(
 
 def _hold(
     database: Database, connection: Connection, stream: int, found: Sequence[FoundManifest], reference: str
-) -> list[str]:
-    """Returns the digests of Images that are new, sorted."""
+) -> tuple[list[str], bool]:
+    """Returns the digests of Images that are new, sorted, and whether one that is new to the stream has a subject."""
     if not found:
-        return []
+        return [], False
     created = images.add_all(
         database,
         connection,
@@ -146,7 +147,7 @@ def _hold(
             for entry in found
         ],
     )
-    images.hold_all(
+    taken = images.hold_all(
         connection,
         stream,
         [
@@ -161,7 +162,8 @@ def _hold(
             for entry in found
         ],
     )
-    return sorted(created)
+    refers = any(entry.manifest.subject is not None and str(entry.manifest.digest) in taken for entry in found)
+    return sorted(created), refers
 
 
 def _log(

@@ -177,13 +177,15 @@ def _apply(
     changes = []
     if created_image:
         changes.append(Change(revisions.IMAGE, "", digest, "ADDED"))
-    if row is None or changed_tag:
+    # who keeps the list of what refers to an image is told that it grew, though no tag changed
+    changed = row is None or changed_tag or (new_image and manifest.subject is not None)
+    if changed:
         event_type: Literal["ADDED", "MODIFIED"] = "ADDED" if row is None else "MODIFIED"
         changes.append(Change(revisions.STREAM, repository.namespace, repository.name, event_type))
     numbers = revisions.append(database, connection, changes, now)
     if created_image:
         images.changed(connection, digest, numbers[0])
-    if row is None or changed_tag:
+    if changed:
         streams.changed(connection, stream, numbers[-1])
     return PushOutcome(row is None, created_image, changed_tag, previous)
 

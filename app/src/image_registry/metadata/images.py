@@ -202,13 +202,14 @@ def hold(connection: Connection, row: Mapping[str, Any]) -> None:
     connection.execute(_hold, row)
 
 
-def hold_all(connection: Connection, stream: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """:func:`hold` for manifests of one stream; those that it holds already stay as they are."""
+def hold_all(connection: Connection, stream: int, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """:func:`hold` for manifests of one stream; those that it holds already stay as they are. Returns the others."""
     digests = [row["digest"] for row in rows]
     known = set(connection.execute(_held_of, {"stream": stream, "of_digests": digests}).scalars())
     missing = [row for row in rows if row["digest"] not in known]
     if missing:
         connection.execute(_hold, missing)
+    return {str(row["digest"]) for row in missing}
 
 
 def held_digests(connection: Connection, stream: int) -> set[str]:

@@ -49,8 +49,8 @@ class Answer(NamedTuple):
     named: str
     """The repository as the logs name it."""
     repository: Repository | None
-    witnesses: tuple[tuple[str, Stamp], ...]
-    """Files that must be the same as when the answer was made."""
+    witnesses: tuple[tuple[str, Stamp | None], ...]
+    """Files that must be the same as when the answer was made, or still not there."""
     at: int
     """The revision that was known before the application was asked."""
     route: str

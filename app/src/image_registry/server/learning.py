@@ -43,8 +43,13 @@ def answer_of(
         return None
     file = witnesses[-1] if body is None else ""
     length = next((int(value) for name, value in headers if name.lower() == "content-length"), -1)
-    marks = [(path, mark) for path in witnesses if (mark := stamp(path)) is not None]
-    if len(marks) != len(witnesses) or length < 0 or (body and len(body) != length) or len(body or b"") > LARGEST:
+    marks = tuple((path, stamp(path)) for path in witnesses)
+    if (
+        any((mark is None) != bool(keep.untagged) for _, mark in marks)
+        or length < 0
+        or (body and len(body) != length)
+        or len(body or b"") > LARGEST
+    ):
         return None
     if file and length <= LARGEST and not part:
         body, file = _read(file, length), ""
@@ -59,7 +64,7 @@ def answer_of(
         keep=keep,
         named=left.repository,
         repository=Repository.parse(keep.repository) if keep.repository else None,
-        witnesses=tuple(marks),
+        witnesses=marks,
         at=at,
         route=left.route,
         reference=left.reference,
@@ -86,6 +91,10 @@ def _filed(answer: Answer, method: str, target: str, request_id: str, *, part: b
 
 def _witnesses(store: BlobStore, keep: Keep) -> Sequence[str] | None:
     """Paths of what must stay as it is; ``None`` if nobody can tell."""
+    if keep.untagged:
+        look = getattr(store, "tag_witness", None)
+        path = look(Repository.parse(keep.repository), keep.untagged) if look is not None else None
+        return None if path is None else (path,)
     if not keep.blob:
         return ()
     find = getattr(store, "witnesses", None)

@@ -78,9 +78,11 @@ def part_of(pattern: Answer, request: Simple) -> Answer | None:
     """What the application would say to this range; ``None`` if it is the one to say it."""
     if request.condition and request.condition != f'"{pattern.keep.blob}"':
         return None
-    _, (_, size, _) = pattern.witnesses[-1]
+    mark = pattern.witnesses[-1][1]
+    if mark is None:
+        return None
     try:
-        sent = ranges.asked(request.range, size)
+        sent = ranges.asked(request.range, mark[1])
     except RangeInvalid:
         return None
     if sent is None:

@@ -84,7 +84,9 @@ def recognize(data: bytes) -> Simple | None:
     if match is None:
         return None
     method, target = match.groups()
-    if len(target) > _LONGEST_LINE or b"#" in target or b"%" in target or b"//" in target or b"/." in target:
+    if len(target) > _LONGEST_LINE or b"#" in target or b"//" in target or b"/." in target:
+        return None
+    if b"%" in target and b"%" in target.partition(b"?")[0]:
         return None
     headers = data[match.end() :]
     told = _told(headers) if len(headers) <= LONGEST_ALIKE else _told.__wrapped__(headers)

@@ -92,12 +92,19 @@ class FilesystemStore:
     def witnesses(self, repository: Repository, digest: Digest) -> tuple[str, str] | None:
         """The files that say that the repository has this blob, its bytes last: as long as both are the same files, it
         has it. ``None`` where a look at a file may take long, on another machine."""
-        if self._local is None:
-            self._local = is_local(os.fspath(self.root))
-        if not self._local:
+        if not self._looks_are_quick():
             return None
         link = f"{layout.layer(repository, digest)}/link"
         return self._disk.path(link), self._disk.path(layout.blob_data(digest))
+
+    def tag_witness(self, repository: Repository, tag: str) -> str | None:
+        """The file that says what a tag means, likewise."""
+        return self._disk.path(layout.tag_current(repository, tag)) if self._looks_are_quick() else None
+
+    def _looks_are_quick(self) -> bool:
+        if self._local is None:
+            self._local = is_local(os.fspath(self.root))
+        return self._local
 
     def surely_lacks(self, repository: Repository, digest: Digest) -> bool:
         """Whether it is certain at once, by one look at this machine, that the repository has not got this blob."""
