@@ -15,6 +15,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from image_registry.auth.local import AllowAll
+from image_registry.auth.trail import TRAIL, Trail
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.importing.pull_through import PullThrough
@@ -220,6 +221,15 @@ def test_only_what_an_import_lists_is_fetched(pulling: Pulling) -> None:
     assert pulling.blob(pulling.content.index).status_code == 404
     assert pulling.client.get(f"/v2/team/other/blobs/{pulling.content.blob}").status_code == 404
     assert pulling.importing.proxy.seen == []
+
+
+def test_a_blob_that_is_nowhere_says_nothing_of_those_that_an_import_lists(pulling: Pulling) -> None:
+    """Where images were imported the answer about one blob is not kept for the next."""
+    for repository, holds_for_all in ((STREAM, False), ("team/other", True)):
+        left = Trail()
+        answer = pulling.client.get(f"/v2/{repository}/blobs/{Digest.of(b'nowhere')}", environ_overrides={TRAIL: left})
+        assert answer.status_code == 404
+        assert (left.keep is not None) == holds_for_all
 
 
 def test_bytes_of_another_repository_prove_nothing(pulling: Pulling) -> None:

@@ -36,8 +36,7 @@ def blueprint(parts: Parts) -> Blueprint:
             return answer
         size = size if size is not None else _size(parts, repository, wanted)
         if size is None:
-            imports = parts.pull_through is not None
-            left.keep = trail.Keep("pull", str(repository), missing=str(wanted), lasting=not imports)
+            left.keep = _absence(parts, repository, wanted)
             raise _unknown(repository, wanted)
         left.keep = trail.Keep("pull", str(repository), str(wanted))
         headers = {
@@ -70,6 +69,13 @@ def blueprint(parts: Parts) -> Blueprint:
         return Response(status=202)
 
     return routes
+
+
+def _absence(parts: Parts, repository: Repository, digest: Digest) -> trail.Keep | None:
+    """Whether what is said of this blob holds for all that are not here; with imported images each is another case."""
+    if elsewhere.concerns(parts, repository):
+        return None
+    return trail.Keep("pull", str(repository), missing=str(digest), lasting=parts.pull_through is None)
 
 
 def _size(parts: Parts, repository: Repository, digest: Digest) -> int | None:

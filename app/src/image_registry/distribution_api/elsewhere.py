@@ -59,6 +59,14 @@ def blob(parts: Parts, repository: Repository, digest: Digest) -> Response | Non
     return Response(body, status=200, headers=headers, content_type="application/octet-stream", direct_passthrough=True)
 
 
+def concerns(parts: Parts, repository: Repository) -> bool:
+    """Whether some blobs of this repository may lie elsewhere, and others not."""
+    if parts.pull_through is None:
+        return False
+    with answers.translated():
+        return parts.pull_through.concerns(repository)
+
+
 def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same, with the first part fetched already: what fails before it can still be said in words."""
     first = next(chunks, b"")

@@ -112,6 +112,11 @@ class Imports:
         """It is done."""
         self._end(repository, _IMPORT, holder)
 
+    def any_of(self, repository: Repository) -> bool:
+        """Whether the repository holds an imported image."""
+        with _available(), self._database.read() as connection:
+            return origins.any_of(connection, repository.namespace, repository.name)
+
     def claim_fetch(self, repository: Repository, digest: Digest, holder: str) -> bool:
         """Become the one process that fetches this, or say that it goes on; false while another one does."""
         return self._claim(repository, str(digest), holder, BELIEVED)

@@ -94,6 +94,10 @@ class PullThrough:
             with self._lock:
                 self._manifests.pop(key, None)
 
+    def concerns(self, repository: Repository) -> bool:
+        """Whether the repository has imported images at all."""
+        return self._imports.any_of(repository)
+
     def size(self, repository: Repository, digest: Digest) -> int | None:
         """Bytes of a blob as the imported manifest says; ``None`` if no imported image has it."""
         origins = self._imports.blob_origins(repository, digest)

@@ -32,6 +32,13 @@ _blob = (
     .order_by(remote_manifests.c.insecure, remote_manifests.c.imported.desc(), remote_manifests.c.digest)
     .limit(bindparam("at_most"))
 )
+_any = (
+    select(remote_manifests.c.digest)
+    .select_from(image_streams)
+    .join(remote_manifests, remote_manifests.c.stream_id == image_streams.c.id)
+    .where(_of_name)
+    .limit(1)
+)
 _here = (remote_manifests.c.stream_id == bindparam("stream")) & (remote_manifests.c.digest == bindparam("at_digest"))
 _move = (
     update(remote_manifests)
@@ -76,6 +83,11 @@ def of_blob(connection: Connection, namespace: str, name: str, digest: str, limi
     """``origin``, ``insecure`` and ``size`` of a blob of imported manifests, those with TLS first, then newer ones."""
     where = {"namespace": namespace, "name": name, "at_digest": digest, "at_most": limit}
     return connection.execute(_blob, where).all()
+
+
+def any_of(connection: Connection, namespace: str, name: str) -> bool:
+    """Whether the repository holds an imported manifest."""
+    return connection.execute(_any, {"namespace": namespace, "name": name}).first() is not None
 
 
 def claim(database: Database, connection: Connection, row: Mapping[str, Any], now: datetime) -> bool:

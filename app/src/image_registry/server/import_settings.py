@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from image_registry.remote.addresses import AddressRules
 from image_registry.remote.sources import Mirror, SourceRules
 from image_registry.server.refusals import InvalidSettings
@@ -40,6 +38,8 @@ class ImportSettings:
 
 def read_imports(text: str) -> ImportSettings:
     """Raises :class:`InvalidSettings` with what is wrong where."""
+    import yaml  # of no use to who imports nothing
+
     try:
         document = yaml.safe_load(text) or {}
     except (ValueError, yaml.YAMLError) as error:
