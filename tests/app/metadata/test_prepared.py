@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Column, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from image_registry.metadata.database import Database, DatabaseUnavailable
@@ -47,6 +48,12 @@ def test_a_row_is_known_by_its_names_and_none_is_none(database: Database) -> Non
         row = find.first(connection, {"wanted": 4711})
         assert (row.name, row.number) == ("a'b", 4711)
         assert find.first(connection, {"wanted": 4713}) is None
+
+
+@pytest.mark.parametrize("column", [revisions.c.created, revisions.c.last_state])
+def test_what_the_driver_does_not_know_is_not_asked_for(column: Column[Any]) -> None:
+    with pytest.raises(TypeError, match=column.name):
+        Prepared(select(column))
 
 
 def test_a_refusal_of_the_database_is_the_one_that_sqlalchemy_raises(database: Database) -> None:

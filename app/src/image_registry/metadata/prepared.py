@@ -13,7 +13,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import JSON, Connection, DateTime, Executable
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -26,7 +26,11 @@ _Value = tuple[str, Callable[[Any], Any] | None, Any]
 
 
 class Prepared:
-    """One statement; ``names`` are the columns that an INSERT is given values for."""
+    """One statement; ``names`` are the columns that an INSERT is given values for.
+
+    Its rows are the driver's: text and numbers, a truth as 0 or 1. Raises ``TypeError`` for a statement that answers
+    with times or documents, which SQLAlchemy would have made of text.
+    """
 
     def __init__(self, statement: Executable, names: Sequence[str] | None = None) -> None:
         self._statement = statement
@@ -34,6 +38,9 @@ class Prepared:
         compiled = cast("SQLCompiler", element.compile(dialect=_DIALECT, column_keys=names))
         self._text = str(compiled)
         self._values = [_value(compiled, name) for name in compiled.positiontup or ()]
+        for column in getattr(statement, "exported_columns", ()):
+            if isinstance(column.type, (DateTime, JSON)):
+                raise TypeError(f"{column.name} is {column.type}, which the driver does not know")
         columns = [column.name for column in getattr(statement, "exported_columns", ())]
         self._row: Callable[..., Any] | None = namedtuple("Row", columns) if columns else None  # noqa: PYI024
 
