@@ -74,6 +74,7 @@ def programs() -> tuple[Program, ...]:
             (("github.com/distribution/distribution/v3/version.version", f"v{DISTRIBUTION}"),),
             on_demand=True,
         ),
+        Program("sample-apiserver", "tools", "k8s.io/sample-apiserver", on_demand=True),
         Program("kube", "tools", "./cmd/kube", _kubernetes_version(), KUBE_NAMES),
         Program("coredns", "tools", "./cmd/coredns"),
         Program("local-path-provisioner", "tools", "github.com/rancher/local-path-provisioner"),
