@@ -15,6 +15,8 @@ from tests.cluster.raw import Answer, RawApi
 
 HEADERS = ("content-type", "cache-control", "retry-after", "location")
 """Headers that clients of the API read, beside ``Warning``; ours adds ``Allow`` to a 405, as HTTP wants it."""
+OWN_METADATA = {"generation", "remainingItemCount"}
+"""The sample counts no generations, and ours does not count what is left: a page would cost as much as the whole."""
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -136,7 +138,9 @@ def _document(document: Any, resource: Resource) -> Any:
     if kind == "Table":
         return _table(document)
     if isinstance(document, dict) and "items" in document:
-        items = [_object(item, resource) for item in document["items"] or ()]
+        # what the items are the list says; ours tells it of each, as the lists of custom resources do
+        items = [_object({"apiVersion": "", "kind": "", **item}, resource) for item in document["items"] or ()]
+        items = [{**item, "apiVersion": "", "kind": ""} for item in items]
         return {**_object(document, resource), "items": items}
     return _object(document, resource)
 
@@ -149,7 +153,7 @@ def _object(document: Any, resource: Resource) -> Any:
     return {
         "apiVersion": names.get(document.get("apiVersion", ""), document.get("apiVersion")),
         "kind": names.get(document.get("kind", ""), document.get("kind")),
-        "metadata": sorted(metadata),
+        "metadata": sorted(set(metadata) - OWN_METADATA),
         "managers": [
             [entry.get("manager"), entry.get("operation"), entry.get("fieldsType"), "subresource" in entry]
             for entry in metadata.get("managedFields", ())
@@ -164,7 +168,7 @@ def _status(document: dict[str, Any]) -> dict[str, Any]:
     if details is not None:
         found["details"] = sorted(details)
         causes = details.get("causes", ())
-        found["causes"] = sorted([str(cause.get("reason")), str(cause.get("field"))] for cause in causes)
+        found["causes"] = sorted({(str(cause.get("reason")), str(cause.get("field"))) for cause in causes})
     return found
 
 

@@ -51,7 +51,7 @@ def _response(body: bytes, media_type: str, tag: str) -> Response:
     response = Response(body, content_type=media_type)
     response.set_etag(tag)
     response.vary.add("Accept")
-    response.headers["Cache-Control"] = "public"
+    response.headers["Cache-Control"] = "no-cache, private"  # kept and asked about again, as by kube-apiserver
     response.make_conditional(request)
     response.headers.pop("Date", None)  # the HTTP server writes it
     return response

@@ -28,6 +28,8 @@ class APIError(Exception):
 
     code = HTTPStatus.INTERNAL_SERVER_ERROR
     reason = "InternalError"
+    always_details = True
+    """Whether ``details`` are there with nothing in them too, as kube-apiserver has it of all but two reasons."""
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class APIError(Exception):
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
-            **({"details": details} if details else {}),
+            **({"details": details} if details or self.always_details else {}),
             "code": int(self.code),
         }
 
@@ -85,6 +87,7 @@ class BadRequest(APIError):
 
     code = HTTPStatus.BAD_REQUEST
     reason = "BadRequest"
+    always_details = False
 
 
 class Unauthorized(APIError):
@@ -92,6 +95,7 @@ class Unauthorized(APIError):
 
     code = HTTPStatus.UNAUTHORIZED
     reason = "Unauthorized"
+    always_details = False
 
 
 class Forbidden(APIError):
