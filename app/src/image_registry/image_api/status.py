@@ -62,7 +62,7 @@ class APIError(Exception):
         if self.name:
             details["name"] = self.name
         if self.resource:
-            details |= {"group": self.group, "kind": self.resource}
+            details |= ({"group": self.group} if self.group else {}) | {"kind": self.resource}
         if self.causes:
             details["causes"] = [
                 {"reason": cause.reason, "message": cause.message} | ({"field": cause.field} if cause.field else {})
@@ -159,6 +159,7 @@ class UnsupportedMediaType(APIError):
 
     code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     reason = "UnsupportedMediaType"
+    always_details = False
 
 
 class Invalid(APIError):
@@ -191,7 +192,6 @@ def success(*, resource: str, name: str = "", uid: str = "") -> dict[str, Any]:
         "metadata": {},
         "status": "Success",
         "details": {key: value for key, value in details.items() if value},
-        "code": 200,
     }
 
 

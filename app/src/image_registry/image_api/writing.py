@@ -94,9 +94,7 @@ def update(kind: Kind, namespace: str, name: str, body: bytes, content_type: str
     if not metadata.get("name"):
         raise BadRequest("the name of the object (based on URL) was undeterminable: name must be provided")
     if metadata["name"] != name:
-        raise BadRequest(
-            f"the name of the object ({metadata['name'][:300]}) does not match the name on the URL ({name[:300]})"
-        )
+        raise _other_name(metadata["name"], name)
     _place(kind, namespace, metadata)
     free = kind.resource.unconditional_update and not metadata.get("resourceVersion")
     for attempt in range(ATTEMPTS if free else 1):
@@ -145,7 +143,8 @@ def patch(
     for attempt in range(ATTEMPTS):
         old = _current(kind, namespace, name)
         try:
-            wanted = _read(kind, _patched(kind, given, old, change), call, patch=change)
+            patched = _patched(kind, given, old, change)
+            wanted = _read_patched(kind, patched, change, call)
             return _update(kind, namespace, old, wanted, call), False
         except Conflict:
             if attempt == ATTEMPTS - 1 or _names_version(change, given):
@@ -179,7 +178,10 @@ def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Docum
         _sign({}, document, kind, call)
         try:
             with _translated(kind, metadata.get("name", "")):
-                return kind.create(namespace, document, call)
+                made = kind.create(namespace, document, call)
+                if call.dry_run:
+                    made["metadata"].pop("resourceVersion", None)  # nothing was written at any version
+                return made
         except AlreadyExists:
             if not base or attempt == GENERATED - 1:
                 raise
@@ -189,17 +191,16 @@ def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Docum
 def _update(kind: Kind, namespace: str, old: Document, wanted: Document, call: Call) -> Document:
     before, metadata = old["metadata"], wanted["metadata"]
     name = before["name"]
-    problems = []
     if metadata.get("name", name) != name:
-        problems.append(
-            Cause(
-                "FieldValueInvalid", f'Invalid value: "{metadata["name"][:100]}": field is immutable', "metadata.name"
-            )
-        )
+        raise _other_name(metadata["name"], name)
     if metadata.get("namespace", namespace) != namespace:
-        problems.append(Cause("FieldValueInvalid", "Invalid value: field is immutable", "metadata.namespace"))
-    if problems:
-        raise _invalid(kind, name, problems)
+        raise _invalid(
+            kind, name, [Cause("FieldValueInvalid", "Invalid value: field is immutable", "metadata.namespace")]
+        )
+    added = sorted(set(metadata.get("finalizers", ())) - set(before.get("finalizers", ())))
+    if added and before.get("deletionTimestamp"):
+        told = f"no new finalizers can be added if the object is being deleted, found {', '.join(added)[:300]}"
+        raise _invalid(kind, name, [Cause("FieldValueForbidden", f"Forbidden: {told}", "metadata.finalizers")])
     if metadata.get("uid", before["uid"]) != before["uid"]:
         raise _conflict(
             kind,
@@ -241,9 +242,7 @@ def _apply(
     if not sent.get("kind") or not sent.get("apiVersion"):
         raise BadRequest("an applied object must say its apiVersion and its kind")
     if metadata.get("name", name) != name:
-        raise BadRequest(
-            f"the name of the object ({metadata['name'][:300]}) does not match the name on the URL ({name[:300]})"
-        )
+        raise _other_name(metadata["name"], name)
     _place(kind, namespace, metadata)
     metadata["name"] = name
     version = metadata.pop("resourceVersion", "")
@@ -316,6 +315,15 @@ def _read(kind: Kind, sent: Mapping[str, Any], call: Call, *, patch: Any = None)
     return document
 
 
+def _read_patched(kind: Kind, sent: Mapping[str, Any], change: Any, call: Call) -> Document:
+    """What a patch made; what is wrong with it is wrong with the patch, as the kube-apiserver says it."""
+    try:
+        return _read(kind, sent, call, patch=change)
+    except BadRequest as error:
+        cause = Cause("FieldValueInvalid", f"Invalid value: {error.message}", "patch")
+        raise Invalid(f"the patch is invalid: {error.message}", causes=[cause]) from None
+
+
 def _place(kind: Kind, namespace: str, metadata: dict[str, Any]) -> None:
     given = metadata.get("namespace", "")
     if given and given != namespace:
@@ -364,6 +372,10 @@ def _names_version(change: Any, given: str) -> bool:
         return any(isinstance(step, Mapping) and step.get("path") == "/metadata/resourceVersion" for step in change)
     metadata = change.get("metadata")
     return isinstance(metadata, Mapping) and bool(metadata.get("resourceVersion"))
+
+
+def _other_name(given: str, name: str) -> BadRequest:
+    return BadRequest(f"the name of the object ({given[:300]}) does not match the name on the URL ({name[:300]})")
 
 
 def _now() -> str:

@@ -40,8 +40,8 @@ def check_metadata(metadata: Mapping[str, Any], problems: Problems) -> None:
     check_labels(metadata.get("labels") or {}, problems)
     check_annotations(metadata.get("annotations") or {}, problems)
     _check_owners(metadata.get("ownerReferences") or (), problems)
-    for place, name in enumerate(metadata.get("finalizers") or ()):
-        path = f"metadata.finalizers[{place}]"
+    for name in metadata.get("finalizers") or ():
+        path = "metadata.finalizers"
         if not is_qualified(name):
             problems.invalid(path, name, NAME_RULE)
         elif "/" not in name and name not in STANDARD_FINALIZERS:
