@@ -98,7 +98,7 @@ def test_a_request_without_credentials_is_decided_like_any_other(api: Any) -> No
         ("DELETE", "images/x", Access("delete", "images", name="x")),
         ("GET", "imagestreams", Access("list", "imagestreams")),
         ("GET", "imagestreamtags", Access("list", "imagestreamtags")),
-        ("GET", "imagestreams?watch=1", Access("watch", "imagestreams")),
+        ("GET", "imagestreams?watch=1&timeoutSeconds=1", Access("watch", "imagestreams")),
         ("GET", "namespaces/team/imagestreams", Access("list", "imagestreams", namespace="team")),
         ("GET", "namespaces/team/imagestreams/app", Access("get", "imagestreams", "", "team", "app")),
         ("HEAD", "namespaces/team/imagestreams/app", Access("get", "imagestreams", "", "team", "app")),

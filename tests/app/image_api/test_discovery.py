@@ -124,7 +124,7 @@ def test_every_verb_that_is_published_has_a_route_and_no_other(filled: Any) -> N
                 continue  # a subresource is always one object's
             path = resource.path(one=one, variable="%s").replace("/namespaces/namespace", "/namespaces/team")
             path = path.replace(f"{resource.plural}/name", f"{resource.plural}/a:b@c")
-            answer = filled.ask(path + ("?watch=true" if verb == "watch" else ""), method=method)
+            answer = filled.ask(path + ("?watch=true&timeoutSeconds=1" if verb == "watch" else ""), method=method)
             unknown = "could not find the requested resource" in answer.text
             served = answer.status_code != 405 and not unknown
             assert served == (verb in resource.verbs), (resource.name, verb, answer.text)

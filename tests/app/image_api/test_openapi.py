@@ -64,6 +64,8 @@ def test_exactly_the_published_verbs_are_described(api: Any) -> None:
                 resource = re.sub(r"/\{name\}$", "", path).rsplit("/", 1)[1]
             action = {"post": "create", "put": "update"}.get(method, operation["x-kubernetes-action"])
             described.setdefault(resource, set()).add(action)
+            if any(parameter["name"] == "watch" for parameter in operation.get("parameters", ())):
+                described[resource].add("watch")
     published = {entry["name"]: set(entry["verbs"]) for entry in api.get("/apis/image.alauda.io/v1")["resources"]}
     assert described == published
 

@@ -336,9 +336,7 @@ def test_unknown_members_of_a_patch_are_told(api: Any) -> None:
     api.write("POST", COLLECTION, stream(), 201)
     answer = api.send("PATCH", ONE, {"spec": {"colour": "red"}}, MERGE_PATCH)
     assert answer.headers.getlist("Warning") == ['299 - "unknown field \\"spec.colour\\""']
-    strict = api.reject(
-        "PATCH", f"{ONE}?fieldValidation=Strict", {"spec": {"colour": 1}}, 422, "Invalid", MERGE_PATCH
-    )
+    strict = api.reject("PATCH", f"{ONE}?fieldValidation=Strict", {"spec": {"colour": 1}}, 422, "Invalid", MERGE_PATCH)
     assert 'unknown field "spec.colour"' in strict["message"]
 
 

@@ -88,7 +88,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
         "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
-    assert set(doors) | {"read_storage_with", "limited", "editor", "imports"} == {
+    assert set(doors) | {"read_storage_with", "limited", "editor", "imports", "changes"} == {
         name for name in dir(streams) if not name.startswith("_")
     }
     postgresql.stop()

@@ -14,7 +14,7 @@ from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
 from image_registry.image_api.status import APIError, BadRequest
 from image_registry.imagestreams import errors
-from image_registry.imagestreams.model import Page
+from image_registry.imagestreams.model import Image, ImageStream, Page
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
@@ -50,6 +50,14 @@ class Collection(Protocol):
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
     ) -> Document | None:
         """Delete an object, or with ``dry_run`` only make every check of that; one that waits is returned."""
+        ...
+
+
+class Watchable(Collection, Protocol):
+    """A resource whose changes are in the log of revisions."""
+
+    def shown(self, value: object) -> Document | None:
+        """A changed value as an object of this resource; ``None`` if it is another's."""
         ...
 
 
@@ -95,6 +103,9 @@ class Images:
     def key(self, document: Mapping[str, Any]) -> str:
         return str(document["metadata"]["name"])
 
+    def shown(self, value: object) -> Document | None:
+        return documents.image(value) if isinstance(value, Image) else None
+
     def delete(
         self,
         namespace: str,  # noqa: ARG002 - same
@@ -139,6 +150,9 @@ class Streams:
 
     def key(self, document: Mapping[str, Any]) -> str:
         return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+
+    def shown(self, value: object) -> Document | None:
+        return documents.stream(value, self._hosts) if isinstance(value, ImageStream) else None
 
     def delete(
         self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool

@@ -74,6 +74,20 @@ def negotiate(header: str | None, *, is_list: bool = False) -> Representation:
     raise not_acceptable()
 
 
+def negotiate_watch(header: str | None) -> tuple[Representation, str]:
+    """Choose the form of a watch, and its media type. Only JSON can be a stream. Raises :class:`NotAcceptable`."""
+    if not (header or "").strip():
+        return Representation(), JSON
+    for clause in clauses(header or ""):
+        stream = clause.parameters.get("stream", "")
+        if clause.covers(JSON) and stream in {"", "watch"}:
+            rest = {name: value for name, value in clause.parameters.items() if name != "stream"}
+            chosen = _represent(rest, JSON, is_list=False)
+            if chosen is not None:
+                return chosen, f"{JSON};stream=watch" if stream else JSON
+    raise not_acceptable(JSON, f"{JSON};stream=watch")
+
+
 def error_encoding(header: str | None) -> str:
     """The encoding of a failure: what the client reads, else JSON; a failure is never refused."""
     for clause in clauses(header or ""):

@@ -28,6 +28,12 @@ _LIST_PARAMETERS = (
     ("resourceVersion", "string", "State that the answer must show at least."),
     ("resourceVersionMatch", "string", "How resourceVersion is meant: NotOlderThan or Exact."),
 )
+_WATCH_PARAMETERS = (
+    ("allowWatchBookmarks", "boolean", "Say now and then how far the watch has come."),
+    ("sendInitialEvents", "boolean", "Begin a watch with what there is; needs resourceVersionMatch=NotOlderThan."),
+    ("timeoutSeconds", "integer", "Seconds until a watch ends."),
+    ("watch", "boolean", "Tell what happens, an event a line, instead of a list."),
+)
 _GET_PARAMETERS = (("resourceVersion", "string", "State that the answer must show at least."),)
 _DELETE_PARAMETERS = (
     ("dryRun", "string", "All: check everything and delete nothing."),
@@ -127,7 +133,8 @@ def _reads(resource: Resource) -> Iterator[Operation]:
     collection, one = resource.path(one=False), resource.path(one=True)
     scope = "Namespaced" if resource.namespaced else ""
     name = f"ImageAlaudaIoV1{scope}{resource.title}"
-    listing = (resource.list_kind, (*_LIST_PARAMETERS, _PRETTY))
+    watching = _WATCH_PARAMETERS if "watch" in resource.verbs else ()
+    listing = (resource.list_kind, (*_LIST_PARAMETERS, *watching, _PRETTY))
     kind = resource.kind
     if "list" in resource.verbs:
         text = f"List objects of kind {kind}"

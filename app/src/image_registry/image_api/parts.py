@@ -31,5 +31,7 @@ class Parts:
     """Phase of a namespace, empty if there is none; ``None`` lets everything be made anywhere."""
     forget_namespace: Callable[[str], None] = lambda _name: None
     """Ask the cluster again about this namespace."""
+    most_watches: int = 200
+    """Open at once in this process; each has a thread."""
     metrics: Callable[[str], tuple[bytes, str]] | None = None
     """The page of metrics and its media type, for the ``Accept`` of the request."""

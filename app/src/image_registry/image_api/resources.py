@@ -1,8 +1,8 @@
 """Which resources this API has and which verbs it truly serves: the one list behind discovery, OpenAPI and routes.
 
 A verb published is a promise to controllers: list and watch together with delete bring the garbage collector, which
-must not see ``imagestreamtags`` because they carry the uid of their stream (parity reference 2.5). No resource is
-watched yet, so none says so.
+must not see ``imagestreamtags`` because they carry the uid of their stream (parity reference 2.5): these cannot be
+watched.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ IMAGES = Resource(
     "images",
     "Image",
     namespaced=False,
-    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update"),
+    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
 )
 SIGNATURES = Resource("imagesignatures", "ImageSignature", namespaced=False, verbs=("create", "delete"), managed=False)
 STREAMS = Resource(
     "imagestreams",
     "ImageStream",
     namespaced=True,
-    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update"),
+    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
     short_names=("is",),
     categories=("all",),
 )

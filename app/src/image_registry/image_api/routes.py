@@ -26,30 +26,34 @@ from image_registry.image_api import (
     parameters,
     status,
     tables,
+    watching,
     write_options,
     writing,
 )
-from image_registry.image_api.collections import Collection
+from image_registry.image_api.collections import Collection, Watchable
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.gate import require
 from image_registry.image_api.identity import identify
 from image_registry.image_api.image_kind import WritableImages
 from image_registry.image_api.import_kind import StreamImports
+from image_registry.image_api.leaving import OVER
 from image_registry.image_api.listing import Listing
-from image_registry.image_api.negotiation import Representation, Shape, negotiate
+from image_registry.image_api.negotiation import Representation, Shape, negotiate, negotiate_watch
 from image_registry.image_api.parts import Parts
 from image_registry.image_api.projections import Mappings, StreamImages, StreamLayers
 from image_registry.image_api.signature_kind import Signatures
 from image_registry.image_api.stream_kind import StreamStatuses, WritableStreams
 from image_registry.image_api.tag_kinds import ImageTags, WritableStreamTags
+from image_registry.image_api.watch_hub import Hub
 
-NO_WATCH = "this API cannot be watched yet; list again instead"
+NO_WATCH = "objects of this kind cannot be watched: watch the imagestreams they belong to"
 
 
 def blueprint(parts: Parts) -> Blueprint:
     """Routes of all resources; what has no route is unknown, what has no method is not allowed."""
     routes = Blueprint("objects", __name__)
     hosts = Hosts(parts.internal_hostname, parts.public_hostname or "")
+    hub = Hub(parts.streams.changes, parts.most_watches)
     collections: tuple[Collection, ...] = (
         WritableImages(parts.streams),
         Signatures(parts.streams),
@@ -62,8 +66,8 @@ def blueprint(parts: Parts) -> Blueprint:
         Mappings(parts.streams),
     )
     for collection in collections:
-        _add(routes, _Verbs(parts, collection))
-    _add(routes, _Verbs(parts, cast("Collection", StreamImports(parts.importer, hosts))))
+        _add(routes, _Verbs(parts, collection, hub))
+    _add(routes, _Verbs(parts, cast("Collection", StreamImports(parts.importer, hosts)), hub))
     return routes
 
 
@@ -96,8 +100,9 @@ def _add(routes: Blueprint, verbs: _Verbs) -> None:
 class _Verbs:
     """The verbs on one collection."""
 
-    def __init__(self, parts: Parts, collection: Collection) -> None:
+    def __init__(self, parts: Parts, collection: Collection, hub: Hub) -> None:
         self._parts = parts
+        self._hub = hub
         self.collection = collection
 
     def get(self, name: str, namespace: str = "") -> Response:
@@ -149,13 +154,27 @@ class _Verbs:
         selected = parameters.single_name(request.args)
         if parameters.flag(request.args, "watch"):
             self._permit("watch", namespace, selected)
-            raise status.not_allowed((), self.collection.resource.name, NO_WATCH)
+            return self._watched(namespace)
         self._permit("list", namespace, selected)
         form = negotiate(request.headers.get("Accept"), is_list=True)
         include = tables.included(request.args.get("includeObject"))
         options = parameters.list_options(request.args, self.collection.fields)
         brief = form.shape is Shape.METADATA or (form.shape is Shape.TABLE and include != "Object")
         return self._listed(listing.collect(self.collection, namespace, options, brief=brief), form, include)
+
+    def _watched(self, namespace: str) -> Response:
+        if "watch" not in self.collection.resource.verbs:
+            raise status.not_allowed((), self.collection.resource.name, NO_WATCH)
+        options = watching.watch_options(request.args, self.collection.fields)
+        form, media_type = negotiate_watch(request.headers.get("Accept"))
+        include = tables.included(request.args.get("includeObject"))
+        lines = watching.Lines(self.collection, form, include)
+        over = request.environ.get(OVER, lambda: False)
+        collection = cast("Watchable", self.collection)
+        watch = watching.Watch(collection, namespace, options, lines, self._parts.streams.changes, self._hub, over)
+        response = Response(watch, content_type=media_type)
+        response.headers["Cache-Control"] = answers.PRIVATE
+        return response
 
     def delete(self, name: str, namespace: str = "") -> Response:
         self._permit("delete", namespace, name)

@@ -140,6 +140,13 @@ class AlreadyExists(APIError):
     reason = "AlreadyExists"
 
 
+class TooManyRequests(APIError):
+    """As much is going on as this process can bear."""
+
+    code = HTTPStatus.TOO_MANY_REQUESTS
+    reason = "TooManyRequests"
+
+
 class Expired(APIError):
     """What was asked for is too old to be told."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from image_registry.imagestreams import adoption, cleaning, deletion, echo, reads, signatures, uploads
 from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
+from image_registry.imagestreams.changes import Changes
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.editor import Editor
@@ -58,6 +59,8 @@ class ImageStreams:
         self._read_storage: Callable[[Repository], None] | None = None
         self.imports = Imports(database, accounts=self._accounts, clock=clock, limits=limits)
         """What comes from other registries."""
+        self.changes = Changes(database)
+        """What happened, for those who watch."""
         self.editor = Editor(database, internal_hostname=internal_hostname, clock=clock)
         """What is wanted of streams, tags and images: the writes of the Image API."""
 

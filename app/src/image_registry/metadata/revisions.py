@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from image_registry.metadata.database import Database
 from image_registry.metadata.prepared import Prepared
-from image_registry.metadata.tables import revisions
+from image_registry.metadata.tables import Record, revisions
 
 IMAGE = "Image"
 STREAM = "ImageStream"
@@ -33,6 +33,7 @@ _append = insert(revisions).returning(revisions.c.revision, sort_by_parameter_or
 _append_one = Prepared(
     insert(revisions).returning(revisions.c.revision), ("kind", "namespace", "name", "event", "created", "last_state")
 )
+_since = select(revisions).where(revisions.c.revision > bindparam("known")).order_by(revisions.c.revision)
 _trim = delete(revisions).where(revisions.c.revision <= bindparam("oldest"))
 
 
@@ -50,6 +51,11 @@ class Change:
 def newest(connection: Connection) -> int:
     """The greatest revision that is certain to be visible to this connection; the first schema writes one."""
     return connection.execute(_newest).scalar() or 1
+
+
+def since(connection: Connection, revision: int, *, limit: int) -> Sequence[Record]:
+    """The rows behind ``revision``, in order."""
+    return connection.execute(_since.limit(limit), {"known": revision}).all()
 
 
 def append(database: Database, connection: Connection, changes: Sequence[Change], now: datetime) -> list[int]:

@@ -8,12 +8,15 @@ environment keys made from headers always begin with ``HTTP_``.
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from image_registry.distribution_api.received import STRAIGHT
+from image_registry.image_api.leaving import OVER
 from image_registry.server.straight import straight
 
 PEER_SUBJECT = "image_registry.peer_subject"
@@ -30,9 +33,10 @@ _current = threading.local()
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def remember_headers(_worker: object, request: Any) -> None:
+def remember_headers(worker: object, request: Any) -> None:
     """gunicorn ``pre_request`` hook."""
     _current.headers = list(request.headers)
+    _current.worker = worker
 
 
 class PeerMiddleware:
@@ -50,9 +54,32 @@ class PeerMiddleware:
         environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
         environ[REMOTE_HEADERS] = getattr(_current, "headers", [])
         environ[PEER_SUBJECT] = common_name(environ.get("gunicorn.socket"))
+        environ[OVER] = _Over(getattr(_current, "worker", None), environ.get("gunicorn.socket"))
         if environ.get("REQUEST_METHOD") in WITH_BODIES:
             environ[STRAIGHT] = straight(environ)
         return self._application(environ, start_response)
+
+
+class _Over:
+    """Whether an answer without an end of its own should end: nothing else of the server would stop it."""
+
+    __slots__ = ("_connection", "_worker")
+
+    def __init__(self, worker: object, connection: object) -> None:
+        self._worker = worker
+        self._connection = connection
+
+    def __call__(self) -> bool:
+        return not getattr(self._worker, "alive", True) or _hung_up(self._connection)
+
+
+def _hung_up(connection: object) -> bool:
+    """The other side has closed or is gone; what it may have sent besides is not looked at."""
+    if not isinstance(connection, socket.socket) or connection.fileno() < 0:
+        return False
+    asked = select.poll()
+    asked.register(connection.fileno(), select.POLLRDHUP)
+    return bool(asked.poll(0))
 
 
 def common_name(connection: object) -> str | None:
