@@ -135,7 +135,7 @@ class _Verbs:
         given = bodies.media_type(_content_type())
         served = openapi.patches(self.collection.resource)
         if given not in served:
-            raise status.UnsupportedMediaType(
+            raise status.UnsupportedPatch(
                 "the body of the request was in an unknown format - accepted media types include: " + ", ".join(served)
             )
         call = self._call("PatchOptions", namespace, given)

@@ -169,6 +169,12 @@ class UnsupportedMediaType(APIError):
     always_details = False
 
 
+class UnsupportedPatch(UnsupportedMediaType):
+    """The same of a patch, which the kube-apiserver answers with empty details."""
+
+    always_details = True
+
+
 class Invalid(APIError):
     """The request can be read, and says something that must not be."""
 
