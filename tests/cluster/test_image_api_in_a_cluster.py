@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,14 @@ import yaml
 
 from tests.clients.layout import image
 from tests.clients.programs import Crane, Refused
-from tests.cluster.kubernetes import SERVICE, CommandFailed, Kubectl, Team
+from tests.cluster.kubernetes import NAMESPACE, SERVICE, CommandFailed, Kubectl, Team
+from tests.serve.conftest import program
 
 pytestmark = pytest.mark.lab
+
+API_SERVER = "app.kubernetes.io/name=image-api-server"
+GRACE = 22
+"""Seconds: ten before the server hears of it, some to end. Running requests have 45."""
 
 
 @pytest.fixture
@@ -114,3 +122,35 @@ def test_view_and_edit_roles_reach_the_image_api(kubectl: Kubectl, team: Team, p
     assert "app" in kubectl("-n", team.namespace, "get", "is", "-o", "name", user)
     with pytest.raises(CommandFailed, match="cannot delete"):
         kubectl("-n", team.namespace, "delete", "is", "app", user)
+
+
+def test_a_watch_tells_a_push_a_label_and_a_deletion_as_they_happen(
+    kubectl: Kubectl, crane: Crane, team: Team, tmp_path: Path
+) -> None:
+    path = f"/apis/image.alauda.io/v1/namespaces/{team.namespace}/imagestreams?watch=true&timeoutSeconds=15"
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(kubectl, "get", "--raw", path)
+        time.sleep(1)
+        crane.push(image(tmp_path / "image"), f"{team.namespace}/app:v1")
+        kubectl("-n", team.namespace, "label", "is", "app", "tier=web")
+        time.sleep(1)
+        kubectl("-n", team.namespace, "delete", "is", "app")
+        kubectl("-n", team.namespace, "wait", "--for=delete", "is/app", "--timeout=10s")
+        events = [json.loads(line) for line in told.result(60).splitlines()]
+    assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
+    assert events[1]["object"]["metadata"]["labels"] == {"tier": "web"}
+    versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
+    assert versions == sorted(versions)
+
+
+def test_an_open_watch_does_not_keep_a_server_from_leaving(kubectl: Kubectl, team: Team, tmp_path: Path) -> None:
+    command = [program("kubectl", "run `lab/lab build kube`"), "--kubeconfig", str(kubectl.kubeconfig)]
+    command += ["-n", team.namespace, "get", "imagestreams", "--watch"]
+    with (tmp_path / "watched").open("wb") as output, subprocess.Popen(command, stdout=output) as watching:
+        time.sleep(1)
+        began = time.monotonic()
+        kubectl("-n", NAMESPACE, "delete", "pods", "-l", API_SERVER)
+        took = time.monotonic() - began
+        watching.terminate()
+    kubectl.await_pods(API_SERVER)
+    assert took < GRACE, "it waited until its time for running requests was over"

@@ -170,7 +170,7 @@ class Watch:
                 return
 
     def _live(self, position: int) -> Iterator[bytes]:
-        bookmark = time.monotonic() + BOOKMARK_EVERY
+        bookmark, marked = time.monotonic() + BOOKMARK_EVERY, position if self._options.initial_end else 0
         while True:
             now = time.monotonic()
             if now >= self._ends or self._over():
@@ -179,9 +179,9 @@ class Watch:
             yield from self._told([change for change in changes if change.revision > position])
             position = max(position, told)
             if self._options.bookmarks and time.monotonic() >= bookmark:
-                bookmark = time.monotonic() + BOOKMARK_EVERY
+                bookmark, marked = time.monotonic() + BOOKMARK_EVERY, position
                 yield self._lines.bookmark(position)
-        if self._options.bookmarks and not self._over():
+        if self._options.bookmarks and position > marked and not self._over():
             yield self._lines.bookmark(position)
 
     def _told(self, changes: tuple[Changed, ...] | list[Changed]) -> Iterator[bytes]:
@@ -232,7 +232,7 @@ class Lines:
 
     def bookmark(self, revision: int, annotations: Mapping[str, str] | None = None) -> bytes:
         """A line that says how far the watch has come."""
-        metadata: Document = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata: Document = {"resourceVersion": str(revision)}
         if annotations:
             metadata["annotations"] = dict(annotations)
         empty = {"kind": self._resource.kind, "apiVersion": GROUP_VERSION, "metadata": metadata}

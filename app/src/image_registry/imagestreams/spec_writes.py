@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -112,7 +112,7 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
                 cleanups.request(connection, repository.namespace, repository.name, writer.now, blobs=True)
                 change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", last_state(old))
                 revisions.append(database, connection, [change], writer.now)
-            return old
+            return replace(old, meta=replace(old.meta, finalizers=(), managed_fields=tuple(draft.managed_fields)))
         if not _differs(draft, planned, old):
             return old
         specs.write_stream(connection, row.id, _columns(draft, planned.generation))

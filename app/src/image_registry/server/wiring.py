@@ -49,8 +49,8 @@ from image_registry.server.settings import AuthMode, InvalidSettings, Settings
 from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.choice import open_store
 
-NOT_FOR_WATCHES = 56
-"""Threads of a process that stay for requests that end."""
+NOT_FOR_WATCHES = 8
+"""One thread of so many stays for requests that end."""
 
 
 def image_api_application(
@@ -81,7 +81,7 @@ def image_api_application(
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
         namespace_phase=rights.namespaces.phase,
         forget_namespace=rights.namespaces.forget,
-        most_watches=max(settings.http_threads - NOT_FOR_WATCHES, 1),
+        most_watches=settings.http_threads - -(-settings.http_threads // NOT_FOR_WATCHES),
         metrics=watched.page,
     )
     return watched.around(create_image_api(parts))
