@@ -81,6 +81,7 @@ MEANT: dict[str, tuple[set[str], set[str]]] = {
 VERBS = {
     "images": "create delete deletecollection get list patch update",
     "imagestreams": "create delete deletecollection get list patch update",
+    "imagesignatures": "create delete",
     "imagestreams/layers": "get",
     "imagestreams/status": "get patch update",
     "imagestreamtags": "create delete get list patch update",
@@ -91,8 +92,13 @@ VERBS = {
 }
 
 
-def _scope(resource: str) -> set[str]:
-    return {"" if resource == "images" else "/namespaces/<namespace>"}
+OF_THE_CLUSTER = {"images", "imagesignatures"}
+
+
+def _scopes(resource: str, verb: str) -> set[str]:
+    if resource in OF_THE_CLUSTER:
+        return {""}
+    return {"/namespaces/<namespace>"} | ({""} if verb == "list" else set())
 
 
 IMAGE_API: dict[tuple[str, str], tuple[str, str] | None] = {
@@ -122,7 +128,7 @@ IMAGE_API: dict[tuple[str, str], tuple[str, str] | None] = {
         )
         if verb in verbs.split()
         for path in (f"{one}/{resource.partition('/')[2]}".rstrip("/"),)
-        for scope in ({"/namespaces/<namespace>", ""} if resource != "images" and verb == "list" else _scope(resource))
+        for scope in _scopes(resource, verb)
     },
 }
 

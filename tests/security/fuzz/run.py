@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -203,13 +204,17 @@ def damaged(target: Target) -> list[str]:
     """Everything that is tagged, pulled; what is not what it should be."""
     grammar = Grammar(random.Random(0), target.user, target.password)
     found = []
-    with wire.connect(target.host, PATIENCE) as connection:
+    with ExitStack() as opened:
+        connections: list[socket.socket] = []
 
         def get(path: str) -> wire.Answer:
+            connection = connections.pop() if connections else opened.enter_context(wire.connect(target.host, PATIENCE))
             request = Request("GET", path, [("Authorization", grammar._known)])
             answer = wire.exchange(connection, request.bytes(target.host), "GET")
             if answer is None:
                 raise Broken(f"no answer to GET {path}")
+            if not answer.closes:
+                connections.append(connection)
             return answer
 
         if get("/healthz").status != 200:

@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from image_registry.distribution_api.received import STRAIGHT
-from image_registry.image_api.leaving import OVER
 from image_registry.server.straight import straight
 
 PEER_SUBJECT = "image_registry.peer_subject"
 """Common name of the verified client certificate, or ``None``."""
+
+OVER = "image_registry.over"
+"""Asked by answers without an end of their own: whether the client is gone, or the process is leaving."""
 
 REMOTE_HEADERS = "image_registry.remote_headers"
 """Raw ``(name, value)`` pairs of the request headers, in order, names in upper case."""
