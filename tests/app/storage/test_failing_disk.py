@@ -157,8 +157,14 @@ def test_a_power_cut_at_any_point_leaves_all_or_nothing_and_a_retry_completes(
 ) -> None:
     _, act, done = OPERATIONS[operation]
     for store, number in attempts(root, operation, disk):
-        with pytest.raises(PowerOff), disk.stops(number):
-            act(store)
+        stopped = False
+        try:
+            with disk.stops(number):
+                act(store)
+        except PowerOff:
+            stopped = True
+        # threads that share a wait for the disk make one call less now and then: there is no such call then
+        assert stopped or len(disk.calls) < number
         again = FilesystemStore(store.root)
         check(again)
         act(again)
