@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,11 @@ class RawApi:
         self, method: str, path: str, body: bytes | dict[str, Any] | None = None, *, timeout: float = 20, **headers: str
     ) -> Answer:
         """Send a request; ``Content_Type="…"`` names a header."""
-        assert self._address.hostname
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if data is not None:
             sent.setdefault("Content-Type", JSON)
-        connection = http.client.HTTPSConnection(
-            self._address.hostname, self._address.port, context=self._trust, timeout=timeout
-        )
+        connection = self._connection(timeout)
         try:
             connection.request(method, path, data, sent)
             response = connection.getresponse()
@@ -68,6 +66,23 @@ class RawApi:
             return Answer(response.status, pairs, response.read())
         finally:
             connection.close()
+
+    def lines(self, path: str, *, timeout: float = 30) -> Iterator[bytes]:
+        """The lines of an answer as they come; nothing if it is not 200."""
+        connection = self._connection(timeout)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            if response.status == 200:
+                yield from response
+        finally:
+            connection.close()
+
+    def _connection(self, timeout: float) -> http.client.HTTPSConnection:
+        assert self._address.hostname
+        return http.client.HTTPSConnection(
+            self._address.hostname, self._address.port, context=self._trust, timeout=timeout
+        )
 
 
 def _decoded(text: str) -> str:
