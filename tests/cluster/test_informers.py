@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,11 @@ pytestmark = pytest.mark.lab
 
 NAME = "app.kubernetes.io/name"
 PATIENCE = 120
+WATCHES = 200
+SETTLE = 8
+"""Seconds in which all of them begin, on two cores."""
+SOON = 5.0
+"""Seconds; a quiet machine needs a fraction of one, and tests are seldom alone."""
 
 
 def test_an_informer_sees_every_stream_through_restarts_of_servers_and_database(
@@ -61,3 +67,27 @@ def insist(api: RawApi, method: str, path: str, body: dict[str, object] | None, 
         if time.monotonic() > deadline:
             raise CommandFailed(f"{method} {path}: {said}")
         time.sleep(0.2)
+
+
+def test_two_hundred_who_watch_hear_of_a_change_together(kubectl: Kubectl, team: Team, tmp_path: Path) -> None:
+    api = RawApi(kubectl.kubeconfig, tmp_path)
+    path = f"/apis/image.alauda.io/v1/namespaces/{team.namespace}/imagestreams"
+    heard: list[float] = []
+
+    def listen() -> None:
+        version = api("GET", path).json()["metadata"]["resourceVersion"]
+        for _ in api.lines(f"{path}?watch=true&resourceVersion={version}&timeoutSeconds=40", timeout=60):
+            heard.append(time.monotonic())
+            return
+
+    listeners = [threading.Thread(target=listen, daemon=True) for _ in range(WATCHES)]
+    for listener in listeners:
+        listener.start()
+    time.sleep(SETTLE)
+    body = {"apiVersion": "image.alauda.io/v1", "kind": "ImageStream", "metadata": {"name": "app"}}
+    began = time.monotonic()
+    insist(api, "POST", path, body, {201})
+    for listener in listeners:
+        listener.join(max(0.0, began + 30 - time.monotonic()))
+    assert len(heard) == WATCHES
+    assert max(heard) - began < SOON
