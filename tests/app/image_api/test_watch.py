@@ -16,6 +16,7 @@ import pytest
 from image_registry.image_api import watch_hub
 from image_registry.image_api.app import create_app
 from image_registry.imagestreams import changes
+from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.metadata import revisions
 from tests.at_once import at_once
 
@@ -219,6 +220,33 @@ def test_who_does_not_listen_is_told_to_list_again_and_nobody_else_is(
         heard += [name for _, name in quick.next(1)]
     assert heard == [f"app{number}" for number in range(6)]
     assert [event["object"].get("code") for event in slow][-1] == 410
+
+
+def test_a_database_that_goes_while_a_watch_begins_ends_it_and_it_can_begin_again(
+    either: Any, watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    either.push("team/a", 1)
+
+    def away(_self: object, _revision: int) -> None:
+        raise MetadataUnavailable("the database is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(changes.Changes, "since", away)
+        assert list(watch(resourceVersion=1)) == []
+    assert watch(resourceVersion=1).next(1) == [("ADDED", "a")]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_the_hub_leaves_nobody_waiting(either: Any, watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = watch()
+    with monkeypatch.context() as patched:
+        patched.setattr(changes.Changes, "since", lambda _self, _revision: 1 // 0)
+        assert told.event()["object"]["code"] == 410
+        told.close()
+        hub_rests()
+    again = watch()
+    either.push("team/a", 1)
+    assert again.next(1) == [("ADDED", "a")]
 
 
 def test_one_watch_too_many_is_told_when_to_come_back(either: Any, watch: Any) -> None:

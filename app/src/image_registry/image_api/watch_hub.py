@@ -120,6 +120,15 @@ class Hub:
         return len(self._listeners)
 
     def _run(self) -> None:
+        try:
+            self._tail()
+        except BaseException:  # a fault of ours: nobody must wait for what will not come, and the next begins anew
+            with self._lock:
+                self._dismiss()
+                self._thread = None
+            raise
+
+    def _tail(self) -> None:
         while True:
             with self._lock:
                 if not self._listeners:
@@ -149,7 +158,10 @@ class Hub:
     def _all_overrun(self) -> None:
         newest = self._changes.newest()
         with self._lock:
-            for listener in self._listeners:
-                listener.overrun()
-            self._listeners.clear()
+            self._dismiss()
             self._told = newest
+
+    def _dismiss(self) -> None:
+        for listener in self._listeners:
+            listener.overrun()
+        self._listeners.clear()

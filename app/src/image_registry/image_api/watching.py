@@ -26,6 +26,7 @@ from image_registry.image_api.selectors import FieldSelector, LabelSelector
 from image_registry.image_api.status import APIError, Expired
 from image_registry.image_api.watch_hub import Hub, Overrun, Subscription
 from image_registry.imagestreams.changes import Changed, Changes, TooOld
+from image_registry.imagestreams.errors import MetadataUnavailable
 
 SHORTEST = 1800.0
 """Seconds of a watch for which no time is asked for; up to twice as much, so that not all end at once."""
@@ -121,6 +122,8 @@ class Watch:
             yield self._lines.error(error)
         except APIError as error:
             yield self._lines.error(error)
+        except MetadataUnavailable:
+            return  # the client comes again, and goes on from the last event
         finally:
             self.close()
 
