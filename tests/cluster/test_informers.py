@@ -39,7 +39,7 @@ def test_an_informer_sees_every_stream_through_restarts_of_servers_and_database(
         insist(api, "POST", path, body, {201, 409})
         if number % 3 == 0:
             insist(api, "DELETE", f"{path}/app{number}", None, {200, 404})
-    kubectl.await_pods(f"{NAME}=image-api-server")
+    kubectl("-n", NAMESPACE, "rollout", "status", "deployment/image-api-server", "--timeout=180s")
     wanted = {f"app{number}" for number in range(36) if number % 3}
     deadline = time.monotonic() + PATIENCE
     while set(informer.objects) != wanted and time.monotonic() < deadline:
