@@ -142,7 +142,7 @@ class Uploads:
         return Answer(HTTPStatus.NO_CONTENT, [])
 
     def _session(self, namespace: str, name: str, upload_id: str) -> Session:
-        """Raise unless the caller may push and began this session; somebody else's is as unknown as none."""
+        """Raise unless the caller may push and began this upload; somebody else's is as unknown as none."""
         repository = answers.repository(namespace, name)
         caller = callers.require(self._parts, repository, "push")
         algorithm = upload_ids.algorithm(upload_id, caller.identity.username, repository)

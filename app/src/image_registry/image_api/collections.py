@@ -78,6 +78,11 @@ def field(document: Mapping[str, Any], path: str) -> str:
     return str(value)
 
 
+def fields_of(collection: Collection, document: Mapping[str, Any]) -> dict[str, str]:
+    """The values that a field selector is about."""
+    return {path: field(document, path) for path in collection.fields}
+
+
 class Images:
     """Cluster-scoped: one object for each digest, wherever it is used."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_registry.image_api import continuation
-from image_registry.image_api.collections import Collection, field, is_namespace
+from image_registry.image_api.collections import Collection, fields_of, is_namespace
 from image_registry.image_api.continuation import Place
 from image_registry.image_api.documents import Document
 from image_registry.image_api.parameters import ListOptions
@@ -125,6 +125,6 @@ def _single(collection: Collection, namespace: str, name: str, options: ListOpti
 def _selected(collection: Collection, item: Mapping[str, Any], options: ListOptions) -> bool:
     if not options.selects:
         return True
-    return options.fields.matches({path: field(item, path) for path in collection.fields}) and options.labels.matches(
+    return options.fields.matches(fields_of(collection, item)) and options.labels.matches(
         item["metadata"].get("labels", {})
     )

@@ -7,7 +7,7 @@ watched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_registry.auth.access import IMAGE_GROUP
 
@@ -92,27 +92,17 @@ STREAM_STATUS = Resource(
 STREAM_LAYERS = Resource(
     "imagestreams/layers", "ImageStreamLayers", namespaced=True, verbs=("get",), subresource="layers", managed=False
 )
-_VIEW = ("create", "delete", "get", "list", "patch", "update")
 STREAM_TAGS = Resource(
     "imagestreamtags",
     "ImageStreamTag",
     namespaced=True,
-    verbs=_VIEW,
+    verbs=("create", "delete", "get", "list", "patch", "update"),
     short_names=("istag",),
     managed=False,
     create_on_update=True,
     unconditional_update=True,
 )
-IMAGE_TAGS = Resource(
-    "imagetags",
-    "ImageTag",
-    namespaced=True,
-    verbs=_VIEW,
-    short_names=("itag",),
-    managed=False,
-    create_on_update=True,
-    unconditional_update=True,
-)
+IMAGE_TAGS = replace(STREAM_TAGS, name="imagetags", kind="ImageTag", short_names=("itag",))
 STREAM_IMAGES = Resource(
     "imagestreamimages", "ImageStreamImage", namespaced=True, verbs=("get",), short_names=("isimage",), managed=False
 )

@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_registry.image_api import documents, tables
-from image_registry.image_api.collections import Collection, Watchable
-from image_registry.image_api.collections import field as value_of
+from image_registry.image_api.collections import Collection, Watchable, fields_of
 from image_registry.image_api.documents import Document
 from image_registry.image_api.negotiation import Representation, Shape
 from image_registry.image_api.parameters import Query, flag, invalid_options, resource_version, whole_number
@@ -200,7 +199,7 @@ class Watch:
 
     def _event(self, change: Changed, document: Document) -> str:
         """What the change is to this watch; empty for nothing."""
-        if not self._options.fields.matches({path: value_of(document, path) for path in self._collection.fields}):
+        if not self._options.fields.matches(fields_of(self._collection, document)):
             return ""
         labels = document["metadata"].get("labels", {})
         matches = self._options.labels.matches(labels)
@@ -212,8 +211,7 @@ class Watch:
         return "DELETED" if matched else ""
 
     def _selected(self, document: Document) -> bool:
-        fields = {path: value_of(document, path) for path in self._collection.fields}
-        return self._options.fields.matches(fields) and self._options.labels.matches(
+        return self._options.fields.matches(fields_of(self._collection, document)) and self._options.labels.matches(
             document["metadata"].get("labels", {})
         )
 

@@ -26,6 +26,7 @@ from image_registry.image_api.resources import GROUP_VERSION, Resource
 from image_registry.image_api.status import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
 from image_registry.image_api.write_options import APPLY, JSON_PATCH, MERGE_PATCH, WriteOptions
 from image_registry.imagestreams import object_rules
+from image_registry.imagestreams.errors import MODIFIED
 from image_registry.imagestreams.problems import InvalidObject, Problems
 
 ATTEMPTS = 5
@@ -36,8 +37,6 @@ GENERATED = 8
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
-
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 @dataclass(slots=True)

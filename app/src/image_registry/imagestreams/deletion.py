@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -108,7 +107,8 @@ def delete_stream(
         if dry_run:
             return stream
         cleanups.request(connection, repository.namespace, repository.name, now, blobs=True)
-        change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", _last_state(stream.meta))
+        gone = rows.last_state(stream.meta)
+        change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", gone)
         revisions.append(database, connection, [change], now)
     return stream
 
@@ -144,7 +144,7 @@ def delete_image(
         images.remove(connection, str(digest))
         if dry_run:
             return image
-        change = Change(revisions.IMAGE, "", str(digest), "DELETED", _last_state(image.meta))
+        change = Change(revisions.IMAGE, "", str(digest), "DELETED", rows.last_state(image.meta))
         revisions.append(database, connection, [change], now)
     return image
 
@@ -176,13 +176,3 @@ def _check(what: str, meta: ObjectMeta, uid: str | None, resource_version: int |
             f"{what} has resourceVersion {meta.resource_version}, the precondition says {resource_version}: "
             "it was changed; look at it again"
         )
-
-
-def _last_state(meta: ObjectMeta) -> dict[str, Any]:
-    return {
-        "uid": meta.uid,
-        "created": meta.created.isoformat(),
-        "generation": meta.generation,
-        "labels": dict(meta.labels),
-        "annotations": dict(meta.annotations),
-    }

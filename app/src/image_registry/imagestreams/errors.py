@@ -5,6 +5,9 @@ Doors translate: ``distribution_api`` into OCI errors, ``image_api`` into Kubern
 
 from __future__ import annotations
 
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+"""Kubernetes' sentence for a write made from a state that is not that of now."""
+
 
 class ImageStreamsError(Exception):
     """Base of the tree; the text is fit for users."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from image_registry.imagestreams import rows
-from image_registry.imagestreams.errors import Conflict, ImageExists, ImageUnknown
+from image_registry.imagestreams.errors import MODIFIED, Conflict, ImageExists, ImageUnknown
 from image_registry.imagestreams.model import Image
-from image_registry.imagestreams.spec_writes import MODIFIED, Writer
+from image_registry.imagestreams.spec_writes import Writer
 from image_registry.metadata import images, revisions
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change

@@ -139,6 +139,17 @@ def stream(
     )
 
 
+def last_state(meta: ObjectMeta) -> dict[str, Any]:
+    """What the log of revisions remembers of an object that is gone, for those who watch."""
+    return {
+        "uid": meta.uid,
+        "created": meta.created.isoformat(),
+        "generation": meta.generation,
+        "labels": dict(meta.labels),
+        "annotations": dict(meta.annotations),
+    }
+
+
 def image(row: Record) -> Image:
     """From a row of ``images``."""
     return Image(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from image_registry.imagestreams import coverage, reads, rows, spec_rules, tag_writes
-from image_registry.imagestreams.errors import Conflict, StreamExists, StreamUnknown
+from image_registry.imagestreams.errors import MODIFIED, Conflict, StreamExists, StreamUnknown
 from image_registry.imagestreams.model import ImageStream, TagEvent, TagSpec
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.spec_rules import STREAM_TAG, Planned, StreamDraft
@@ -110,7 +110,8 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
             streams.remove(connection, row.id)
             if not writer.dry_run:
                 cleanups.request(connection, repository.namespace, repository.name, writer.now, blobs=True)
-                change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", last_state(old))
+                gone = rows.last_state(old.meta)
+                change = Change(revisions.STREAM, repository.namespace, repository.name, "DELETED", gone)
                 revisions.append(database, connection, [change], writer.now)
             return replace(old, meta=replace(old.meta, finalizers=(), managed_fields=tuple(draft.managed_fields)))
         if not _differs(draft, planned, old):
@@ -119,21 +120,6 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
         _write_tags(connection, row.id, draft, planned, old, writer)
         last = {"labels": dict(old.meta.labels)} if old.meta.labels != draft.labels else None
         return done(database, connection, repository, row.id, "MODIFIED", writer, last)
-
-
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
-
-
-def last_state(stream: ImageStream) -> dict[str, Any]:
-    """What a watch says about a stream that is gone."""
-    meta = stream.meta
-    return {
-        "uid": meta.uid,
-        "created": meta.created.isoformat(),
-        "generation": meta.generation,
-        "labels": dict(meta.labels),
-        "annotations": dict(meta.annotations),
-    }
 
 
 def found(connection: Connection, repository: Repository) -> Record:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from image_registry.imagestreams import reads, spec_writes
-from image_registry.imagestreams.errors import Conflict
+from image_registry.imagestreams.errors import MODIFIED, Conflict
 from image_registry.imagestreams.model import ImageStream, TagCondition, TagEvent
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.spec_writes import Writer
@@ -47,7 +47,7 @@ def update(
         row = spec_writes.found(connection, repository)
         old = reads.whole(connection, row)
         if (old.meta.uid, old.meta.resource_version) != (uid, resource_version):
-            raise Conflict(spec_writes.MODIFIED)
+            raise Conflict(MODIFIED)
         now = {tag: _as_kept(status, old, tag) for tag, status in wanted.items()}
         before = _statuses(old)
         entries = [dict(entry) for entry in managed_fields]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from image_registry.imagestreams import reads, spec_writes, tag_writes
-from image_registry.imagestreams.errors import Conflict, StreamExists, StreamUnknown, TagExists
+from image_registry.imagestreams.errors import MODIFIED, Conflict, StreamExists, StreamUnknown, TagExists
 from image_registry.imagestreams.model import ImageStream, TagEvent, TagSpec
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.spec_rules import StreamDraft
@@ -72,7 +72,7 @@ def _once(database: Database, edit: TagEdit, writer: Writer) -> ImageStream:
     if edit.new and old.spec(edit.tag) is not None:
         raise TagExists(f"ImageStream {edit.repository} wants something of tag {edit.tag!r} already")
     if edit.resource_version not in (None, old.meta.resource_version):
-        raise Conflict(spec_writes.MODIFIED)
+        raise Conflict(MODIFIED)
     draft = draft_of(old)
     others = tuple(spec for spec in draft.tags if spec.name != edit.tag)
     changed = replace(draft, tags=(*others, *wanted))
