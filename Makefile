@@ -134,9 +134,10 @@ bench: setup ## Measure image-registry serve beside CNCF distribution and nginx.
 
 ##@ Housekeeping
 .PHONY: docs
-docs: setup ## Write anew what is generated: the chart's table of values, the table of security cases.
+docs: setup ## Write anew what is generated: the chart's table of values, security cases, the list of parity.
 	@$(BIN)/python charts/document_values.py
 	@$(BIN)/python -m tests.security.cases
+	@$(BIN)/python -m tests.docs.parity
 
 .PHONY: changelog
 changelog: setup ## Turn the fragments into CHANGELOG.md for a release. VERSION=2.0.0

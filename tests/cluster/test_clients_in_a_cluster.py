@@ -27,6 +27,7 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.parity(14)
 @pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: str(kind.name))
 def test_a_client_logs_in_with_a_service_accounts_token_pushes_and_pulls(
     kind: type[Client], registry: Registry, team: Team, home: Path, tmp_path: Path
@@ -38,6 +39,7 @@ def test_a_client_logs_in_with_a_service_accounts_token_pushes_and_pulls(
     assert client.pull(reference) == pushed
 
 
+@pytest.mark.parity(10)
 @pytest.mark.parametrize("kind", COPIERS, ids=lambda kind: str(kind.name))
 def test_an_index_of_two_architectures_keeps_its_digest(
     kind: type[Copier], registry: Registry, team: Team, kubectl: Kubectl, home: Path, tmp_path: Path

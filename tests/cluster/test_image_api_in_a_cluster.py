@@ -29,6 +29,7 @@ def pushed(crane: Crane, team: Team, tmp_path: Path) -> str:
     return crane.push(image(tmp_path / "image"), f"{team.namespace}/app:v1")
 
 
+@pytest.mark.parity(3)
 def test_kubectl_knows_the_resources_by_their_names(kubectl: Kubectl) -> None:
     rows = kubectl("api-resources", "--api-group=image.alauda.io", "--no-headers").splitlines()
     assert {tuple(row.split()) for row in rows} >= {
@@ -58,7 +59,11 @@ def test_describe_shows_what_a_tag_means(kubectl: Kubectl, team: Team, pushed: s
     assert pushed in shown
 
 
-@pytest.mark.parametrize("path", ["imagestreams.status.tags.items.image", "imagestreamtags.image", "images.metadata"])
+@pytest.mark.parity(4)
+@pytest.mark.parametrize(
+    "path",
+    ["imagestream.spec.tags", "imagestreams.status.tags.items.image", "imagestreamtags.image", "images.metadata"],
+)
 def test_explain_says_what_a_field_means(kubectl: Kubectl, path: str) -> None:
     shown = kubectl("explain", path)
     assert "image.alauda.io" in shown
@@ -102,6 +107,7 @@ def test_a_dry_run_deletes_nothing(kubectl: Kubectl, team: Team, pushed: str) ->
     assert kubectl.names("-n", team.namespace, "is") == {"app"}
 
 
+@pytest.mark.parity(5)
 def test_a_namespace_with_images_is_deleted(kubectl: Kubectl, team: Team, pushed: str) -> None:
     assert pushed
     kubectl("delete", "namespace", team.namespace, "--timeout=60s")

@@ -23,6 +23,7 @@ SOON = 5.0
 """Seconds; a quiet machine needs a fraction of one, and tests are seldom alone."""
 
 
+@pytest.mark.parity(7)
 def test_an_informer_sees_every_stream_through_restarts_of_servers_and_database(
     kubectl: Kubectl, team: Team, tmp_path: Path
 ) -> None:

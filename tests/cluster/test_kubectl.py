@@ -46,6 +46,7 @@ def at(here: Here, name: str) -> Any:
     return json.loads(here("get", "is", name, "-o", "json"))
 
 
+@pytest.mark.parity(3)
 def test_api_resources_names_every_kind(kubectl: Kubectl) -> None:
     rows = [line.split() for line in kubectl("api-resources", "--api-group=image.alauda.io", "-o", "wide").splitlines()]
     kinds = {kind for row in rows for kind in row if kind.startswith("Image")}
@@ -74,6 +75,7 @@ def test_get_by_labels_and_by_fields(here: Here) -> None:
     assert here("get", "is", "--field-selector", "metadata.name=gamma", "-o", "name").endswith("/gamma\n")
 
 
+@pytest.mark.parity(4)
 def test_describe_and_explain(here: Here, crane: Crane, team: Team, tmp_path: Path) -> None:
     digest = crane.push(image(tmp_path / "image"), f"{team.namespace}/alpha:v1")
     assert digest in here("describe", "is", "alpha")

@@ -42,6 +42,7 @@ def refused(crane: Crane, team: Team, name: str, folder: Path) -> bool:
     return False
 
 
+@pytest.mark.parity(8)
 def test_a_quota_stops_the_stream_beyond_it_says_why_and_shows_what_is_used(
     crane: Crane, kubectl: Kubectl, team: Team, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_read_only_is_entered_and_left_within_seconds_without_a_restart(
     assert kubectl.names("-n", NAMESPACE, "pods", "-l", "app.kubernetes.io/name=image-registry") == pods
 
 
+@pytest.mark.parity(21)
 def test_metrics_are_for_those_who_may_read_them(curl: Curl, kubectl: Kubectl, team: Team) -> None:
     for path in ("/metrics", "/extensions/v2/metrics"):
         assert curl(path).status == 401

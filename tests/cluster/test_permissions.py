@@ -87,6 +87,7 @@ def test_another_namespaces_image_is_not_listed(
         )
 
 
+@pytest.mark.parity(14)
 def test_another_namespaces_layer_cannot_be_mounted_without_the_right_to_pull_it(
     curl: Curl, registry: Registry, team: Team, other_team: Team, kubectl: Kubectl, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_node_pulls_an_image_by_its_digest(crane: Crane, team: Team, kubectl: 
     assert digest_of_running(team, kubectl, f"{team.namespace}/server@{digest}") == digest
 
 
+@pytest.mark.parity(10)
 @pytest.mark.parametrize("by", ["tag", "digest"])
 def test_a_node_finds_its_own_platform_in_an_index(
     by: str, crane: Crane, curl: Curl, team: Team, kubectl: Kubectl, busybox: Path, tmp_path: Path

@@ -58,6 +58,7 @@ class Watch:
             time.sleep(0.05)
 
 
+@pytest.mark.parity(1)
 @pytest.mark.parametrize("path", ["/apis/image.alauda.io/v1", "/apis/image.alauda.io/v1/imagestreams"])
 def test_the_image_api_answers_all_through_an_upgrade(path: str, kubectl: Kubectl, lab_kubeconfig: Path) -> None:
     pods = kubectl.names("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=image-api-server")

@@ -296,6 +296,7 @@ def test_each_role_opens_of_the_image_api_what_it_grants(api: ImageAPI, role: st
         assert stranger == (401 if rule == "/metrics" else 403), (method, rule, stranger)
 
 
+@pytest.mark.parity(14)
 def test_what_is_granted_to_strangers_needs_no_credentials_and_opens_no_other_namespace(
     bound: Registry, bindings: Bindings
 ) -> None:

@@ -131,11 +131,13 @@ def test_wrong_passwords_and_broken_tokens_get_401(guarded: Registry) -> None:
         assert "wrong" not in refused.text.replace("wrong password", "")
 
 
+@pytest.mark.parity(14)
 def test_what_is_public_needs_no_credentials_and_stays_closed_for_pushes(guarded: Registry) -> None:
     assert code(guarded.client.get("/v2/public/app/manifests/v1")) == "NAME_UNKNOWN"
     assert guarded.client.post("/v2/public/app/blobs/uploads/").status_code == 401
 
 
+@pytest.mark.parity(14)
 def test_a_foreign_blob_cannot_be_mounted(guarded: Registry) -> None:
     guarded.push("team/app", "v1", layer=b"secret", headers=basic("ann"))
     digest = Digest.of(b"secret")

@@ -340,6 +340,7 @@ def test_without_the_database_writes_are_told_to_come_back(registry: Registry, m
         assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.parity(9)
 def test_the_first_push_of_a_repository_needs_the_right_to_create_it(guarded: Registry) -> None:
     guarded.push("team/app", "v1", headers=basic("ann"))
     answer = guarded.push("other/app", "v1", headers=basic("eve"))

@@ -42,6 +42,7 @@ def test_a_moved_tag_leaves_the_old_digest_readable(registry: Registry) -> None:
     assert registry.client.get(f"/v2/demo/app/manifests/{old}").status_code == 200
 
 
+@pytest.mark.parity(10)
 def test_an_index_over_two_platforms_is_kept(registry: Registry) -> None:
     children = []
     for architecture in ("amd64", "arm64"):

@@ -50,6 +50,7 @@ def test_names_in_utf8_arrive_whole(api: Any) -> None:
     assert caller(api, environ_overrides=api.as_user(("X-REMOTE-USER", name))).username == "zoë"
 
 
+@pytest.mark.parity(2)
 @pytest.mark.parametrize("subject", [None, "", "somebody-else", "front-proxy-client "])
 def test_without_the_front_proxys_certificate_its_headers_mean_nothing(api: Any, subject: str | None) -> None:
     environment = api.as_user(("X-REMOTE-USER", "admin"), ("X-REMOTE-GROUP", "system:masters"), subject=subject)

@@ -278,6 +278,7 @@ def test_what_is_gone_already_is_not_found(filled: Any) -> None:
     assert filled.delete(TAG, 404)["message"] == 'imagestreamtags.image.alauda.io "app:v1" not found'
 
 
+@pytest.mark.parity(5)
 @pytest.mark.parametrize("order", [("imagestreams", "imagestreamtags"), ("imagestreamtags", "imagestreams")])
 def test_the_namespace_controller_empties_a_namespace(filled: Any, order: tuple[str, ...]) -> None:
     """By the verbs that discovery publishes, in whatever order, until nothing is listed."""

@@ -62,11 +62,13 @@ def test_clients_get_the_first_form_that_they_read(api: Any, accept: str, kind: 
     assert api.get("/apis", accept)["kind"] == kind
 
 
+@pytest.mark.parity(3)
 def test_a_form_of_discovery_that_is_not_served_is_refused_so_that_clients_fall_back(api: Any) -> None:
     accept = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
     assert api.refuse("/apis", 406, "NotAcceptable", accept=accept)
 
 
+@pytest.mark.parity(3)
 def test_both_discoveries_agree(api: Any) -> None:
     (group,) = api.get("/apis", AGGREGATED)["items"]
     (version,) = group["versions"]
@@ -130,6 +132,7 @@ def test_every_verb_that_is_published_has_a_route_and_no_other(filled: Any) -> N
             assert served == (verb in resource.verbs), (resource.name, verb, answer.text)
 
 
+@pytest.mark.parity(6)
 def test_stream_tags_stay_out_of_sight_of_the_garbage_collector(api: Any) -> None:
     """They carry the uid of their stream, and it watches whatever can be listed, watched and deleted."""
     verbs = {entry["name"]: entry["verbs"] for entry in api.get("/apis/image.alauda.io/v1")["resources"]}

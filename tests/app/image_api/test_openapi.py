@@ -119,6 +119,7 @@ def test_lists_merge_by_their_names(api: Any) -> None:
     assert (status["x-kubernetes-patch-merge-key"], status["x-kubernetes-patch-strategy"]) == ("tag", "merge")
 
 
+@pytest.mark.parity(4)
 def test_everything_is_explained(api: Any) -> None:
     for name, schema in schemas_of(api.get(V3)).items():
         assert schema["description"], name

@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from image_registry.imagestreams.errors import Conflict
 from image_registry.imagestreams.model import TagSource, TagSpec
 from image_registry.imagestreams.spec_rules import StreamDraft
@@ -68,6 +70,7 @@ def test_a_tag_of_another_stream_is_a_snapshot(either: Any) -> None:
     assert meant(again, "base") == [second, first]
 
 
+@pytest.mark.parity(13)
 def test_another_namespace_is_asked_for_the_right_to_pull(either: Any) -> None:
     digest = either.push("other/base", "one", "v1")
     either.push("team/app", "mine", "v1")
@@ -223,6 +226,7 @@ def test_nobody_gets_at_an_image_by_writing_its_digest_into_a_status(either: Any
     assert status["details"]["causes"][0]["field"] == "status.tags[v1].items[0].image"
 
 
+@pytest.mark.parity(11)
 def test_conditions_are_shown_and_end_with_the_next_event(either: Any) -> None:
     either.write(
         "POST",
@@ -266,6 +270,7 @@ def test_a_stream_with_finalizers_waits_for_the_last_of_them(either: Any) -> Non
     either.refuse(ONE, 404, "NotFound")
 
 
+@pytest.mark.parity(6)
 def test_owners_are_kept_for_the_garbage_collector(either: Any) -> None:
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "1-2-3"}
     made = either.write("POST", COLLECTION, {"metadata": {"name": "app", "ownerReferences": [owner]}}, 201)

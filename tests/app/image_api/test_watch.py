@@ -137,6 +137,7 @@ def test_a_stream_that_is_made_again_is_told_as_gone_and_as_new(either: Any, wat
     assert gone["object"]["metadata"]["uid"] != made["object"]["metadata"]["uid"]
 
 
+@pytest.mark.parity(7)
 def test_the_beginning_ends_with_a_bookmark_where_one_is_asked_for(either: Any, watch: Any) -> None:
     either.push("team/a", 1)
     options = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
@@ -198,6 +199,7 @@ def test_a_watch_ends_when_its_time_is_over_and_says_how_far_it_came(watch: Any)
     assert [event["type"] for event in events] == ["BOOKMARK"]
 
 
+@pytest.mark.parity(7)
 def test_who_comes_back_too_late_is_told_to_list_again(
     either: Any, watch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

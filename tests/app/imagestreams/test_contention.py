@@ -149,6 +149,7 @@ def test_a_push_and_a_deletion_on_a_precondition_never_both_win(registry: Any, d
         doors[0].delete_stream(APP)
 
 
+@pytest.mark.parity(5)
 def test_a_namespace_that_is_emptied_under_pushes_is_empty_when_they_end(
     registry: Any, doors: list[ImageStreams]
 ) -> None:

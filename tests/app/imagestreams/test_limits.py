@@ -154,6 +154,7 @@ def test_another_namespace_is_not_counted(limited: Limited) -> None:
     assert limited.streams.usage("team")[limits.STREAMS] == 1
 
 
+@pytest.mark.parity(8)
 @pytest.mark.parametrize("resource", [limits.STREAMS, limits.IMAGES, limits.TAGS])
 def test_parallel_pushes_cannot_pass_a_quota_together(limited: Limited, resource: str) -> None:
     allowed = 3

@@ -24,6 +24,7 @@ def refuse() -> None:
     raise Refused
 
 
+@pytest.mark.parity(9)
 def test_a_first_push_makes_stream_image_and_tag(registry: Any) -> None:
     manifest = registry.image("a")
     assert registry.push("team/app", manifest, "v1") == PushOutcome(True, True, True, None)
@@ -92,6 +93,7 @@ def test_history_is_capped(registry: Any) -> None:
     assert history.events[-1].image == registry.image(3).digest
 
 
+@pytest.mark.parity(10)
 def test_a_push_by_digest_makes_stream_and_image_but_no_tag(registry: Any) -> None:
     manifest = registry.image("a")
     assert registry.push("team/app", manifest, None) == PushOutcome(True, True, False, None)
@@ -132,6 +134,7 @@ def test_an_image_in_two_streams_exists_once(registry: Any) -> None:
     assert copy.tags[0].newest.reference == f"{registry.host}/team/copy@{manifest.digest}"
 
 
+@pytest.mark.parity(9)
 def test_nothing_is_made_when_creating_the_stream_is_refused(registry: Any) -> None:
     before = registry.streams.revision()
     with pytest.raises(Refused):

@@ -16,6 +16,7 @@ A, B = Digest.of(b"a"), Digest.of(b"b")
 NEWEST = TagEvent(THEN, A, "host/ns/app@a", 1)
 
 
+@pytest.mark.parity(11)
 @pytest.mark.parametrize(
     ("reference", "image", "generation", "expected"),
     [

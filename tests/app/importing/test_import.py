@@ -63,6 +63,7 @@ def test_the_tag_is_that_of_the_wish_else_of_the_source_else_latest(importing: I
     assert [history.tag for history in importing.streams.stream(STREAM).tags] == ["latest", "prod", "v1"]
 
 
+@pytest.mark.parity(12)
 def test_each_item_fails_by_itself_with_its_reason(importing: Importing) -> None:
     importing.proxy.faults.append(Fault("manifests/secret", 401, {"WWW-Authenticate": 'Basic realm="x"'}, always=True))
     importing.proxy.faults.append(Fault("manifests/hidden", 403, always=True))
@@ -113,6 +114,7 @@ def test_looking_writes_nothing(importing: Importing, open_distribution: Remote)
     assert importing.streams.images().items == ()
 
 
+@pytest.mark.parity(12)
 def test_of_an_index_one_platform_is_taken_or_everything(importing: Importing, open_distribution: Remote) -> None:
     content = open_distribution.content
     importing.run(importing.image("multi", "one"), architecture="arm64")
@@ -180,6 +182,7 @@ def test_limits_stop_the_tag_that_goes_beyond_them(importing: Importing) -> None
         importing.run(importing.image(), repository=Repository("other", "app"))
 
 
+@pytest.mark.parity(15)
 def test_credentials_are_those_of_the_namespace(importing: Importing, guarded_distribution: Remote) -> None:
     wish = ImageWish(f"{guarded_distribution.host}/{REPOSITORY}:v1", "", Policy(insecure=True))
     importing.keyrings["team"] = guarded_distribution.keyring()

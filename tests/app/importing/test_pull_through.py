@@ -99,6 +99,7 @@ def test_an_imported_image_is_pulled_as_if_it_were_here(pulling: Pulling) -> Non
     assert pulling.blob(Digest.of(content.config)).data == content.config
 
 
+@pytest.mark.parity(15)
 def test_what_was_fetched_is_kept_and_served_when_the_other_registry_is_gone(pulling: Pulling) -> None:
     pulling.get("manifests/v1")
     pulling.blob()

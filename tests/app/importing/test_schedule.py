@@ -87,6 +87,7 @@ def test_what_is_wanted_is_imported_once(importing: Importing, schedule: Schedul
     assert len(importing.proxy.seen) == asked
 
 
+@pytest.mark.parity(12)
 def test_a_scheduled_tag_follows_the_other_registry(
     importing: Importing, schedule: Schedule, open_distribution: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:

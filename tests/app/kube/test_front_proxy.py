@@ -44,6 +44,7 @@ def test_names_and_headers_come_from_the_cluster(fake_cluster: FakeCluster) -> N
     assert not trust.allows("somebody")
 
 
+@pytest.mark.parity(2)
 def test_without_a_verified_certificate_nobody_is_believed() -> None:
     assert not FrontProxyTrust.parse({"requestheader-client-ca-file": CA}).allows(None)
 
@@ -65,6 +66,7 @@ def test_a_cluster_without_aggregation_is_told_what_it_lacks(fake_cluster: FakeC
         read(fake_cluster.client())
 
 
+@pytest.mark.parity(2)
 def test_a_rotated_ca_is_noticed_and_an_outage_keeps_the_last_one(fake_cluster: FakeCluster) -> None:
     now = [0.0]
     fake_cluster.put(PATH, {"data": DATA})

@@ -67,6 +67,7 @@ def test_they_are_remembered_for_a_moment(client: FakeClient) -> None:
     assert client.asked == 4
 
 
+@pytest.mark.parity(15)
 def test_a_namespace_has_the_logins_of_its_secrets(client: FakeClient) -> None:
     [login] = keyring(client)("team").logins(QUAY)  # type: ignore[arg-type]
     assert login.username == "u"

@@ -320,6 +320,7 @@ def test_the_bundle_goes_into_the_api_service_and_the_api_must_answer(fake_clust
     assert len(writes(fake_cluster)) == before
 
 
+@pytest.mark.parity(1)
 def test_it_waits_for_the_api_service_and_its_servers(fake_cluster: FakeCluster) -> None:
     run(fake_cluster)
     steps: list[Callable[[], object]] = [

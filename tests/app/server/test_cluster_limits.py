@@ -77,6 +77,7 @@ def test_constraints_of_the_cluster_are_limits_of_the_rules(constraint: Any, exp
     assert read(Constraint(*constraint)) == expected
 
 
+@pytest.mark.parity(8)
 def test_a_quota_of_the_cluster_refuses_a_push_and_shows_what_is_used(
     fake_cluster: FakeCluster, database: Database
 ) -> None:
