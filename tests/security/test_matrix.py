@@ -86,7 +86,7 @@ VERBS = {
     "imagestreams/status": "get patch update",
     "imagestreamtags": "create delete get list patch update",
     "imagetags": "create delete get list patch update",
-    "imagestreamimages": "get",
+    "imagestreamimages": "delete get list",
     "imagestreammappings": "create",
     "imagestreamimports": "create",
 }

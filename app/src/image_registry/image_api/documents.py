@@ -171,13 +171,17 @@ def image_tag(owner: ImageStream, tag: str, image_value: Image | None) -> Docume
     }
 
 
-def stream_image(owner: ImageStream, image_value: Image) -> Document:
-    """An ``ImageStreamImage``."""
-    metadata = _metadata(owner.meta, f"{owner.repository.name}@{image_value.digest}", owner.repository.namespace)
+def stream_image(
+    owner: ImageStream, digest: Digest, image_value: Image | None, pushed: datetime | None = None
+) -> Document:
+    """An ``ImageStreamImage``, as old as the stream has it; brief lists know the image by name only."""
+    metadata = _metadata(owner.meta, f"{owner.repository.name}@{digest}", owner.repository.namespace)
     for stream_only in _OF_THE_STREAM[1:]:
         metadata.pop(stream_only, None)
-    metadata["creationTimestamp"] = timestamp(image_value.meta.created)
-    return {**_head(STREAM_IMAGES), "metadata": metadata, "image": _image_body(image_value)}
+    since = pushed or (image_value.meta.created if image_value is not None else owner.meta.created)
+    metadata["creationTimestamp"] = timestamp(since)
+    body = {"metadata": {"name": str(digest)}} if image_value is None else _image_body(image_value)
+    return {**_head(STREAM_IMAGES), "metadata": metadata, "image": body}
 
 
 def stream_layers(owner: ImageStream, images: Sequence[Image]) -> Document:

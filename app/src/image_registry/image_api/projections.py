@@ -7,7 +7,7 @@ from typing import Any
 
 from image_registry.auth import access
 from image_registry.image_api import documents, status
-from image_registry.image_api.collections import translated
+from image_registry.image_api.collections import translated, within
 from image_registry.image_api.documents import Document
 from image_registry.image_api.image_kind import check_image, content, image_draft
 from image_registry.image_api.resources import MAPPINGS, STREAM_IMAGES, STREAM_LAYERS
@@ -51,17 +51,62 @@ class ReadOnly:
 
 
 class StreamImages(ReadOnly):
-    """``<stream>@<digest>``, of which the beginning is enough when no other image begins like it."""
+    """``<stream>@<digest>``, of which the beginning is enough to see one when no other image begins like it.
+
+    Lists are of what streams hold. Deleting one takes an image out of its stream, when nothing needs it there.
+    """
 
     resource = STREAM_IMAGES
+    fields: tuple[str, ...] = ("metadata.name", "metadata.namespace")
 
     def get(self, namespace: str, name: str) -> Document:
         """One image of a stream."""
-        stream, at, digest = name.partition("@")
-        if not (stream and at and digest) or "@" in digest:
-            raise BadRequest(f"{name[:300]!r} does not name an ImageStreamImage: the form is <stream>@<digest>")
+        stream, beginning = _stream_and_digest(name)
         with translated(self.resource, name):
-            return documents.stream_image(*self._editor.stream_image(Repository.of(namespace, stream), digest))
+            owner, image, pushed = self._editor.stream_image(Repository.of(namespace, stream), beginning)
+        return documents.stream_image(owner, image.digest, image, pushed)
+
+    def current(self, namespace: str, name: str) -> Document:
+        """One that is to be deleted: the beginning of a digest is not enough for that."""
+        with translated(self.resource, name):
+            Digest.parse(_stream_and_digest(name)[1])
+        return self.get(namespace, name)
+
+    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
+        """What streams hold."""
+        with translated(self.resource, ""):
+            if after is not None:
+                repository, _, digest = after.partition("@")
+                after = f"{within(namespace, repository)}@{Digest.parse(digest)}"
+            found = self._editor.held_images(namespace=namespace or None, limit=limit, after=after, brief=brief)
+        items = (documents.stream_image(value.stream, value.digest, value.image, value.pushed) for value in found.items)
+        return Page(tuple(items), found.next, found.revision)
+
+    def key(self, document: Mapping[str, Any]) -> str:
+        """Its place in lists."""
+        return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+
+    def delete(
+        self, namespace: str, name: str, *, uid: str | None, resource_version: int | None, dry_run: bool
+    ) -> Document | None:
+        """Take it out of the stream."""
+        stream, digest = _stream_and_digest(name)
+        with translated(self.resource, name):
+            self._editor.release_image(
+                Repository.of(namespace, stream),
+                Digest.parse(digest),
+                uid=uid,
+                resource_version=resource_version,
+                dry_run=dry_run,
+            )
+        return None
+
+
+def _stream_and_digest(name: str) -> tuple[str, str]:
+    stream, at, digest = name.partition("@")
+    if not (stream and at and digest) or "@" in digest:
+        raise BadRequest(f"{name[:300]!r} does not name an ImageStreamImage: the form is <stream>@<digest>")
+    return stream, digest
 
 
 class StreamLayers(ReadOnly):

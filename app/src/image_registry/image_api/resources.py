@@ -104,7 +104,12 @@ STREAM_TAGS = Resource(
 )
 IMAGE_TAGS = replace(STREAM_TAGS, name="imagetags", kind="ImageTag", short_names=("itag",))
 STREAM_IMAGES = Resource(
-    "imagestreamimages", "ImageStreamImage", namespaced=True, verbs=("get",), short_names=("isimage",), managed=False
+    "imagestreamimages",
+    "ImageStreamImage",
+    namespaced=True,
+    verbs=("delete", "get", "list"),
+    short_names=("isimage",),
+    managed=False,
 )
 MAPPINGS = Resource("imagestreammappings", "ImageStreamMapping", namespaced=True, verbs=("create",), managed=False)
 

@@ -251,7 +251,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
     STREAM_IMAGES.name: (
         Column("Name", f"{_NAME} Stream and digest with an @ between them.", _name, "name"),
-        Column("Updated", "When the image was made.", _tag_updated),
+        Column("Updated", "Since when the stream has the image.", _tag_updated),
         Column(
             "Image Reference", "Pull specification that the image was first known by.", _image_reference, priority=1
         ),

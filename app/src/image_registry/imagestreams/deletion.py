@@ -46,10 +46,10 @@ def delete_tag(
         wanted = specs.remove(connection, stream.id, [tag])
         if not streams.remove_tag(connection, stream.id, tag) and not wanted:
             raise TagUnknown(f"repository {repository} has no tag {tag!r}")
-        _check(f"ImageStream {repository}", rows.stream(stream).meta, uid, resource_version)
+        check_preconditions(f"ImageStream {repository}", rows.stream(stream).meta, uid, resource_version)
         if dry_run:
             return
-        _modified(database, connection, repository, stream.id, now)
+        modified(database, connection, repository, stream.id, now)
 
 
 def await_creations(database: Database, namespace: str) -> None:
@@ -75,7 +75,7 @@ def delete_manifest(database: Database, repository: Repository, digest: Digest, 
         for tag in tags:
             streams.remove_tag(connection, stream.id, tag)
         streams.forget_image(connection, stream.id, str(digest))
-        _modified(database, connection, repository, stream.id, now)
+        modified(database, connection, repository, stream.id, now)
     return tuple(tags)
 
 
@@ -95,13 +95,13 @@ def delete_stream(
     with database.write(undo=dry_run) as connection:
         row = _locked(database, connection, repository)
         stream = rows.stream(row, rows.tag_histories(streams.newest_events(connection, [row.id])))
-        _check(f"ImageStream {repository}", stream.meta, uid, resource_version)
+        check_preconditions(f"ImageStream {repository}", stream.meta, uid, resource_version)
         if stream.meta.finalizers:
             if stream.meta.deleted is None:
                 specs.end(connection, row.id, now)
                 if not dry_run:
-                    _modified(database, connection, repository, row.id, now)
-            return rows.stream(_found(connection, repository), stream.tags)
+                    modified(database, connection, repository, row.id, now)
+            return rows.stream(found(connection, repository), stream.tags)
         database.be_patient(connection)
         streams.remove(connection, row.id)
         if dry_run:
@@ -128,7 +128,7 @@ def delete_image(
         if row is None:
             raise ImageUnknown(f"no image {digest}")
         image = rows.image(row)
-        _check(f"Image {digest}", image.meta, uid, resource_version)
+        check_preconditions(f"Image {digest}", image.meta, uid, resource_version)
         holder = images.holder(connection, str(digest))
         if holder is not None:
             raise ImageInUse(
@@ -152,23 +152,26 @@ def delete_image(
 def _locked(database: Database, connection: Connection, repository: Repository) -> Record:
     streams.lock(database, connection, repository.namespace, repository.name)
     coverage.require(connection, repository)
-    return _found(connection, repository)
+    return found(connection, repository)
 
 
-def _found(connection: Connection, repository: Repository) -> Record:
+def found(connection: Connection, repository: Repository) -> Record:
+    """The row of a stream. Raises :class:`StreamUnknown`."""
     row = streams.find(connection, repository.namespace, repository.name)
     if row is None:
         raise StreamUnknown(f"no ImageStream {repository}")
     return row
 
 
-def _modified(database: Database, connection: Connection, repository: Repository, stream: int, now: datetime) -> None:
+def modified(database: Database, connection: Connection, repository: Repository, stream: int, now: datetime) -> None:
+    """Something of the stream is gone: tell who watches, and have the links in storage follow."""
     cleanups.request(connection, repository.namespace, repository.name, now)
     change = Change(revisions.STREAM, repository.namespace, repository.name, "MODIFIED")
     streams.changed(connection, stream, revisions.append(database, connection, [change], now)[0])
 
 
-def _check(what: str, meta: ObjectMeta, uid: str | None, resource_version: int | None) -> None:
+def check_preconditions(what: str, meta: ObjectMeta, uid: str | None, resource_version: int | None) -> None:
+    """Raises :class:`Conflict`."""
     if uid is not None and uid != meta.uid:
         raise Conflict(f"{what} has uid {meta.uid}, the precondition says {uid}: it was made anew; look at it again")
     if resource_version is not None and resource_version != meta.resource_version:

@@ -9,11 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from image_registry.imagestreams import image_signatures, image_writes, reads, spec_writes, status_writes, tag_edits
+from image_registry.imagestreams import (
+    held_images,
+    image_signatures,
+    image_writes,
+    reads,
+    spec_writes,
+    status_writes,
+    tag_edits,
+)
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.image_writes import ImageDraft
-from image_registry.imagestreams.model import Image, ImageStream
+from image_registry.imagestreams.model import Image, ImageStream, Page
 from image_registry.imagestreams.signatures import Signature
 from image_registry.imagestreams.spec_rules import StreamDraft
 from image_registry.imagestreams.spec_writes import MayPull, Writer
@@ -106,10 +114,35 @@ class Editor:
             writer = self._writer(_nothing, dry_run)
             return image_writes.update(self._database, draft, writer, uid=uid, resource_version=resource_version)
 
-    def stream_image(self, repository: Repository, beginning: str) -> tuple[ImageStream, Image]:
-        """An image of a stream by the beginning of its digest. Raises :class:`Ambiguous`, :class:`ImageUnknown`."""
+    def stream_image(self, repository: Repository, beginning: str) -> tuple[ImageStream, Image, datetime | None]:
+        """An image of a stream by the beginning of its digest, and since when it is held.
+
+        Raises :class:`Ambiguous`, :class:`ImageUnknown`.
+        """
         with _available():
             return reads.stream_image(self._database, repository, beginning)
+
+    def held_images(
+        self, *, namespace: str | None, limit: int | None, after: str | None, brief: bool
+    ) -> Page[held_images.HeldImage]:
+        """What streams hold, by namespace, stream and digest. Raises :class:`InvalidContinue`."""
+        with _available():
+            return held_images.page(self._database, namespace=namespace, limit=limit, after=after, brief=brief)
+
+    def release_image(
+        self, repository: Repository, digest: Digest, *, uid: str | None, resource_version: int | None, dry_run: bool
+    ) -> None:
+        """Let a stream hold an image no more. Raises as :func:`held_images.release`."""
+        with _available():
+            held_images.release(
+                self._database,
+                repository,
+                digest,
+                uid=uid,
+                resource_version=resource_version,
+                dry_run=dry_run,
+                now=self._clock(),
+            )
 
     def stream_images(self, repository: Repository) -> tuple[ImageStream, list[Image]]:
         """Everything that a stream holds. Raises :class:`StreamUnknown`."""

@@ -6,6 +6,7 @@ A page may end before its limit when what it shows is large; ``next`` alone says
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 from image_registry.imagestreams import rows
 from image_registry.imagestreams.errors import Ambiguous, ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
+from image_registry.metadata import held as held_queries
 from image_registry.metadata import images, revisions, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
@@ -138,7 +140,7 @@ def all_streams(
         shown = [row.id for row in found[:limit]]
         if history and limit is not None:
             counts = streams.event_counts(connection, shown)
-            limit = _fitting([counts.get(stream_id, 0) for stream_id in shown], MOST_EVENTS)
+            limit = fitting([counts.get(stream_id, 0) for stream_id in shown], MOST_EVENTS)
         read = streams.histories if history else streams.newest_events
         events = {
             stream_id: rows.tag_histories(group)
@@ -175,8 +177,10 @@ def stream_tag(database: Database, repository: Repository, name: str) -> tuple[I
     return stream, history[0], rows.image(found) if found else None
 
 
-def stream_image(database: Database, repository: Repository, beginning: str) -> tuple[ImageStream, Image]:
-    """An image of a stream, held or in its history, by the beginning of its digest.
+def stream_image(
+    database: Database, repository: Repository, beginning: str
+) -> tuple[ImageStream, Image, datetime | None]:
+    """An image of a stream, held or in its history, by the beginning of its digest; since when it is held, if it is.
 
     Raises :class:`StreamUnknown`, :class:`ImageUnknown`, :class:`Ambiguous`.
     """
@@ -184,11 +188,12 @@ def stream_image(database: Database, repository: Repository, beginning: str) -> 
         row = _stream_row(connection, repository)
         digests = images.like(connection, row.id, beginning)
         found = images.find(connection, digests[0]) if len(digests) == 1 else None
+        pushed = held_queries.pushed(connection, row.id, digests[0]) if found is not None else None
     if len(digests) > 1:
         raise Ambiguous(f"{beginning} is the beginning of more than one image of {repository}; give more of it")
     if found is None:
         raise ImageUnknown(f"{repository} has no image {beginning}")
-    return rows.stream(row), rows.image(found)
+    return rows.stream(row), rows.image(found), rows.utc(pushed) if pushed is not None else None
 
 
 def stream_images(database: Database, repository: Repository) -> tuple[ImageStream, list[Image]]:
@@ -237,7 +242,7 @@ def all_images(database: Database, *, limit: int | None, after: str | None) -> P
             found = images.page(connection, after=after or "", last=None)
             return Page(tuple(rows.image(row) for row in found), None, revision)
         ahead = images.sizes(connection, after=after or "", limit=max(limit, 0) + 1)
-        shown = _fitting([row.manifest_size for row in ahead[:limit]], MOST_BYTES)
+        shown = fitting([row.manifest_size for row in ahead[:limit]], MOST_BYTES)
         if not shown:
             return Page((), None, revision)
         last = ahead[shown - 1].digest
@@ -260,7 +265,7 @@ def _page(
     return Page(tuple(item(entry) for entry in shown), key(shown[-1]) if more else None, at)
 
 
-def _fitting(sizes: Sequence[int], most: int) -> int:
+def fitting(sizes: Sequence[int], most: int) -> int:
     """How many of the first are ``most`` together; at least one, or a list would never go on."""
     fitting = sum(1 for total in accumulate(sizes) if total <= most)
     return max(fitting, min(len(sizes), 1))
