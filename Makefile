@@ -91,6 +91,10 @@ test-faults: setup ## Kill the registry at every write step, and restart two rep
 test-charts: setup ## Chart: lint, schema, renders, objects.
 	@$(RUN) charts $(ARGS)
 
+.PHONY: test-operator
+test-operator: setup ## The operator and its objects against a real kube-apiserver, without nodes and without root.
+	@$(RUN) operator $(ARGS)
+
 .PHONY: test-clients
 test-clients: setup ## Real clients (skopeo, crane, podman, buildah, curl, CNCF distribution) against image-registry serve.
 	@$(RUN) clients $(ARGS)
@@ -134,8 +138,10 @@ bench: setup ## Measure image-registry serve beside CNCF distribution and nginx.
 
 ##@ Housekeeping
 .PHONY: docs
-docs: setup ## Write anew what is generated: the chart's table of values, security cases, the list of parity.
+docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity.
 	@$(BIN)/python charts/document_values.py
+	@$(BIN)/python charts/derive_schemas.py
+	@$(BIN)/python collections/document_roles.py
 	@$(BIN)/python -m tests.security.cases
 	@$(BIN)/python -m tests.docs.parity
 

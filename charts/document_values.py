@@ -9,36 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from config_language import documented
 
 CHART = Path(__file__).resolve().parent / "image-registry"
 BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
-KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z][A-Za-z0-9]*):")
-
-
-def documented(text: str) -> Iterator[tuple[str, str]]:
-    """Dotted name and description of every value that has one, in the order of the file."""
-    path: list[str] = []
-    pending: list[str] = []
-    for line in text.splitlines():
-        stripped = line.strip()
-        if stripped.startswith("# -- "):
-            pending = [stripped[5:]]
-        elif stripped.startswith("# ") and pending:
-            pending.append(stripped[2:])
-        elif match := KEY.match(line):
-            depth = len(match["indent"]) // 2
-            path = [*path[:depth], match["key"]]
-            if pending:
-                yield ".".join(path), " ".join(pending)
-            pending = []
-        else:
-            pending = []
 
 
 def leaves(values: dict[str, Any], names: set[str], prefix: str = "") -> Iterator[str]:

@@ -107,6 +107,8 @@ def steps() -> dict[str, list[Step]]:
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
+    control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "etcd", "kube-apiserver"),), minutes=40)
+    operator = [control_plane, Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=10)]
     store_tools = Step(
         "object stores",
         (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift", "distribution"),),
@@ -142,6 +144,7 @@ def steps() -> dict[str, list[Step]]:
         "stores": stores,
         "stores-long": [store_tools, all_of_stores],
         "conformance": conformance,
+        "operator": operator,
         "cluster": [packages, *lab, first, molecule, demo, cluster],
         "molecule": [molecule],
         "all": [
@@ -152,6 +155,7 @@ def steps() -> dict[str, list[Step]]:
             *collection,
             tools,
             *charts,
+            *operator,
             *conformance,
             *clients,
             *stores,

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Writes what is derived from the chart's schema and values.
+
+That is the CustomResourceDefinition, the options of the Ansible role and the page about Config. ``--check`` changes
+nothing and fails when one of them is old.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import yaml
+from config_language import CHARTS, Field, Source, kind_of
+from custom_resource import definition
+from role_options import options
+
+ROOT = CHARTS.parent
+CRD = CHARTS / "cluster-image-registry-operator/templates/crds/configs.yaml"
+ROLE = ROOT / "collections/ansible_collections/alauda/registry/roles/install/meta/argument_specs.yml"
+PAGE = ROOT / "docs/reference/config.md"
+NOTE = "# Made from the chart image-registry by charts/derive_schemas.py; do not edit."
+BEGIN, END = "# registry_config: begin (made by charts/derive_schemas.py)", "# registry_config: end"
+TABLE_BEGIN, TABLE_END = "<!-- fields: begin -->", "<!-- fields: end -->"
+RULES_BEGIN, RULES_END = "<!-- rules: begin -->", "<!-- rules: end -->"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists are indented, and nothing refers to anything."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT002
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def dumped(document: Any) -> str:
+    """YAML as the linter of this repository likes it."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def between(text: str, begin: str, end: str, new: str) -> str:
+    """The text with another middle part."""
+    head, found, rest = text.partition(begin)
+    if not found:
+        raise SystemExit(f"no line `{begin}`")
+    return f"{head}{begin}\n{new}{end}{rest.partition(end)[2]}"
+
+
+def role(config: Field) -> str:
+    """The argument specs of the role with the options of ``registry_config``."""
+    block = textwrap.indent(dumped({"options": options(config)}), " " * 8)
+    return between(ROLE.read_text(encoding="utf-8"), f"        {BEGIN}", f"        {END}", block)
+
+
+def page(source: Source, config: Field) -> str:
+    """The page with its table of fields and its list of rules."""
+    rows = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    for place in config.all():
+        if place.path == "config" or not place.meaning or place.path.endswith(("[]", "*")):
+            continue
+        kind = {"number-or-text": "quantity", "open": "object of Kubernetes"}.get(
+            kind_of(place.schema), kind_of(place.schema)
+        )
+        choices = place.schema.get("enum")
+        shown = " ".join(f"`{choice}`" for choice in choices if choice != "") if choices else kind
+        default = "**required**" if place.required else _shown(place)
+        name = place.path.replace("config", "spec", 1)
+        rows.append(f"| `{name}` | {shown} | {default} | {place.meaning.replace('|', chr(92) + '|')} |")
+    text = between(PAGE.read_text(encoding="utf-8"), TABLE_BEGIN, TABLE_END, "\n".join(rows) + "\n")
+    rules = "".join(f"- `{rule['at'] or 'metadata'}`: {rule['message']}.\n" for rule in source.rules)
+    return between(text, RULES_BEGIN, RULES_END, rules)
+
+
+def _shown(place: Field) -> str:
+    if kind_of(place.schema) == "object" or place.default in (None, ""):
+        return ""
+    return f"`{json.dumps(place.default, ensure_ascii=False)}`"
+
+
+def derived() -> dict[Path, str]:
+    """Every file that is made, with what it should hold."""
+    source = Source.of_the_chart()
+    config = source.config()
+    return {CRD: f"{NOTE}\n---\n{dumped(definition(source))}", ROLE: role(config), PAGE: page(source, config)}
+
+
+def main() -> None:
+    """Write the files, or say which are old."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when a file is old")
+    arguments = parser.parse_args()
+    old = [(path, text) for path, text in derived().items() if not path.exists() or path.read_text("utf-8") != text]
+    if arguments.check and old:
+        names = ", ".join(str(path.relative_to(ROOT)) for path, _ in old)
+        parser.exit(1, f"{names}: not what the chart's schema says: run python3 charts/derive_schemas.py\n")
+    for path, text in old:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""One configuration language: what the chart, the object of the operator and the Ansible role take is the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+VALUES = yaml.safe_load((ROOT / "charts/image-registry/values.yaml").read_text())["config"]
+SCHEMA = json.loads((ROOT / "charts/image-registry/values.schema.json").read_text())
+CRD = yaml.safe_load((ROOT / "charts/cluster-image-registry-operator/templates/crds/configs.yaml").read_text())
+VERSION = CRD["spec"]["versions"][0]
+SPEC = VERSION["schema"]["openAPIV3Schema"]["properties"]["spec"]
+ROLE = ROOT / "collections/ansible_collections/alauda/registry/roles/install/meta/argument_specs.yml"
+OPTIONS = yaml.safe_load(ROLE.read_text())["argument_specs"]["main"]["options"]["registry_config"]
+
+# the three are read here without the program that makes two of them from the first
+
+
+def values_of(choices):
+    return frozenset(str(choice) for choice in choices if choice is not None)
+
+
+def in_the_chart(part, path=""):
+    if "$ref" in part:
+        part = SCHEMA["definitions"][part["$ref"].rsplit("/", 1)[1]]
+    for choice in part.get("anyOf", []):
+        yield from in_the_chart(choice, path)
+    if "enum" in part:
+        yield path, values_of(part["enum"])
+    for name, child in part.get("properties", {}).items():
+        yield f"{path}.{name}", None
+        yield from in_the_chart(child, f"{path}.{name}")
+    if "items" in part:
+        yield from in_the_chart(part["items"], f"{path}[]")
+
+
+def in_the_object(part, path=""):
+    if "enum" in part:
+        yield path, values_of(part["enum"])
+    for name, child in part.get("properties", {}).items():
+        yield f"{path}.{name}", None
+        yield from in_the_object(child, f"{path}.{name}")
+    if "items" in part:
+        yield from in_the_object(part["items"], f"{path}[]")
+
+
+def in_the_role(part, path=""):
+    if "choices" in part:
+        yield path, values_of(part["choices"])
+    below = f"{path}[]" if part["type"] == "list" else path
+    for name, child in part.get("options", {}).items():
+        yield f"{below}.{name}", None
+        yield from in_the_role(child, f"{below}.{name}")
+
+
+def test_the_three_know_the_same_names_and_choices():
+    chart = set(in_the_chart({"$ref": "#/definitions/config"}))
+    assert len(chart) > 100
+    assert chart == set(in_the_object(SPEC))
+    assert chart == set(in_the_role(OPTIONS))
+
+
+def required(part, path=""):
+    yield from (f"{path}.{name}" for name in part.get("required", []))
+    for name, child in part.get("properties", {}).items():
+        yield from required(child, f"{path}.{name}")
+    if "items" in part:
+        yield from required(part["items"], f"{path}[]")
+
+
+def needed(part, path=""):
+    below = f"{path}[]" if part["type"] == "list" else path
+    for name, child in part.get("options", {}).items():
+        if child.get("required"):
+            yield f"{below}.{name}"
+        yield from needed(child, f"{below}.{name}")
+
+
+def test_the_object_and_the_role_require_the_same():
+    assert set(required(SPEC)) == set(needed(OPTIONS))
+    assert ".storage.s3.bucket" in set(required(SPEC))
+
+
+def defaults(part, path=""):
+    if "default" in part:
+        yield path, part["default"]
+    for name, child in part.get("properties", {}).items():
+        yield from defaults(child, f"{path}.{name}")
+
+
+def test_a_default_of_the_object_is_that_of_the_chart():
+    found = dict(defaults(SPEC))
+    assert {".replicas", ".readOnly", ".storage.pvc.size", ".requests.read.maxRunning"} <= set(found)
+    for path, value in found.items():
+        there = VALUES
+        for name in path.strip(".").split("."):
+            there = there[name]
+        assert value == there, path
+
+
+def test_what_means_something_when_it_is_unset_has_no_default():
+    found = dict(defaults(SPEC))
+    assert not {".managementState", ".storage", ".storage.pvc", ".metadata", ".metadata.postgresql.managed"} & set(
+        found
+    )
+
+
+def undescribed(part, path="spec"):
+    for name, child in part.get("properties", {}).items():
+        if not child.get("description"):
+            yield f"{path}.{name}"
+        yield from undescribed(child, f"{path}.{name}")
+    if "items" in part:
+        yield from undescribed(part["items"], f"{path}[]")
+
+
+@pytest.mark.parametrize("part", ["spec", "status"])
+def test_every_field_of_the_object_says_what_it_means(part):
+    assert list(undescribed(VERSION["schema"]["openAPIV3Schema"]["properties"][part], part)) == []
+
+
+def test_what_is_derived_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "charts/derive_schemas.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
