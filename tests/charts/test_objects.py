@@ -76,11 +76,6 @@ def test_the_servers_get_no_more_rights_than_the_golden_file_says(render, golden
     assert bindings == {key: (role, subjects) for key, (role, subjects) in golden["bindings"].items()}
 
 
-def test_secrets_are_read_only_where_imports_use_them(render):
-    names = {m["metadata"]["name"] for m in render(values={"config": {"imports": {"pullSecrets": False}}})}
-    assert not any("pull-secret-reader" in name for name in names)
-
-
 def test_both_servers_know_from_whom_images_may_be_imported(render):
     imports = {
         "blockedRegistries": ["docker.io"],

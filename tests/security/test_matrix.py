@@ -83,6 +83,7 @@ VERBS = {
     "imagestreams": "create delete deletecollection get list patch update",
     "imagesignatures": "create delete",
     "imagestreams/layers": "get",
+    "imagestreams/secrets": "get",
     "imagestreams/status": "get patch update",
     "imagestreamtags": "create delete get list patch update",
     "imagetags": "create delete get list patch update",

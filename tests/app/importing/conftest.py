@@ -87,7 +87,7 @@ def importing(
     importer = Importer(
         registries,
         streams.imports,
-        lambda namespace: keyrings.get(namespace, Keyring()),
+        lambda repository: keyrings.get(repository.namespace, Keyring()),
         ourselves=["registry.test:5000"],
     )
     return Importing(importer, streams, registries, proxy, keyrings, limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from image_registry.auth.access import Authorizer
@@ -10,6 +10,7 @@ from image_registry.auth.identity import Authenticator
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.importing.importer import Importer
 from image_registry.kube.front_proxy import FrontProxyTrust
+from image_registry.kube.pull_secrets import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Parts:
     """Host of ``status.publicDockerImageRepository``; ``None`` leaves the field out."""
     importer: Importer | None = None
     """Who looks into other registries; ``None`` cannot import."""
+    pull_secrets: Callable[[str], Sequence[Secret]] | None = None
+    """The pull Secrets of a namespace, read with the rights of this process; raises KubeError, ClusterUnreachable."""
     namespace_phase: Callable[[str], str] | None = None
     """Phase of a namespace, empty if there is none; ``None`` lets everything be made anywhere."""
     forget_namespace: Callable[[str], None] = lambda _name: None

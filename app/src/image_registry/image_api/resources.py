@@ -92,6 +92,9 @@ STREAM_STATUS = Resource(
 STREAM_LAYERS = Resource(
     "imagestreams/layers", "ImageStreamLayers", namespaced=True, verbs=("get",), subresource="layers", managed=False
 )
+STREAM_SECRETS = Resource(
+    "imagestreams/secrets", "SecretList", namespaced=True, verbs=("get",), subresource="secrets", managed=False
+)
 STREAM_TAGS = Resource(
     "imagestreamtags",
     "ImageStreamTag",
@@ -122,6 +125,7 @@ RESOURCES = (
     SIGNATURES,
     STREAMS,
     STREAM_LAYERS,
+    STREAM_SECRETS,
     STREAM_STATUS,
     STREAM_TAGS,
     IMAGE_TAGS,

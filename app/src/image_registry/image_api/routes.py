@@ -41,6 +41,7 @@ from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate, negotiate_watch
 from image_registry.image_api.parts import Parts
 from image_registry.image_api.projections import Mappings, StreamImages, StreamLayers
+from image_registry.image_api.secret_kind import StreamSecrets
 from image_registry.image_api.signature_kind import Signatures
 from image_registry.image_api.stream_kind import StreamStatuses, WritableStreams
 from image_registry.image_api.tag_kinds import ImageTags, WritableStreamTags
@@ -60,6 +61,7 @@ def blueprint(parts: Parts) -> Blueprint:
         WritableStreams(parts.streams, hosts),
         StreamStatuses(parts.streams, hosts),
         StreamLayers(parts.streams),
+        StreamSecrets(parts.streams, parts.pull_secrets),
         WritableStreamTags(parts.streams, hosts),
         ImageTags(parts.streams, hosts),
         StreamImages(parts.streams),
@@ -231,6 +233,8 @@ class _Verbs:
     ) -> Response:
         if found["kind"] == "Status":  # a command that has no object
             return _encoded(found, form, warnings, code)
+        if "items" in found and form.shape is not Shape.WHOLE:  # a list that is served as one object
+            return self._listed(Listing(tuple(found["items"]), self._parts.streams.revision()), form, include)
         if form.shape is Shape.TABLE:
             metadata = {"resourceVersion": found["metadata"].get("resourceVersion", "")}
             return _encoded(self._table([found], metadata, form, include), form, warnings, code)

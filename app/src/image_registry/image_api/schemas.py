@@ -270,6 +270,28 @@ _KINDS: dict[str, Schema] = {
         },
         ("blobs", "images"),
     ),
+    "SecretList": {
+        **members(
+            "The Secrets with credentials for other registries that imports of a namespace use.",
+            {
+                **TYPE,
+                "metadata": of("ListMeta", "State of the list."),
+                "items": array({"$ref": "PullSecret"}, "The Secrets."),
+            },
+            ("items",),
+        ),
+        **gvk("SecretList"),
+    },
+    "PullSecret": members(
+        "A Secret of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg.",
+        {
+            **TYPE,
+            "metadata": of("ObjectMeta", "Name, identity, labels and annotations."),
+            "type": text("What kind of Secret it is."),
+            "immutable": flag("Whether its data may change no more."),
+            "data": texts("The document with the credentials, in base64, under the key that belongs to the type."),
+        },
+    ),
     "ImageLayerData": members(
         "A blob.",
         {"size": number("Bytes; absent for a manifest."), "mediaType": text("Media type, if it is known.")},

@@ -60,7 +60,7 @@ def table(
     now: datetime,
 ) -> Document:
     """A ``Table`` of the documents."""
-    columns = COLUMNS.get(resource.plural, _PLAIN)
+    columns = COLUMNS.get(resource.plural if resource.managed else resource.name, _PLAIN)
     return {
         "kind": "Table",
         "apiVersion": f"{META_GROUP}/{version}",

@@ -51,7 +51,7 @@ class CredentialsUnknown(Unreachable):
 
 
 class Importer:
-    """Thread-safe. ``keyring`` gives the credentials of a namespace, or raises :class:`CredentialsUnknown`.
+    """Thread-safe. ``keyring`` gives the credentials for a repository, or raises :class:`CredentialsUnknown`.
 
     ``ourselves`` are the names of this registry.
     """
@@ -60,7 +60,7 @@ class Importer:
         self,
         registries: Registries,
         imports: Imports,
-        keyring: Callable[[str], Keyring],
+        keyring: Callable[[Repository], Keyring],
         *,
         ourselves: Iterable[str] = (),
         most_tags: int = MOST_TAGS,
@@ -73,7 +73,7 @@ class Importer:
 
     def run(self, wish: ImportWish) -> ImportResult:
         """Look, and write if that is wanted. Raises as :func:`image_registry.imagestreams.imports.apply` does."""
-        keyring = self._keyring(wish.repository.namespace)
+        keyring = self._keyring(wish.repository)
         finders = self._finders(keyring, wish)
         images = _together(lambda one: self._one(one, finders), wish.images)
         whole, failure, rest = self._whole(wish.whole, finders) if wish.whole else ((), None, ())
@@ -103,7 +103,7 @@ class Importer:
 
     def again(self, repository: Repository, specs: Sequence[TagSpec], imported_by: str) -> tuple[Item, ...]:
         """Look again for what tags of a stream are to mean, and write it unless something else is wanted by then."""
-        keyring = self._keyring(repository.namespace)
+        keyring = self._keyring(repository)
         wish = ImportWish(repository=repository)
         finders = self._finders(keyring, wish)
         wishes = [

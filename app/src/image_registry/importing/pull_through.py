@@ -60,7 +60,7 @@ class PullThrough:
         registries: Registries,
         imports: Imports,
         store: BlobStore,
-        keyring: Callable[[str], Keyring],
+        keyring: Callable[[Repository], Keyring],
         *,
         paused: Callable[[], bool] = lambda: False,
         fetched: Callable[[str, str], None] = lambda _kind, _result: None,
@@ -149,7 +149,7 @@ class PullThrough:
 
     def _fetch_manifest(self, repository: Repository, digest: Digest, origin: Origin) -> bytes:
         reference = RemoteReference.parse(origin.name).at(digest)
-        access = Access(self._keyring(repository.namespace), origin.insecure)
+        access = Access(self._keyring(repository), origin.insecure)
         raw = self._registries.manifest(reference, access).manifest.raw
         if not self._paused():
             try:
@@ -164,7 +164,7 @@ class PullThrough:
     @contextmanager
     def _open(self, repository: Repository, digest: Digest, origin: Origin) -> Iterator[Iterator[bytes]]:
         reference = RemoteReference.parse(origin.name).at(digest)
-        access = Access(self._keyring(repository.namespace), origin.insecure)
+        access = Access(self._keyring(repository), origin.insecure)
         with self._registries.blob(reference, access, size=origin.size) as parts:
             yield parts
 

@@ -18,7 +18,7 @@ VARIABLE = "REGISTRY_IMPORTS"
 
 _LISTS = ("allowedRegistries", "blockedRegistries", "insecureRegistries", "internalNetworks")
 _NUMBERS = ("maxTags", "scheduledIntervalSeconds", "scheduledPerMinute")
-_KNOWN = {*_LISTS, *_NUMBERS, "mirrors", "trustedCA"}
+_KNOWN = {*_LISTS, *_NUMBERS, "mirrors", "pullThrough", "trustedCA"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class ImportSettings:
     """Seconds between two imports of a scheduled tag; 0 for never."""
     per_minute: int = 60
     """Scheduled imports in a minute at most."""
+    pull_through: bool = True
+    """Whether the registry fetches what was imported when somebody pulls it."""
 
 
 def read_imports(text: str) -> ImportSettings:
@@ -65,6 +67,7 @@ def read_imports(text: str) -> ImportSettings:
         max_tags=default.max_tags if tags is None else tags,
         interval=default.interval if interval is None else float(interval),
         per_minute=default.per_minute if rate is None else rate,
+        pull_through=_flag(document, "pullThrough", default=default.pull_through),
     )
 
 
@@ -79,6 +82,13 @@ def _number(document: Mapping[str, Any], name: str) -> int | None:
     value = document.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < -1):
         raise InvalidSettings(f"{name} in {VARIABLE} must be a whole number")
+    return value
+
+
+def _flag(document: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = document.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidSettings(f"{name} in {VARIABLE} must be true or false")
     return value
 
 

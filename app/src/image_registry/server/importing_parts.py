@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
 
+from image_registry.auth.access import IMAGE_GROUP
 from image_registry.imagestreams.importer import Imports
 from image_registry.importing.importer import CredentialsUnknown, Importer
 from image_registry.importing.pull_through import PullThrough
 from image_registry.importing.schedule import Pace, Schedule
+from image_registry.kube import pull_secrets
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
-from image_registry.kube.pull_secrets import PullSecrets
+from image_registry.kube.pull_secrets import PullSecrets, Read, Secret
+from image_registry.oci.reference import Repository
 from image_registry.remote.credentials import Keyring, UnreadableCredentials
 from image_registry.remote.registry import Registries
 from image_registry.remote.wire import Wire
@@ -27,22 +30,23 @@ def registries(found: ImportSettings) -> Registries:
     return Registries(Wire(found.addresses, authorities=found.authorities), found.rules)
 
 
-def keyring(client: ClusterClient) -> Callable[[str], Keyring]:
-    """Credentials of a namespace by its Secrets; none where this process may not read them."""
-    secrets, told = PullSecrets(client), set[str]()
+def keyring(read: Read) -> Callable[[Repository], Keyring]:
+    """Credentials for a repository by the Secrets of its namespace; none where they may not be read."""
+    secrets, told = PullSecrets(read), set[str]()
 
     def say(what: str, reason: str) -> None:
         if what not in told:
             told.add(what)
             structlog.get_logger().warning(what, reason=reason)
 
-    def of(namespace: str) -> Keyring:
+    def of(repository: Repository) -> Keyring:
+        namespace = repository.namespace
         try:
-            documents = secrets.documents(namespace)
+            documents = secrets.documents(repository)
         except KubeError as error:
             if not error.forbidden:
                 raise CredentialsUnknown(f"the Secrets of namespace {namespace} cannot be read: {error}") from error
-            say("imports have no credentials: Secrets can not be read", str(error))
+            say(f"imports of namespace {namespace} have no credentials: its Secrets may not be read", str(error))
             return Keyring()
         except (ClusterUnreachable, KubeconfigError) as error:
             raise CredentialsUnknown(f"the Secrets of namespace {namespace} cannot be read: {error}") from error
@@ -61,8 +65,13 @@ def importer(
     settings: Settings, found: ImportSettings, imports: Imports, client: ClusterClient, *, scheduled: bool
 ) -> Importer:
     """For the process that serves the Image API; ``scheduled`` starts the thread that imports what is due."""
+    secrets = pull_secrets.from_cluster(client)
+
+    def by_namespace(repository: Repository) -> Sequence[Secret]:
+        return secrets(repository.namespace)
+
     ourselves = (settings.internal_hostname, *settings.external_hostnames)
-    made = Importer(registries(found), imports, keyring(client), ourselves=ourselves, most_tags=found.max_tags)
+    made = Importer(registries(found), imports, keyring(by_namespace), ourselves=ourselves, most_tags=found.max_tags)
     if scheduled:
         interval = timedelta(seconds=found.interval) if found.interval > 0 else None
         Schedule(made, imports, Pace(interval, found.per_minute)).start()
@@ -76,6 +85,9 @@ def pull_through(
     client: ClusterClient,
     paused: Callable[[], bool],
     count: Callable[[str, str], None],
-) -> PullThrough:
-    """For the process that has the storage."""
-    return PullThrough(registries(found), imports, store, keyring(client), paused=paused, fetched=count)
+) -> PullThrough | None:
+    """For the process that has the storage; it asks the Image API for credentials. ``None`` where it is off."""
+    if not found.pull_through:
+        return None
+    read = pull_secrets.from_image_api(client, f"{IMAGE_GROUP}/v1")
+    return PullThrough(registries(found), imports, store, keyring(read), paused=paused, fetched=count)

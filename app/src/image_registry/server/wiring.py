@@ -23,7 +23,7 @@ from image_registry.distribution_api.parts import Parts
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.service import ImageStreams
-from image_registry.kube import front_proxy
+from image_registry.kube import front_proxy, pull_secrets
 from image_registry.kube.accounts import ServiceAccounts
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.namespaces import Namespaces
@@ -77,6 +77,7 @@ def image_api_application(
         authorizer=rights.authorizer,
         authenticator=rights.authenticator,
         front_proxy=trust,
+        pull_secrets=pull_secrets.from_cluster(rights.client),
         internal_hostname=settings.internal_hostname,
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
         namespace_phase=rights.namespaces.phase,
