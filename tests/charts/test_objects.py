@@ -91,6 +91,23 @@ def test_both_servers_know_from_whom_images_may_be_imported(render):
         assert found.interval == 900
 
 
+def test_proxies_reach_both_servers_and_their_credentials_come_from_a_secret(render):
+    proxy = {"https": "http://proxy.example.com:3128", "noProxy": ".example.com", "secretName": "proxy"}
+    release = render(values={"config": {"proxy": proxy}})
+    for name in ("image-registry", "image-api-server"):
+        found = {key: value for key, value in values_of(main_container(release, name)).items() if "PROXY" in key}
+        assert found == {
+            "REGISTRY_PROXY_HTTPS": "http://proxy.example.com:3128",
+            "REGISTRY_PROXY_NO_PROXY": ".example.com",
+            "REGISTRY_PROXY_CREDENTIALS": "/etc/image-registry/proxy",
+        }
+        spec = release.named("Deployment", name)["spec"]["template"]["spec"]
+        assert {"name": "proxy", "secret": {"secretName": "proxy", "defaultMode": 0o440}} in spec["volumes"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+        assert mounts["proxy"] == "/etc/image-registry/proxy"
+    assert not any("PROXY" in name for name in values_of(main_container(render(), "image-registry")))
+
+
 def test_the_api_service_is_a_plain_object_without_a_ca_bundle(render):
     api = render().named("APIService", "v1.image.alauda.io")
     assert set(api["spec"]) == {"group", "version", "groupPriorityMinimum", "versionPriority", "service"}

@@ -52,6 +52,7 @@ EMPTY_DIR = {"pvc": None, "emptyDir": {}}
         ({"nodeCA": {"enable": True}}, "enable"),
         ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
         ({"global": {"imagePullSecrets": ["mirror"]}}, "imagePullSecrets"),
+        ({"config": {"proxy": {"https": "proxy.example.com:3128"}}}, "proxy"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

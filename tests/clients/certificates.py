@@ -1,4 +1,4 @@
-"""Certificates for a registry on 127.0.0.1, by a CA of the test's own."""
+"""Certificates for a registry, by a CA of the test's own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Certificates:
     key: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """A CA of the test's own, and a certificate of 127.0.0.1 by it."""
+def make_certificates(folder: Path, name: str = "127.0.0.1") -> Certificates:
+    """A CA of the test's own, and a certificate of a host or an address by it."""
     now = datetime.datetime.now(datetime.UTC)
     key, ca_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 
@@ -42,7 +42,7 @@ def make_certificates(folder: Path) -> Certificates:
         )
 
     authority = builder("test CA", ca_key.public_key()).add_extension(x509.BasicConstraints(True, None), True)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    address = x509.SubjectAlternativeName([_general(name)])
     server = builder("registry", key.public_key()).add_extension(address, critical=False)
     pem = serialization.Encoding.PEM
     paths = folder / "ca.crt", folder / "tls.crt", folder / "tls.key"
@@ -51,3 +51,10 @@ def make_certificates(folder: Path) -> Certificates:
     plain = serialization.NoEncryption()
     paths[2].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return Certificates(*paths)
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -16,7 +16,7 @@ from image_registry.cli.ac import cli as ac
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.oci.errors import RegistryError
-from image_registry.server import command, settings, storage_settings
+from image_registry.server import command, proxy_settings, settings, storage_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -112,6 +112,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(REGISTRY_\w+)` \| (\S+) \|", page, re.MULTILINE))
     own = {settings.PREFIX + field.name.upper(): field for field in fields(settings.Settings)}
     del own[f"{settings.PREFIX}STORAGE"]  # has variables of its own
+    del own[f"{settings.PREFIX}PROXY"]  # likewise
+    assert {name for name in proxy_settings.VARIABLES if f"`{name}`" in page} == set(proxy_settings.VARIABLES)
     storage = storage_settings.variables()
     source = Path(settings.__file__).read_text(encoding="utf-8")
     parts = {settings.PREFIX + name for name in re.findall(r"\{PREFIX\}(DATABASE_[A-Z_]+)", source)}

@@ -115,6 +115,20 @@ livenessProbe:
 {{- end }}
 - name: REGISTRY_IMPORTS
   value: {{ omit .Values.config.imports "pullSecrets" | toJson | quote }}
+{{- with .Values.config.proxy }}
+{{- if or .http .https }}
+{{- range $name, $value := dict "HTTP" .http "HTTPS" .https "NO_PROXY" .noProxy }}
+{{- if $value }}
+- name: REGISTRY_PROXY_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- if .secretName }}
+- name: REGISTRY_PROXY_CREDENTIALS
+  value: /etc/image-registry/proxy
+{{- end }}
+{{- end }}
+{{- end }}
 - name: REGISTRY_LOG_LEVEL
   value: {{ .Values.config.logLevel }}
 - name: REGISTRY_ACCESS_LOG
@@ -125,4 +139,22 @@ livenessProbe:
   value: /etc/image-registry/tls/tls.crt
 - name: REGISTRY_HTTP_TLS_KEY
   value: /etc/image-registry/tls/tls.key
+{{- end -}}
+
+{{/* Credentials of the proxies. */}}
+{{- define "image-registry.proxyVolume" -}}
+{{- with .Values.config.proxy.secretName }}
+- name: proxy
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
+
+{{- define "image-registry.proxyMount" -}}
+{{- if .Values.config.proxy.secretName }}
+- name: proxy
+  mountPath: /etc/image-registry/proxy
+  readOnly: true
+{{- end }}
 {{- end -}}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +18,9 @@ from image_registry.remote.errors import UnsafeAddress
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOKED_UP, NAMES = 60.0, 1024
+"""Seconds for which it is remembered what a name means, and how many names."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -50,10 +54,7 @@ def open_connection(host: str, port: int, timeout: float | None, rules: AddressR
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     permitted = [entry for entry in found if rules.permits(host, _parsed(entry[4][0]))]
     if not permitted:
-        raise UnsafeAddress(
-            f"{host} leads to {', '.join(sorted({str(entry[4][0]) for entry in found}))[:200]}, an address of the "
-            "inside; if a registry is there, an administrator must name its host or network in the settings of imports"
-        )
+        raise _unsafe(host, sorted({str(entry[4][0]) for entry in found}))
     failure: OSError | None = None
     for family, kind, protocol, _, place in permitted:
         opened = socket.socket(family, kind, protocol)
@@ -67,6 +68,44 @@ def open_connection(host: str, port: int, timeout: float | None, rules: AddressR
         else:
             return opened
     raise failure or OSError("no address")
+
+
+class ProxiedNames:
+    """Names that a proxy will resolve for us: what they mean to it is its matter, what they mean here is looked at.
+
+    A name that means nothing here is left to the proxy; behind one, other names may not be known inside. Answers are
+    remembered for a moment, because a look-up in vain can take seconds. Thread-safe.
+    """
+
+    def __init__(self, rules: AddressRules, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rules, self._clock = rules, clock
+        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
+
+    def check(self, host: str) -> None:
+        """Raise :class:`UnsafeAddress` if an address of the name is closed."""
+        until, closed = self._known.get(host, (0.0, ()))
+        if until < self._clock():
+            closed = self._closed(host)
+            if len(self._known) >= NAMES:
+                self._known.clear()
+            self._known[host] = (self._clock() + LOOKED_UP, closed)
+        if closed:
+            raise _unsafe(host, closed)
+
+    def _closed(self, host: str) -> tuple[str, ...]:
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return ()
+        addresses = {str(entry[4][0]) for entry in found}
+        return tuple(sorted(text for text in addresses if not self._rules.permits(host, _parsed(text))))
+
+
+def _unsafe(host: str, addresses: Iterable[str]) -> UnsafeAddress:
+    return UnsafeAddress(
+        f"{host} leads to {', '.join(addresses)[:200]}, an address of the inside; if a registry is there, an "
+        "administrator must name its host or network in the settings of imports"
+    )
 
 
 def _parsed(text: object) -> Address:

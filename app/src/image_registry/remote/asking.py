@@ -16,6 +16,7 @@ from image_registry.remote.budget import Budget
 from image_registry.remote.challenges import parse_challenges
 from image_registry.remote.credentials import ANONYMOUS, Keyring, Login
 from image_registry.remote.errors import (
+    Blocked,
     Forbidden,
     NotARegistry,
     NotFound,
@@ -164,14 +165,14 @@ class Questions:
             unknown = insecure and source.server not in self._schemes
             try:
                 answer = stack.enter_context(self._wire.send(method, url(), headers, insecure=insecure))
-            except (Unreachable, Untrusted):
+            except (Blocked, Unreachable, Untrusted):  # blocked by a proxy that makes connections to some ports alone
                 self._schemes.pop(source.server, None)
                 if not unknown:
                     raise
                 self._schemes[source.server] = "http"
                 try:
                     answer = stack.enter_context(self._wire.send(method, url(), headers, insecure=insecure))
-                except (Unreachable, Untrusted):
+                except (Blocked, Unreachable, Untrusted):
                     self._schemes.pop(source.server, None)
                     raise
             if unknown:

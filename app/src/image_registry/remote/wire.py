@@ -8,22 +8,33 @@ that this registry has none. Credentials go to the server that they are for and 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, SSLError
 
 from image_registry import __version__
-from image_registry.remote.addresses import AddressRules, open_connection
-from image_registry.remote.errors import NotARegistry, TooLarge, Unreachable, UnsafeAddress, Untrusted
+from image_registry.remote.addresses import AddressRules, ProxiedNames, open_connection
+from image_registry.remote.errors import (
+    Blocked,
+    NotARegistry,
+    RemoteError,
+    TooLarge,
+    Unreachable,
+    UnsafeAddress,
+    Untrusted,
+)
+from image_registry.remote.proxies import Proxies, Proxy
 from image_registry.remote.reference import parse_registry
 
 CONNECT, READ = 5.0, 30.0
@@ -42,6 +53,7 @@ ERROR_BODY = 16 << 10
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _ONCE = urllib3.Retry(total=0, redirect=False, raise_on_status=False)
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
 Method = Literal["GET", "HEAD", "POST"]
 
@@ -105,7 +117,13 @@ class Wire:
     """Thread-safe; must be built after a fork. ``authorities`` are further CAs in PEM, beside those of the system."""
 
     def __init__(
-        self, rules: AddressRules, *, authorities: str = "", connect: float = CONNECT, read: float = READ
+        self,
+        rules: AddressRules,
+        *,
+        authorities: str = "",
+        proxies: Proxies | None = None,
+        connect: float = CONNECT,
+        read: float = READ,
     ) -> None:
         trusted = ssl.create_default_context()
         if authorities.strip():
@@ -114,8 +132,13 @@ class Wire:
         blind.check_hostname = False
         blind.verify_mode = ssl.CERT_NONE
         self._timeout = urllib3.Timeout(connect=connect, read=read)
-        self._verified = _pools(rules, trusted)
-        self._unverified = _pools(rules, blind, assert_hostname=False, cert_reqs=ssl.CERT_NONE)
+        self._proxies, self._names = proxies or Proxies(), ProxiedNames(rules)
+        blindly: dict[str, Any] = {"assert_hostname": False, "cert_reqs": ssl.CERT_NONE}
+        self._pools: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
+        """By the proxy that they go through, and whether anybody is believed."""
+        for proxy in {None, self._proxies.http, self._proxies.https}:
+            self._pools[proxy, False] = _pools(rules, trusted, proxy, trusted)
+            self._pools[proxy, True] = _pools(rules, blind, proxy, trusted, **blindly)
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     @contextmanager
@@ -148,9 +171,11 @@ class Wire:
     def _once(
         self, method: Method, url: str, headers: Mapping[str, str], body: bytes | None, *, insecure: bool
     ) -> Answer:
-        pools = self._unverified if insecure else self._verified
+        proxy = self._proxies.of(url)
+        if proxy is not None:
+            self._names.check(urlsplit(url).hostname or "")
         try:
-            raw = pools.request(
+            raw = self._pools[proxy, insecure].request(
                 method,
                 url,
                 headers=headers,
@@ -162,6 +187,8 @@ class Wire:
             )
         except HTTPError as error:
             cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+            if proxy is not None and isinstance(cause, ProxyError):
+                raise _refused(proxy, url, cause) from None
             if isinstance(cause, SSLError):
                 raise Untrusted(
                     f"no trusted connection to {_host(url)}: {_cause(cause)}; let an administrator trust its CA, or "
@@ -170,7 +197,31 @@ class Wire:
             raise Unreachable(
                 f"{_host(url)} does not answer: {_cause(cause)}; check the name and the network"
             ) from None
+        if proxy is not None and raw.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raw.close()
+            raise _no_credentials(proxy, url)
         return Answer(raw, url)
+
+
+def _refused(proxy: Proxy, url: str, error: ProxyError) -> RemoteError:
+    """Why a proxy made no connection, told by what it said."""
+    said = _NO_TUNNEL.search(f"{error} {error.original_error}")
+    status = int(said[1]) if said else 0
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _no_credentials(proxy, url)
+    if 400 <= status < 500:
+        return Blocked(f"the proxy {proxy} makes no connection to {_host(url)} (status {status}); ask who runs it")
+    what = f"status {status}" if status else _cause(error)
+    return Unreachable(
+        f"no connection to {_host(url)} through the proxy {proxy}: {what}; check the settings of proxies"
+    )
+
+
+def _no_credentials(proxy: Proxy, url: str) -> Unreachable:
+    return Unreachable(
+        f"the proxy {proxy} wants other credentials than those there are before it connects to {_host(url)}; check "
+        "the settings of proxies"
+    )
 
 
 def _next(url: str, location: str, headers: Mapping[str, str], *, insecure: bool) -> tuple[str, Mapping[str, str]]:
@@ -192,7 +243,12 @@ def _next(url: str, location: str, headers: Mapping[str, str], *, insecure: bool
     return target, headers
 
 
-def _pools(rules: AddressRules, context: ssl.SSLContext, **options: Any) -> urllib3.PoolManager:
+def _pools(
+    rules: AddressRules, context: ssl.SSLContext, proxy: Proxy | None, to_proxy: ssl.SSLContext, **options: Any
+) -> urllib3.PoolManager:
+    if proxy is not None:  # an administrator named it
+        rules = AddressRules(hosts=frozenset({proxy.host}))
+
     def new_connection(self: HTTPConnection) -> socket.socket:
         timeout = self.timeout if isinstance(self.timeout, int | float) else CONNECT
         try:
@@ -216,7 +272,13 @@ def _pools(rules: AddressRules, context: ssl.SSLContext, **options: Any) -> urll
     class EncryptedPool(HTTPSConnectionPool):
         ConnectionCls = Encrypted
 
-    pools = urllib3.PoolManager(num_pools=HOSTS, maxsize=CONNECTIONS, ssl_context=context, **options)
+    sizes: dict[str, Any] = {"num_pools": HOSTS, "maxsize": CONNECTIONS, "ssl_context": context}
+    if proxy is None:
+        pools = urllib3.PoolManager(**sizes, **options)
+    else:
+        pools = urllib3.ProxyManager(
+            proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=to_proxy, **sizes, **options
+        )
     pools.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
     return pools
 

@@ -18,6 +18,7 @@ from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, Kube
 from image_registry.kube.pull_secrets import PullSecrets, Read, Secret
 from image_registry.oci.reference import Repository
 from image_registry.remote.credentials import Keyring, UnreadableCredentials
+from image_registry.remote.proxies import Proxies
 from image_registry.remote.registry import Registries
 from image_registry.remote.wire import Wire
 from image_registry.server.import_settings import ImportSettings
@@ -25,9 +26,9 @@ from image_registry.server.settings import Settings
 from image_registry.storage.blob_store import BlobStore
 
 
-def registries(found: ImportSettings) -> Registries:
+def registries(found: ImportSettings, proxies: Proxies) -> Registries:
     """The client of other registries; one for each worker, made after the fork."""
-    return Registries(Wire(found.addresses, authorities=found.authorities), found.rules)
+    return Registries(Wire(found.addresses, authorities=found.authorities, proxies=proxies), found.rules)
 
 
 def keyring(read: Read) -> Callable[[Repository], Keyring]:
@@ -71,7 +72,13 @@ def importer(
         return secrets(repository.namespace)
 
     ourselves = (settings.internal_hostname, *settings.external_hostnames)
-    made = Importer(registries(found), imports, keyring(by_namespace), ourselves=ourselves, most_tags=found.max_tags)
+    made = Importer(
+        registries(found, settings.proxy),
+        imports,
+        keyring(by_namespace),
+        ourselves=ourselves,
+        most_tags=found.max_tags,
+    )
     if scheduled:
         interval = timedelta(seconds=found.interval) if found.interval > 0 else None
         Schedule(made, imports, Pace(interval, found.per_minute)).start()
@@ -79,6 +86,7 @@ def importer(
 
 
 def pull_through(
+    settings: Settings,
     found: ImportSettings,
     imports: Imports,
     store: BlobStore,
@@ -90,4 +98,4 @@ def pull_through(
     if not found.pull_through:
         return None
     read = pull_secrets.from_image_api(client, f"{IMAGE_GROUP}/v1")
-    return PullThrough(registries(found), imports, store, keyring(read), paused=paused, fetched=count)
+    return PullThrough(registries(found, settings.proxy), imports, store, keyring(read), paused=paused, fetched=count)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from image_registry.remote.proxies import Proxies
 from image_registry.server.log_lines import AccessLog, Audit
+from image_registry.server.proxy_settings import read_proxies
 from image_registry.server.refusals import InvalidSettings as InvalidSettings
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import Filesystem, Storage
@@ -85,6 +87,7 @@ class Settings:
     read_only_file: Path | None = None
     sparse_images: bool = False
     imports: str = ""
+    proxy: Proxies = field(default_factory=Proxies)
     log_level: LogLevel = LogLevel.NORMAL
     access_log: AccessLog = AccessLog.ALL
     audit: Audit = Audit.WRITES
@@ -130,9 +133,10 @@ class Settings:
         values: dict[str, Any] = {}
         for entry in fields(Settings):
             text = environment.get(PREFIX + entry.name.upper(), "").strip()
-            if text and entry.name != "storage":
+            if text and entry.name not in ("storage", "proxy"):
                 values[entry.name] = _read(entry.name, text)
         values["storage"] = read_storage(environment)
+        values["proxy"] = read_proxies(environment)
         if "database_url" not in values:
             values["database_url"] = database_url(environment)
         return Settings(**values)

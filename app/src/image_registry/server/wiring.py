@@ -100,6 +100,7 @@ def cluster_application(
     streams = _streams_beside(store, settings, rights.limits)
     rights.limits.start(streams)
     pull_through = importing_parts.pull_through(
+        settings,
         read_imports(settings.imports),
         streams.imports,
         store,
