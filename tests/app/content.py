@@ -12,10 +12,10 @@ from image_registry.oci.manifest import Manifest, parse_manifest
 PLATFORMS = ({"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm", "variant": "v7"})
 
 
-def image(content: object, config: bytes | None = None, **extra: Any) -> Manifest:
+def image(content: object, configuration: bytes | None = None, **extra: Any) -> Manifest:
     """An image manifest that differs with ``content``, with one layer and the configuration given."""
     blob = str(Digest.of(repr(content).encode()))
-    settings = str(Digest.of(config or b"{}"))
+    settings = str(Digest.of(configuration or b"{}"))
     document = {
         "schemaVersion": 2,
         "mediaType": media_types.OCI_MANIFEST,

@@ -126,15 +126,18 @@ def manifest(host: str, repository: str, reference: str) -> bytes:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int]]:
-    """Every file of the layout with size and time."""
+    """Every file of the layout with size and time; records are no part of it."""
     layout = root / "docker"
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in layout.rglob("*") if path.is_file()}
+    files = (path for path in layout.rglob("*") if path.is_file() and ".records" not in path.parts)
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 def rebuilt(root: Path, *options: str) -> dict[str, Any]:
     """What the command prints."""
     command = Path(sys.executable).parent / "image-registry"
-    found: dict[str, Any] = json.loads(run(command, "rebuild", "--root", root, "-o", "json", *options))
+    found: dict[str, Any] = json.loads(
+        run(command, "metadata", "rebuild", "--root", root, "--apply", "-o", "json", *options)
+    )
     return found
 
 

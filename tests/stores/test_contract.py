@@ -457,3 +457,19 @@ def test_the_probe_writes_reads_and_removes(store: BlobStore) -> None:
     store.probe()
     store.probe()
     assert list(store.repositories()) == []
+
+
+def test_records_are_written_read_listed_and_removed(store: BlobStore) -> None:
+    store.write_records(
+        {"streams/team/app.gz": b"one", "streams/team/b.gz": b"two", "images/sha256/aa/bb.gz": b"three"}
+    )
+    store.write_records({"streams/team/app.gz": b"one again"})
+    store.write_records({})
+    assert store.read_record("streams/team/app.gz") == b"one again"
+    assert store.read_record("streams/team/none.gz") is None
+    assert sorted(store.record_names("streams")) == ["streams/team/app.gz", "streams/team/b.gz"]
+    store.remove_records(["streams/team/app.gz", "streams/team/none.gz"])
+    assert list(store.record_names("streams")) == ["streams/team/b.gz"]
+    assert list(store.record_names("nothing")) == []
+    assert list(store.repositories()) == []
+    assert list(store.strays()) == []

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from image_registry.imagestreams.records import POSITION, Position, write_position
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.storage.filesystem import FilesystemStore
+from tests.app import content
 
 PROGRAM = str(Path(sys.executable).parent / "image-registry")
 
@@ -83,10 +87,50 @@ def test_what_keeps_the_registry_from_starting_is_said_in_one_sentence(tmp_path:
 def test_a_rebuild_that_finds_nothing_asks_for_the_right_folder(tmp_path: Path) -> None:
     store = FilesystemStore(tmp_path / "registry")
     store.put_manifest(Repository("team", "app"), b"{}", Digest.of(b"{}"))
-    done = run("rebuild", "--root", str(tmp_path), "--dry-run")
+    done = run("metadata", "rebuild", "--root", str(tmp_path), "--dry-run")
     assert f"there is no repository in {tmp_path}" in done.stderr
     assert "docker/registry/v2" in done.stderr
-    assert "there is no repository" not in run("rebuild", "--root", str(tmp_path / "registry"), "--dry-run").stderr
+    done = run("metadata", "rebuild", "--root", str(tmp_path / "registry"), "--dry-run")
+    assert "there is no repository" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_rebuild_overwrites_nothing_that_nobody_asked_it_to(tmp_path: Path) -> None:
+    root = tmp_path / "registry"
+    store, manifest = FilesystemStore(root), content.image("one").raw
+    store.put_manifest(Repository("team", "app"), manifest, Digest.of(manifest))
+    store.write_tag(Repository("team", "app"), "v1", Digest.of(manifest))
+
+    def rebuilt(*options: str) -> Any:
+        done = run("metadata", "rebuild", "--root", str(root), "-o", "json", *options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert rebuilt("--dry-run")["applied"] is False
+    assert rebuilt()["applied"] is True  # there was nothing to overwrite
+    store.remove_tag(Repository("team", "app"), "v1")
+    looked = rebuilt()
+    assert (looked["applied"], looked["removed"]) == (False, 1)
+    applied = rebuilt("--apply")
+    assert (applied["applied"], applied["removed"]) == (True, 1)
+    assert rebuilt()["removed"] == 0
+
+
+@pytest.mark.slow
+def test_records_are_written_now_on_request_and_never_over_what_the_tables_do_not_know(tmp_path: Path) -> None:
+    root = tmp_path / "registry"
+    store, manifest = FilesystemStore(root), content.image("one").raw
+    store.put_manifest(Repository("team", "app"), manifest, Digest.of(manifest))
+    run("metadata", "rebuild", "--root", str(root))
+    assert run("metadata", "record", "--root", str(root)).returncode == 0
+    assert list(store.record_names("streams")) == ["streams/team/app.json.gz"]
+    later = Position(10_000, "of a database that is lost")
+    store.write_records({POSITION: write_position(later)})
+    refused = run("metadata", "record", "--root", str(root))
+    assert refused.returncode == 1
+    assert "older than the records" in refused.stderr
+    assert run("metadata", "record", "--root", str(root), "--discard").returncode == 0
+    assert run("metadata", "record", "--root", str(root)).returncode == 0
 
 
 @pytest.mark.slow

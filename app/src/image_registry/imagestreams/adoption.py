@@ -4,6 +4,9 @@ Manifests come first, in portions, because holding one more is always right. The
 transaction that makes the tables speak for the repository. Storage was read before that, outside of any lock, and
 pushes went on; whatever the tables say otherwise is therefore looked up once more, under the lock that a push takes.
 
+Where records are left of what the tables knew, they add what storage does not say
+(:mod:`~image_registry.imagestreams.recall`).
+
 A power cut may lose the newest of these transactions, in their order: then the next rebuild makes them once more.
 """
 
@@ -11,15 +14,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import rows, tag_events
+from image_registry.imagestreams import recall, rows, tag_events
 from image_registry.imagestreams.model import TagEvent
-from image_registry.metadata import echoes, images, rebuilds, revisions, streams
+from image_registry.imagestreams.recall import Memory
+from image_registry.imagestreams.records import Recalled
+from image_registry.metadata import echoes, images, origins, rebuilds, records, revisions, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.oci.digest import Digest
@@ -75,15 +81,22 @@ class Taken:
 
 
 def hold(
-    database: Database, repository: Repository, found: Sequence[FoundManifest], *, reference: str, now: datetime
+    database: Database,
+    repository: Repository,
+    found: Sequence[FoundManifest],
+    recalled: Recalled,
+    *,
+    reference: str,
+    now: datetime,
 ) -> Taken:
     """Let the repository hold these manifests of different digests; ``reference`` is followed by each digest."""
     with database.write_quickly() as connection:
         streams.lock(database, connection, repository.namespace, repository.name)
         if rebuilds.covers(connection, repository.namespace, repository.name):
             return Taken()
-        stream, new = _stream(connection, repository, found)
-        created, refers = _hold(database, connection, stream, found, reference)
+        memory = recall.remember(recalled, streams.find(connection, repository.namespace, repository.name))
+        stream, new = _stream(connection, repository, found, memory)
+        created, refers = _hold(database, connection, stream, found, memory, reference)
         event: Literal["ADDED", "MODIFIED"] | None = "ADDED" if new else "MODIFIED" if refers else None
         _log(database, connection, repository, stream, created, event, now)
     return Taken(new_images=len(created))
@@ -97,15 +110,20 @@ def finish(
     manifests: frozenset[Digest],
     findings: Iterable[Finding],
     links: Links,
+    recalled: Recalled,
     *,
     reference: str,
     now: datetime,
+    rehearsal: bool = False,
 ) -> Taken:
-    """Make the tables speak for the repository: ``found`` are the last of its ``manifests``. Storage wins."""
+    """Make the tables speak for the repository: ``found`` are the last of its ``manifests``. Storage wins.
+
+    A ``rehearsal`` does the same whether or not they speak for it, and undoes it.
+    """
     namespace, name = repository.namespace, repository.name
-    with database.write_quickly() as connection:
+    with database.write(undo=True) if rehearsal else database.write_quickly() as connection:
         streams.lock(database, connection, namespace, name)
-        if rebuilds.covers(connection, namespace, name):
+        if rebuilds.covers(connection, namespace, name) and not rehearsal:
             return Taken()
         rebuilds.mark(connection, namespace, name)
         rebuilds.note(
@@ -114,21 +132,43 @@ def finish(
             name,
             [{"kind": entry.kind, "subject": entry.subject, "detail": entry.detail} for entry in findings],
         )
-        if not found and streams.find_id(connection, namespace, name) is None:
+        known = streams.find(connection, namespace, name)
+        memory = recall.remember(recalled, known)
+        if not found and known is None and memory.stream is None:
             return Taken()
-        stream, new = _stream(connection, repository, found)
-        created, refers = _hold(database, connection, stream, found, reference)
-        removed = _release_lost(connection, repository, stream, manifests, links)
-        changed, gone = _tags(connection, repository, stream, tags, links, reference)
+        stream, new = _stream(connection, repository, found, memory)
+        created, refers = _hold(database, connection, stream, found, memory, reference)
+        created = sorted({*created, *recall.hold_elsewhere(database, connection, stream, memory)})
+        lost = _release_lost(connection, repository, stream, manifests | memory.elsewhere, links)
+        changed, gone = _tags(connection, repository, stream, tags, links, memory, lost, reference)
+        recall.write_parts(connection, stream, memory, images.held_digests(connection, stream))
+        remembered = memory.stream is not None
         event: Literal["ADDED", "MODIFIED"] | None = (
-            "ADDED" if new else "MODIFIED" if changed or gone or removed or refers else None
+            "ADDED" if new else "MODIFIED" if changed or gone or lost or refers or remembered else None
         )
         _log(database, connection, repository, stream, created, event, now)
-    return Taken(len(created), changed, removed + gone)
+    return Taken(len(created), changed, len(lost) + gone)
+
+
+def remember_images(database: Database, recorded: Sequence[Mapping[str, Any]], now: datetime) -> int:
+    """Make the Images of these records that are not there; no stream holds them."""
+    with database.write_quickly() as connection:
+        made = [recall.whole_image_row(row) for row in recorded]
+        created = sorted(images.add_all(database, connection, made))
+        changes = [Change(revisions.IMAGE, "", digest, "ADDED") for digest in created]
+        images.all_changed(
+            connection, dict(zip(created, revisions.append(database, connection, changes, now), strict=True))
+        )
+    return len(created)
 
 
 def _hold(
-    database: Database, connection: Connection, stream: int, found: Sequence[FoundManifest], reference: str
+    database: Database,
+    connection: Connection,
+    stream: int,
+    found: Sequence[FoundManifest],
+    memory: Memory,
+    reference: str,
 ) -> tuple[list[str], bool]:
     """Returns the digests of Images that are new, sorted, and whether one that is new to the stream has a subject."""
     if not found:
@@ -137,31 +177,26 @@ def _hold(
         database,
         connection,
         [
-            rows.image_row(
-                entry.manifest,
-                entry.config,
-                uid=str(uuid.uuid4()),
-                created=entry.linked,
-                reference=f"{reference}@{entry.manifest.digest}",
+            recall.image_row(
+                rows.image_row(
+                    entry.manifest,
+                    entry.config,
+                    uid=str(uuid.uuid4()),
+                    created=entry.linked,
+                    reference=f"{reference}@{entry.manifest.digest}",
+                ),
+                memory.recalled.images.get(entry.manifest.digest),
             )
             for entry in found
         ],
     )
-    taken = images.hold_all(
-        connection,
-        stream,
-        [
-            {
-                "stream_id": stream,
-                "digest": str(entry.manifest.digest),
-                "media_type": entry.manifest.media_type,
-                "size": len(entry.manifest.raw),
-                "pushed": entry.linked,
-                "pushed_by": _NOBODY,
-            }
-            for entry in found
-        ],
-    )
+    held = []
+    for entry in found:
+        digest = str(entry.manifest.digest)
+        pushed, pushed_by = memory.pushed.get(digest, (entry.linked, _NOBODY))
+        row = {"stream_id": stream, "digest": digest, "pushed": pushed, "pushed_by": pushed_by}
+        held.append({**row, "media_type": entry.manifest.media_type, "size": len(entry.manifest.raw)})
+    taken = images.hold_all(connection, stream, held)
     refers = any(entry.manifest.subject is not None and str(entry.manifest.digest) in taken for entry in found)
     return sorted(created), refers
 
@@ -184,12 +219,17 @@ def _log(
         streams.changed(connection, stream, numbers[-1])
 
 
-def _stream(connection: Connection, repository: Repository, found: Sequence[FoundManifest]) -> tuple[int, bool]:
+def _stream(
+    connection: Connection, repository: Repository, found: Sequence[FoundManifest], memory: Memory
+) -> tuple[int, bool]:
     """Its key, and whether it was made now."""
     known = streams.find_id(connection, repository.namespace, repository.name)
+    remembered = memory.stream and recall.stream_row(memory.stream, repository.namespace, repository.name)
     if known is not None:
+        if remembered:
+            records.write_stream(connection, known, remembered)
         return known, False
-    row = {
+    row = remembered or {
         "namespace": repository.namespace,
         "name": repository.name,
         "uid": str(uuid.uuid4()),
@@ -205,17 +245,20 @@ def _stream(connection: Connection, repository: Repository, found: Sequence[Foun
 
 def _release_lost(
     connection: Connection, repository: Repository, stream: int, manifests: frozenset[Digest], links: Links
-) -> int:
-    """Manifests that the tables hold and storage does not; one that was pushed meanwhile has its link by now."""
+) -> list[Digest]:
+    """Manifests that the tables hold and storage does not; one that was pushed meanwhile has its link by now.
+
+    What was imported needs no link: its content lies in another registry.
+    """
     lost = [
         digest
-        for digest in map(Digest.parse, images.held_digests(connection, stream))
+        for digest in map(Digest.parse, images.held_digests(connection, stream) - origins.of_stream(connection, stream))
         if digest not in manifests and not links.manifest_linked(repository, digest)
     ]
     for digest in lost:
         images.release(connection, stream, str(digest))
         streams.forget_image(connection, stream, str(digest))
-    return len(lost)
+    return lost
 
 
 def _tags(
@@ -224,20 +267,31 @@ def _tags(
     stream: int,
     tags: Mapping[str, FoundTag],
     links: Links,
+    memory: Memory,
+    lost: Sequence[Digest],
     reference: str,
 ) -> tuple[int, int]:
     """Write the histories that differ; returns how many tags were changed, and how many are gone."""
     held = {Digest.parse(digest) for digest in images.held_digests(connection, stream)}
-    known: dict[str, tuple[TagEvent, ...]] = {
+    told: dict[str, tuple[TagEvent, ...]] = {
         history.tag: history.events for history in rows.tag_histories(streams.histories(connection, [stream]))
     }
     # a tag without any event left is in ``tags`` alone
     meanings = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
+    unlinked = {Digest.parse(digest) for digest in origins.of_stream(connection, stream)}
+    unlinked |= {image for image in meanings.values() if image not in held and image not in lost}
     lagging = echoes.marks(connection, stream)
     written: dict[str, list[dict[str, object]]] = {}
     gone = 0
-    for tag in sorted(meanings.keys() | tags.keys()):
+    elsewhere = {tag for tag, past in memory.histories.items() if _lies_elsewhere(past[0].image, held, memory)}
+    for tag in sorted(meanings.keys() | tags.keys() | elsewhere):
         found = tags.get(tag)
+        if tag in elsewhere and (found is None or found.current == memory.histories[tag][0].image):
+            if told.get(tag) != memory.histories[tag]:
+                written[tag] = _event_rows(memory.histories[tag])
+            continue
+        if meanings.get(tag) in unlinked and (found is None or found.current == meanings[tag]):
+            continue  # imported, or in another stream: nothing here can say otherwise
         current = found.current if found else None
         if tag in lagging:
             current = meanings[tag]  # pushed a moment ago: the link follows
@@ -248,7 +302,7 @@ def _tags(
                 streams.remove_tag(connection, stream, tag)
                 gone += 1
             continue
-        events = known.get(tag, ())
+        events = _history(told.get(tag, ()), memory.histories.get(tag, ()))
         past = dict(found.past) if found else {}
         since = found.since if found and found.current == current else None
         merged = tag_events.adopted(
@@ -262,18 +316,34 @@ def _tags(
                 if digest in held
             ],
         )
-        if merged != events or tag not in meanings:
-            written[tag] = [
-                {
-                    "created": event.created,
-                    "image": str(event.image),
-                    "reference": event.reference,
-                    "generation": event.generation,
-                }
-                for event in reversed(merged)
-            ]
+        if merged != told.get(tag, ()) or tag not in meanings:
+            written[tag] = _event_rows(merged)
     streams.write_histories(connection, stream, written, lagging)
     return len(written), gone
+
+
+def _lies_elsewhere(image: Digest, held: AbstractSet[Digest], memory: Memory) -> bool:
+    """Whether what a tag meant has no link in storage by which that could be checked."""
+    return image in memory.elsewhere or (image not in held and str(image) not in memory.pushed)
+
+
+def _history(told: tuple[TagEvent, ...], remembered: tuple[TagEvent, ...]) -> tuple[TagEvent, ...]:
+    """What the tables say, with what is remembered behind it: they may have been told something since."""
+    images_told = {event.image for event in told}
+    return (*told, *(event for event in remembered if event.image not in images_told)) if told else remembered
+
+
+def _event_rows(history: tuple[TagEvent, ...]) -> list[dict[str, object]]:
+    """The oldest first."""
+    return [
+        {
+            "created": event.created,
+            "image": str(event.image),
+            "reference": event.reference,
+            "generation": event.generation,
+        }
+        for event in reversed(history)
+    ]
 
 
 def _latest(events: tuple[TagEvent, ...]) -> datetime:

@@ -61,7 +61,7 @@ def add(database: Database, digest: Digest, signature: Signature, writer: Writer
     for repository in holders:
         with suppress(ImageUnknown, SignatureExists):  # let go of, or signed there, since we looked
             in_streams.add(database, repository, digest, signature, created_by=created_by, now=writer.now)
-    _changed(database, digest, writer.now)
+    changed(database, digest, writer.now)
     return made
 
 
@@ -71,10 +71,11 @@ def remove(database: Database, digest: Digest, name: str, writer: Writer) -> Non
         if not signatures.remove_everywhere(connection, str(digest), name):
             raise SignatureUnknown(f"{digest} has no signature {name!r}")
     if not writer.dry_run:
-        _changed(database, digest, writer.now)
+        changed(database, digest, writer.now)
 
 
-def _changed(database: Database, digest: Digest, now: datetime) -> None:
+def changed(database: Database, digest: Digest, now: datetime) -> None:
+    """Say that the Image has other signatures now."""
     with database.write() as connection:
         if images.find(connection, str(digest), exclusive=True) is None:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
-from image_registry.imagestreams import adoption, cleaning, deletion, echo, reads, signatures, uploads
+from image_registry.imagestreams import adoption, cleaning, deletion, echo, image_signatures, reads, signatures, uploads
 from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
 from image_registry.imagestreams.changes import Changes
@@ -18,12 +19,15 @@ from image_registry.imagestreams.importer import Imports
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
+from image_registry.imagestreams.records import Recalled
 from image_registry.imagestreams.signatures import Signature
 from image_registry.imagestreams.uploads import UploadSession
 from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
+
+NOTHING = Recalled()
 
 
 def _now() -> datetime:
@@ -240,7 +244,9 @@ class ImageStreams:
     def add_signature(self, repository: Repository, digest: Digest, signature: Signature, *, created_by: str) -> None:
         """Keep one more. Raises :class:`ImageUnknown`, :class:`SignatureExists`, :class:`TooManySignatures`."""
         with self._indexed(repository):
-            signatures.add(self._database, repository, digest, signature, created_by=created_by, now=self._clock())
+            now = self._clock()
+            signatures.add(self._database, repository, digest, signature, created_by=created_by, now=now)
+            image_signatures.changed(self._database, digest, now)
 
     # the Image API door
 
@@ -401,11 +407,13 @@ class ImageStreams:
         with _available():
             return self._coverage.covers(repository)
 
-    def adopt_manifests(self, repository: Repository, found: Sequence[FoundManifest]) -> Taken:
+    def adopt_manifests(
+        self, repository: Repository, found: Sequence[FoundManifest], recalled: Recalled = NOTHING
+    ) -> Taken:
         """Let a repository that was not reached yet hold what storage has: a portion of it, no digest twice."""
         with _available():
             return adoption.hold(
-                self._database, repository, found, reference=self._reference(repository), now=self._clock()
+                self._database, repository, found, recalled, reference=self._reference(repository), now=self._clock()
             )
 
     def adopt_tags(
@@ -416,10 +424,14 @@ class ImageStreams:
         manifests: frozenset[Digest],
         findings: Sequence[Finding],
         links: Links,
+        recalled: Recalled = NOTHING,
+        *,
+        rehearsal: bool = False,
     ) -> Taken:
         """The last step for a repository: from now on its tables speak for it; nothing happens if they did before.
 
-        ``found`` is the last portion of its ``manifests``.
+        ``found`` is the last portion of its ``manifests``; ``recalled`` is what records say beside. A ``rehearsal``
+        answers the same and changes nothing.
         ``links`` are looked up under the lock of the repository wherever the tables say otherwise.
         """
         with _available():
@@ -431,9 +443,16 @@ class ImageStreams:
                 manifests,
                 findings,
                 links,
+                recalled,
                 reference=self._reference(repository),
                 now=self._clock(),
+                rehearsal=rehearsal,
             )
+
+    def adopt_images(self, recorded: Sequence[Mapping[str, Any]]) -> int:
+        """Make Images again that no stream holds, from their records; returns how many are new."""
+        with _available():
+            return adoption.remember_images(self._database, recorded, self._clock())
 
     def unechoed(self, limit: int = 100) -> list[Repository]:
         """Repositories with tags whose links in storage may lag behind."""

@@ -39,6 +39,7 @@ _any = (
     .where(_of_name)
     .limit(1)
 )
+_of_stream = select(remote_manifests.c.digest).where(remote_manifests.c.stream_id == bindparam("stream"))
 _here = (remote_manifests.c.stream_id == bindparam("stream")) & (remote_manifests.c.digest == bindparam("at_digest"))
 _move = (
     update(remote_manifests)
@@ -83,6 +84,11 @@ def of_blob(connection: Connection, namespace: str, name: str, digest: str, limi
     """``origin``, ``insecure`` and ``size`` of a blob of imported manifests, those with TLS first, then newer ones."""
     where = {"namespace": namespace, "name": name, "at_digest": digest, "at_most": limit}
     return connection.execute(_blob, where).all()
+
+
+def of_stream(connection: Connection, stream: int) -> set[str]:
+    """Digests of all imported manifests that a stream holds."""
+    return set(connection.execute(_of_stream, {"stream": stream}).scalars())
 
 
 def any_of(connection: Connection, namespace: str, name: str) -> bool:

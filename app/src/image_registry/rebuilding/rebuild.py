@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 
 from image_registry.imagestreams.adoption import Finding, FoundManifest
 from image_registry.imagestreams.rebuild_ledger import OUTSIDE, RebuildLedger
+from image_registry.imagestreams.records import Records
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
+from image_registry.rebuilding.archive import Archive
 from image_registry.rebuilding.survey import STRANGE_NAME, Survey
 from image_registry.storage.blob_store import BlobStore, StorageFault
 
@@ -34,7 +36,10 @@ REMEMBERED = 200_000
 
 @dataclass
 class Counts:
-    """What a rebuild has seen; ``images`` and ``tags_changed`` are what it wrote."""
+    """What a rebuild has seen; ``images``, ``tags_changed`` and ``removed`` are what it wrote.
+
+    ``remembered`` are streams of which a record was found.
+    """
 
     repositories: int = 0
     manifests: int = 0
@@ -42,6 +47,7 @@ class Counts:
     images: int = 0
     tags_changed: int = 0
     removed: int = 0
+    remembered: int = 0
     findings: int = 0
 
 
@@ -77,11 +83,15 @@ def _silent(_counts: Counts, _repository: Repository) -> None:
 class Rebuild:
     """One for each process. Methods may raise ``MetadataUnavailable`` and ``StorageFault``."""
 
-    def __init__(self, store: BlobStore, streams: ImageStreams, ledger: RebuildLedger) -> None:
+    def __init__(
+        self, store: BlobStore, streams: ImageStreams, ledger: RebuildLedger, recorded: Records | None = None
+    ) -> None:
+        self._archive = Archive(store, recorded)
         self._store = store
         self._streams = streams
         self._ledger = ledger
         self._sizes: dict[Digest, int | None] = {}
+        self._tables = True
         self._me = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._reading: dict[Repository, threading.Lock] = defaultdict(threading.Lock)
@@ -105,6 +115,7 @@ class Rebuild:
         state = self._ledger.state()
         if state.finished is not None or not self._ledger.take(self._me, _now()):
             return None
+        self._archive.resume_revisions()
         state = self._ledger.state()
         counts = Counts(**{key: value for key, value in state.counts.items() if key in Counts.__dataclass_fields__})
         try:
@@ -115,16 +126,20 @@ class Rebuild:
             self._ledger.advance(self._me, walk.done, asdict(counts), _now())
             self._ledger.release(self._me)
             return Outcome(complete=False, counts=counts, unreadable=tuple(walk.unreadable))
-        strange = self.strange_names()
+        strange = [*self.strange_names(), *self._adopt_images(counts, stop)]
+        if stop.is_set():
+            self._ledger.release(self._me)
+            return Outcome(complete=False, counts=counts)
         counts.findings += len(strange)
         report(counts, walk.done)
+        self._archive.begin_anew()
         finished = self._ledger.finish(self._me, asdict(counts), strange, _now())
         return Outcome(complete=True, counts=counts) if finished else None
 
     def _walk(self, after: Repository, counts: Counts, stop: threading.Event, report: Reporter) -> _Walk:
         walk = _Walk(after)
         noted = time.monotonic()
-        for repository in sorted(self._store.repositories()):
+        for repository in self._repositories():
             if repository <= after:
                 continue
             if stop.is_set():
@@ -146,21 +161,21 @@ class Rebuild:
         return walk
 
     def rehearse(
-        self, report: Reporter = lambda _counts, _repository: None
+        self, report: Reporter = lambda _counts, _repository: None, *, tables: bool = True
     ) -> tuple[Counts, list[tuple[Repository, Finding]]]:
-        """What a run would find from the first repository on; nothing is written anywhere."""
+        """What a run would find and change from the first repository on; nothing is written anywhere.
+
+        Without ``tables`` there are none yet to compare with.
+        """
+        self._tables = tables
         counts = Counts()
         found: list[tuple[Repository, Finding]] = []
-        for repository in sorted(self._store.repositories()):
+        for repository in self._repositories():
             try:
-                survey = Survey.of(self._store, repository, self._sizes)
-                manifests = sum(1 for _ in survey.manifests())
-                tags = survey.tags()
+                survey = self._adopt(repository, self._sizes, counts, rehearsal=True)
             except StorageFault as error:
-                survey = None
                 found.append((repository, Finding("unreadable", str(repository), str(error))))
-            if survey is not None:
-                _count(counts, survey, manifests, len(tags))
+            else:
                 found += [(repository, finding) for finding in survey.findings]
             report(counts, repository)
         found += [(OUTSIDE, finding) for finding in self.strange_names()]
@@ -174,22 +189,45 @@ class Rebuild:
             for name in sorted(self._store.strays())
         ]
 
-    def _adopt(self, repository: Repository, sizes: dict[Digest, int | None], counts: Counts) -> None:
+    def _repositories(self) -> list[Repository]:
+        """Those that have links, and those of which only a record is left: nothing was ever pushed to them."""
+        return sorted({*self._store.repositories(), *self._archive.repositories()})
+
+    def _adopt(
+        self, repository: Repository, sizes: dict[Digest, int | None], counts: Counts, *, rehearsal: bool = False
+    ) -> Survey:
         survey = Survey.of(self._store, repository, sizes)
+        recalled = self._archive.recall(repository, survey.links.manifests, survey.findings)
         portion: list[FoundManifest] = []
         for found in survey.manifests():
             portion.append(found)
-            if len(portion) == PORTION:
-                counts.images += self._streams.adopt_manifests(repository, portion).new_images
+            if len(portion) == PORTION and not rehearsal:
+                counts.images += self._streams.adopt_manifests(repository, portion, recalled).new_images
                 portion = []
-        tags, manifests = survey.tags(), frozenset(survey.readable)
-        taken = self._streams.adopt_tags(repository, portion, tags, manifests, survey.findings, self._store)
-        counts.images += taken.new_images
-        counts.tags_changed += taken.tags_changed
-        counts.removed += taken.removed
-        _count(counts, survey, len(manifests), len(tags))
+        readable = frozenset(survey.readable)
+        survey.readable |= recalled.beyond
+        tags = survey.tags()
+        if not rehearsal or self._tables:
+            taken = self._streams.adopt_tags(
+                repository, portion, tags, readable, survey.findings, self._store, recalled, rehearsal=rehearsal
+            )
+            counts.images += taken.new_images
+            counts.tags_changed += taken.tags_changed
+            counts.removed += taken.removed
+        counts.remembered += recalled.stream is not None
+        _count(counts, survey, len(readable), len(tags))
         if len(sizes) > REMEMBERED:
             sizes.clear()
+        return survey
+
+    def _adopt_images(self, counts: Counts, stop: threading.Event) -> list[Finding]:
+        """Images that no stream holds are nowhere but in records."""
+        findings: list[Finding] = []
+        for recorded in self._archive.other_images(findings):
+            if stop.is_set():
+                break
+            counts.images += self._streams.adopt_images(recorded)
+        return findings
 
 
 def _count(counts: Counts, survey: Survey, manifests: int, tags: int) -> None:

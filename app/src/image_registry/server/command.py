@@ -194,21 +194,41 @@ def upgrade(*, wait: int, or_later: bool) -> None:
         click.echo(f"image-registry: {error}; pulls are served without it, pushes when it is back", err=True)
 
 
-@cli.command()
+@cli.group()
+def metadata() -> None:
+    """Make the metadata from what lies in the storage, and keep there what only the metadata knows."""
+
+
+@metadata.command()
 @click.option("--root", type=click.Path(path_type=Path, exists=True), help="Folder of `image-registry serve`.")
 @click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
-@click.option("--dry-run", is_flag=True, help="Say what would be found; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be found and change; write nothing.")
+@click.option("--apply", is_flag=True, help="Write even where the metadata has streams already.")
 @click.option("--resume", is_flag=True, help="Go on where the last one stopped instead of beginning anew.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def rebuild(*, root: Path | None, database: str | None, dry_run: bool, resume: bool, output: str) -> None:
+def rebuild(*, root: Path | None, database: str | None, dry_run: bool, apply: bool, resume: bool, output: str) -> None:
     """Make the metadata from what lies in the storage, while the registry serves.
 
-    Without --root the settings come from REGISTRY_* variables, as in a Pod. Nothing in the storage is changed.
+    Metadata that has streams already is only compared, unless --apply is given. Without --root the settings come from
+    REGISTRY_* variables, as in a Pod. No blob and no link in the storage is changed.
     """
     from image_registry.server import rebuild_command
 
     settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
-    sys.exit(rebuild_command.run(settings, dry_run=dry_run, resume=resume, as_json=output == "json"))
+    wish = rebuild_command.Wish(dry_run=dry_run, apply=apply, resume=resume, as_json=output == "json")
+    sys.exit(rebuild_command.run(settings, wish))
+
+
+@metadata.command()
+@click.option("--root", type=click.Path(path_type=Path, exists=True), help="Folder of `image-registry serve`.")
+@click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option("--discard", is_flag=True, help="Forget what records say that the metadata does not know.")
+def record(*, root: Path | None, database: str | None, discard: bool) -> None:
+    """Write down in the storage, now, what only the metadata knows; a registry that serves does so by itself."""
+    from image_registry.server import rebuild_command
+
+    settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
+    sys.exit(rebuild_command.record(settings, discard=discard))
 
 
 def _local(root: Path, database: str | None) -> Settings:

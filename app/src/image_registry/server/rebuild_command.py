@@ -1,4 +1,4 @@
-"""``image-registry rebuild``: the same rebuild as behind the requests, with somebody watching."""
+"""``image-registry metadata``: the same rebuild and the same records as behind the requests, with somebody watching."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import click
 
 from image_registry.imagestreams.adoption import Finding
 from image_registry.oci.reference import Repository
 from image_registry.rebuilding.rebuild import Counts, Outcome, Rebuild
+from image_registry.rebuilding.recording import Followed
 from image_registry.server import starting, wiring
 from image_registry.server.settings import Settings
 
@@ -24,19 +25,36 @@ SHOWN = 50
 """Findings that are written as text; JSON has them all."""
 
 
-def run(settings: Settings, *, dry_run: bool, resume: bool, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for; without ``dry_run`` and ``apply`` it is written if nothing is overwritten by it."""
+
+    dry_run: bool = False
+    apply: bool = False
+    resume: bool = False
+    as_json: bool = False
+
+
+def run(settings: Settings, wish: Wish) -> int:
     """Returns the exit status: 0 if the metadata is complete, or would be."""
     started = time.monotonic()
-    with wiring.rebuild_tools(settings) as (rebuild, ledger):
-        if dry_run:
-            counts, found = rebuild.rehearse(_progress)
+    with wiring.rebuild_tools(settings) as tools:
+        tables = tools.database.is_current()
+        held = tables and bool(tools.streams.repositories(namespaces=None, limit=1).items)
+        if wish.dry_run or (held and not wish.apply and not wish.resume):
+            counts, found = tools.rebuild.rehearse(_progress, tables=tables)
             _say_if_nothing(counts, settings)
-            return _say(counts, found, complete=True, seconds=time.monotonic() - started, as_json=as_json)
+            seconds = time.monotonic() - started
+            status = _say(counts, found, complete=True, applied=False, seconds=seconds, as_json=wish.as_json)
+            if not wish.dry_run:
+                click.echo("image-registry: nothing was written, because there are streams already; --apply", err=True)
+            return status
         starting.upgrade_database(settings, wait=0)
-        if not resume:
-            ledger.begin_again()
-        outcome = _until_done(rebuild)
-        state = ledger.state()
+        if not wish.resume:
+            tools.recorder.catch_up()  # what the tables know is remembered before they are compared
+            tools.ledger.begin_again()
+        outcome = _until_done(tools.rebuild)
+        state = tools.ledger.state()
         counts = outcome.counts if outcome else Counts(**{key: int(value) for key, value in state.counts.items()})
         if outcome is not None:
             for text in outcome.unreadable:
@@ -44,7 +62,25 @@ def run(settings: Settings, *, dry_run: bool, resume: bool, as_json: bool) -> in
         _say_if_nothing(counts, settings)
         seconds = time.monotonic() - started
         complete = state.finished is not None
-        return _say(counts, ledger.findings(), complete=complete, seconds=seconds, as_json=as_json)
+        findings = tools.ledger.findings()
+        return _say(counts, findings, complete=complete, applied=True, seconds=seconds, as_json=wish.as_json)
+
+
+def record(settings: Settings, *, discard: bool) -> int:
+    """Let the records say what the tables do, now; ``discard`` whatever they said. Returns the exit status."""
+    with wiring.rebuild_tools(settings) as tools:
+        if discard:
+            tools.recorder.everything()
+            return 0
+        followed = tools.recorder.catch_up()
+        if followed is Followed.NOTHING:
+            return 0
+        click.echo(
+            f"image-registry: {followed.value}: nothing was recorded; `image-registry metadata rebuild` shows what the "
+            "records know, --discard keeps what the tables know",
+            err=True,
+        )
+        return 1
 
 
 def _until_done(rebuild: Rebuild) -> Outcome | None:
@@ -76,6 +112,7 @@ def _say(
     found: Iterable[tuple[Repository, Finding]],
     *,
     complete: bool,
+    applied: bool,
     seconds: float,
     as_json: bool,
 ) -> int:
@@ -83,7 +120,13 @@ def _say(
         click.echo("\r\033[K", err=True, nl=False)
     if as_json:
         findings = [{"repository": str(at) if at.name else "", **asdict(what)} for at, what in found]
-        document = {"complete": complete, "seconds": round(seconds, 3), **asdict(counts), "found": findings}
+        document = {
+            "complete": complete,
+            "applied": applied,
+            "seconds": round(seconds, 3),
+            **asdict(counts),
+            "found": findings,
+        }
         click.echo(json.dumps(document, indent=2))
         return 0 if complete else 1
     for number, (at, what) in enumerate(found):
@@ -91,9 +134,10 @@ def _say(
             click.echo(f"... and {counts.findings - SHOWN} more; -o json shows all")
             break
         click.echo(f"{what.kind}: {at if at.name else ''} {what.subject}: {what.detail}".replace("  ", " "))
+    written = "were" if applied else "would be"
     click.echo(
         f"{'complete' if complete else 'NOT complete'} after {seconds:.1f} s: {counts.repositories} repositories, "
-        f"{counts.manifests} manifests, {counts.tags} tags; {counts.images} Images are new, {counts.tags_changed} tags "
-        f"and {counts.removed} removals were written; {counts.findings} findings"
+        f"{counts.manifests} manifests, {counts.tags} tags, {counts.remembered} records; {counts.images} Images, "
+        f"{counts.tags_changed} tags and {counts.removed} removals {written} written; {counts.findings} findings"
     )
     return 0 if complete else 1

@@ -22,6 +22,7 @@ from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
+from image_registry.imagestreams.records import Records
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube import front_proxy, pull_secrets
 from image_registry.kube.accounts import ServiceAccounts
@@ -31,8 +32,10 @@ from image_registry.kube.reviews import AccessReviewer, TokenReviewer
 from image_registry.metadata.database import Database
 from image_registry.metadata.follower import Follower
 from image_registry.rebuilding.rebuild import Rebuild
+from image_registry.rebuilding.recording import Recorder
 from image_registry.server import importing_parts
 from image_registry.server.background_rebuild import BackgroundRebuild
+from image_registry.server.background_records import BackgroundRecords
 from image_registry.server.cluster_limits import ClusterLimits
 from image_registry.server.echo import Echo
 from image_registry.server.hot_reads import HotReads
@@ -97,7 +100,7 @@ def cluster_application(
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
     store = watched.store(open_store(settings.storage))
-    streams = _streams_beside(store, settings, rights.limits)
+    streams = _streams_beside(store, settings, modes, rights.limits)
     rights.limits.start(streams)
     pull_through = importing_parts.pull_through(
         settings,
@@ -163,7 +166,7 @@ def local_application(settings: Settings, key: bytes, numbers: Path | None = Non
     modes = follow_modes(settings)
     watched = Observability(settings.audit, numbers, access=settings.access_log)
     store = watched.store(open_store(settings.storage))
-    streams = _streams_beside(store, settings)
+    streams = _streams_beside(store, settings, modes)
     authenticator = local_authenticator(settings)
     parts = Parts(
         store=store,
@@ -179,14 +182,26 @@ def local_application(settings: Settings, key: bytes, numbers: Path | None = Non
     return _data_plane(settings, parts, watched)
 
 
+@dataclass(frozen=True, slots=True)
+class RebuildTools:
+    """What the commands need to make tables from storage, and records from tables."""
+
+    database: Database
+    streams: ImageStreams
+    ledger: RebuildLedger
+    rebuild: Rebuild
+    recorder: Recorder
+
+
 @contextmanager
-def rebuild_tools(settings: Settings) -> Iterator[tuple[Rebuild, RebuildLedger]]:
-    """What the command needs to make the tables from storage."""
+def rebuild_tools(settings: Settings) -> Iterator[RebuildTools]:
+    """For the length of a command."""
     database = Database(settings.database_url)
     try:
         streams = ImageStreams(database, internal_hostname=settings.internal_hostname)
-        ledger = RebuildLedger(database)
-        yield Rebuild(open_store(settings.storage), streams, ledger), ledger
+        ledger, tables, store = RebuildLedger(database), Records(database), open_store(settings.storage)
+        rebuild, recorder = Rebuild(store, streams, ledger, tables), Recorder(store, tables, ledger)
+        yield RebuildTools(database, streams, ledger, rebuild, recorder)
     finally:
         database.dispose()
 
@@ -197,14 +212,22 @@ def _streams(settings: Settings, limits: Callable[[str], Limits]) -> ImageStream
 
 
 def _streams_beside(
-    store: BlobStore, settings: Settings, limits: Callable[[str], Limits] = lambda _namespace: NO_LIMITS
+    store: BlobStore,
+    settings: Settings,
+    modes: Modes,
+    limits: Callable[[str], Limits] = lambda _namespace: NO_LIMITS,
 ) -> ImageStreams:
-    """The same for a process that has the storage: it makes the tables from it where they are not whole."""
+    """The same for a process that has the storage: it makes the tables from it where they are not whole.
+
+    What only the tables know it keeps there, unless the registry is read-only.
+    """
     database = Database(settings.database_url)
     streams = ImageStreams(database, internal_hostname=settings.internal_hostname, limits=limits)
-    rebuild = Rebuild(store, streams, RebuildLedger(database))
+    ledger, tables = RebuildLedger(database), Records(database)
+    rebuild = Rebuild(store, streams, ledger, tables)
     streams.read_storage_with(rebuild.read)
     BackgroundRebuild(rebuild).start()
+    BackgroundRecords(Recorder(store, tables, ledger), lambda: modes.read_only() is not None).start()
     return streams
 
 

@@ -5,7 +5,7 @@ Every backend implements :class:`BlobStore`; one suite of contract tests runs ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -151,6 +151,25 @@ class BlobStore(Protocol):
 
     def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
         """Every repository that has a folder, of one namespace or of all, in no particular order."""
+        ...
+
+    def write_records(self, records: Mapping[str, bytes]) -> None:
+        """Let the records of these names say this, each whole or as before; durable on return.
+
+        Records are no part of the layout: nothing that is served depends on them.
+        """
+        ...
+
+    def read_record(self, name: str) -> bytes | None:
+        """What a record says; ``None`` if there is none."""
+        ...
+
+    def remove_records(self, names: Iterable[str]) -> None:
+        """Remove records; nothing happens for those that are gone."""
+        ...
+
+    def record_names(self, folder: str) -> Iterator[str]:
+        """Names of all records that begin with ``folder/``, in no particular order."""
         ...
 
     def begin_upload(self, repository: Repository, upload_id: str) -> None: ...

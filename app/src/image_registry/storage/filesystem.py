@@ -7,7 +7,7 @@ may write to an upload.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -177,6 +177,31 @@ class FilesystemStore:
             for name in self._disk.names(f"{layout.NAMESPACES}/{found}"):
                 with suppress(InvalidName):
                     yield Repository.of(found, name)
+
+    # records
+
+    def write_records(self, records: Mapping[str, bytes]) -> None:
+        if records:
+            self._disk.seal([(layout.record(name), data) for name, data in records.items()])
+
+    def read_record(self, name: str) -> bytes | None:
+        try:
+            with open(self._disk.path(layout.record(name)), "rb") as file:
+                return file.read()
+        except GONE:
+            return None
+        except OSError as error:
+            raise fault("read", layout.record(name), error) from error
+
+    def remove_records(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._disk.remove_file(layout.record(name))
+
+    def record_names(self, folder: str) -> Iterator[str]:
+        base = self._disk.path(layout.RECORDS)
+        for at, _, names in os.walk(f"{base}/{folder}"):
+            for name in names:
+                yield f"{at}/{name}".removeprefix(f"{base}/")
 
     # uploads
 

@@ -16,6 +16,9 @@ NAMESPACES = f"{ROOT}/repositories"
 STAGING = f"{ROOT}/.staging"
 """Content on its way to its place; CNCF distribution never looks here."""
 
+RECORDS = f"{ROOT}/.records"
+"""What only the tables know, for the day on which they are lost; CNCF distribution never looks here either."""
+
 _TAG_FOLDERS = "/_manifests/tags/"
 _LONGEST_LASTING = 40
 """Shorter than the folder of any digest: those go when what they are named after goes."""
@@ -76,6 +79,11 @@ def upload(name: Repository, upload_id: str) -> str:
     return f"{uploads(name)}/{uuid.UUID(upload_id)}"
 
 
+def record(name: str) -> str:
+    """The place of one record; ``name`` is made of names of ours and of digests, and has slashes."""
+    return f"{RECORDS}/{name}"
+
+
 def read_link(content: bytes) -> Digest | None:
     """What a link says; ``None`` for one that an old crash has left empty, or that was damaged."""
     try:
@@ -85,6 +93,6 @@ def read_link(content: bytes) -> Digest | None:
 
 
 def lasting(folder: str) -> bool:
-    """Whether nobody ever removes this folder: not those of digests, tags and uploads."""
-    fleeting = _TAG_FOLDERS in folder or "/_uploads" in folder
+    """Whether nobody ever removes this folder: not those of digests, tags, uploads and records."""
+    fleeting = _TAG_FOLDERS in folder or "/_uploads" in folder or folder.startswith(RECORDS)
     return not fleeting and len(folder.rpartition("/")[2]) < _LONGEST_LASTING

@@ -7,7 +7,7 @@ name or a sync. What grows over several requests is in :mod:`~image_registry.sto
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import datetime
@@ -128,6 +128,22 @@ class ObjectStore(Piecewise):
             for name in self._client.folders(f"{layout.NAMESPACES}/{found}/"):
                 with suppress(InvalidName):
                     yield Repository.of(found, name)
+
+    # records
+
+    def write_records(self, records: Mapping[str, bytes]) -> None:
+        with ThreadPoolExecutor(object_links.TOGETHER, thread_name_prefix="records") as pool:
+            list(pool.map(lambda name: give(self._client, layout.record(name), records[name]), records))
+
+    def read_record(self, name: str) -> bytes | None:
+        return self._content(layout.record(name))
+
+    def remove_records(self, names: Iterable[str]) -> None:
+        self._client.delete(layout.record(name) for name in names)
+
+    def record_names(self, folder: str) -> Iterator[str]:
+        for entry in self._client.entries(f"{layout.record(folder)}/"):
+            yield entry.key.removeprefix(f"{layout.RECORDS}/")
 
     # uploads
 
