@@ -26,7 +26,7 @@ from image_registry.auth.tokens import RegistryTokens, generate_key
 from image_registry.distribution_api import open_uploads, tokens
 from image_registry.distribution_api.received import STRAIGHT
 from image_registry.imagestreams.errors import MetadataUnavailable
-from image_registry.imagestreams.limits import STORAGE, Limit, LimitExceeded, LimitsUnknown, Scope
+from image_registry.imagestreams.limits import STORAGE, Excess, Limit, LimitExceeded, LimitsUnknown, Scope
 from image_registry.kube.errors import ClusterUnreachable
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
@@ -144,7 +144,7 @@ def authorizer_away(stage: Stage) -> TestResponse:
     return client.get(f"{APP}/tags/list", headers=ANN)
 
 
-BEYOND = LimitExceeded(Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 3), "team", current=0, asked=4)
+BEYOND = LimitExceeded([Excess(Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 3), 0, 4)], "team")
 
 
 def false_size(stage: Stage) -> TestResponse:
@@ -331,7 +331,7 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         ),
         403,
         "DENIED",
-        "have the limit raised",
+        "or have the ResourceQuota of namespace team raised",
     ),
     "nobody answers what the limits are": (
         lambda s: s.broken("streams", "expect_upload", LimitsUnknown("no answer")).post(

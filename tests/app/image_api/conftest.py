@@ -19,6 +19,7 @@ from image_registry.auth.access import Access, AuthorizationUnavailable, Decisio
 from image_registry.auth.identity import Identity, InvalidCredentials
 from image_registry.image_api.app import create_app
 from image_registry.image_api.parts import Parts
+from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube.front_proxy import FrontProxyTrust
 from image_registry.metadata.database import Database
@@ -70,7 +71,14 @@ class ImageAPI:
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self.cluster = cluster
         self.database = database
-        self.streams = ImageStreams(database, internal_hostname=HOST, clock=self._tick)
+        self.limits: dict[str, Limits] = {}
+        """Of namespaces; those that are not named have none."""
+        self.streams = ImageStreams(
+            database,
+            internal_hostname=HOST,
+            clock=self._tick,
+            limits=lambda namespace: self.limits.get(namespace, NO_LIMITS),
+        )
         self.phases: dict[str, str] = {}
         """Phases of namespaces; those that are not named are active."""
         self.trust: FrontProxyTrust | None = FrontProxyTrust(ca="", allowed_names=frozenset({PROXY}))

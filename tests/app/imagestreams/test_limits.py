@@ -115,8 +115,9 @@ def test_the_refusal_names_limit_current_and_asked(limited: Limited) -> None:
     with pytest.raises(LimitExceeded) as refused:
         limited.push("team/other", "one")
     assert str(refused.value) == (
-        "ResourceQuota objects of namespace team allows 1 of alauda.io/imagestreams in namespace team; there are 1 "
-        "and the push asks for 1 more; make it smaller, delete what is not needed, or have the limit raised"
+        "exceeded quota: objects, requested: alauda.io/imagestreams=1, used: alauda.io/imagestreams=1, limited: "
+        "alauda.io/imagestreams=1; delete what is not needed in namespace team, or have the ResourceQuota of namespace "
+        "team raised"
     )
     assert refused.value.detail == {
         "limit": {"source": "ResourceQuota objects", "resource": "alauda.io/imagestreams", "maximum": 1},
@@ -128,9 +129,13 @@ def test_the_refusal_names_limit_current_and_asked(limited: Limited) -> None:
 def test_the_size_of_one_image_is_bounded(limited: Limited) -> None:
     limited.given = (Limit("LimitRange sizes", Scope.IMAGE, limits.SIZE, 2 << 20),)
     limited.push("team/app", sized("fits", (2 << 20) - 10))
-    with pytest.raises(LimitExceeded, match="LimitRange sizes of namespace team allows images of at most"):
+    with pytest.raises(
+        LimitExceeded, match=r"maximum storage usage per alauda\.io/Image is 2Mi, but request is 2097162"
+    ):
         limited.push("team/app", sized("large", 2 << 20), "b")
-    with pytest.raises(LimitExceeded, match=r"this one has 2097153 bytes \(2.0 MiB\)"):
+    with pytest.raises(
+        LimitExceeded, match=r"is 2Mi, but request is 2097153 \(LimitRange sizes\); make the image smaller"
+    ):
         limited.streams.expect_upload(APP, "u1", (2 << 20) + 1)
 
 

@@ -7,11 +7,14 @@ import dataclasses
 import pytest
 
 from image_registry.imagestreams.errors import Conflict, StreamUnknown
-from image_registry.imagestreams.limits import IMAGES, STREAMS, Limit, LimitExceeded, Scope
+from image_registry.imagestreams.limits import IMAGES, STORAGE, STREAMS, TAGS, Limit, LimitExceeded, Scope
 from image_registry.imagestreams.model import TagSource, TagSpec
+from image_registry.imagestreams.service import ImageStreams
+from image_registry.imagestreams.tag_edits import TagEdit
 from image_registry.importing.finding import choose
 from image_registry.importing.requests import ImageWish, Policy
 from image_registry.importing.tag_order import by_importance
+from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 from image_registry.remote.errors import Unusable
 from tests.app.content import image, index
@@ -180,6 +183,45 @@ def test_limits_stop_the_tag_that_goes_beyond_them(importing: Importing) -> None
     importing.limits["other"] = (Limit("ResourceQuota none", Scope.NAMESPACE, STREAMS, 0),)
     with pytest.raises(LimitExceeded):
         importing.run(importing.image(), repository=Repository("other", "app"))
+
+
+def test_a_tag_that_has_no_room_is_not_even_wanted(importing: Importing) -> None:
+    """Neither by an import that works nor by one that fails: the answer says why, and the stream is as it was."""
+    importing.limits["team"] = (Limit("ResourceQuota few", Scope.NAMESPACE, TAGS, 1),)
+    result = importing.run(importing.image("1.0.0"), importing.image("1.1.0"), importing.image("none"))
+    assert [item.failure.reason if item.failure else "" for item in result.images] == ["", "Forbidden", "NotFound"]
+    assert result.images[1].failure is not None
+    assert "exceeded quota: few, requested: alauda.io/image-tags=1" in result.images[1].failure.message
+    stream = importing.streams.stream(STREAM)
+    assert [spec.name for spec in stream.specs] == [history.tag for history in stream.tags] == ["1.0.0"]
+    assert stream.conditions == {}
+    assert importing.run(importing.image("1.1.0", "1.0.0")).images[0].failure is None
+
+
+def test_what_is_wanted_already_waits_for_room_with_a_condition(importing: Importing) -> None:
+    stream = importing.run(importing.image("none", "v1", scheduled=True)).stream
+    assert stream is not None
+    importing.limits["team"] = (Limit("ResourceQuota few", Scope.NAMESPACE, IMAGES, 0),)
+    wanted = dataclasses.replace(stream.specs[0], source=TagSource("DockerImage", importing.image().source))
+    importing.streams.editor.put_tag(
+        TagEdit(STREAM, "v1", wanted), may_pull=lambda _: True, confirm_create=lambda: None, dry_run=False
+    )
+    [spec] = importing.streams.stream(STREAM).specs
+    importing.importer.again(STREAM, [spec], "system:importer")
+    [condition] = importing.streams.stream(STREAM).conditions["v1"]
+    assert (condition.reason, condition.generation) == ("Forbidden", spec.generation)
+    assert "exceeded quota: few, requested: alauda.io/images=1, used: alauda.io/images=0" in condition.message
+    importing.limits.clear()
+    importing.importer.again(STREAM, [spec], "system:importer")
+    assert importing.streams.stream(STREAM).conditions == {}
+
+
+def test_the_bytes_of_all_manifests_of_an_index_are_counted(importing: Importing, database: Database) -> None:
+    importing.limits["team"] = (Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 1 << 30),)
+    assert importing.run(importing.image("multi", mode="PreserveOriginal")).images[0].failure is None
+    counted = importing.streams.usage("team")[STORAGE]
+    fresh = ImageStreams(database, internal_hostname="registry.test:5000")
+    assert counted == fresh.usage("team")[STORAGE]
 
 
 @pytest.mark.parity(15)

@@ -175,7 +175,7 @@ def test_limits_and_what_cannot_be_known_are_a_status_too(
 ) -> None:
     importing.limits["team"] = (Limit("ResourceQuota none", Scope.NAMESPACE, STREAMS, 0),)
     refused = api.reject("POST", PATH, wanted(one(importing)), 403, "Forbidden")
-    assert "ResourceQuota none" in refused["message"]
+    assert "exceeded quota: none, requested: alauda.io/imagestreams=1" in refused["message"]
 
     def unknown(_namespace: str) -> Any:
         raise LimitsUnknown("nobody tells")

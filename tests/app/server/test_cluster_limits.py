@@ -68,7 +68,7 @@ def push(streams: ImageStreams, name: str) -> None:
         ),
         (
             ("ResourceQuota", "q", "", "count/imagestreams.image.alauda.io", 5),
-            Limit("ResourceQuota q", Scope.NAMESPACE, limits.STREAMS, 5),
+            Limit("ResourceQuota q", Scope.NAMESPACE, limits.STREAMS, 5, "count/imagestreams.image.alauda.io"),
         ),
         (("ResourceQuota", "q", "", "alauda.io/other", 5), None),
     ],
@@ -87,7 +87,7 @@ def test_a_quota_of_the_cluster_refuses_a_push_and_shows_what_is_used(
     given = ClusterLimits(fake_cluster.client())
     streams = ImageStreams(database, internal_hostname="registry:5000", limits=given)
     push(streams, "one")
-    with pytest.raises(LimitExceeded, match="ResourceQuota objects of namespace team allows 1 of"):
+    with pytest.raises(LimitExceeded, match=r"exceeded quota: objects, requested: alauda\.io/imagestreams=1, used"):
         push(streams, "two")
     assert given.show_once(streams) == 1
     shown = fake_cluster.objects[f"{QUOTAS}/objects/status"]["status"]["used"]

@@ -80,7 +80,7 @@ def test_the_image_api_is_ready_and_discovered_before_there_is_a_schema(
             SimpleNamespace(
                 authorizer=None,
                 authenticator=None,
-                limits=lambda _namespace: (),
+                limits=SimpleNamespace(follow=lambda: None),
                 client=None,
                 namespaces=SimpleNamespace(phase=lambda _name: "Active", forget=lambda _name: None),
             ),

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from image_registry.auth import trail
 from image_registry.image_api import status
 from image_registry.image_api.negotiation import JSON, YAML, error_encoding, wants_indentation
-from image_registry.image_api.status import APIError, ServiceUnavailable, TooLarge
+from image_registry.image_api.status import APIError, BeyondLimit, ServiceUnavailable, TooLarge
 from image_registry.imagestreams.errors import MetadataUnavailable
 
 MAX_BODY = 3 * 1024 * 1024
@@ -121,6 +121,7 @@ def _failure(error: APIError) -> Response:
     left.error = f"{error.reason}: {error}"
     if error.code == 403:
         left.decision = trail.DENIED
+        left.limit = error.limit if isinstance(error, BeyondLimit) else ""
     elif error.code == 401:
         left.decision = trail.REFUSED if "Authorization" in request.headers else trail.CHALLENGED
     response = answer(error.document(), error_encoding(request.headers.get("Accept")), code=int(error.code))

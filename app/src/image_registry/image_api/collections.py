@@ -14,6 +14,7 @@ from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
 from image_registry.image_api.status import APIError, BadRequest
 from image_registry.imagestreams import errors
+from image_registry.imagestreams.limits import LimitExceeded, LimitsUnknown
 from image_registry.imagestreams.model import Image, ImageStream, Page
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.digest import Digest, InvalidDigest
@@ -246,6 +247,10 @@ def translated(resource: Resource, name: str) -> Iterator[None]:
         raise status.already_exists(resource.plural, name) from None
     except (errors.Conflict, errors.ImageInUse, errors.TooManySignatures) as error:
         raise status.conflict(resource.plural, name, str(error)) from None
+    except LimitExceeded as error:
+        raise status.beyond_limit(resource.plural, name, error.sentence, error.limit.resource) from None
+    except LimitsUnknown as error:
+        raise status.ServiceUnavailable(f"{error}; try again in a moment", retry_after=5) from None
 
 
 def _no_such(resource: Resource, name: str, error: Exception) -> APIError:

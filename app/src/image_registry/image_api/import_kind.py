@@ -14,7 +14,6 @@ from image_registry.image_api.stream_kind import check_name
 from image_registry.image_api.writing import Call
 from image_registry.imagestreams import imports, spec_rules
 from image_registry.imagestreams.imports import RemoteImage
-from image_registry.imagestreams.limits import LimitExceeded, LimitsUnknown
 from image_registry.imagestreams.problems import Problems
 from image_registry.importing.importer import CredentialsUnknown, Importer
 from image_registry.importing.requests import ImageWish, ImportResult, ImportWish, Item, Policy, RepositoryWish
@@ -81,9 +80,7 @@ class StreamImports:
         try:
             with translated(STREAMS, metadata["name"]):
                 result = self._importer.run(wish)
-        except LimitExceeded as error:
-            raise status.Forbidden(str(error), resource=self.resource.name, name=metadata["name"]) from None
-        except (LimitsUnknown, CredentialsUnknown) as error:
+        except CredentialsUnknown as error:
             raise status.ServiceUnavailable(f"{error}; try again in a moment", retry_after=5) from None
         return self._answer(metadata, spec, result)
 

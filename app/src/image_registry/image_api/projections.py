@@ -14,7 +14,7 @@ from image_registry.image_api.resources import MAPPINGS, STREAM_IMAGES, STREAM_L
 from image_registry.image_api.status import APIError, BadRequest
 from image_registry.image_api.stream_kind import check_name
 from image_registry.image_api.writing import Call
-from image_registry.imagestreams.errors import ImageExists
+from image_registry.imagestreams.image_writes import ImageDraft
 from image_registry.imagestreams.model import Page
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.service import ImageStreams
@@ -154,29 +154,25 @@ class Mappings(ReadOnly):
         reference = image.get("dockerImageReference", "")
         with translated(self.resource, name):
             self._streams.stream(repository)
-            proven = self._streams.find_image(digest) is None and self._make(image, call)
             self._editor.map_image(
                 repository,
                 document.get("tag") or "latest",
                 digest,
                 reference,
-                proven=proven,
+                draft=None if self._streams.find_image(digest) else _draft(image),
                 may_pull=lambda source: call.may(access.pull(source)),
                 dry_run=call.dry_run,
             )
         return {**status.success(resource=self.resource.plural, name=name), "code": 201}
 
-    def _make(self, image: Document, call: Call) -> bool:
-        """Make the Image of its manifest; false if somebody else was faster."""
-        problems = Problems()
-        manifest, config = content(image, problems, "image.")
-        problems.check()
-        try:
-            self._editor.create_image(image_draft(image, manifest, config), dry_run=call.dry_run)
-        except ImageExists:
-            return False
-        return True
-
     def update(self, namespace: str, old: Document, new: Document, call: Call) -> Document:
         """Never asked."""
         raise APIError(f"a mapping is not changed ({namespace}, {len(old)}, {len(new)}, {call.dry_run})")
+
+
+def _draft(image: Document) -> ImageDraft:
+    """Of an Image that comes with its manifest. Raises :class:`InvalidObject`."""
+    problems = Problems()
+    manifest, config = content(image, problems, "image.")
+    problems.check()
+    return image_draft(image, manifest, config)

@@ -105,6 +105,12 @@ class Forbidden(APIError):
     reason = "Forbidden"
 
 
+class BeyondLimit(Forbidden):
+    """A limit of the namespace has no room; ``limit`` is the resource that it limits."""
+
+    limit = ""
+
+
 class NotFound(APIError):
     """No such object or no such resource."""
 
@@ -216,6 +222,13 @@ def not_found(resource: str, name: str) -> NotFound:
 def already_exists(resource: str, name: str) -> AlreadyExists:
     """Kubernetes' sentence for an object that exists."""
     return AlreadyExists(f'{resource}.{IMAGE_GROUP} "{name}" already exists', resource=resource, name=name)
+
+
+def beyond_limit(resource: str, name: str, why: str, limit: str) -> BeyondLimit:
+    """Kubernetes' sentence for what admission does not let pass."""
+    found = BeyondLimit(f'{resource}.{IMAGE_GROUP} "{name}" is forbidden: {why}', resource=resource, name=name)
+    found.limit = limit
+    return found
 
 
 def conflict(resource: str, name: str, why: str) -> Conflict:

@@ -1,23 +1,22 @@
-"""Counting under limits: what a namespace holds, what is reserved, and whether a push fits between the two.
+"""Bytes under limits, and what a push adds: what a namespace holds, what is reserved, and whether a push fits between.
 
-Whoever counts in a namespace holds its lock until the end of the transaction, so parallel pushes count one after the
-other and can not pass a quota together. Bytes are counted once for each distinct blob. A push needs its bytes before
-its manifest arrives, so they are reserved: by the name of the upload when the size is known, by the digest when the
-blob is there, until a manifest lists the blob or the time is over. Where no limit is, nothing is counted and nothing
-is locked.
+Whoever counts in a namespace holds its lock (:mod:`~image_registry.imagestreams.counting`). Bytes are counted once for
+each distinct blob. A push needs its bytes before its manifest arrives, so they are reserved: by the name of the upload
+when the size is known, by the digest when the blob is there, until a manifest lists the blob or the time is over. Where
+no limit is, nothing is counted and nothing is locked.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import limits
+from image_registry.imagestreams import counting, limits
 from image_registry.imagestreams.limits import Limits, Scope
 from image_registry.metadata import usage
 from image_registry.metadata.database import Database
@@ -33,6 +32,18 @@ REMEMBERED = 16
 
 Blobs = Mapping[str, int]
 """Sizes by digest."""
+
+
+@dataclass(slots=True)
+class BeforePush:
+    """What there was before a push: bytes, and which of its images were there already; where that is limited.
+
+    Of several manifests that come together each finds the bytes of those before it.
+    """
+
+    blobs: Blobs
+    in_namespace: frozenset[str]
+    in_stream: frozenset[str]
 
 
 class Accounts:
@@ -78,23 +89,22 @@ class Accounts:
         with self._database.write_quickly() as connection:
             return usage.forget_expired(connection, now)
 
-    def check_new_stream(self, connection: Connection, repository: Repository, given: Limits) -> None:
-        """A stream was made without a push. Raises :class:`LimitExceeded`."""
-        wanted = limits.of_scope(given, Scope.NAMESPACE, limits.STREAMS)
-        if wanted:
-            usage.lock(self._database, connection, repository.namespace)
-            after = usage.streams_in(connection, repository.namespace)
-            subject = f"repository {repository}"
-            limits.check_growth(wanted, repository.namespace, before=after - 1, after=after, subject=subject)
-
-    def begin_push(self, connection: Connection, repository: Repository, given: Limits) -> Blobs:
-        """Before anything of a push is written: holds the lock if something is to be counted, returns what is there."""
-        if not limits.of_scope(given, Scope.NAMESPACE):
-            return {}
-        usage.lock(self._database, connection, repository.namespace)
+    def begin_push(
+        self, connection: Connection, repository: Repository, given: Limits, digests: Collection[str]
+    ) -> BeforePush:
+        """Before anything of a push is written: holds the lock if something is to be counted."""
+        counting.lock(self._database, connection, repository.namespace, given)
+        blobs: Blobs = {}
         if limits.of_scope(given, Scope.NAMESPACE, limits.STORAGE):
-            return self._blobs(connection, repository.namespace)
-        return {}
+            blobs = self._blobs(connection, repository.namespace)
+        places: frozenset[tuple[str, str]] = frozenset()
+        if any(limit.resource == limits.IMAGES for limit in given):
+            places = usage.places(connection, repository.namespace, digests)
+        return BeforePush(
+            blobs,
+            in_namespace=frozenset(digest for _, digest in places),
+            in_stream=frozenset(digest for name, digest in places if name == repository.name),
+        )
 
     def end_push(
         self,
@@ -102,7 +112,7 @@ class Accounts:
         repository: Repository,
         manifest: Manifest,
         given: Limits,
-        before: Blobs,
+        before: BeforePush,
         now: datetime,
         *,
         stream: int,
@@ -113,36 +123,32 @@ class Accounts:
         """When all of it is written and the commit is near. Raises :class:`LimitExceeded`."""
         if not given:
             return
-        namespace, subject = repository.namespace, f"repository {repository}"
+        namespace, digest = repository.namespace, str(manifest.digest)
         if new_image:
             limits.check_image(given, namespace, manifest.content_size)
-        new_here = bool(
-            new_image
-            and limits.of_scope(given, Scope.NAMESPACE, limits.IMAGES)
-            and usage.holders_in(connection, namespace, str(manifest.digest)) == 1
-        )
-        counts: tuple[tuple[Scope, str, bool, Callable[[], int]], ...] = (
-            (Scope.STREAM, limits.IMAGES, new_image, partial(usage.images_of, connection, stream)),
-            (Scope.STREAM, limits.TAGS, new_tag, partial(usage.tags_of, connection, stream)),
-            (Scope.NAMESPACE, limits.STREAMS, new_stream, partial(usage.streams_in, connection, namespace)),
-            (Scope.NAMESPACE, limits.IMAGES, new_here, partial(usage.images_in, connection, namespace)),
-            (Scope.NAMESPACE, limits.TAGS, new_tag, partial(usage.tags_in, connection, namespace)),
-        )
-        for scope, resource, grows, count in counts:
-            wanted = limits.of_scope(given, scope, resource)
-            if wanted and grows:
-                after = count()
-                limits.check_growth(wanted, namespace, before=after - 1, after=after, subject=subject)
+        grows = {
+            place
+            for place, more in (
+                ((Scope.NAMESPACE, limits.STREAMS), new_stream),
+                ((Scope.STREAM, limits.IMAGES), new_image and digest not in before.in_stream),
+                ((Scope.NAMESPACE, limits.IMAGES), new_image and digest not in before.in_namespace),
+                ((Scope.STREAM, limits.TAGS), new_tag),
+                ((Scope.NAMESPACE, limits.TAGS), new_tag),
+            )
+            if more
+        }
+        found = counting.beyond(connection, repository, given, stream, grows)
         storage = limits.of_scope(given, Scope.NAMESPACE, limits.STORAGE)
         if storage and new_image:
-            after_push = {**before, **blobs_of(manifest)}
+            after_push = {**before.blobs, **blobs_of(manifest)}
             reserved = self._reserved(connection, namespace, now)
             own = {name: size for name, size in reserved.items() if name not in after_push}
-            limits.check_growth(
-                storage, namespace, before=_total(before, own), after=_total(after_push, own), subject=subject
-            )
+            found += limits.beyond(storage, before=_total(before.blobs, own), after=_total(after_push, own))
+            limits.refuse(found, namespace, f"repository {repository}")
             usage.release(connection, [_by_digest(namespace, digest) for digest in blobs_of(manifest)])
             self._remember(namespace, usage.stamp(connection, namespace), after_push)
+            before.blobs = after_push
+        limits.refuse(found, namespace, f"repository {repository}")
 
     def _note(
         self, namespace: str, upload_id: str, size: int, given: Limits, now: datetime, *, digest: str, arrived: bool
@@ -157,7 +163,7 @@ class Accounts:
             reserved.pop(upload_id, None)
             counted = digest in held or digest in reserved
             before = _total(held, reserved)
-            limits.check_growth(storage, namespace, before=before, after=before if counted else before + size)
+            limits.refuse(limits.beyond(storage, before=before, after=before if counted else before + size), namespace)
             usage.release(connection, [upload_id])
             if not counted:
                 row = {

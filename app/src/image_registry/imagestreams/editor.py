@@ -21,6 +21,7 @@ from image_registry.imagestreams import (
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.image_writes import ImageDraft
+from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.model import Image, ImageStream, Page
 from image_registry.imagestreams.signatures import Signature
 from image_registry.imagestreams.spec_rules import StreamDraft
@@ -33,26 +34,39 @@ from image_registry.oci.reference import Repository
 
 
 class Editor:
-    """Every method may raise :class:`MetadataUnavailable`, and :class:`InvalidObject` with everything that is wrong."""
+    """Every method may raise :class:`MetadataUnavailable`, and :class:`InvalidObject` with everything that is wrong.
 
-    def __init__(self, database: Database, *, internal_hostname: str, clock: Callable[[], datetime]) -> None:
+    Those that write to a stream raise :class:`LimitExceeded` and, while nobody tells the limits of its namespace,
+    :class:`LimitsUnknown`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        internal_hostname: str,
+        clock: Callable[[], datetime],
+        limits: Callable[[str], Limits],
+    ) -> None:
         self._database = database
         self._host = internal_hostname
         self._clock = clock
+        self._limits = limits
 
     def create_stream(
         self, draft: StreamDraft, *, may_pull: MayPull, confirm_create: Callable[[], None], dry_run: bool
     ) -> ImageStream:
         """Make a stream. ``confirm_create`` as for a push. Raises :class:`StreamExists`."""
         with _available():
-            return spec_writes.create(self._database, draft, self._writer(may_pull, dry_run, confirm_create))
+            writer = self._writer(may_pull, dry_run, draft.repository, confirm_create)
+            return spec_writes.create(self._database, draft, writer)
 
     def update_stream(
         self, draft: StreamDraft, *, uid: str, resource_version: int, may_pull: MayPull, dry_run: bool
     ) -> ImageStream:
         """Change what was read as ``uid`` at ``resource_version``. Raises :class:`StreamUnknown`, :class:`Conflict`."""
         with _available():
-            writer = self._writer(may_pull, dry_run)
+            writer = self._writer(may_pull, dry_run, draft.repository)
             return spec_writes.update(self._database, draft, writer, uid=uid, resource_version=resource_version)
 
     def update_status(
@@ -71,7 +85,7 @@ class Editor:
                 self._database,
                 repository,
                 tags,
-                self._writer(_nothing, dry_run),
+                self._writer(_nothing, dry_run, repository),
                 managed_fields=managed_fields,
                 uid=uid,
                 resource_version=resource_version,
@@ -82,7 +96,8 @@ class Editor:
     ) -> ImageStream:
         """Change what is wanted of one tag; the stream is made if it is missing. Raises :class:`TagExists`."""
         with _available():
-            return tag_edits.put(self._database, edit, self._writer(may_pull, dry_run, confirm_create))
+            writer = self._writer(may_pull, dry_run, edit.repository, confirm_create)
+            return tag_edits.put(self._database, edit, writer)
 
     def map_image(
         self,
@@ -91,17 +106,14 @@ class Editor:
         digest: Digest,
         reference: str,
         *,
-        proven: bool,
+        draft: ImageDraft | None,
         may_pull: MayPull,
         dry_run: bool,
     ) -> ImageStream:
-        """Let a tag mean an Image that is known; ``proven`` if the caller has just made it of its manifest.
-
-        Raises :class:`StreamUnknown`.
-        """
+        """Let a tag mean an Image, which is made of ``draft`` if it is missing. Raises :class:`StreamUnknown`."""
         with _available():
-            writer = self._writer(may_pull, dry_run)
-            return tag_edits.map_image(self._database, repository, tag, digest, reference, writer, proven=proven)
+            writer = self._writer(may_pull, dry_run, repository)
+            return tag_edits.map_image(self._database, repository, tag, digest, reference, writer, draft=draft)
 
     def create_image(self, draft: ImageDraft, *, dry_run: bool) -> Image:
         """Make an Image of its manifest. Raises :class:`ImageExists`."""
@@ -165,8 +177,22 @@ class Editor:
         with _available():
             image_signatures.remove(self._database, digest, name, self._writer(_nothing, dry_run))
 
-    def _writer(self, may_pull: MayPull, dry_run: bool, confirm: Callable[[], None] = lambda: None) -> Writer:
-        return Writer(now=self._clock(), host=self._host, may_pull=may_pull, confirm_create=confirm, dry_run=dry_run)
+    def _writer(
+        self,
+        may_pull: MayPull,
+        dry_run: bool,
+        repository: Repository | None = None,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> Writer:
+        limits = self._limits(repository.namespace) if repository is not None else NO_LIMITS
+        return Writer(
+            now=self._clock(),
+            host=self._host,
+            may_pull=may_pull,
+            confirm_create=confirm,
+            dry_run=dry_run,
+            limits=limits,
+        )
 
 
 def _nothing(_repository: Repository) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Connection
+
 from image_registry.imagestreams import rows
 from image_registry.imagestreams.errors import MODIFIED, Conflict, ImageExists, ImageUnknown
 from image_registry.imagestreams.model import Image
@@ -39,22 +41,31 @@ class ImageDraft:
 
 def create(database: Database, draft: ImageDraft, writer: Writer) -> Image:
     """Make an Image of its manifest. Raises :class:`ImageExists`."""
-    if draft.manifest is None:
-        raise ValueError("a new Image needs its manifest")
     with database.write(undo=writer.dry_run) as connection:
-        row = rows.image_row(
-            draft.manifest, draft.config, uid=str(uuid.uuid4()), created=writer.now, reference=draft.reference
-        )
-        if not images.add(database, connection, {**row, **_columns(draft)}):
+        if not add(database, connection, draft, writer):
             raise ImageExists(f"Image {draft.digest} exists")
-        if not writer.dry_run:
-            change = Change(revisions.IMAGE, "", str(draft.digest), "ADDED")
-            number = revisions.append(database, connection, [change], writer.now)[0]
-            images.changed(connection, str(draft.digest), number)
+        log(database, connection, draft.digest, writer)
         made = images.find(connection, str(draft.digest))
         if made is None:
             raise ImageUnknown(f"no image {draft.digest}")
         return rows.image(made)
+
+
+def add(database: Database, connection: Connection, draft: ImageDraft, writer: Writer) -> bool:
+    """Write the Image that a manifest is; false if there is one."""
+    if draft.manifest is None:
+        raise ValueError("a new Image needs its manifest")
+    row = rows.image_row(
+        draft.manifest, draft.config, uid=str(uuid.uuid4()), created=writer.now, reference=draft.reference
+    )
+    return images.add(database, connection, {**row, **_columns(draft)})
+
+
+def log(database: Database, connection: Connection, digest: Digest, writer: Writer) -> None:
+    """Say that an Image was added, unless it is a dry run; nothing that may wait comes after it."""
+    if not writer.dry_run:
+        change = Change(revisions.IMAGE, "", str(digest), "ADDED")
+        images.changed(connection, str(digest), revisions.append(database, connection, [change], writer.now)[0])
 
 
 def update(database: Database, draft: ImageDraft, writer: Writer, *, uid: str, resource_version: int) -> Image:

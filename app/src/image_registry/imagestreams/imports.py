@@ -8,15 +8,15 @@ the repository holds the manifest, and remembers from where it may be had.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import coverage, reads, rows, spec_rules, tag_writes
-from image_registry.imagestreams.accounting import Accounts, Blobs
+from image_registry.imagestreams import counting, coverage, reads, rows, spec_rules, tag_writes
+from image_registry.imagestreams.accounting import Accounts, BeforePush
 from image_registry.imagestreams.errors import Conflict, StreamUnknown
 from image_registry.imagestreams.limits import NO_LIMITS, LimitExceeded, Limits
 from image_registry.imagestreams.model import (
@@ -117,6 +117,8 @@ def apply(database: Database, request: Import, accounts: Accounts, now: datetime
             request.confirm_create()
         else:
             _check(row.uid, row.resource_version, request)
+        # one import writes at a time: two that bring the same images in another order would wait for each other
+        database.lock(connection, "imports")
         work = _Work(database, connection, request, accounts, now, row.id if row else 0)
         if row is None:
             work.create()
@@ -124,8 +126,6 @@ def apply(database: Database, request: Import, accounts: Accounts, now: datetime
         else:
             old = reads.whole(connection, row)
         next_generation = FIRST_GENERATION if row is None else old.meta.generation + 1
-        # one import writes at a time: two that bring the same images in another order would wait for each other
-        database.lock(connection, "imports")
         results = [work.tag(tag, old, next_generation) for tag in request.tags]
         if any(results) or row is None:
             if any(results) and work.bumped and row is not None:
@@ -207,7 +207,7 @@ class _Work:
                 "resource_version": 0,
             },
         )
-        self.accounts.check_new_stream(self.connection, repository, self.request.limits)
+        self._check(counting.NEW_STREAM)
 
     def tag(self, tag: TagImport, old: ImageStream, next_generation: int) -> bool:
         """Write one tag; true if that changed anything."""
@@ -221,17 +221,30 @@ class _Work:
                     return self._succeed(tag, known, old, next_generation)
             except LimitExceeded as error:
                 self.created[:] = before
-                tag = replace(tag, failure=Failure("Forbidden", str(error)))
-                self.refused[tag.spec.name] = tag.failure or Failure("Forbidden", "")
-        return self._fail(tag, known, old, next_generation)
+                tag = self._refuse(tag, error)
+        try:
+            with self.connection.begin_nested():
+                return self._fail(tag, known, old, next_generation)
+        except LimitExceeded as error:  # not even a tag that waits has room: the answer alone says so
+            self._refuse(tag, error)
+            return False
+
+    def _refuse(self, tag: TagImport, error: LimitExceeded) -> TagImport:
+        self.refused[tag.spec.name] = failure = Failure("Forbidden", str(error), passing=True)
+        return replace(tag, failure=failure)
+
+    def _check(self, grew: Collection[counting.Place]) -> None:
+        request = self.request
+        counting.check_growth(self.database, self.connection, request.repository, self.stream, request.limits, grew)
 
     def _succeed(self, tag: TagImport, known: TagSpec | None, old: ImageStream, next_generation: int) -> bool:
         name, image = tag.spec.name, tag.images[0]
-        before = self.accounts.begin_push(self.connection, self.request.repository, self.request.limits)
+        digests = [str(part.manifest.digest) for part in tag.images]
+        before = self.accounts.begin_push(self.connection, self.request.repository, self.request.limits, digests)
         history = old.history(name)
         newest = history.newest if history else None
         for part in tag.images:
-            self._hold(part, before, new_tag=part is image and newest is None)
+            self._hold(part, before)
         generation = (known.generation if known else None) or next_generation
         changed = False
         if tag.expected is None:
@@ -241,6 +254,8 @@ class _Work:
             changed = self._write_spec(tag.spec, known, generation, next_generation)
         event = TagEvent(self.now, image.manifest.digest, image.reference, generation)
         changed |= tag_writes.put(self.connection, self.stream, name, event)
+        if newest is None and known is None:
+            self._check(counting.NEW_TAG)
         self._tried(name, generation, None)
         return specs.clear_conditions(self.connection, self.stream, name) or changed
 
@@ -252,6 +267,8 @@ class _Work:
         else:
             generation = next_generation
             changed = self._write_spec(known or tag.spec, known, generation, next_generation)
+            if known is None and old.history(name) is None:
+                self._check(counting.NEW_TAG)
         self._tried(name, generation, failure)
         told = old.conditions.get(name, ())
         said = (generation, failure.reason, rows.text(failure.message))
@@ -278,7 +295,7 @@ class _Work:
         specs.put(self.connection, self.stream, [rows.spec_row(wanted, follows=follows)])
         return True
 
-    def _hold(self, part: RemoteImage, before: Blobs, *, new_tag: bool) -> None:
+    def _hold(self, part: RemoteImage, before: BeforePush) -> None:
         digest, manifest = str(part.manifest.digest), part.manifest
         row = rows.image_row(
             manifest, part.config, uid=str(uuid.uuid4()), created=self.now, reference=part.reference, managed=False
@@ -311,7 +328,7 @@ class _Work:
             stream=self.stream,
             new_stream=False,
             new_image=new_image,
-            new_tag=new_tag,
+            new_tag=False,
         )
 
     def log(self, event: Literal["ADDED", "MODIFIED"]) -> None:

@@ -23,7 +23,7 @@ from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.tag_events import Effect
 from image_registry.imagestreams.tag_writes import Newest
-from image_registry.metadata import images, revisions, streams
+from image_registry.metadata import images, revisions, specs, streams
 from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import Record
@@ -152,7 +152,7 @@ def _apply(
     known = row is not None and row.event is not None
     if request.precondition is not None and request.tag is not None:
         request.precondition(Digest.parse(row.image) if row is not None and known else None)
-    held_before = accounts.begin_push(connection, repository, request.limits)
+    held_before = accounts.begin_push(connection, repository, request.limits, [digest])
     stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), FIRST_GENERATION)
     created_image, new_image = False, row is None or row.held is None
     if new_image:  # what a stream holds is an image, and nobody can delete it meanwhile
@@ -161,6 +161,8 @@ def _apply(
     if request.tag is not None:
         event = TagEvent(now, manifest.digest, reference, generation)
         changed_tag, previous, new_tag = _record(connection, stream, request.tag, event, row)
+        if new_tag and request.limits:  # one that is wanted already has been counted
+            new_tag = specs.find(connection, stream, request.tag) is None
     accounts.end_push(
         connection,
         repository,

@@ -37,7 +37,7 @@ def _now() -> datetime:
 class ImageStreams:
     """Streams, tags, images and uploads. Every method may raise :class:`MetadataUnavailable`.
 
-    ``limits`` tells those of a namespace now, or raises :class:`LimitsUnknown`; a push beyond one raises
+    ``limits`` tells those of a namespace now, or raises :class:`LimitsUnknown`; a write beyond one raises
     :class:`LimitExceeded`.
 
     Lists take ``limit`` (items of a page at most, ``None`` for all) and ``after`` (the ``next`` of the page before, or
@@ -65,7 +65,7 @@ class ImageStreams:
         """What comes from other registries."""
         self.changes = Changes(database)
         """What happened, for those who watch."""
-        self.editor = Editor(database, internal_hostname=internal_hostname, clock=clock)
+        self.editor = Editor(database, internal_hostname=internal_hostname, clock=clock, limits=limits)
         """What is wanted of streams, tags and images: the writes of the Image API."""
 
     # the registry door

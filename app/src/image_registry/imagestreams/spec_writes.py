@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import coverage, reads, rows, spec_rules, tag_writes
+from image_registry.imagestreams import counting, coverage, reads, rows, spec_rules, tag_writes
+from image_registry.imagestreams.counting import Standing
 from image_registry.imagestreams.errors import MODIFIED, Conflict, StreamExists, StreamUnknown
+from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.model import ImageStream, TagEvent, TagSpec
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.spec_rules import STREAM_TAG, Planned, StreamDraft
@@ -39,6 +41,8 @@ class Writer:
     confirm_create: Callable[[], None] = lambda: None
     """Asked under the lock of the namespace's new streams; may raise."""
     dry_run: bool = False
+    limits: Limits = NO_LIMITS
+    """Of the namespace that is written to."""
 
 
 def check_sources(draft: StreamDraft, old: ImageStream | None, may_pull: MayPull) -> None:
@@ -64,7 +68,7 @@ def check_sources(draft: StreamDraft, old: ImageStream | None, may_pull: MayPull
 
 
 def create(database: Database, draft: StreamDraft, writer: Writer) -> ImageStream:
-    """Make a stream. Raises :class:`StreamExists`, :class:`InvalidObject`."""
+    """Make a stream. Raises :class:`StreamExists`, :class:`InvalidObject`, :class:`LimitExceeded`."""
     check_sources(draft, None, writer.may_pull)
     with database.write(undo=writer.dry_run) as connection:
         repository = draft.repository
@@ -74,6 +78,7 @@ def create(database: Database, draft: StreamDraft, writer: Writer) -> ImageStrea
             raise StreamExists(f"ImageStream {repository} exists")
         streams.lock_creations(database, connection, repository.namespace, shared=True)
         writer.confirm_create()
+        before = counting.begin(database, connection, repository, writer.limits)
         planned = spec_rules.plan(draft, None)
         row = {
             "namespace": repository.namespace,
@@ -85,13 +90,14 @@ def create(database: Database, draft: StreamDraft, writer: Writer) -> ImageStrea
         }
         stream = streams.add(connection, row)
         _write_tags(connection, stream, draft, planned, None, writer)
-        return done(database, connection, repository, stream, "ADDED", writer)
+        return done(database, connection, repository, stream, "ADDED", writer, before)
 
 
 def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, resource_version: int) -> ImageStream:
     """Change the stream that was read as ``uid`` at ``resource_version``.
 
-    Raises :class:`StreamUnknown`, :class:`Conflict` when it is not the one that was read, :class:`InvalidObject`.
+    Raises :class:`StreamUnknown`, :class:`Conflict` when it is not the one that was read, :class:`InvalidObject`,
+    :class:`LimitExceeded`.
     """
     repository = draft.repository
     with database.read() as connection:
@@ -116,10 +122,12 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
             return replace(old, meta=replace(old.meta, finalizers=(), managed_fields=tuple(draft.managed_fields)))
         if not _differs(draft, planned, old):
             return old
+        # a tag that means the same as before, or is not wanted any more, adds nothing
+        counted = counting.begin(database, connection, repository, writer.limits) if planned.changed else None
         specs.write_stream(connection, row.id, _columns(draft, planned.generation))
         _write_tags(connection, row.id, draft, planned, old, writer)
         last = {"labels": dict(old.meta.labels)} if old.meta.labels != draft.labels else None
-        return done(database, connection, repository, row.id, "MODIFIED", writer, last)
+        return done(database, connection, repository, row.id, "MODIFIED", writer, counted, last)
 
 
 def found(connection: Connection, repository: Repository) -> Record:
@@ -219,9 +227,14 @@ def done(
     stream: int,
     event: Literal["ADDED", "MODIFIED"],
     writer: Writer,
+    before: Standing | None,
     last: Mapping[str, Any] | None = None,
 ) -> ImageStream:
-    """Log the change, unless it is a dry run, and return the stream as it is then."""
+    """Log the change, unless it is a dry run or goes beyond a limit, and return the stream as it is then.
+
+    ``before`` is what was counted before the first write. Raises :class:`LimitExceeded`.
+    """
+    counting.end(connection, repository, writer.limits, before)
     if not writer.dry_run:
         change = Change(revisions.STREAM, repository.namespace, repository.name, event, last)
         streams.changed(connection, stream, revisions.append(database, connection, [change], writer.now)[0])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import reads, spec_writes
+from image_registry.imagestreams import counting, reads, spec_writes
 from image_registry.imagestreams.errors import MODIFIED, Conflict
 from image_registry.imagestreams.model import ImageStream, TagCondition, TagEvent
 from image_registry.imagestreams.problems import Problems
@@ -54,11 +54,12 @@ def update(
         if now == before and entries == [dict(entry) for entry in old.meta.managed_fields]:
             return old
         _check(connection, row.id, now, before)
+        counted = counting.begin(database, connection, repository, writer.limits)
         _write(connection, row.id, now, before)
         specs.write_managed_fields(connection, row.id, entries or None)
         if not writer.dry_run:
             cleanups.request(connection, repository.namespace, repository.name, writer.now)
-        return spec_writes.done(database, connection, repository, row.id, "MODIFIED", writer)
+        return spec_writes.done(database, connection, repository, row.id, "MODIFIED", writer, counted)
 
 
 def _statuses(stream: ImageStream) -> dict[str, TagStatus]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from image_registry.imagestreams import reads, spec_writes, tag_writes
+from image_registry.imagestreams import counting, image_writes, reads, spec_writes, tag_writes
 from image_registry.imagestreams.errors import MODIFIED, Conflict, StreamExists, StreamUnknown, TagExists
+from image_registry.imagestreams.image_writes import ImageDraft
 from image_registry.imagestreams.model import ImageStream, TagEvent, TagSpec
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.spec_rules import StreamDraft
@@ -87,27 +88,35 @@ def map_image(
     reference: str,
     writer: Writer,
     *,
-    proven: bool,
+    draft: ImageDraft | None = None,
 ) -> ImageStream:
-    """Let an Image that is known be what a tag of a stream means (parity reference 1.7).
+    """Let an Image be what a tag of a stream means (parity reference 1.7); it is made of ``draft`` if it is missing.
 
-    The stream holds the image, or the caller may pull it from a stream that does: a digest that somebody knows must not
-    open an image. Raises :class:`StreamUnknown`, :class:`InvalidObject`.
+    The stream holds the image, or the caller may pull it from a stream that does, or brings its manifest: a digest that
+    somebody knows must not open an image. Raises :class:`StreamUnknown`, :class:`InvalidObject`,
+    :class:`LimitExceeded`.
     """
     with database.read() as connection:
         holders = [Repository(row.namespace, row.name) for row in images.holders(connection, str(digest))]
-    allowed = repository in holders or (proven and not holders) or any(writer.may_pull(holder) for holder in holders)
-    if not allowed:
-        problems = Problems()
-        problems.forbidden("image.metadata.name", f"no stream that you may pull from holds {digest}")
-        problems.check()
+    allowed = repository in holders or any(writer.may_pull(holder) for holder in holders)
     with database.write(undo=writer.dry_run) as connection:
         streams.lock(database, connection, repository.namespace, repository.name)
         row = spec_writes.found(connection, repository)
+        before = counting.begin(database, connection, repository, writer.limits)
+        made = draft is not None and image_writes.add(database, connection, draft, writer)
+        if not (allowed or made):
+            problems = Problems()
+            problems.forbidden("image.metadata.name", f"no stream that you may pull from holds {digest}")
+            problems.check()
         held = images.held_of(connection, row.id, [str(digest)])
         own = f"{writer.host}/{repository}@{digest}"
         source = own if held or not holders else f"{writer.host}/{holders[0]}@{digest}"
         event = TagEvent(writer.now, digest, own if held else reference or source, row.generation)
-        if not tag_writes.put(connection, row.id, tag, event):
+        changed = tag_writes.put(connection, row.id, tag, event)
+        if changed:
+            counting.end(connection, repository, writer.limits, before)
+        if made:
+            image_writes.log(database, connection, digest, writer)
+        if not changed:
             return reads.whole(connection, row)
-        return spec_writes.done(database, connection, repository, row.id, "MODIFIED", writer)
+        return spec_writes.done(database, connection, repository, row.id, "MODIFIED", writer, None)

@@ -6,48 +6,77 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, func, insert, select, union, union_all
 
 from image_registry.metadata.database import Database
-from image_registry.metadata.tables import Record, held_manifests, image_streams, images, reservations, tags
+from image_registry.metadata.tables import (
+    Record,
+    held_manifests,
+    image_streams,
+    images,
+    reservations,
+    tag_specs,
+    tags,
+)
 
 _in_namespace = image_streams.c.namespace == bindparam("in_namespace")
 _streams = select(func.count()).select_from(image_streams).where(_in_namespace)
-_images = (
-    select(func.count(held_manifests.c.digest.distinct()))
+_stream: BindParameter[int] = bindparam("stream")
+_elsewhere = ~exists().where(held_manifests.c.stream_id == tags.c.stream_id, held_manifests.c.digest == tags.c.image)
+"""Of a tag that means an image which its stream does not hold: it lies in another one."""
+_only_wanted = ~exists().where(tags.c.stream_id == tag_specs.c.stream_id, tags.c.tag == tag_specs.c.tag)
+
+_held_here = (
+    select(held_manifests.c.digest)
     .select_from(image_streams)
     .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
     .where(_in_namespace)
 )
+_meant_here = (
+    select(tags.c.image)
+    .select_from(image_streams)
+    .join(tags, tags.c.stream_id == image_streams.c.id)
+    .where(_in_namespace, _elsewhere)
+)
+_here = union_all(_held_here, _meant_here).subquery()
+_images = select(func.count(_here.c.digest.distinct()))
 _tags = (
     select(func.count())
     .select_from(image_streams)
     .join(tags, tags.c.stream_id == image_streams.c.id)
     .where(_in_namespace)
 )
-_stream_images = select(func.count()).where(held_manifests.c.stream_id == bindparam("stream"))
-_stream_tags = select(func.count()).where(tags.c.stream_id == bindparam("stream"))
-_holders = (
+_wanted_tags = (
     select(func.count())
     .select_from(image_streams)
-    .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
-    .where(_in_namespace, held_manifests.c.digest == bindparam("at_digest"))
+    .join(tag_specs, tag_specs.c.stream_id == image_streams.c.id)
+    .where(_in_namespace, _only_wanted)
 )
+_stream_images = select(func.count()).where(held_manifests.c.stream_id == _stream)
+_borrowed = select(tags.c.image).where(tags.c.stream_id == _stream, _elsewhere).distinct()
+_stream_tags = select(func.count()).where(tags.c.stream_id == _stream)
+_stream_wanted_tags = select(func.count()).select_from(tag_specs).where(tag_specs.c.stream_id == _stream, _only_wanted)
+_asked_for: BindParameter[str] = bindparam("digests", expanding=True)
+_places = union(
+    select(image_streams.c.name, held_manifests.c.digest)
+    .select_from(image_streams)
+    .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
+    .where(_in_namespace, held_manifests.c.digest.in_(_asked_for)),
+    select(image_streams.c.name, tags.c.image)
+    .select_from(image_streams)
+    .join(tags, tags.c.stream_id == image_streams.c.id)
+    .where(_in_namespace, tags.c.image.in_(_asked_for)),
+)
+_sizes = select(images.c.digest, images.c.content_size).where(images.c.digest.in_(_asked_for))
 _stamp = (
     select(func.count(), func.max(held_manifests.c.pushed))
     .select_from(image_streams)
     .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
     .where(_in_namespace)
 )
-_held_digests = (
-    select(held_manifests.c.digest)
-    .select_from(image_streams)
-    .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
-    .where(_in_namespace)
-)
 _content = select(
     images.c.digest, images.c.manifest_size, images.c.content_size, images.c.config, images.c.layers
-).where(images.c.digest.in_(_held_digests))
+).where(images.c.digest.in_(_held_here))
 
 _reserved = select(reservations.c.id, reservations.c.digest, reservations.c.bytes).where(
     reservations.c.namespace == bindparam("in_namespace"), reservations.c.until > bindparam("now")
@@ -68,28 +97,43 @@ def streams_in(connection: Connection, namespace: str) -> int:
 
 
 def images_in(connection: Connection, namespace: str) -> int:
-    """How many distinct images its streams hold."""
+    """How many distinct images its streams hold, or have a tag of though another namespace's stream holds them."""
     return int(connection.execute(_images, {"in_namespace": namespace}).scalar_one())
 
 
 def tags_in(connection: Connection, namespace: str) -> int:
-    """How many tags its streams have."""
-    return int(connection.execute(_tags, {"in_namespace": namespace}).scalar_one())
+    """How many tags its streams have or want."""
+    given = {"in_namespace": namespace}
+    return sum(int(connection.execute(query, given).scalar_one()) for query in (_tags, _wanted_tags))
 
 
 def images_of(connection: Connection, stream: int) -> int:
-    """How many images a stream holds."""
-    return int(connection.execute(_stream_images, {"stream": stream}).scalar_one())
+    """How many images a stream holds or has a tag of."""
+    held = int(connection.execute(_stream_images, {"stream": stream}).scalar_one())
+    return held + len(borrowed_of(connection, stream))
+
+
+def borrowed_of(connection: Connection, stream: int) -> frozenset[str]:
+    """Digests that tags of a stream mean and another stream holds."""
+    return frozenset(connection.execute(_borrowed, {"stream": stream}).scalars())
 
 
 def tags_of(connection: Connection, stream: int) -> int:
-    """How many tags a stream has."""
-    return int(connection.execute(_stream_tags, {"stream": stream}).scalar_one())
+    """How many tags a stream has or wants."""
+    given = {"stream": stream}
+    return sum(int(connection.execute(query, given).scalar_one()) for query in (_stream_tags, _stream_wanted_tags))
 
 
-def holders_in(connection: Connection, namespace: str, digest: str) -> int:
-    """How many streams hold an image."""
-    return int(connection.execute(_holders, {"in_namespace": namespace, "at_digest": digest}).scalar_one())
+def places(connection: Connection, namespace: str, digests: Collection[str]) -> frozenset[tuple[str, str]]:
+    """Which streams of the namespace hold these digests or have a tag of them, as (stream, digest)."""
+    found = connection.execute(_places, {"in_namespace": namespace, "digests": sorted(digests)})
+    return frozenset((name, digest) for name, digest in found)
+
+
+def sizes(connection: Connection, digests: Collection[str]) -> Mapping[str, int]:
+    """Bytes of configuration and layers of Images that are known."""
+    found = connection.execute(_sizes, {"digests": sorted(digests)})
+    return {digest: size for digest, size in found}  # noqa: C416 - rows are no pairs to mypy
 
 
 def stamp(connection: Connection, namespace: str) -> tuple[int, str]:

@@ -31,7 +31,10 @@ def read(constraint: Constraint) -> Limit | None:
     resource = limits.STREAMS if constraint.resource == COUNTS else constraint.resource
     match constraint.type:
         case "":
-            return Limit(source, Scope.NAMESPACE, resource, constraint.maximum) if resource in NAMESPACED else None
+            name = constraint.resource if constraint.resource != resource else ""
+            return (
+                Limit(source, Scope.NAMESPACE, resource, constraint.maximum, name) if resource in NAMESPACED else None
+            )
         case str(kind) if kind == IMAGE and resource == limits.SIZE:
             return Limit(source, Scope.IMAGE, resource, constraint.maximum)
         case str(kind) if kind == STREAM and resource in (limits.IMAGES, limits.TAGS):
@@ -54,8 +57,8 @@ class ClusterLimits:
             raise LimitsUnknown(str(error)) from error
         return tuple(limit for constraint in found if (limit := read(constraint)) is not None)
 
-    def start(self, streams: ImageStreams) -> None:
-        """Follow changes, and keep what quotas show as used."""
+    def follow(self) -> None:
+        """Forget what changes."""
         for collection in ("limitranges", "resourcequotas"):
             Watch(
                 self._client,
@@ -63,6 +66,10 @@ class ClusterLimits:
                 lambda change: self._constraints.forget(change.namespace),
                 self._constraints.forget,
             ).start()
+
+    def start(self, streams: ImageStreams) -> None:
+        """Follow changes, and keep what quotas show as used."""
+        self.follow()
         threading.Thread(target=self._show, args=(streams,), name="quotas", daemon=True).start()
 
     def show_once(self, streams: ImageStreams) -> int:

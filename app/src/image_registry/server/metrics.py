@@ -70,7 +70,7 @@ REJECTED = Family("imageregistry_requests_rejected_total", "counter", "Requests 
 LIMIT_DENIALS = Family(
     "imageregistry_limit_denials_total",
     "counter",
-    "Pushes refused by a LimitRange or a ResourceQuota.",
+    "Writes refused by a LimitRange or a ResourceQuota.",
     ("resource",),
 )
 PULL_THROUGH = Family(

@@ -73,6 +73,7 @@ def image_api_application(
 
     watched = Observability(settings.audit, numbers, access=settings.access_log, process="image-api-server")
     streams = _streams(settings, rights.limits)
+    rights.limits.follow()
     imports = read_imports(settings.imports)
     parts = ImageAPIParts(
         streams=streams,
