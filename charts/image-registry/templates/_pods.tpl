@@ -143,7 +143,7 @@ livenessProbe:
 
 {{/* Credentials of the proxies. */}}
 {{- define "image-registry.proxyVolume" -}}
-{{- with .Values.config.proxy.secretName }}
+{{- with (.Values.config.proxy).secretName }}
 - name: proxy
   secret:
     secretName: {{ . }}
@@ -152,7 +152,7 @@ livenessProbe:
 {{- end -}}
 
 {{- define "image-registry.proxyMount" -}}
-{{- if .Values.config.proxy.secretName }}
+{{- if (.Values.config.proxy).secretName }}
 - name: proxy
   mountPath: /etc/image-registry/proxy
   readOnly: true
