@@ -222,4 +222,4 @@ def test_names_of_another_depth_are_reported_and_left_alone(tmp_path: Path) -> N
     assert (found["repositories"], found["findings"]) == (1, 2)
     assert {entry["subject"] for entry in found["found"]} == {"single", "a/b/c"}
     assert not (tmp_path / "registry/metadata.db").exists()
-    assert rebuilt(tmp_path / "registry") == {**found, "images": 1, "tags_changed": 1, "seconds": ANY}
+    assert rebuilt(tmp_path / "registry") == {**found, "applied": True, "images": 1, "tags_changed": 1, "seconds": ANY}

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from image_registry.metadata import database as database_module
 from image_registry.metadata import revisions, schema
-from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew
+from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew, UnknownSchema
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata
 from tests.at_once import at_once
@@ -108,8 +108,24 @@ def test_a_downgrade_leaves_no_table(empty_database_url: str) -> None:
 def test_a_schema_of_a_newer_version_is_refused_with_a_way_out(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SchemaTooNew, match=r"schema 9999, which this version does not know.*run the newer version"):
+    with pytest.raises(SchemaTooNew, match=r"schema 9999, which this version does not know.*database downgrade --to"):
         database.upgrade()
+
+
+def test_a_version_that_is_rolled_back_gets_its_schema_back(database: Database) -> None:
+    assert schema.downgrade(database, "0013") == (NEWEST, "0013")
+    assert not database.is_current()
+    assert schema.downgrade(database, "0013") == ("0013", "0013")
+    with pytest.raises(UnknownSchema, match="no schema 0014 before 0013; there are 0012, "):
+        schema.downgrade(database, "0014")
+    assert database.upgrade() == ("0013", NEWEST)
+
+
+def test_a_schema_that_nobody_knows_is_not_brought_back(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaTooNew, match="schema 9999"):
+        schema.downgrade(database, "0013")
 
 
 def test_a_database_without_tables_says_how_to_make_them(empty_database_url: str) -> None:

@@ -6,6 +6,7 @@ Whatever is wrong with the connection becomes :class:`DatabaseUnavailable`, so t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,10 @@ class SchemaTooNew(Exception):
     """The database was made by a newer version than this one."""
 
 
+class UnknownSchema(Exception):
+    """No version of this name lies behind the one that the database has."""
+
+
 class Database:
     """One engine. Objects of this class must not cross a fork."""
 
@@ -95,7 +100,10 @@ class Database:
         return schema.upgrade(self)
 
     def is_current(self) -> bool:
-        """Whether there is nothing to upgrade; false also if nobody can say."""
+        """Whether there is nothing to upgrade; false also if nobody can say. Makes no file."""
+        file = self._engine.url.database
+        if not self.is_postgresql and file and not os.path.exists(file):
+            return False
         try:
             with self.read() as connection:
                 return version.current(connection) == version.newest()

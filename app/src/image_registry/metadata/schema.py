@@ -1,7 +1,7 @@
 """Bringing the schema to this version.
 
 Migrations expand first and contract a version later, so processes of the previous version that are still serving during
-a rolling upgrade keep working on the new schema.
+a rolling upgrade keep working on the new schema. A version that is rolled back gets its schema back from the newer one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from image_registry.metadata.database import Database, SchemaTooNew
+from image_registry.metadata.database import Database, SchemaTooNew, UnknownSchema
 
 _UPGRADE_LOCK = 7_201_900_416
 
@@ -34,12 +34,33 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
             raise SchemaTooNew(
                 f"the metadata database has schema {before}, which this version does not know (it knows up to {head}); "
-                "run the newer version again, or restore the backup taken before the upgrade"
+                f"run the newer version again, or let it run `image-registry database downgrade --to {head}` first"
             )
         if before != head:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return before, head
+
+
+def downgrade(database: Database, revision: str) -> tuple[str, str]:
+    """Bring the schema back to an older version, so that its programs start; returns the version before and after.
+
+    What only newer versions know is lost. Raises :class:`SchemaTooNew` as :func:`upgrade` does, and
+    :class:`UnknownSchema`.
+    """
+    config = _config()
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    with database.write() as connection, _alone(database, connection):
+        before = MigrationContext.configure(connection).get_current_revision() or ""
+        if before not in known:
+            raise SchemaTooNew(f"the metadata database has schema {before or 'none'}, which this version does not know")
+        if revision not in known[known.index(before) :]:
+            older = ", ".join(known[known.index(before) + 1 :])
+            raise UnknownSchema(f"no schema {revision} before {before}; there are {older or 'none'}")
+        if before != revision:
+            config.attributes["connection"] = connection
+            command.downgrade(config, revision)
+    return before, revision
 
 
 @contextmanager

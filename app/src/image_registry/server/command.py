@@ -46,7 +46,7 @@ def _cure(error: Exception) -> str | None:
     from image_registry.imagestreams.errors import MetadataUnavailable
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.kube.front_proxy import AggregationUnavailable
-    from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew
+    from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew, UnknownSchema
     from image_registry.operator.secret_plan import BootstrapFailed
     from image_registry.storage.blob_store import StorageFault
 
@@ -63,6 +63,7 @@ def _cure(error: Exception) -> str | None:
         MetadataUnavailable,
         SchemaTooNew,
         StorageFault,
+        UnknownSchema,
         OSError,
     )
     return "" if isinstance(error, curable) else None
@@ -192,6 +193,15 @@ def upgrade(*, wait: int, or_later: bool) -> None:
         if not or_later:
             raise
         click.echo(f"image-registry: {error}; pulls are served without it, pushes when it is back", err=True)
+
+
+@database.command()
+@click.option("--to", "revision", required=True, metavar="SCHEMA", help="What the older version says that it knows.")
+def downgrade(*, revision: str) -> None:
+    """Bring the schema back to that of an older version, before that version is started again."""
+    from image_registry.server import starting
+
+    click.echo(starting.downgrade_database(Settings.from_environment(os.environ), revision))
 
 
 @cli.group()

@@ -153,6 +153,18 @@ def upgrade_database(settings: Settings, wait: float) -> list[str]:
     return [f"the metadata schema went from {before or 'nothing'} to {after}"]
 
 
+def downgrade_database(settings: Settings, revision: str) -> str:
+    """Bring the schema back to an older version; returns what was done."""
+    from image_registry.metadata import schema
+
+    database = Database(settings.database_url)
+    try:
+        before, after = schema.downgrade(database, revision)
+    finally:
+        database.dispose()
+    return f"the metadata schema went from {before} back to {after}" if before != after else f"it is at {after} already"
+
+
 def _upgrade_apart(settings: Settings) -> None:
     """The same in a process that takes the migration tool with it when it ends; failures are those of this one."""
     database = Database(settings.database_url)

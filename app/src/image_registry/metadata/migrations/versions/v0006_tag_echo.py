@@ -22,5 +22,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Remove both."""
     op.drop_index("ix_tags_unechoed", "tags")
-    with op.batch_alter_table("tags") as table:
-        table.drop_column("unechoed")
+    op.drop_column("tags", "unechoed")

@@ -67,9 +67,8 @@ def downgrade() -> None:
     op.drop_table("tag_conditions")
     op.drop_index("ix_tag_specs_follows", "tag_specs")
     op.drop_table("tag_specs")
-    with op.batch_alter_table("image_streams") as table:
-        table.drop_column("source_repository")
-    for name in _KINDS:
-        with op.batch_alter_table(name) as table:
-            for column in ("deleted", *_METADATA):
-                table.drop_column(column)
+    # not as a batch: SQLite would make the table anew, and removing the old one would remove all rows that refer to it
+    op.drop_column("image_streams", "source_repository")
+    for table in _KINDS:
+        for column in ("deleted", *_METADATA):
+            op.drop_column(table, column)
