@@ -65,6 +65,11 @@ def read_metrics() -> Access:
     return Access("get", "registry", "metrics")
 
 
+def review_local_names() -> Access:
+    """Permission to ask what short names in Pods mean, in whichever namespace: the kube-apiserver's own."""
+    return Access("create", "localnamereviews")
+
+
 def list_streams(namespace: str = "") -> Access:
     """Permission to see the repositories of a namespace, or of all (catalog)."""
     return Access("list", "imagestreams", "", namespace)

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask, request
 
 from image_registry.auth import trail
-from image_registry.image_api import answers, metrics, open_routes, routes
+from image_registry.image_api import answers, local_names, metrics, open_routes, routes
 from image_registry.image_api.parts import Parts
 from image_registry.image_api.status import BadRequest
 
@@ -22,6 +22,7 @@ def create_app(parts: Parts) -> Flask:
     app.before_request(_readable)
     app.register_blueprint(open_routes.blueprint())
     app.register_blueprint(metrics.blueprint(parts))
+    app.register_blueprint(local_names.blueprint(parts))
     app.register_blueprint(routes.blueprint(parts))
     return app
 

@@ -24,6 +24,7 @@ from image_registry.image_api.resources import (
     Resource,
 )
 from image_registry.imagestreams.image_signatures import ImageSignature
+from image_registry.imagestreams.local_names import pull_spec
 from image_registry.imagestreams.model import (
     Image,
     ImageStream,
@@ -112,14 +113,8 @@ def stream_tag(
     body: Document = {"metadata": {"name": str(newest.image) if newest else ""}}
     if image_value is not None:
         body = _image_body(image_value)
-    if newest is not None:
-        local = spec is not None and spec.reference_policy == "Local"
-        # what lies in another stream of this registry is pulled from there: only that one holds it
-        elsewhere = not newest.reference.startswith(f"{hosts.internal}/")
-        own = f"{hosts.internal}/{owner.repository}@{newest.image}"
-        body["dockerImageReference"] = own if local and elsewhere else newest.reference
-    elif spec is not None and spec.reference and spec.source is not None:
-        body["dockerImageReference"] = spec.source.name
+    if reference := pull_spec(owner.repository, spec, newest, hosts.internal):
+        body["dockerImageReference"] = reference
     metadata = _metadata(owner.meta, tag_name(owner.repository, name), owner.repository.namespace)
     if newest is not None:
         metadata["creationTimestamp"] = timestamp(newest.created)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from image_registry.auth.access import Authorizer
 from image_registry.auth.identity import Authenticator
+from image_registry.imagestreams.local_names import LocalNames
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.importing.importer import Importer
 from image_registry.kube.front_proxy import FrontProxyTrust
@@ -34,6 +35,8 @@ class Parts:
     """Phase of a namespace, empty if there is none; ``None`` lets everything be made anywhere."""
     forget_namespace: Callable[[str], None] = lambda _name: None
     """Ask the cluster again about this namespace."""
+    local_names: LocalNames = LocalNames.OFF
+    """Whether short names in Pods are resolved, and what happens while they cannot be."""
     most_watches: int = 200
     """Open at once in this process; each has a thread."""
     metrics: Callable[[str], tuple[bytes, str]] | None = None

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from image_registry.imagestreams import rows
 from image_registry.imagestreams.errors import Ambiguous, ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
+from image_registry.imagestreams.local_names import Named, ShortName
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.metadata import held as held_queries
 from image_registry.metadata import images, revisions, specs, streams
@@ -175,6 +176,21 @@ def stream_tag(database: Database, repository: Repository, name: str) -> tuple[I
         wanted = specs.find(connection, row.id, name)
     stream = rows.stream(row, specs=(rows.tag_spec(wanted),) if wanted else ())
     return stream, history[0], rows.image(found) if found else None
+
+
+def named(database: Database, name: ShortName) -> Named | None:
+    """What there is of a short name; ``None`` without a stream of that name."""
+    repository = name.repository
+    with database.snapshot() as connection:
+        row = streams.find(connection, repository.namespace, repository.name)
+        if row is None:
+            return None
+        if name.digest is None:
+            event = streams.newest_event(connection, row.id, name.tag)
+        else:
+            event = streams.event_of_image(connection, row.id, str(name.digest))
+        spec = specs.find(connection, row.id, event.tag if event else name.tag) if event or not name.digest else None
+    return Named(rows.stream(row), rows.tag_spec(spec) if spec else None, rows.tag_event(event) if event else None)
 
 
 def stream_image(

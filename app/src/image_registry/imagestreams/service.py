@@ -17,6 +17,7 @@ from image_registry.imagestreams.editor import Editor
 from image_registry.imagestreams.errors import ImageUnknown, MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.importer import Imports
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
+from image_registry.imagestreams.local_names import ShortName, meaning
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
 from image_registry.imagestreams.records import Recalled
@@ -316,6 +317,15 @@ class ImageStreams:
         """
         with self._indexed(repository):
             return reads.stream_tag(self._database, repository, tag)
+
+    def resolve(self, name: ShortName, *, any_stream: bool = False) -> str | None:
+        """The full reference that a short name means; ``None`` if it is not one of a stream that lends its name.
+
+        ``any_stream`` also asks those that do not.
+        """
+        with self._indexed(name.repository):
+            found = reads.named(self._database, name)
+        return meaning(name, found, self._internal_hostname, any_stream=any_stream)
 
     def stream_tags(
         self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None

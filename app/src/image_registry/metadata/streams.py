@@ -80,6 +80,12 @@ _move_tag = (
 _delete_tag = delete(tags).where(tags.c.stream_id == bindparam("stream"), tags.c.tag == bindparam("at_tag"))
 
 _newest_event = select(tag_events).where(_this_tag).order_by(tag_events.c.id.desc()).limit(1)
+_event_of_image = (
+    select(tag_events)
+    .where(tag_events.c.stream_id == bindparam("stream"), tag_events.c.image == bindparam("at_image"))
+    .order_by(tag_events.c.id.desc())
+    .limit(1)
+)
 _history = select(tag_events).where(_this_tag).order_by(tag_events.c.id.desc())
 _histories = (
     select(tag_events)
@@ -295,6 +301,11 @@ def tags_meaning(connection: Connection, stream: int, digest: str) -> list[str]:
 def newest_event(connection: Connection, stream: int, tag: str) -> Record | None:
     """The row that decides what the tag means."""
     return connection.execute(_newest_event, {"stream": stream, "at_tag": tag}).first()
+
+
+def event_of_image(connection: Connection, stream: int, digest: str) -> Record | None:
+    """The newest row by which any tag came to mean the image."""
+    return connection.execute(_event_of_image, {"stream": stream, "at_image": digest}).first()
 
 
 def history(connection: Connection, stream: int, tag: str) -> Sequence[Record]:

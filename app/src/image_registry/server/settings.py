@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from image_registry.imagestreams.local_names import LocalNames
 from image_registry.remote.proxies import Proxies
 from image_registry.server.log_lines import AccessLog, Audit
 from image_registry.server.proxy_settings import read_proxies
@@ -52,6 +53,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "log_level": LogLevel,
     "access_log": AccessLog,
     "audit": Audit,
+    "local_names": LocalNames,
 }
 
 
@@ -88,6 +90,7 @@ class Settings:
     sparse_images: bool = False
     imports: str = ""
     proxy: Proxies = field(default_factory=Proxies)
+    local_names: LocalNames = LocalNames.OFF
     log_level: LogLevel = LogLevel.NORMAL
     access_log: AccessLog = AccessLog.ALL
     audit: Audit = Audit.WRITES
@@ -204,7 +207,7 @@ def _read(name: str, text: str) -> Any:
                 return int(text)
             case "read_only" | "sparse_images" | "http_hot_reads":
                 return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-            case "auth" | "log_level" | "access_log" | "audit":
+            case _ if name in _CHOICES:
                 return _CHOICES[name](text)
             case "external_hostnames":
                 return tuple(part.strip() for part in text.split(",") if part.strip())

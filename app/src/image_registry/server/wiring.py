@@ -86,6 +86,7 @@ def image_api_application(
         public_hostname=settings.external_hostnames[0] if settings.external_hostnames else None,
         namespace_phase=rights.namespaces.phase,
         forget_namespace=rights.namespaces.forget,
+        local_names=settings.local_names,
         most_watches=settings.http_threads - -(-settings.http_threads // NOT_FOR_WATCHES),
         metrics=watched.page,
     )
