@@ -57,7 +57,7 @@ def test_nothing_is_rendered_as_null(render, mode):
 def test_every_object_follows_the_namespace_of_the_release(render, mode):
     elsewhere = render(mode, namespace="elsewhere")
     assert "image-registry-system" not in yaml.safe_dump_all(list(elsewhere))
-    cluster_wide = {"APIService", "ClusterRole", "ClusterRoleBinding"}
+    cluster_wide = {"APIService", "ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"}
     for manifest in elsewhere:
         wanted = None if manifest["kind"] in cluster_wide else "elsewhere"
         if manifest["metadata"]["name"] == "elsewhere:image-api-server:authentication-reader":

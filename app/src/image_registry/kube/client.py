@@ -179,6 +179,12 @@ class ClusterClient:
         """JSON merge patch (RFC 7386)."""
         return self.request("PATCH", path, body, content_type="application/merge-patch+json", **options)
 
+    def strategic_merge(self, path: str, body: Mapping[str, Any], *, owner: str, **options: Any) -> dict[str, Any]:
+        """Strategic merge patch: entries of lists are found by their merge keys, the others stay."""
+        content_type = "application/strategic-merge-patch+json"
+        query = {"fieldManager": owner}
+        return self.request("PATCH", path, body, query=query, content_type=content_type, **options)
+
     def apply(self, path: str, body: Mapping[str, Any], *, owner: str, **options: Any) -> dict[str, Any]:
         """Server-side apply: these fields belong to ``owner`` from now on."""
         query = {"fieldManager": owner, "force": "true"}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import structlog
@@ -39,6 +39,7 @@ class Change:
     type: str
     namespace: str
     name: str
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class _Behind(Exception):
@@ -122,7 +123,8 @@ class Watch:
             if kind == "BOOKMARK":
                 yield None
             else:
-                yield Change(str(kind), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+                namespace, name = (str(metadata.get(key) or "") for key in ("namespace", "name"))
+                yield Change(str(kind), namespace, name, metadata.get("annotations") or {})
 
     def _well(self) -> None:
         self.following.set()

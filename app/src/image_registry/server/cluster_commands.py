@@ -86,6 +86,35 @@ def node_ca(
     node_trust.run(options, stop)
 
 
+@click.command("image-triggers")
+@NAMESPACE
+@KUBECONFIG
+@click.option(
+    "--lease", default="image-triggers", show_default=True, help="Lease by which one replica works at a time."
+)
+def image_triggers(namespace: str, kubeconfig: Path | None, lease: str) -> None:
+    """Keep images of workloads at what their tags mean (annotation image.alauda.io/triggers)."""
+    import secrets as randomness
+    import socket
+
+    from image_registry.kube.lease import Lease
+    from image_registry.operator import image_triggers as triggers
+
+    configure(LogLevel.NORMAL)
+    client = _cluster(kubeconfig)
+    candidate = Lease(client, namespace, lease, f"{socket.gethostname()}_{randomness.token_hex(4)}")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    keeping = threading.Thread(target=candidate.keep, args=(stop,), name="lease")
+    keeping.start()
+    try:
+        triggers.run(client, candidate.held, stop)
+    finally:
+        stop.set()
+        keeping.join()
+
+
 def _cluster(kubeconfig: Path | None) -> ClusterClient:
     from image_registry.kube.client import ClusterClient
 
