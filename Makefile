@@ -136,6 +136,10 @@ fuzz: setup ## Throw malformed requests and raw bytes at a served registry. DURA
 bench: setup ## Measure image-registry serve beside CNCF distribution and nginx. ARGS='--short --peer NAME=URL -o json'.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-api
+bench-api: setup ## Measure the Image API with 100,000 Images and 200,000 tags in PostgreSQL. ARGS='--tags 20000 … -o json'.
+	@$(BIN)/python -m benchmarks.api $(ARGS)
+
 ##@ Housekeeping
 .PHONY: docs
 docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity.

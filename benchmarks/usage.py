@@ -84,11 +84,15 @@ class PeakMemory:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self.look()
+
+    def look(self) -> None:
+        """Look now."""
         self.peak = max(self.peak, memory(self.root))
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL):
-            self.peak = max(self.peak, memory(self.root))
+            self.look()
 
 
 def _processes() -> list[int]:

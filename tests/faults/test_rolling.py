@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import PostgreSQL, postgresql  # noqa: F401 - a fixture
+from benchmarks.postgresql import PostgreSQL
+from tests.app.conftest import postgresql  # noqa: F401 - a fixture
 from tests.serve.conftest import free_port, wait_for_port
 from tests.serve.pushing import REPOSITORY, ask, digest_of, pull_image, push_image, tags
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import PostgreSQL, postgresql  # noqa: F401 - a fixture
+from benchmarks.postgresql import PostgreSQL
+from tests.app.conftest import postgresql  # noqa: F401 - a fixture
 
 from .conftest import Served, serve
 from .pushing import REPOSITORY, Gone, Pusher, ask, digest_of, pull_image, push_image, tags

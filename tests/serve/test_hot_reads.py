@@ -25,7 +25,8 @@ from urllib.parse import quote
 import bcrypt
 import pytest
 
-from tests.app.conftest import PostgreSQL, postgresql  # noqa: F401 - a fixture
+from benchmarks.postgresql import PostgreSQL
+from tests.app.conftest import postgresql  # noqa: F401 - a fixture
 from tests.serve.conftest import serve
 
 pytestmark = pytest.mark.slow
