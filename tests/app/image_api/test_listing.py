@@ -116,23 +116,24 @@ def test_a_page_that_is_large_before_its_limit_ends_with_a_token(
 
 
 def test_a_table_of_streams_reads_no_history(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-    listing = filled.streams.streams
+    asked: list[str] = []
+    for name in ("streams", "summaries"):
+        listing = getattr(filled.streams, name)
 
-    def note(**options: Any) -> Any:
-        asked.append(options["history"])
-        return listing(**options)
+        def note(name: str = name, listing: Any = listing, **options: Any) -> Any:
+            asked.append(name)
+            return listing(**options)
 
-    monkeypatch.setattr(filled.streams, "streams", note)
+        monkeypatch.setattr(filled.streams, name, note)
     table = filled.get("namespaces/team/imagestreams", filled.table)
     assert [row["cells"][2] for row in table["rows"]] == ["v1,v10,v2", "copy,latest"]
     metadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
     filled.get("imagestreams", metadata)
-    assert asked == [False, False]
+    assert asked == ["summaries"] * 2
     whole = filled.get("imagestreams?includeObject=Object", filled.table)
     assert len(whole["rows"][0]["object"]["status"]["tags"][2]["items"]) == 2
     filled.get("imagestreams")
-    assert asked == [False, False, True, True]
+    assert asked == ["summaries"] * 2 + ["streams"] * 2
 
 
 def test_fields_select(filled: Any) -> None:

@@ -61,6 +61,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "delete_manifest": lambda: streams.delete_manifest(APP, digest),
         "stream": lambda: streams.stream(APP),
         "streams": streams.streams,
+        "summaries": streams.summaries,
         "delete_stream": lambda: streams.delete_stream(APP),
         "await_creations": lambda: streams.await_creations("team"),
         "delete_streams": lambda: streams.delete_streams("team"),

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from image_registry.imagestreams import reads
 from image_registry.imagestreams.errors import InvalidContinue, StreamUnknown, TagUnknown
-from image_registry.metadata import images, streams
+from image_registry.metadata import images, stream_lists, streams
 from image_registry.oci.reference import Repository
 
 APP = Repository("team", "app")
@@ -195,11 +195,32 @@ def test_a_page_of_large_objects_ends_early_and_the_list_goes_on(
         assert pages > 1 or most > 3
 
 
-def test_a_list_of_very_many_streams_has_no_limit_of_parameters(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_very_many_streams_has_no_limit_of_parameters(filled: Any) -> None:
+    with filled.database.read() as connection:
+        few, many = (stream_lists.histories(connection, [1, 2, *more]) for more in ((), range(10**6, 1_040_000)))
+    assert few == many
+    assert few
+
+
+def test_a_page_is_ended_by_events_of_streams_far_into_it(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = filled.streams.streams()
-    monkeypatch.setattr(streams, "_AT_ONCE", 2)
-    assert filled.streams.streams() == whole
+    monkeypatch.setattr(reads, "_LOOK_AHEAD", 1)
     assert filled.streams.streams(limit=100) == whole
+    monkeypatch.setattr(reads, "MOST_EVENTS", sum(len(tag.events) for item in whole.items[:2] for tag in item.tags))
+    page = filled.streams.streams(limit=100)
+    assert page.items == whole.items[: len(page.items)]
+    assert 2 <= len(page.items) < len(whole.items)
+    assert page.next == str(page.items[-1].repository)
+
+
+def test_a_summary_is_what_a_line_shows(filled: Any) -> None:
+    lines, whole = filled.streams.summaries(), filled.streams.streams()
+    assert (lines.revision, lines.next) == (whole.revision, whole.next)
+    for line, stream in zip(lines.items, whole.items, strict=True):
+        assert line.stream.repository == stream.repository
+        assert line.stream.meta == stream.meta
+        assert line.tags == tuple(history.tag for history in stream.tags)
+        assert line.updated == max((history.newest.created for history in stream.tags), default=None)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -220,11 +241,11 @@ def test_a_page_is_found_by_an_index(filled: Any) -> None:
 
     with filled.database.read() as connection:
         streams.tag_names(connection, 1, after="a", limit=5)
-        streams.page(connection, within=None, after=("b", "c"), limit=5)
-        streams.names(connection, within={"team"}, after=("b", "c"), limit=5)
-        streams.current_events(connection, namespace=None, after=("b", "c", "d"), limit=5)
-        streams.current_events(connection, namespace="team", after=None, limit=5)
-        streams.namespaces(connection)
+        stream_lists.page(connection, within=None, after=("b", "c"), limit=5)
+        stream_lists.names(connection, within={"team"}, after=("b", "c"), limit=5)
+        stream_lists.current_events(connection, namespace=None, after=("b", "c", "d"), limit=5)
+        stream_lists.current_events(connection, namespace="team", after=None, limit=5)
+        stream_lists.namespaces(connection)
         streams.tag_target(connection, "team", "app", "a")
         images.sizes(connection, after="sha256:", limit=5)
         images.page(connection, after="sha256:", last="sha256:f")

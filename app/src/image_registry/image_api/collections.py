@@ -151,7 +151,11 @@ class Streams:
     def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
         with translated(self.resource, ""):
             start = str(within(namespace, after)) if after else None
-            found = self._streams.streams(namespace=namespace or None, limit=limit, after=start, history=not brief)
+            if brief:
+                lines = self._streams.summaries(namespace=namespace or None, limit=limit, after=start)
+                shown = tuple(documents.stream_summary(value, self._hosts) for value in lines.items)
+                return Page(shown, lines.next, lines.revision)
+            found = self._streams.streams(namespace=namespace or None, limit=limit, after=start)
         return Page(tuple(documents.stream(value, self._hosts) for value in found.items), found.next, found.revision)
 
     def key(self, document: Mapping[str, Any]) -> str:

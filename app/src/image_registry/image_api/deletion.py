@@ -81,7 +81,7 @@ def delete_one(
 def delete_many(collection: Collection, namespace: str, selection: ListOptions, options: DeleteOptions) -> Listing:
     """Delete what is selected; returns what it was, in brief: a namespace must be emptied however long its past is.
 
-    What somebody else deletes meanwhile is deleted too.
+    Of streams that is the names of their tags. What somebody else deletes meanwhile is deleted too.
     """
     found = collect(collection, namespace, selection, brief=True)
     for item in found.items:
@@ -89,6 +89,9 @@ def delete_many(collection: Collection, namespace: str, selection: ListOptions, 
             _delete(collection, namespace, item, options)
         except NotFound:
             continue
+    for item in found.items:
+        for tag in item.get("status", {}).get("tags", ()):
+            tag["items"] = []  # they were not read
     return found
 
 

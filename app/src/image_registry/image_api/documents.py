@@ -29,6 +29,7 @@ from image_registry.imagestreams.model import (
     Image,
     ImageStream,
     ObjectMeta,
+    StreamSummary,
     TagCondition,
     TagHistory,
     TagSpec,
@@ -82,6 +83,14 @@ def stream(value: ImageStream, hosts: Hosts) -> Document:
             tags=_tag_statuses(value),
         ),
     }
+
+
+def stream_summary(value: StreamSummary, hosts: Hosts) -> Document:
+    """An ``ImageStream`` as far as tables and ``metadata`` show it: its tags have names, and one time for all."""
+    document = stream(value.stream, hosts)
+    newest = ({"created": timestamp(value.updated)},) if value.updated else ()
+    document["status"]["tags"] = [{"tag": tag, "items": newest} for tag in value.tags]
+    return document
 
 
 def tag_spec(spec: TagSpec) -> Document:
@@ -239,7 +248,7 @@ def metadata_list(items: Sequence[Mapping[str, Any]], metadata: Mapping[str, str
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as ``metav1.Time`` is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def _head(resource: Resource) -> Document:
@@ -310,7 +319,10 @@ def _tag_status(tag: str, history: TagHistory | None, conditions: Sequence[TagCo
         }
         for event in (history.events if history else ())
     ]
-    return {"tag": tag, "items": items, **_present(conditions=[tag_condition(value) for value in conditions])}
+    shown: Document = {"tag": tag, "items": items}
+    if conditions:
+        shown["conditions"] = [tag_condition(value) for value in conditions]
+    return shown
 
 
 def tag_condition(value: TagCondition) -> Document:

@@ -25,7 +25,7 @@ from image_registry.imagestreams import recall, rows, tag_events
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.recall import Memory
 from image_registry.imagestreams.records import Recalled
-from image_registry.metadata import echoes, images, origins, rebuilds, records, revisions, streams
+from image_registry.metadata import echoes, images, origins, rebuilds, records, revisions, stream_lists, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.oci.digest import Digest
@@ -274,7 +274,7 @@ def _tags(
     """Write the histories that differ; returns how many tags were changed, and how many are gone."""
     held = {Digest.parse(digest) for digest in images.held_digests(connection, stream)}
     told: dict[str, tuple[TagEvent, ...]] = {
-        history.tag: history.events for history in rows.tag_histories(streams.histories(connection, [stream]))
+        history.tag: history.events for history in rows.tag_histories(stream_lists.histories(connection, [stream]))
     }
     # a tag without any event left is in ``tags`` alone
     meanings = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from image_registry.imagestreams import coverage, rows
 from image_registry.imagestreams.errors import Conflict, ImageInUse, ImageUnknown, StreamUnknown, TagUnknown
 from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta
-from image_registry.metadata import cleanups, images, revisions, specs, streams
+from image_registry.metadata import cleanups, images, revisions, specs, stream_lists, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import Record
@@ -94,7 +94,7 @@ def delete_stream(
     """
     with database.write(undo=dry_run) as connection:
         row = _locked(database, connection, repository)
-        stream = rows.stream(row, rows.tag_histories(streams.newest_events(connection, [row.id])))
+        stream = rows.stream(row, rows.tag_histories(stream_lists.newest_events(connection, [row.id])))
         check_preconditions(f"ImageStream {repository}", stream.meta, uid, resource_version)
         if stream.meta.finalizers:
             if stream.meta.deleted is None:

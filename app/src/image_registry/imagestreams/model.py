@@ -121,6 +121,18 @@ class ImageStream:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """What a line about a stream shows, however much happened in it."""
+
+    stream: ImageStream
+    """Without its tags."""
+    tags: tuple[str, ...]
+    """Their names, sorted."""
+    updated: datetime | None
+    """When something last happened to one of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageLayer:
     """One layer of an image, in manifest order (ascending)."""
 

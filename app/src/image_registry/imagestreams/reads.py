@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import accumulate, groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -15,9 +16,16 @@ from sqlalchemy import Connection
 from image_registry.imagestreams import rows
 from image_registry.imagestreams.errors import Ambiguous, ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.imagestreams.local_names import Named, ShortName
-from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
+from image_registry.imagestreams.model import (
+    Image,
+    ImageStream,
+    Page,
+    StoredManifest,
+    StreamSummary,
+    TagHistory,
+)
 from image_registry.metadata import held as held_queries
-from image_registry.metadata import images, revisions, specs, streams
+from image_registry.metadata import images, revisions, specs, stream_lists, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
@@ -25,10 +33,14 @@ from image_registry.oci.reference import Repository
 
 T = TypeVar("T")
 
-MOST_EVENTS = 50_000
-"""Tag events of a page of streams; with more it ends early, so that a page fits into memory whoever pushed what."""
+MOST_EVENTS = 2_500
+"""Tag events of a page of streams; with more it ends early, so that it is made in a few hundredths of a second, and
+fits into memory, whoever pushed what."""
 
-MOST_BYTES = 8 << 20
+_LOOK_AHEAD = 100
+"""Streams whose events are counted together."""
+
+MOST_BYTES = 512 << 10
 """Bytes of the manifests of a page of images, likewise: what an Image says grows with its manifest."""
 
 
@@ -92,14 +104,14 @@ def repositories(
     """Names of streams by namespace, then name."""
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
-        found = streams.names(connection, within=namespaces, after=_after(after), limit=_more(limit))
+        found = stream_lists.names(connection, within=namespaces, after=_after(after), limit=_more(limit))
     return _page(found, limit, revision, item=lambda row: Repository(row.namespace, row.name), key=_name)
 
 
 def namespaces(database: Database) -> list[str]:
     """Namespaces that hold streams."""
     with database.read() as connection:
-        return streams.namespaces(connection)
+        return stream_lists.namespaces(connection)
 
 
 def stream(database: Database, repository: Repository) -> ImageStream:
@@ -114,7 +126,7 @@ def brief(database: Database, repository: Repository) -> list[ImageStream]:
         row = streams.find(connection, repository.namespace, repository.name)
         if row is None:
             return []
-        events = rows.tag_histories(streams.newest_events(connection, [row.id]))
+        events = rows.tag_histories(stream_lists.newest_events(connection, [row.id]))
         wanted = tuple(rows.tag_spec(spec) for spec in specs.of_streams(connection, [row.id]))
         hindered = rows.tag_conditions(specs.conditions(connection, [row.id]))
         return [rows.stream(row, events, specs=wanted, conditions=hindered)]
@@ -124,7 +136,7 @@ def whole(connection: Connection, row: Record) -> ImageStream:
     """A stream with everything that is known of it."""
     return rows.stream(
         row,
-        rows.tag_histories(streams.histories(connection, [row.id])),
+        rows.tag_histories(stream_lists.histories(connection, [row.id])),
         specs=tuple(rows.tag_spec(spec) for spec in specs.of_streams(connection, [row.id])),
         conditions=rows.tag_conditions(specs.conditions(connection, [row.id])),
     )
@@ -137,15 +149,14 @@ def all_streams(
     within = None if namespace is None else {namespace}
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
-        found = streams.page(connection, within=within, after=_after(after), limit=_more(limit))
-        shown = [row.id for row in found[:limit]]
         if history and limit is not None:
-            counts = streams.event_counts(connection, shown)
-            limit = fitting([counts.get(stream_id, 0) for stream_id in shown], MOST_EVENTS)
-        read = streams.histories if history else streams.newest_events
+            limit = _as_many_as_fit(connection, within, after, limit)
+        found = stream_lists.page(connection, within=within, after=_after(after), limit=_more(limit))
+        shown = [row.id for row in found[:limit]]
+        read = stream_lists.histories if history else stream_lists.newest_events
         events = {
             stream_id: rows.tag_histories(group)
-            for stream_id, group in groupby(read(connection, shown[:limit]), lambda event: event.stream_id)
+            for stream_id, group in groupby(read(connection, shown[:limit]), attrgetter("stream_id"))
         }
         wanted = _by_stream(specs.of_streams(connection, shown[:limit]))
         hindered = _by_stream(specs.conditions(connection, shown[:limit]))
@@ -161,8 +172,40 @@ def all_streams(
     return _page(found, limit, revision, item=item, key=_name)
 
 
+def _as_many_as_fit(connection: Connection, within: Collection[str] | None, after: str | None, limit: int) -> int:
+    """How many of the next streams have :data:`MOST_EVENTS` together; found a few at a time, since few may be all."""
+    ahead = stream_lists.keys(connection, within=within, after=_after(after), limit=limit)
+    sizes: list[int] = []
+    while len(sizes) < len(ahead) and sum(sizes) <= MOST_EVENTS:
+        portion = [row.id for row in ahead[len(sizes) : len(sizes) + _LOOK_AHEAD]]
+        counts = stream_lists.event_counts(connection, portion)
+        sizes += [counts.get(stream_id, 0) for stream_id in portion]
+    return fitting(sizes, MOST_EVENTS)
+
+
+def summaries(
+    database: Database, *, namespace: str | None, limit: int | None, after: str | None
+) -> Page[StreamSummary]:
+    """Streams with the names of their tags."""
+    within = None if namespace is None else {namespace}
+    with database.snapshot() as connection:
+        revision = revisions.newest(connection)
+        found = stream_lists.page(connection, within=within, after=_after(after), limit=_more(limit))
+        shown = [row.id for row in found[:limit]]
+        names = stream_lists.tag_names(connection, shown)
+        updated = stream_lists.updated(connection, shown)
+        wanted = _by_stream(specs.of_streams(connection, shown))
+
+    def item(row: Record) -> StreamSummary:
+        stream = rows.stream(row, specs=tuple(rows.tag_spec(spec) for spec in wanted.get(row.id, ())))
+        newest = updated.get(row.id)
+        return StreamSummary(stream, tuple(sorted(names.get(row.id, ()))), rows.utc(newest) if newest else None)
+
+    return _page(found, limit, revision, item=item, key=_name)
+
+
 def _by_stream(found: Sequence[Record]) -> dict[int, list[Record]]:
-    return {stream_id: list(group) for stream_id, group in groupby(found, lambda row: row.stream_id)}
+    return {stream_id: list(group) for stream_id, group in groupby(found, attrgetter("stream_id"))}
 
 
 def stream_tag(database: Database, repository: Repository, name: str) -> tuple[ImageStream, TagHistory, Image | None]:
@@ -231,7 +274,7 @@ def stream_tags(
         start = (*_split(name), last)
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
-        found = streams.current_events(connection, namespace=namespace, after=start, limit=_more(limit))
+        found = stream_lists.current_events(connection, namespace=namespace, after=start, limit=_more(limit))
     return _page(
         found,
         limit,

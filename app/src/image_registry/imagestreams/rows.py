@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from image_registry.imagestreams.docker_image import docker_image
@@ -29,6 +30,7 @@ from image_registry.oci.reference import Repository
 MANAGED = "image.alauda.io/managed"
 """Annotation of an Image whose content lies in this registry (parity reference 1.3 and 9.1)."""
 
+_event = attrgetter("created", "image", "reference", "generation")
 _SURROGATES = dict.fromkeys((0, *range(55296, 57344)), "�")
 
 
@@ -50,13 +52,14 @@ def stored_manifest(row: Record) -> StoredManifest:
 
 def tag_event(row: Record) -> TagEvent:
     """From a row of ``tag_events``."""
-    return TagEvent(utc(row.created), Digest.parse(row.image), row.reference, row.generation)
+    created, image, reference, generation = _event(row)
+    return TagEvent(utc(created), Digest.parse(image), reference, generation)
 
 
 def tag_histories(rows: Iterable[Record]) -> tuple[TagHistory, ...]:
     """From the events of one stream, sorted by tag, the newest first."""
     return tuple(
-        TagHistory(tag, tuple(tag_event(row) for row in events)) for tag, events in groupby(rows, lambda row: row.tag)
+        TagHistory(tag, tuple([tag_event(row) for row in events])) for tag, events in groupby(rows, attrgetter("tag"))
     )
 
 

@@ -18,7 +18,7 @@ from image_registry.imagestreams.errors import ImageUnknown, MetadataUnavailable
 from image_registry.imagestreams.importer import Imports
 from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.local_names import ShortName, meaning
-from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
+from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, StreamSummary, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
 from image_registry.imagestreams.records import Recalled
 from image_registry.imagestreams.signatures import Signature
@@ -265,6 +265,13 @@ class ImageStreams:
         """
         with _available():
             return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after, history=history)
+
+    def summaries(
+        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> Page[StreamSummary]:
+        """The same streams with the names of their tags alone: what a table shows, at a tenth of the cost."""
+        with _available():
+            return reads.summaries(self._database, namespace=namespace, limit=limit, after=after)
 
     def delete_stream(
         self,

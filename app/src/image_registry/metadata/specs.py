@@ -7,19 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
+from image_registry.metadata.number_sets import among
 from image_registry.metadata.tables import Record, image_streams, tag_conditions, tag_specs
 
-_AT_ONCE = 1000
-"""Streams that one statement names."""
-
 _specs = (
-    select(tag_specs)
-    .where(tag_specs.c.stream_id.in_(bindparam("streams", expanding=True)))
-    .order_by(tag_specs.c.stream_id, tag_specs.c.tag)
+    select(tag_specs).where(among(tag_specs.c.stream_id, "streams")).order_by(tag_specs.c.stream_id, tag_specs.c.tag)
 )
 _conditions = (
     select(tag_conditions)
-    .where(tag_conditions.c.stream_id.in_(bindparam("streams", expanding=True)))
+    .where(among(tag_conditions.c.stream_id, "streams"))
     .order_by(tag_conditions.c.stream_id, tag_conditions.c.tag, tag_conditions.c.type)
 )
 _spec = select(tag_specs).where(tag_specs.c.stream_id == bindparam("stream"), tag_specs.c.tag == bindparam("at_tag"))
@@ -63,12 +59,12 @@ _end = (
 )
 
 
-def of_streams(connection: Connection, stream_ids: Sequence[int]) -> list[Record]:
+def of_streams(connection: Connection, stream_ids: Sequence[int]) -> Sequence[Record]:
     """What is wanted of the tags of several streams, each stream's together, by tag."""
     return _of(connection, _specs, stream_ids)
 
 
-def conditions(connection: Connection, stream_ids: Sequence[int]) -> list[Record]:
+def conditions(connection: Connection, stream_ids: Sequence[int]) -> Sequence[Record]:
     """What hinders the tags of several streams, each stream's together, by tag."""
     return _of(connection, _conditions, stream_ids)
 
@@ -130,9 +126,5 @@ def clear_conditions(connection: Connection, stream: int, tag: str) -> bool:
     return bool(connection.execute(_clear, {"stream": stream, "at_tag": tag}).rowcount)
 
 
-def _of(connection: Connection, query: Select[Any], stream_ids: Sequence[int]) -> list[Record]:
-    """In portions: no database takes any number of parameters."""
-    found: list[Record] = []
-    for start in range(0, len(stream_ids), _AT_ONCE):
-        found += connection.execute(query, {"streams": list(stream_ids[start : start + _AT_ONCE])}).all()
-    return found
+def _of(connection: Connection, query: Select[Any], stream_ids: Sequence[int]) -> Sequence[Record]:
+    return connection.execute(query, {"streams": stream_ids}).all() if stream_ids else ()

@@ -1,4 +1,4 @@
-"""Queries about streams, their tags and the history of tags.
+"""Queries about one stream, its tags and the history of tags; for lists see :mod:`.stream_lists`.
 
 Writers hold the lock of the repository (:func:`lock`), so they may look first and insert then.
 """
@@ -6,10 +6,10 @@ Writers hold the lock of the repository (:func:`lock`), so they may look first a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from image_registry.metadata.database import Database
 from image_registry.metadata.prepared import Prepared
@@ -22,9 +22,6 @@ from image_registry.metadata.tables import (
     tag_specs,
     tags,
 )
-
-_AT_ONCE = 1000
-"""Streams that one statement names."""
 
 _of_name = (image_streams.c.namespace == bindparam("namespace")) & (image_streams.c.name == bindparam("name"))
 _this_tag = (tag_events.c.stream_id == bindparam("stream")) & (tag_events.c.tag == bindparam("at_tag"))
@@ -39,16 +36,6 @@ _changed = (
 )
 _change = Prepared(_changed)
 _delete = delete(image_streams).where(image_streams.c.id == bindparam("stream"))
-_first_namespace = select(func.min(image_streams.c.namespace).label("namespace")).cte("found", recursive=True)
-_next_namespace = select(func.min(image_streams.c.namespace)).where(
-    image_streams.c.namespace > _first_namespace.c.namespace
-)
-_found_namespaces = _first_namespace.union_all(
-    select(_next_namespace.scalar_subquery()).where(_first_namespace.c.namespace.is_not(None))
-)
-_namespaces = select(_found_namespaces.c.namespace).where(_found_namespaces.c.namespace.is_not(None))
-"""From each name to the next by the index: as many steps as there are namespaces, not as there are streams."""
-
 _held = (held_manifests.c.digest, held_manifests.c.media_type, held_manifests.c.size)
 _tag_target = (
     select(*_held)
@@ -87,30 +74,7 @@ _event_of_image = (
     .limit(1)
 )
 _history = select(tag_events).where(_this_tag).order_by(tag_events.c.id.desc())
-_histories = (
-    select(tag_events)
-    .where(tag_events.c.stream_id.in_(bindparam("streams", expanding=True)))
-    .order_by(tag_events.c.stream_id, tag_events.c.tag, tag_events.c.id.desc())
-)
-_event_counts = (
-    select(tag_events.c.stream_id, func.count().label("events"))
-    .where(tag_events.c.stream_id.in_(bindparam("streams", expanding=True)))
-    .group_by(tag_events.c.stream_id)
-)
 _newer = tag_events.alias()
-_newest_events = (
-    select(tag_events)
-    .select_from(tags)
-    .join(
-        tag_events,
-        tag_events.c.id
-        == select(func.max(_newer.c.id))
-        .where(_newer.c.stream_id == tags.c.stream_id, _newer.c.tag == tags.c.tag)
-        .scalar_subquery(),
-    )
-    .where(tags.c.stream_id.in_(bindparam("streams", expanding=True)))
-    .order_by(tags.c.stream_id, tags.c.tag)
-)
 _standing = (
     select(
         image_streams.c.id,
@@ -158,24 +122,6 @@ _cap_history = delete(tag_events).where(_this_tag, tag_events.c.id <= _oldest_ke
 _put_event = Prepared(_insert_event, ("stream_id", "tag", "created", "image", "reference", "generation"))
 _put_tag = Prepared(_insert_tag, ("stream_id", "tag", "image", "unechoed"))
 _turn_tag, _cap, _turn_event = Prepared(_move_tag), Prepared(_cap_history), Prepared(_replace_event)
-
-_tags_of_streams = (
-    select(
-        tags.c.stream_id,
-        tags.c.tag,
-        *(column.label(f"stream_{column.name}") for column in image_streams.c if column.name != "id"),
-    )
-    .select_from(image_streams)
-    .join(tags, tags.c.stream_id == image_streams.c.id)
-    .order_by(image_streams.c.namespace, image_streams.c.name, tags.c.tag)
-)
-_tags_of_one_stream = (
-    _tags_of_streams.where(
-        tags.c.stream_id == _find_id.correlate(None).scalar_subquery(), tags.c.tag > bindparam("after")
-    )
-    .order_by(None)
-    .order_by(tags.c.tag)
-)
 
 
 def lock(database: Database, connection: Connection, namespace: str, name: str) -> None:
@@ -235,48 +181,6 @@ def remove(connection: Connection, stream: int) -> None:
     connection.execute(_delete, {"stream": stream})
 
 
-def namespaces(connection: Connection) -> list[str]:
-    """Namespaces that have streams."""
-    return sorted(connection.execute(_namespaces).scalars())
-
-
-def page(
-    connection: Connection, *, within: Collection[str] | None, after: tuple[str, str] | None, limit: int | None
-) -> Sequence[Record]:
-    """Streams in order of namespace and name, all or of the namespaces ``within``, behind ``after``."""
-    query = select(image_streams).order_by(image_streams.c.namespace, image_streams.c.name)
-    return connection.execute(_restricted(query, within, after, limit)).all()
-
-
-def names(
-    connection: Connection, *, within: Collection[str] | None, after: tuple[str, str] | None, limit: int | None
-) -> Sequence[Record]:
-    """Like :func:`page`, but only ``namespace`` and ``name``, which the index alone can answer."""
-    query = select(image_streams.c.namespace, image_streams.c.name).order_by(
-        image_streams.c.namespace, image_streams.c.name
-    )
-    return connection.execute(_restricted(query, within, after, limit)).all()
-
-
-def current_events(
-    connection: Connection, *, namespace: str | None, after: tuple[str, str, str] | None, limit: int | None
-) -> Sequence[Record]:
-    """The newest event of each tag, with the columns of its stream as ``stream_<column>``."""
-    found: list[Record] = []
-    if after is not None and namespace in (None, after[0]):
-        # first the rest of the stream in which the last page ended: no index reaches across two tables, so one
-        # comparison for both would read that stream from its beginning for every page
-        where = {"namespace": after[0], "name": after[1], "after": after[2]}
-        found.extend(connection.execute(_with_events(_tags_of_one_stream, limit), where).all())
-    if limit is not None and len(found) >= limit:
-        return found
-    query = _restricted(
-        _tags_of_streams, None if namespace is None else {namespace}, after[:2] if after is not None else None, None
-    )
-    found.extend(connection.execute(_with_events(query, None if limit is None else limit - len(found))).all())
-    return found
-
-
 def tag_target(connection: Connection, namespace: str, name: str, tag: str) -> Record | None:
     """``digest``, ``media_type`` and ``size`` of what the tag means now."""
     return connection.execute(_tag_target, {"namespace": namespace, "name": name, "at_tag": tag}).first()
@@ -311,21 +215,6 @@ def event_of_image(connection: Connection, stream: int, digest: str) -> Record |
 def history(connection: Connection, stream: int, tag: str) -> Sequence[Record]:
     """All events of a tag, the newest first."""
     return connection.execute(_history, {"stream": stream, "at_tag": tag}).all()
-
-
-def histories(connection: Connection, stream_ids: Sequence[int]) -> list[Record]:
-    """All events of several streams, each stream's together: by tag, the newest first."""
-    return _of_streams(connection, _histories, stream_ids)
-
-
-def newest_events(connection: Connection, stream_ids: Sequence[int]) -> list[Record]:
-    """The newest event of each tag of several streams, each stream's together, by tag."""
-    return _of_streams(connection, _newest_events, stream_ids)
-
-
-def event_counts(connection: Connection, stream_ids: Sequence[int]) -> dict[int, int]:
-    """How many events a stream has, all its tags together; streams without events are left out."""
-    return {row.stream_id: row.events for row in _of_streams(connection, _event_counts, stream_ids)}
 
 
 def add_event(
@@ -395,34 +284,3 @@ def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
 def forget_image(connection: Connection, stream: int, digest: str) -> None:
     """Take a digest out of every history of the stream."""
     connection.execute(_forget_image, {"stream": stream, "at_image": digest})
-
-
-def _of_streams(connection: Connection, query: Select[Any], stream_ids: Sequence[int]) -> list[Record]:
-    """In portions: no database takes any number of parameters."""
-    found: list[Record] = []
-    for start in range(0, len(stream_ids), _AT_ONCE):
-        found += connection.execute(query, {"streams": list(stream_ids[start : start + _AT_ONCE])}).all()
-    return found
-
-
-def _with_events(chosen: Select[Any], limit: int | None) -> Select[Any]:
-    """The chosen tags with the newest event of each; the events of others are not looked at."""
-    of = (chosen if limit is None else chosen.limit(limit)).subquery("page")
-    newer = tag_events.alias()
-    newest = select(func.max(newer.c.id)).where(newer.c.stream_id == of.c.stream_id, newer.c.tag == of.c.tag)
-    return (
-        select(of, tag_events.c.created, tag_events.c.image, tag_events.c.reference, tag_events.c.generation)
-        .select_from(of)
-        .join(tag_events, tag_events.c.id == newest.scalar_subquery())
-        .order_by(of.c.stream_namespace, of.c.stream_name, of.c.tag)
-    )
-
-
-def _restricted(
-    query: Select[Any], within: Collection[str] | None, after: tuple[str, str] | None, limit: int | None
-) -> Select[Any]:
-    if within is not None:
-        query = query.where(image_streams.c.namespace.in_(sorted(within)))
-    if after is not None:
-        query = query.where(tuple_(image_streams.c.namespace, image_streams.c.name) > after)
-    return query if limit is None else query.limit(limit)

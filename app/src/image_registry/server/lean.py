@@ -16,6 +16,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+SELDOM = 20_000
+"""New objects until the garbage collector looks at them: a page of a list has as many, and not one is garbage."""
+
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r\S+ ")
 
 
@@ -50,6 +53,7 @@ def share() -> None:
     every object that it looks at: none of it ever becomes garbage. Room that was only needed to import goes back."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(SELDOM, 20, 20)
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
