@@ -34,7 +34,7 @@ class Figure:
     samples: list[float] = field(default_factory=list)
     """In milliseconds; for memory one sample, in MiB."""
     rows: int = 0
-    """Items of each page."""
+    """Items of a page: fewer than were asked for where they are large."""
 
     def percentile(self, part: float) -> float:
         """Of the sorted samples the one below which ``part`` of them are."""
@@ -51,7 +51,7 @@ class Ask:
     path: Callable[[], str]
     accept: str = "application/json"
     rows: int = 0
-    """Items that a page must hold."""
+    """Items that a page holds at most; with fewer it must say how to go on."""
 
 
 class Measured:
@@ -100,7 +100,7 @@ class Measured:
 
     def ask(self, ask: Ask, times: int) -> Figure:
         """Make the request so often, the first one more without being counted."""
-        figure = Figure(ask.name, ask.target, rows=ask.rows)
+        figure = Figure(ask.name, ask.target)
         for number in range(times + 1):
             taken, body, _ = self._client.get(ask.path(), ask.accept)
             if number:
@@ -110,8 +110,10 @@ class Measured:
         if ask.rows:
             document = self._client.document(ask.path(), ask.accept)
             found = len(document.get("items", document.get("rows", ())))
-            if found != ask.rows:
+            whole = found == ask.rows or (document["metadata"].get("continue") and 0 < found < ask.rows)
+            if not whole:
                 raise Failure(f"{ask.name}: {found} rows instead of {ask.rows}")
+            figure.rows = found
         return figure
 
     def pushes(self, times: int) -> Figure:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from image_registry.image_api import watch_hub
+from image_registry.image_api import watch_hub, watching
 from image_registry.image_api.app import create_app
 from image_registry.imagestreams import changes
 from image_registry.imagestreams.errors import MetadataUnavailable
@@ -222,6 +222,41 @@ def test_who_does_not_listen_is_told_to_list_again_and_nobody_else_is(
         heard += [name for _, name in quick.next(1)]
     assert heard == [f"app{number}" for number in range(6)]
     assert [event["object"].get("code") for event in slow][-1] == 410
+
+
+def test_what_waits_for_who_does_not_listen_is_bounded_by_its_size_too(
+    either: Any, watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_hub, "HEAVIEST", 10)
+    slow, quick = watch(resourceVersion=1, timeoutSeconds=20), watch(resourceVersion=1, timeoutSeconds=20)
+    for number in range(8):
+        either.push("team/app", number, tag=f"v{number}")
+        assert quick.next(1) == [("ADDED" if not number else "MODIFIED", "app")]
+    assert [event["object"].get("code") for event in slow][-1] == 410
+
+
+def test_a_change_is_made_into_a_line_once_for_each_form(
+    either: Any, watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    line = watching._line
+
+    def note(event: str, document: Any) -> bytes:
+        made.append(document["kind"])
+        return line(event, document)
+
+    monkeypatch.setattr(watching, "_line", note)
+    metadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    now = version(either)
+    watches = [watch(accept=accept, resourceVersion=now) for accept in ("", either.table, metadata) * 3]
+    elsewhere = watch("namespaces/other/imagestreams", resourceVersion=now)
+    either.push("team/app", 1)
+    events = [told.event() for told in watches]
+    assert events[:3] * 3 == events
+    assert [event["object"]["kind"] for event in events[:3]] == ["ImageStream", "Table", "PartialObjectMetadata"]
+    assert sorted(made) == ["ImageStream", "PartialObjectMetadata", "Table"]
+    either.push("other/app", 1)
+    assert elsewhere.next(1) == [("ADDED", "app")]
 
 
 def test_a_database_that_goes_while_a_watch_begins_ends_it_and_it_can_begin_again(

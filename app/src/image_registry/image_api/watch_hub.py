@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from image_registry.image_api.status import TooManyRequests
+from image_registry.image_api.told import Told
 from image_registry.imagestreams.changes import Changed, Changes, TooOld
 from image_registry.imagestreams.errors import MetadataUnavailable
 
@@ -25,6 +26,10 @@ OUTAGE_PAUSE = 1.0
 
 MOST_WAITING = 5_000
 """Changes that wait for one watch."""
+
+HEAVIEST = 200_000
+"""Tag events that wait for one watch, in all its changes together: one who takes nothing must not fill the memory with
+what others push."""
 
 RETRY_AFTER = 5
 """Seconds after which a client that was one too many may come again."""
@@ -42,16 +47,19 @@ class Subscription:
         self.begin = begin
         """Everything after this revision comes."""
         self._ready = threading.Condition()
-        self._waiting: deque[Changed] = deque()
+        self._waiting: deque[Told] = deque()
+        self._weight = 0
         self._told = begin
         self._overrun = False
 
-    def give(self, changes: Sequence[Changed], told: int) -> None:
+    def give(self, changes: Sequence[Told], told: int) -> None:
         """The hub's side."""
         with self._ready:
-            if len(self._waiting) + len(changes) > MOST_WAITING:
+            weight = self._weight + sum(change.weight for change in changes)
+            if len(self._waiting) + len(changes) > MOST_WAITING or (self._waiting and weight > HEAVIEST):
                 self.overrun()
                 return
+            self._weight = weight
             self._waiting.extend(changes)
             self._told = told
             if changes:
@@ -62,9 +70,10 @@ class Subscription:
         with self._ready:
             self._overrun = True
             self._waiting.clear()
+            self._weight = 0
             self._ready.notify()
 
-    def take(self, seconds: float) -> tuple[list[Changed], int]:
+    def take(self, seconds: float) -> tuple[list[Told], int]:
         """What has come, after waiting for it, and up to which revision that is all. Raises :class:`Overrun`."""
         with self._ready:
             if not self._waiting and not self._overrun:
@@ -73,6 +82,7 @@ class Subscription:
                 raise Overrun
             taken = list(self._waiting)
             self._waiting.clear()
+            self._weight = 0
             return taken, self._told
 
     def close(self) -> None:
@@ -152,8 +162,9 @@ class Hub:
             if self._told != since:
                 return  # everybody left and others came: they begin elsewhere
             self._told = told
+            shared = [Told(change) for change in changes]
             for listener in self._listeners:
-                listener.give(changes, told)
+                listener.give(shared, told)
 
     def _all_overrun(self) -> None:
         newest = self._changes.newest()

@@ -23,6 +23,7 @@ from image_registry.image_api.parameters import Query, flag, invalid_options, re
 from image_registry.image_api.resources import GROUP_VERSION
 from image_registry.image_api.selectors import FieldSelector, LabelSelector
 from image_registry.image_api.status import APIError, Expired
+from image_registry.image_api.told import Told
 from image_registry.image_api.watch_hub import Hub, Overrun, Subscription
 from image_registry.imagestreams.changes import Changed, Changes, TooOld
 from image_registry.imagestreams.errors import MetadataUnavailable
@@ -139,7 +140,7 @@ class Watch:
             position = self._options.since or begin
         while position < begin:
             batch = self._changes.since(position)
-            yield from self._told(batch.changes)
+            yield from self._told([Told(change) for change in batch.changes])
             position = batch.revision
         if self._options.initial_end:
             yield self._lines.bookmark(position, {INITIAL_END: "true"})
@@ -178,7 +179,7 @@ class Watch:
             if now >= self._ends or self._over():
                 break
             changes, told = self._subscription.take(min(LOOK_UP, self._ends - now))
-            yield from self._told([change for change in changes if change.revision > position])
+            yield from self._told([told for told in changes if told.change.revision > position])
             position = max(position, told)
             if self._options.bookmarks and time.monotonic() >= bookmark:
                 bookmark, marked = time.monotonic() + BOOKMARK_EVERY, position
@@ -186,16 +187,17 @@ class Watch:
         if self._options.bookmarks and position > marked and not self._over():
             yield self._lines.bookmark(position)
 
-    def _told(self, changes: tuple[Changed, ...] | list[Changed]) -> Iterator[bytes]:
-        for change in changes:
-            document = self._collection.shown(change.value)
+    def _told(self, changes: list[Told]) -> Iterator[bytes]:
+        for told in changes:
+            change = told.change
+            document = told.document(self._collection)
             if document is None or (self._namespace and document["metadata"]["namespace"] != self._namespace):
                 continue
             if self._early and self._early.pop(self._collection.key(document), 0) >= change.revision:
                 continue
             event = self._event(change, document)
             if event:
-                yield self._lines.event(event, document)
+                yield self._lines.shared(event, document, told)
 
     def _event(self, change: Changed, document: Document) -> str:
         """What the change is to this watch; empty for nothing."""
@@ -230,6 +232,13 @@ class Lines:
     def event(self, event: str, document: Document) -> bytes:
         """A line about an object."""
         return _line(event, self._shaped(document))
+
+    def shared(self, event: str, document: Document, told: Told) -> bytes:
+        """The same for a change that others tell too, in this form or in another."""
+        form = (event, self._resource.name, self._form, self._include, self._columns_told)
+        line = told.line(form, lambda: self.event(event, document))
+        self._columns_told = True
+        return line
 
     def bookmark(self, revision: int, annotations: Mapping[str, str] | None = None) -> bytes:
         """A line that says how far the watch has come."""
