@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from benchmarks.postgresql import PostgreSQL
 from image_registry.imagestreams import records
 from image_registry.imagestreams.changes import TooOld
 from image_registry.imagestreams.errors import StreamUnknown
@@ -21,7 +22,6 @@ from image_registry.rebuilding.recording import Followed, Recorder
 from image_registry.storage import layout
 from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.filesystem import FilesystemStore
-from tests.app.conftest import PostgreSQL
 from tests.app.rebuilding.registry import STRATEGIC, Whole, fill
 
 NEVER = threading.Event()

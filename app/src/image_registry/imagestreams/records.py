@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table
 
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.rows import utc
-from image_registry.metadata import images, records, revisions, streams
+from image_registry.metadata import images, records, revisions, stream_lists
 from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.metadata.tables import image_streams
 from image_registry.metadata.tables import images as images_table
@@ -249,7 +249,7 @@ class Records:
         """Records of the streams behind one, and the last of them; ``None`` at the end."""
         with _available(), self._database.snapshot() as connection:
             key = (after.namespace, after.name)
-            page = [Repository(*row) for row in streams.names(connection, within=None, after=key, limit=AT_ONCE)]
+            page = [Repository(*row) for row in stream_lists.names(connection, within=None, after=key, limit=AT_ONCE)]
             return {stream_name(each): self._stream(connection, each) for each in page}, page[-1] if page else None
 
     def images(self, after: str) -> tuple[dict[str, bytes | None], str | None]:
