@@ -49,7 +49,7 @@ def test_a_quota_stops_the_stream_beyond_it_says_why_and_shows_what_is_used(
     quota(team, imagestreams="1", image_storage="1Gi")
     time.sleep(2)
     crane.push(image(tmp_path / "one"), f"{team.namespace}/one:v1")
-    with pytest.raises(Refused, match=r"ResourceQuota images of namespace .* allows 1 of alauda\.io/images") as no:
+    with pytest.raises(Refused, match=r"exceeded quota: images, requested: alauda\.io/imagestreams=1") as no:
         crane.push(image(tmp_path / "two"), f"{team.namespace}/two:v1")
     assert "DENIED" in str(no.value)
 
@@ -68,7 +68,7 @@ def test_a_limit_range_stops_an_image_that_is_too_large(crane: Crane, team: Team
     metadata = {"name": "sizes", "namespace": team.namespace}
     team.kubectl.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": limits}})
     time.sleep(2)
-    with pytest.raises(Refused, match=r"LimitRange sizes of namespace .* allows images of at most 10 bytes"):
+    with pytest.raises(Refused, match=r"maximum storage usage per alauda\.io/Image is 10, but request is"):
         crane.push(image(tmp_path / "image"), f"{team.namespace}/app:v1")
 
 
