@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from image_registry.oci.reference import Repository
+
+MERGE_PATCH = "application/merge-patch+json"
 STREAM = "namespaces/team/imagestreams/app"
 TAG = "namespaces/team/imagestreamtags/app:v1"
 
@@ -305,3 +308,33 @@ def test_a_stream_made_anew_is_another_object(filled: Any) -> None:
     filled.push("team/app", "again", "v1")
     assert filled.get(STREAM)["metadata"]["uid"] != uid
     filled.delete(STREAM, 409, {"preconditions": {"uid": uid}})
+
+
+def test_an_image_with_finalizers_waits_for_the_last_of_them(either: Any) -> None:
+    digest = either.push("team/app", "one", "v1")
+    either.delete("namespaces/team/imagestreams/app")
+    one = f"images/{digest}"
+    either.write("PATCH", one, {"metadata": {"finalizers": ["a.io/x", "a.io/y"]}}, 200, MERGE_PATCH)
+    assert either.delete(one, options={"dryRun": ["All"]})["metadata"]["deletionTimestamp"]
+    assert "deletionTimestamp" not in either.get(one)["metadata"]
+    left = either.delete(one)
+    assert (left["kind"], left["metadata"]["deletionGracePeriodSeconds"]) == ("Image", 0)
+    assert either.delete(one)["metadata"]["deletionTimestamp"] == left["metadata"]["deletionTimestamp"]
+    either.write("PATCH", one, {"metadata": {"finalizers": ["a.io/y"]}}, 200, MERGE_PATCH)
+    assert either.get(one)["metadata"]["deletionTimestamp"] == left["metadata"]["deletionTimestamp"]
+    either.reject("PATCH", one, {"metadata": {"finalizers": ["a.io/y", "a.io/z"]}}, 422, "Invalid", MERGE_PATCH)
+    either.write("PATCH", one, {"metadata": {"finalizers": None}}, 200, MERGE_PATCH)
+    either.refuse(one, 404, "NotFound")
+
+
+def test_an_image_that_is_pushed_again_while_it_waits_is_not_deleted(either: Any) -> None:
+    digest = either.push("team/app", "one", "v1")
+    one = f"images/{digest}"
+    either.write("PATCH", one, {"metadata": {"finalizers": ["a.io/x"]}}, 200, MERGE_PATCH)
+    either.refuse(one, 409, "Conflict", method="DELETE")  # a stream holds it
+    either.delete("namespaces/team/imagestreams/app")
+    either.delete(one)
+    either.push("team/app", "one", "v1")
+    either.write("PATCH", one, {"metadata": {"finalizers": None}}, 200, MERGE_PATCH)
+    assert "deletionTimestamp" not in either.get(one)["metadata"]
+    assert either.streams.tag(Repository.parse("team/app"), "v1")

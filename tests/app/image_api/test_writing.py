@@ -180,6 +180,8 @@ def test_a_name_is_completed_by_the_server(api: Any) -> None:
         made = api.write("POST", COLLECTION, {"metadata": {"generateName": "web-"}}, 201)
         names.add(made["metadata"]["name"])
         assert made["metadata"]["name"].startswith("web-")
+        assert made["metadata"]["generateName"] == "web-"
+        assert api.get(f"{COLLECTION}/{made['metadata']['name']}")["metadata"]["generateName"] == "web-"
     assert len(names) == 3
     assert causes(api.reject("POST", COLLECTION, {"metadata": {}}, 422, "Invalid")) == {
         "metadata.name": "FieldValueRequired"

@@ -122,8 +122,9 @@ class Images:
         dry_run: bool,
     ) -> Document | None:
         with translated(self.resource, name):
-            self._streams.delete_image(_digest(name), uid=uid, resource_version=resource_version, dry_run=dry_run)
-        return None
+            digest = _digest(name)
+            left = self._streams.delete_image(digest, uid=uid, resource_version=resource_version, dry_run=dry_run)
+        return documents.image(left) if left.meta.deleted is not None else None
 
 
 class Streams:

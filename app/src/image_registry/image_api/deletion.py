@@ -1,7 +1,8 @@
 """Deleting one object or many, by the rules of ``DeleteOptions`` (parity reference 2.4).
 
-Nothing here has finalizers or dependents, so every propagation policy means the same. A member that we do not know is
-ignored with a warning, as the kube-apiserver ignores it: a newer controller must still be able to empty a namespace.
+Nothing here has dependents of its own, so every propagation policy means the same. What has finalizers waits for them.
+A member that we do not know is ignored with a warning, as the kube-apiserver ignores it: a newer controller must still
+be able to empty a namespace.
 """
 
 from __future__ import annotations

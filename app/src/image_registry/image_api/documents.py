@@ -149,6 +149,7 @@ _OF_THE_STREAM = (
     "managedFields",
     "finalizers",
     "ownerReferences",
+    "generateName",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
@@ -258,6 +259,7 @@ def _head(resource: Resource) -> Document:
 def _metadata(meta: ObjectMeta, name: str, namespace: str = "", **annotations: str) -> Document:
     return _present(
         name=name,
+        generateName=meta.generate_name,
         namespace=namespace,
         uid=meta.uid,
         resourceVersion=str(meta.resource_version),

@@ -37,6 +37,7 @@ def metadata(own: Mapping[str, Any]) -> dict[str, Any]:
         "owner_references": tuple(own.get("ownerReferences", ())),
         "finalizers": tuple(dict.fromkeys(own.get("finalizers", ()))),
         "managed_fields": tuple(own.get("managedFields", ())),
+        "generate_name": own.get("generateName", ""),
     }
 
 

@@ -159,8 +159,11 @@ def _check_source(entry: Mapping[str, Any], problems: Problems, path: str) -> No
     source = entry.get("from", {})
     if source.get("kind") != spec_rules.DOCKER_IMAGE:
         problems.unsupported(f"{path}.from.kind", source.get("kind", ""), (spec_rules.DOCKER_IMAGE,))
-    if not source.get("name"):
+    name = source.get("name", "")
+    if not name:
         problems.required(f"{path}.from.name")
+    elif not spec_rules.is_pull_spec(name):
+        problems.invalid(f"{path}.from.name", name, "must be a pull specification, [host[:port]/]path[:tag][@digest]")
     policy, reference = entry.get("importPolicy", {}), entry.get("referencePolicy", {})
     if (mode := policy.get("importMode")) and mode not in spec_rules.MODES:
         problems.unsupported(f"{path}.importPolicy.importMode", mode, spec_rules.MODES)

@@ -62,7 +62,7 @@ class WritableStreamTags(StreamTags):
             return
         if spec.get("name", tag) != tag:
             problems.invalid(f"{self.member}.name", spec["name"], f"must be {tag!r}, the tag of metadata.name")
-        spec_rules.check_tag(self._wanted(document, tag), problems, self.member)
+        spec_rules.check_tag(self._own(document, tag), problems, self.member)
 
     def create(self, namespace: str, document: Document, call: Call) -> Document:
         if document.get(self.member) is None:
@@ -83,6 +83,10 @@ class WritableStreamTags(StreamTags):
     def _wanted(self, document: Document, tag: str) -> TagSpec:
         annotations = document["metadata"].get("annotations", {})
         return drafts.tag({**document[self.member], "name": tag, "annotations": annotations})
+
+    def _own(self, document: Document, tag: str) -> TagSpec:
+        """What :attr:`member` says; annotations of the metadata are looked at as such."""
+        return drafts.tag({**document[self.member], "name": tag})
 
     def _put(self, namespace: str, document: Document, call: Call, edit: TagEdit) -> Document:
         repository, tag = self._place(namespace, document)

@@ -122,7 +122,10 @@ def delete_image(
     dry_run: bool,
     now: datetime,
 ) -> Image:
-    """Delete an Image that no stream holds; returns what it was."""
+    """Delete an Image that no stream holds; returns what it was.
+
+    One with finalizers is marked instead, and goes with the last of them; it is returned as it waits.
+    """
     with database.write(undo=dry_run) as connection:
         row = images.find(connection, str(digest), exclusive=True)
         if row is None:
@@ -141,6 +144,15 @@ def delete_image(
                 f"image {digest} is what tag {tag.tag} of ImageStream {tag.namespace}/{tag.name} means; "
                 "delete that first"
             )
+        if image.meta.finalizers:
+            if image.meta.deleted is None:
+                images.end(connection, str(digest), now)
+                if not dry_run:
+                    marked = Change(revisions.IMAGE, "", str(digest), "MODIFIED")
+                    number = revisions.append(database, connection, [marked], now)[0]
+                    images.changed(connection, str(digest), number)
+            left = images.find(connection, str(digest))
+            return rows.image(left) if left is not None else image
         images.remove(connection, str(digest))
         if dry_run:
             return image

@@ -1,14 +1,15 @@
 """Making Images without a push, and changing what people write on them.
 
 What an Image says about its content comes from its manifest, which hashes to its name; nobody may say otherwise,
-because garbage collection believes it. So a new Image needs the manifest, and a change touches metadata only.
+because garbage collection believes it. So a new Image needs the manifest, and a change touches metadata only. What
+takes the last finalizer from an Image whose deletion waits for it deletes it.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -34,6 +35,7 @@ class ImageDraft:
     owner_references: tuple[Mapping[str, Any], ...] = ()
     finalizers: tuple[str, ...] = ()
     managed_fields: tuple[Mapping[str, Any], ...] = ()
+    generate_name: str = ""
     reference: str = ""
     manifest: Manifest | None = None
     config: bytes | None = None
@@ -78,6 +80,14 @@ def update(database: Database, draft: ImageDraft, writer: Writer, *, uid: str, r
         old = rows.image(row)
         if (old.meta.uid, old.meta.resource_version) != (uid, resource_version):
             raise Conflict(MODIFIED)
+        if old.meta.deleted is not None and not draft.finalizers and not _needed(connection, digest):
+            images.remove(connection, digest)
+            if not writer.dry_run:
+                change = Change(revisions.IMAGE, "", digest, "DELETED", rows.last_state(old.meta))
+                revisions.append(database, connection, [change], writer.now)
+            return replace(old, meta=replace(old.meta, finalizers=(), managed_fields=tuple(draft.managed_fields)))
+        if old.meta.deleted is not None and not draft.finalizers:
+            images.end(connection, digest, None)  # pushed again while it waited: what a stream holds is not deleted
         columns = _columns(draft)
         if all((getattr(row, name) or None) == (value or None) for name, value in columns.items()):
             return old
@@ -88,6 +98,11 @@ def update(database: Database, draft: ImageDraft, writer: Writer, *, uid: str, r
             images.changed(connection, digest, revisions.append(database, connection, [change], writer.now)[0])
         made = images.find(connection, digest)
         return rows.image(made) if made is not None else old
+
+
+def _needed(connection: Connection, digest: str) -> bool:
+    """Whether a stream holds the image, or a tag means it."""
+    return images.holder(connection, digest) is not None or images.meant_by(connection, digest) is not None
 
 
 def _columns(draft: ImageDraft) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class ObjectMeta:
     managed_fields: tuple[Mapping[str, Any], ...] = ()
     deleted: datetime | None = None
     """Since when the object waits for its finalizers."""
+    generate_name: str = ""
+    """What a client wanted to have completed to a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ OWN = (
     "finalizers",
     "managed_fields",
     "deleted",
+    "generate_name",
 )
 """Columns of an Image that its manifest does not say."""
 

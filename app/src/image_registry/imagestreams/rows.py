@@ -210,6 +210,7 @@ _META = (
     "finalizers",
     "managed_fields",
     "deleted",
+    "generate_name",
 )
 
 
@@ -225,6 +226,7 @@ def _meta(values: Any) -> ObjectMeta:
         finalizers=tuple(values["finalizers"] or ()),
         managed_fields=tuple(values["managed_fields"] or ()),
         deleted=utc(values["deleted"]) if values["deleted"] is not None else None,
+        generate_name=values["generate_name"] or "",
     )
 
 

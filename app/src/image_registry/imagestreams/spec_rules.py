@@ -37,6 +37,7 @@ class StreamDraft:
     owner_references: tuple[Mapping[str, Any], ...] = ()
     finalizers: tuple[str, ...] = ()
     managed_fields: tuple[Mapping[str, Any], ...] = ()
+    generate_name: str = ""
     lookup_local: bool = False
     source_repository: str = ""
     tags: tuple[TagSpec, ...] = ()

@@ -86,6 +86,7 @@ def create(database: Database, draft: StreamDraft, writer: Writer) -> ImageStrea
             "uid": str(uuid.uuid4()),
             "created": writer.now,
             "resource_version": 0,
+            "generate_name": draft.generate_name or None,
             **_columns(draft, planned.generation),
         }
         stream = streams.add(connection, row)

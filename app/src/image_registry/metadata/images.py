@@ -79,6 +79,7 @@ _write = (
         managed_fields=bindparam("to_managed_fields"),
     )
 )
+_end = update(images).where(_this).values(deleted=bindparam("to_deleted"), generation=images.c.generation + 1)
 _meant_by = (
     select(image_streams.c.namespace, image_streams.c.name, tags.c.tag)
     .join(tags, tags.c.stream_id == image_streams.c.id)
@@ -251,6 +252,11 @@ def of_stream(connection: Connection, stream: int) -> Sequence[Record]:
 def write(connection: Connection, digest: str, values: Mapping[str, Any]) -> None:
     """Let the metadata of an image say this; ``values`` by column."""
     connection.execute(_write, {"at_digest": digest, **{f"to_{name}": value for name, value in values.items()}})
+
+
+def end(connection: Connection, digest: str, moment: Any) -> None:
+    """From now on the Image waits for its finalizers; for nothing any more if there is no ``moment``."""
+    connection.execute(_end, {"at_digest": digest, "to_deleted": moment})
 
 
 def content(connection: Connection, stream: int) -> Sequence[Record]:

@@ -65,6 +65,7 @@ image_streams = Table(
     Column("managed_fields", JSON(none_as_null=True), nullable=True),
     Column("deleted", DateTime(timezone=True), nullable=True),
     Column("source_repository", Text, nullable=True),
+    Column("generate_name", Text, nullable=True),
     UniqueConstraint("namespace", "name"),
 )
 
@@ -92,6 +93,7 @@ images = Table(
     Column("finalizers", JSON(none_as_null=True), nullable=True),
     Column("managed_fields", JSON(none_as_null=True), nullable=True),
     Column("deleted", DateTime(timezone=True), nullable=True),
+    Column("generate_name", Text, nullable=True),
     Index("ix_images_subject", "subject"),
 )
 
