@@ -1,0 +1,336 @@
+"""Executes exactly what a plan says, looking at each thing again before it goes.
+
+A stream is read and judged anew by the same rules; only what both judgements let go goes. Everything is written with
+the ``resourceVersion`` of what was looked at, so nothing that comes in between is overwritten. One thing that cannot
+be done does not stop the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.pruning import streams
+from image_registry.pruning.gathering import VERSION
+from image_registry.pruning.image_table import MANAGED
+from image_registry.pruning.plan import Dropped, Plan, Release, StreamChange
+from image_registry.pruning.planner import Planner
+from image_registry.pruning.reasons import Reason
+from image_registry.pruning.retention import keeps
+from image_registry.pruning.usage import Usage
+
+CONFLICTS = 5
+"""How often a stream is read again that somebody else changes all the time."""
+
+PAUSES = (1.0, 3.0, 9.0)
+"""Seconds before a request is sent again that the server could not serve just then."""
+
+UNREACHABLE = 5
+"""Things in a row that found nobody, after which the rest is not tried."""
+
+AHEAD = 4
+"""Things waiting for each worker."""
+
+MOST_TOLD = 1000
+"""Failures kept word by word."""
+
+
+class Stopped(Exception):
+    """The rest is not tried: nobody answers, or our credentials are refused."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was done; thread-safe through :meth:`count`."""
+
+    dropped_events: int = 0
+    changed_streams: int = 0
+    released: int = 0
+    deleted_images: int = 0
+    kept: int = 0
+    """Things of the plan that somebody needs by now."""
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+    stopped: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count(self, **numbers: int) -> None:
+        """Add to these."""
+        with self._lock:
+            for name, number in numbers.items():
+                setattr(self, name, getattr(self, name) + number)
+
+    def fail(self, what: str, error: Exception) -> None:
+        """One thing that could not be done."""
+        with self._lock:
+            self.failed += 1
+            if len(self.failures) < MOST_TOLD:
+                self.failures.append(f"{what}: {error}")
+
+
+class Executor:
+    """One for each run. ``usage`` is what is in use now; ``tell`` hears each thing when it is done."""
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        planner: Planner,
+        usage: Usage,
+        *,
+        workers: int = 5,
+        tell: Callable[[str], None] = lambda _line: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client, self._planner, self._usage = client, planner, usage
+        self._plan = planner.plan
+        self._workers, self._tell, self._sleep = workers, tell, sleep
+        self._outcome = Outcome()
+        self._unreachable = 0
+
+    def run(self) -> Outcome:
+        """First streams, each with what it holds; when they are done, Images."""
+        try:
+            self._all(self._stream, _by_stream(self._plan))
+            self._all(self._image, self._plan.deletions())
+        except Stopped as error:
+            self._outcome.stopped = str(error)
+        return self._outcome
+
+    def _all(self, act: Callable[[Any], None], things: Iterable[Any]) -> None:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="prune") as pool:
+            running: set[Future[None]] = set()
+            try:
+                for thing in things:
+                    running.add(pool.submit(act, thing))
+                    if len(running) >= self._workers * AHEAD:
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            future.result()
+                for future in running:
+                    future.result()
+            except BaseException:
+                for future in running:
+                    future.cancel()
+                raise
+
+    def _stream(self, work: tuple[StreamChange | None, list[Release]]) -> None:
+        """Events, then what they kept; then signatures under tags of their own, if what they sign has gone."""
+        change, releases = work
+        if self._used_by_now(releases):
+            events = len(change.events) + len(change.following) if change is not None else 0
+            self._outcome.count(kept=events + len(releases))
+            return
+        if change is not None and change.events and not self._try_change(change, change.events):
+            return
+        following = change.following if change is not None else ()
+        last = {event.image for event in following}
+        stayed = {
+            release.digest for release in releases if release.digest not in last and not self._try_release(release)
+        }
+        if change is not None and following:
+            gone = tuple(event for event in following if streams.signed_by(event.tag) not in stayed)
+            self._outcome.count(kept=len(following) - len(gone))
+            if gone and not self._try_change(change, gone):
+                return
+        for release in releases:
+            if release.digest in last:
+                self._try_release(release)
+
+    def _used_by_now(self, releases: list[Release]) -> bool:
+        """Somebody uses one of them since the plan was made: then its signatures and parts stay, too."""
+        return any(
+            self._usage.image(f"{release.namespace}/{release.name}", release.digest)
+            or self._usage.beginning(f"{release.namespace}/{release.name}")
+            for release in releases
+        )
+
+    def _image(self, digest: str) -> None:
+        self._attempt(f"image {digest}", lambda: self._delete(digest))
+
+    def _try_change(self, change: StreamChange, events: tuple[Dropped, ...]) -> bool:
+        return self._attempt(f"image stream {change.namespace}/{change.name}", lambda: self._change(change, events))
+
+    def _try_release(self, release: Release) -> bool:
+        name = f"image {release.digest} of {release.namespace}/{release.name}"
+        return self._attempt(name, lambda: self._release(release))
+
+    def _attempt(self, what: str, act: Callable[[], bool]) -> bool:
+        """Do it; false if it is not done. Raises :class:`Stopped`."""
+        try:
+            done = act()
+        except KubeError as error:
+            self._outcome.fail(what, error)
+            if error.unauthorized:
+                raise Stopped(str(error)) from None
+            return False
+        except (ClusterUnreachable, KubeconfigError, ValueError) as error:
+            self._outcome.fail(what, error)
+            self._unreachable += 1
+            if self._unreachable >= UNREACHABLE:
+                raise Stopped(f"the last {UNREACHABLE} things could not be done: {error}") from None
+            return False
+        self._unreachable = 0
+        return done
+
+    def _change(self, change: StreamChange, events: tuple[Dropped, ...]) -> bool:
+        """Let tags forget events."""
+        path = object_path(VERSION, "imagestreams", change.name, namespace=change.namespace)
+        planned = {event.key for event in events}
+        for _ in range(CONFLICTS):
+            document = self._ask("GET", path)
+            goes = (
+                self._still_goes(document, planned) if document and document["metadata"]["uid"] == change.uid else None
+            )
+            if not document or not goes:
+                break
+            _forget(document, goes)
+            try:
+                self._ask("PUT", f"{path}/status", document)
+            except KubeError as error:
+                if error.conflict:
+                    continue
+                raise
+            self._tell(f"Deleted {_items(len(goes))} from image stream {change.namespace}/{change.name}")
+            self._outcome.count(changed_streams=1, dropped_events=len(goes), kept=len(planned) - len(goes))
+            return True
+        else:
+            raise ValueError("somebody else changes it all the time; run again")
+        self._outcome.count(kept=len(planned))
+        return True
+
+    def _still_goes(self, document: dict[str, Any], planned: set[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+        """Of what was planned, what may go of the stream as it is; the newest event of a tag only with all older."""
+        stream = streams.read(document)
+        verdicts = streams.decide(
+            stream,
+            usage=self._usage,
+            rules=self._plan.rules,
+            facts=self._planner.facts(stream.namespace),
+            policies=self._planner.policies.of(stream),
+        )
+        certain = {verdict.key for verdict in verdicts if verdict.reason is Reason.GOES}
+        goes = {verdict.key for verdict in verdicts if verdict.reason in (Reason.GOES, Reason.FOLLOWS)} & planned
+        meant = {event.image for tag in stream.tags for event in tag.events}
+        goes = {key for key in goes if streams.signed_by(key[0]) not in meant or key in certain}
+        for tag in stream.tags:
+            keys = [(tag.name, event.image, event.created) for event in tag.events]
+            if keys and keys[0] in goes and not goes.issuperset(keys):
+                goes.discard(keys[0])
+        return goes
+
+    def _release(self, release: Release) -> bool:
+        """Let a stream hold an image no more."""
+        name = f"{release.name}@{release.digest}"
+        path = object_path(VERSION, "imagestreamimages", name, namespace=release.namespace)
+
+        def may_go(document: dict[str, Any]) -> bool:
+            metadata = document["metadata"]
+            same = metadata["uid"] == release.uid and streams.seconds(metadata["creationTimestamp"]) == release.pushed
+            return same and not keeps(metadata.get("annotations", {})) and not self._kept(document["image"])
+
+        done = self._remove(path, may_go)
+        if done:
+            self._tell(f"Deleted image {release.digest} from image stream {release.namespace}/{release.name}")
+        self._outcome.count(released=int(done), kept=int(not done))
+        return done
+
+    def _delete(self, digest: str) -> bool:
+        """Delete an Image."""
+
+        def may_go(document: dict[str, Any]) -> bool:
+            return not self._usage.running.get(digest) and not self._kept(document)
+
+        done = self._remove(object_path(VERSION, "images", digest), may_go)
+        if done:
+            self._tell(f"Deleted image {digest}")
+        self._outcome.count(deleted_images=int(done), kept=int(not done))
+        return done
+
+    def _remove(self, path: str, may_go: Callable[[dict[str, Any]], bool]) -> bool:
+        """Delete what may go as it is now; false if it stays. What is not there any more is gone."""
+        for _ in range(CONFLICTS):
+            document = self._ask("GET", path)
+            if document is None:
+                return True
+            if not may_go(document):
+                return False
+            metadata = document["metadata"]
+            preconditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+            try:
+                self._ask("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
+            except KubeError as error:
+                if not error.conflict:
+                    raise
+                if _needed(error):
+                    return False
+                continue
+            return True
+        raise ValueError("somebody else changes it all the time; run again")
+
+    def _kept(self, image: dict[str, Any]) -> bool:
+        """Whether an Image says that it stays."""
+        annotations = image["metadata"].get("annotations", {})
+        managed = annotations.get(MANAGED) == "true"
+        return keeps(annotations) or (not managed and not self._plan.rules.all_images)
+
+    def _ask(self, method: Any, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """The answer, ``None`` for what is not there; again after a while when the server cannot serve just then."""
+        for pause in (*PAUSES, None):
+            try:
+                return self._client.request(method, path, body)
+            except KubeError as error:
+                if error.not_found:
+                    return None
+                if not error.passing or pause is None:
+                    raise
+            except ClusterUnreachable:
+                if pause is None:
+                    raise
+            self._sleep(pause)
+        return None
+
+
+def _by_stream(plan: Plan) -> Iterator[tuple[StreamChange | None, list[Release]]]:
+    """What goes from each stream: from its tags, then from what it holds."""
+    changes = plan.streams()
+    change = next(changes, None)
+    for place, releases in groupby(plan.releases(), key=lambda release: (release.namespace, release.name)):
+        while change is not None and (change.namespace, change.name) < place:
+            yield change, []
+            change = next(changes, None)
+        if change is not None and (change.namespace, change.name) == place:
+            yield change, list(releases)
+            change = next(changes, None)
+        else:
+            yield None, list(releases)
+    while change is not None:
+        yield change, []
+        change = next(changes, None)
+
+
+def _forget(document: dict[str, Any], goes: set[tuple[str, str, int]]) -> None:
+    """Take events out of a stream's status, and tags of which nothing is left to say."""
+    status = document["status"]
+    for tag in status.get("tags", ()):
+        tag["items"] = [
+            item
+            for item in tag.get("items") or ()
+            if (tag["tag"], item["image"], streams.seconds(item["created"])) not in goes
+        ]
+    status["tags"] = [tag for tag in status.get("tags", ()) if tag["items"] or tag.get("conditions")]
+
+
+def _needed(error: KubeError) -> bool:
+    """A conflict because something needs it, not because it has changed."""
+    return "delete that first" in error.message or "delete its tags" in error.message
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'' if number == 1 else 's'}"

@@ -1,0 +1,105 @@
+"""Which images of this registry a text names: under all its hosts, and no other registry's.
+
+A text that begins with one of our hosts and cannot be read further still says something: what begins like it is in use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from image_registry.oci.digest import Digest, InvalidDigest
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_END = re.compile(r"[\s\"'`,;)}\]]")
+_PATH = re.compile(r"[a-z0-9._/-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One image; exactly one of tag and digest."""
+
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """It names this registry, but not what in it: repositories that begin with ``prefix`` may be meant."""
+
+    prefix: str
+    why: str
+
+
+class Hosts:
+    """Spellings of this registry."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(spelling for name in names if name for spelling in _spellings(name))
+
+    def read(self, text: str) -> Named | Broken | None:
+        """What a reference means here; ``None`` if it is another registry's."""
+        text = _SCHEME.sub("", text.strip(), count=1)
+        host, slash, rest = text.partition("/")
+        if not slash or _host(host) not in self.names:
+            return None
+        name, _, digest = rest.partition("@")
+        path, _, tag = name.partition(":")
+        try:
+            repository = str(Repository.parse(path))
+            if digest:
+                return Named(repository, digest=str(Digest.parse(digest)))
+            return Named(repository, tag=parse_tag(tag) if tag or ":" in name else "latest")
+        except (InvalidName, InvalidTag, InvalidDigest) as error:
+            return Broken(_readable(rest), str(error))
+
+    def search(self, text: str) -> Iterator[Named | Broken]:
+        """Everything of ours that is named anywhere in a text."""
+        lower = text.lower()
+        for host in self.names:
+            for spelling in {host, f"{host}:443"}:
+                start = lower.find(f"{spelling}/")
+                while start >= 0:
+                    end = _END.search(text, start)
+                    found = self.read(text[start : end.start() if end else len(text)])
+                    if found is not None:
+                        yield found
+                    start = lower.find(f"{spelling}/", start + 1)
+
+    def is_ours(self, text: str) -> bool:
+        """Whether a reference begins with one of the hosts."""
+        return self.read(text) is not None
+
+
+def digest_in(text: str) -> str:
+    """The digest at the end of a reference, or that a text is; empty if there is none."""
+    text = _SCHEME.sub("", text.strip(), count=1)
+    try:
+        return str(Digest.parse(text.rpartition("@")[2]))
+    except InvalidDigest:
+        return ""
+
+
+def _host(text: str) -> str:
+    return text.lower().removesuffix(":443")
+
+
+def _spellings(name: str) -> Iterator[str]:
+    host = _host(_SCHEME.sub("", name.strip(), count=1).partition("/")[0])
+    if host:
+        yield host
+    inside, colon, port = host.partition(":")
+    if inside.endswith(".svc"):
+        yield f"{inside}.cluster.local{colon}{port}"
+    elif inside.endswith(".svc.cluster.local"):
+        yield f"{inside.removesuffix('.cluster.local')}{colon}{port}"
+
+
+def _readable(rest: str) -> str:
+    """As far as it could be the beginning of a repository of ours."""
+    match = _PATH.match(rest)
+    parts = (match.group() if match else "").split("/")
+    return "/".join(parts[:2])
