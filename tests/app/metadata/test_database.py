@@ -14,13 +14,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
 from image_registry.metadata import database as database_module
 from image_registry.metadata import revisions, schema
 from image_registry.metadata.database import Database, DatabaseUnavailable, SchemaTooNew, UnknownSchema
 from image_registry.metadata.revisions import Change
-from image_registry.metadata.tables import metadata
+from image_registry.metadata.tables import metadata, rebuild
 from tests.at_once import at_once
 
 NEWEST = "0015"
@@ -133,6 +133,17 @@ def test_a_database_without_tables_says_how_to_make_them(empty_database_url: str
     with pytest.raises(DatabaseUnavailable, match="run `image-registry database upgrade`"), database.read() as read:
         revisions.newest(read)
     database.dispose()
+
+
+def _ledger(document: Any) -> dict[str, Any]:
+    return {"id": 7, "generation": 1, "after_namespace": "", "after_name": "", "counts": document, "holder": ""}
+
+
+@pytest.mark.parametrize("document", [{}, [], {"a": [1, {"b": "ü\u2028"}]}, ["x"], {" ": None}, 7, "", "ab"])
+def test_documents_come_back_as_they_were_written(database: Database, document: Any) -> None:
+    with database.write(undo=True) as connection:
+        connection.execute(insert(rebuild).values(_ledger(document)))
+        assert connection.execute(select(rebuild.c.counts).where(rebuild.c.id == 7)).scalar() == document
 
 
 def test_an_exception_undoes_the_transaction(database: Database) -> None:

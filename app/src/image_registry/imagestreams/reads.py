@@ -33,14 +33,14 @@ from image_registry.oci.reference import Repository
 
 T = TypeVar("T")
 
-MOST_EVENTS = 2_500
+MOST_EVENTS = 1_500
 """Tag events of a page of streams; with more it ends early, so that it is made in a few hundredths of a second, and
 fits into memory, whoever pushed what."""
 
 _LOOK_AHEAD = 100
 """Streams whose events are counted together."""
 
-MOST_BYTES = 512 << 10
+MOST_BYTES = 256 << 10
 """Bytes of the manifests of a page of images, likewise: what an Image says grows with its manifest."""
 
 
