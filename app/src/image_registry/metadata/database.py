@@ -288,7 +288,7 @@ def _engine(url: str) -> Engine:
     )
 
 
-_scan = json.JSONDecoder().scan_once
+_decode = json.JSONDecoder().raw_decode
 
 
 def _document(text: bytes | str) -> Any:
@@ -299,10 +299,7 @@ def _document(text: bytes | str) -> Any:
     """
     if len(text) == 2:
         return {} if text in (b"{}", "{}") else [] if text in (b"[]", "[]") else json.loads(text)
-    try:
-        return _scan(text.decode() if isinstance(text, bytes) else text, 0)[0]
-    except StopIteration:
-        return json.loads(text)
+    return _decode(text.decode() if isinstance(text, bytes) else text)[0]
 
 
 def _session() -> dict[str, float]:
