@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from config_language import documented
 
-CHART = Path(__file__).resolve().parent / "image-registry"
+CHARTS = [Path(__file__).resolve().parent / name for name in ("image-registry", "cluster-image-registry-operator")]
 BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
 
 
@@ -52,18 +52,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="change nothing; fail when the README is old")
     arguments = parser.parse_args()
-    readme = CHART / "README.md"
-    before = readme.read_text(encoding="utf-8")
-    head, _, rest = before.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    try:
-        after = f"{head}{BEGIN}\n{table((CHART / 'values.yaml').read_text(encoding='utf-8'))}\n{END}{tail}"
-    except ValueError as error:
-        parser.exit(1, f"{error}\n")
-    if arguments.check and after != before:
-        parser.exit(1, "README.md does not list the values of values.yaml: run python3 charts/document_values.py\n")
-    if after != before:
-        readme.write_text(after, encoding="utf-8")
+    for chart in CHARTS:
+        readme = chart / "README.md"
+        before = readme.read_text(encoding="utf-8")
+        head, _, rest = before.partition(BEGIN)
+        _, _, tail = rest.partition(END)
+        try:
+            after = f"{head}{BEGIN}\n{table((chart / 'values.yaml').read_text(encoding='utf-8'))}\n{END}{tail}"
+        except ValueError as error:
+            parser.exit(1, f"{chart.name}: {error}\n")
+        if arguments.check and after != before:
+            parser.exit(1, f"{readme}: not the values of values.yaml: run python3 charts/document_values.py\n")
+        if after != before:
+            readme.write_text(after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,19 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from image_registry.kube.client import ClusterClient
+from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry.operator import drift
 from image_registry_lab.places import Places, cache
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = ROOT / "charts/cluster-image-registry-operator/templates/crds/configs.yaml"
+OPERATOR_CHART = ROOT / "charts/cluster-image-registry-operator"
+CRD = OPERATOR_CHART / "templates/crds/configs.yaml"
 READY_SECONDS = 60
+
+
+NAMESPACE = "image-registry-system"
+OPERATOR = "cluster-image-registry-operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,41 @@ class ApiServer:
     kubeconfig: Path
     client: ClusterClient
 
+    def as_account(self, folder: Path, name: str) -> ApiServer:
+        """The same for a ServiceAccount of the operator's namespace."""
+        path = object_path("v1", "serviceaccounts", name, namespace=NAMESPACE)
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = self.client.create(f"{path}/token", request)["status"]["token"]
+        document = json.loads(self.kubeconfig.read_text())
+        document["users"][0]["user"] = {"token": token}
+        target = folder / f"{name}.kubeconfig"
+        target.write_text(json.dumps(document))
+        return ApiServer(target, ClusterClient.from_kubeconfig(target))
 
-def _port() -> int:
+
+def write_kubeconfig(target: Path, port: int, authority: Path, token: str) -> None:
+    """One user, by a token."""
+    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(authority)}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": "user", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
+    }
+    target.write_text(json.dumps(document))
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """A program that the lab has built."""
     path = Places(cache()).program(name)
     if not os.access(path, os.X_OK):
         pytest.fail(f"no {name}: run `lab/lab build`", pytrace=False)
@@ -61,13 +94,13 @@ def _key(folder: Path) -> Path:
 def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """Started once for all tests of this folder."""
     folder = tmp_path_factory.mktemp("apiserver")
-    etcd, peer, port = _port(), _port(), _port()
+    etcd, peer, port = free_port(), free_port(), free_port()
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},admin,1,"system:masters"\n')
     key = _key(folder)
     commands = {
         "etcd": [
-            _program("etcd"),
+            program("etcd"),
             f"--data-dir={folder / 'etcd'}",
             f"--listen-client-urls=http://127.0.0.1:{etcd}",
             f"--advertise-client-urls=http://127.0.0.1:{etcd}",
@@ -75,7 +108,7 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             "--unsafe-no-fsync",
         ],
         "kube-apiserver": [
-            _program("kube-apiserver"),
+            program("kube-apiserver"),
             f"--etcd-servers=http://127.0.0.1:{etcd}",
             "--bind-address=127.0.0.1",
             f"--secure-port={port}",
@@ -90,23 +123,7 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         ],
     }
     kubeconfig = folder / "kubeconfig"
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "clusters": [
-            {
-                "name": "test",
-                "cluster": {
-                    "server": f"https://127.0.0.1:{port}",
-                    "certificate-authority": str(folder / "certificates/apiserver.crt"),
-                },
-            }
-        ],
-        "users": [{"name": "admin", "user": {"token": token}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-    }
-    kubeconfig.write_text(json.dumps(document))
+    write_kubeconfig(kubeconfig, port, folder / "certificates/apiserver.crt", token)
     processes = []
     try:
         for name, command in commands.items():
@@ -161,3 +178,24 @@ def configs(apiserver: ApiServer) -> str:
                 pytest.fail(f"the API server does not serve Config: {crd['status']}")
             time.sleep(0.1)
     return path
+
+
+@pytest.fixture(scope="session")
+def operator(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> ApiServer:
+    """The API server as the operator sees it, with the rights that its chart gives and no other."""
+    folder = tmp_path_factory.mktemp("operator")
+    command = [program("helm"), "template", OPERATOR, str(OPERATOR_CHART), "--namespace", NAMESPACE]
+    command += [
+        "--kube-version",
+        "1.37",
+        "--show-only",
+        "templates/account.yaml",
+        "--show-only",
+        "templates/rights.yaml",
+    ]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env={"HOME": str(folder)}).stdout
+    apiserver.client.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    for item in yaml.safe_load_all(text):
+        path = drift.path_of(item, NAMESPACE)
+        apiserver.client.create(path.rpartition("/")[0], item)
+    return apiserver.as_account(folder, OPERATOR)

@@ -6,6 +6,7 @@ Their work is in the room :mod:`image_registry.operator`; here are only their op
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +114,48 @@ def image_triggers(namespace: str, kubeconfig: Path | None, lease: str) -> None:
     finally:
         stop.set()
         keeping.join()
+
+
+@click.command()
+@click.option("--namespace", required=True, help="Namespace of the operator and of the registry.")
+@KUBECONFIG
+@click.option("--chart", type=FILE, default=Path("/opt/image-registry/chart"), show_default=True, help="Operand chart.")
+@click.option("--values", type=FILE, help="Values of that chart below every Config, YAML.")
+@click.option("--helm", default="helm", show_default=True, help="The helm program.")
+@click.option("--home", type=FILE, default=Path("/tmp/helm"), show_default=True, help="Folder that Helm may write.")  # noqa: S108
+@click.option("--listen", default=":8080", show_default=True, metavar="[HOST]:PORT", help="Health and metrics.")
+@click.option("--log-level", type=click.Choice([*map(str, LogLevel)]), default="Normal", show_default=True)
+def operator(
+    *,
+    namespace: str,
+    kubeconfig: Path | None,
+    chart: Path,
+    values: Path | None,
+    helm: str,
+    home: Path,
+    listen: str,
+    log_level: str,
+) -> None:
+    """Make the cluster what Config/cluster says, while this process leads."""
+    from image_registry.server import operator_process
+
+    configure(LogLevel(log_level))
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit():
+        raise click.BadParameter(f"{listen!r}: write HOST:PORT, or :PORT", param_hint="--listen")
+    options = operator_process.OperatorOptions(
+        namespace=namespace,
+        chart=chart,
+        values=values,
+        helm=helm,
+        home=home,
+        kubeconfig=kubeconfig,
+        listen=(host, int(port)),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    sys.exit(operator_process.run(options, stop))
 
 
 def _cluster(kubeconfig: Path | None) -> ClusterClient:

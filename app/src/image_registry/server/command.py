@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from image_registry import __version__
-from image_registry.server.cluster_commands import bootstrap, image_triggers, node_ca
+from image_registry.server.cluster_commands import bootstrap, image_triggers, node_ca, operator
 from image_registry.server.log_lines import Audit
 from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
 from image_registry.server.storage_settings import read_storage
@@ -78,6 +78,7 @@ def cli() -> None:
 cli.add_command(bootstrap)
 cli.add_command(node_ca)
 cli.add_command(image_triggers)
+cli.add_command(operator)
 
 
 @cli.command()

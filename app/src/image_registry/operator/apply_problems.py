@@ -1,0 +1,35 @@
+"""What an error of Helm means: one reason, the sentence, and what to do. Pure."""
+
+from __future__ import annotations
+
+from image_registry.operator.conditions import Problem
+from image_registry.operator.helm import Outcome
+
+_KNOWN = (
+    # what Helm says, reason, what to do, whether the next try may work
+    ("don't meet the specifications of the schema", "ConfigurationInvalid", "correct the specification", False),
+    (
+        "invalid ownership metadata",
+        "ObjectExists",
+        "delete or rename the object, or name it in the specification",
+        False,
+    ),
+    ("is invalid:", "ConfigurationInvalid", "correct the specification", False),
+    ("forbidden", "PermissionDenied", "give the operator's ServiceAccount what its chart gives it", False),
+    ("hooks failed", "BootstrapFailed", "see the Jobs and Pods of namespace image-registry-system", True),
+    ("timed out waiting", "ApplyTimedOut", "see the Pods of namespace image-registry-system", True),
+    ("context deadline exceeded", "ApplyTimedOut", "see the Pods of namespace image-registry-system", True),
+)
+OTHER = ("ApplyFailed", "it is tried again; see the log of Deployment cluster-image-registry-operator", True)
+
+
+def problem_of(outcome: Outcome) -> Problem:
+    """A sentence of the chart itself names its own cure, in the words of values."""
+    error = outcome.error
+    if outcome.by_chart:
+        return Problem("ConfigurationInvalid", error.replace("config.", "spec."))
+    for words, reason, cure, passing in _KNOWN:
+        if words in error:
+            return Problem(reason, f"{error}; {cure}", passing)
+    reason, cure, passing = OTHER
+    return Problem(reason, f"{error}; {cure}", passing)

@@ -1,0 +1,87 @@
+"""From ``Config.spec`` to the values of the operand chart. Pure: nothing is asked and nothing is written.
+
+The names are the same (design, D3), so there is little to do: say which storage and which database are *not* wanted,
+because values are merged with those of the chart and an object is not.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+STORAGE_KINDS = ("pvc", "emptyDir", "s3", "gcs", "azure", "swift", "ibmcos", "oss")
+CLAIM = "image-registry-storage"
+"""The claim that the chart makes when none is named."""
+
+MANAGED, UNMANAGED, REMOVED = "Managed", "Unmanaged", "Removed"
+
+Object = dict[str, Any]
+
+
+def state_of(spec: Mapping[str, Any]) -> str:
+    """What is wanted; unset behaves as Removed."""
+    return str(spec.get("managementState") or REMOVED)
+
+
+def storage_of(config: Mapping[str, Any]) -> tuple[str, Object] | None:
+    """The kind of storage and its settings; ``None`` if none is chosen."""
+    storage = config.get("storage") or {}
+    for kind in STORAGE_KINDS:
+        if isinstance(storage.get(kind), Mapping):
+            return kind, dict(storage[kind])
+    return None
+
+
+def place_of(config: Mapping[str, Any]) -> str:
+    """Where the bytes lie, in words; two configurations with the same place share their images."""
+    found = storage_of(config)
+    if found is None:
+        return "no storage"
+    kind, settings = found
+    if kind == "pvc":
+        return f"claim {settings.get('claim') or CLAIM}"
+    if kind == "emptyDir":
+        return "emptyDir of the Pod"
+    folder = settings.get("rootDirectory")
+    where = {
+        "s3": settings.get("regionEndpoint") or settings.get("region"),
+        "azure": settings.get("accountName"),
+        "swift": settings.get("authURL"),
+        "ibmcos": settings.get("location"),
+        "oss": settings.get("region"),
+    }.get(kind)
+    name = settings.get("bucket") or settings.get("container")
+    return f"{kind} {name}{f' of {where}' if where else ''}{f', folder {folder}' if folder else ''}"
+
+
+def values(spec: Mapping[str, Any], base: Mapping[str, Any], applied: Mapping[str, Any] | None = None) -> Object:
+    """The chart's values: ``base`` is what the operator was installed with, ``applied`` the ``config`` of the release.
+
+    While the registry is Removed a specification may say less than the release knows; then storage and database stay
+    what they were, so that nothing is made or let go in passing.
+    """
+    config = copy.deepcopy(dict(spec))
+    config["managementState"] = state_of(spec)
+    earlier = applied or {}
+    if storage_of(config) is None and earlier.get("storage"):
+        config["storage"] = copy.deepcopy(earlier["storage"])
+    chosen = storage_of(config)
+    if chosen is not None:
+        config["storage"] |= {kind: None for kind in STORAGE_KINDS if kind != chosen[0]}
+    database = (config.get("metadata") or {}).get("postgresql") or {}
+    if not database and config["managementState"] == REMOVED and earlier.get("metadata"):
+        config["metadata"] = copy.deepcopy(earlier["metadata"])
+    elif database.get("secretName"):
+        config["metadata"]["postgresql"]["managed"] = None
+    return merged(base, {"config": config})
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Object:
+    """Maps are merged, anything else is replaced; ``None`` stays, because Helm takes it as *without the default*."""
+    found = copy.deepcopy(dict(below))
+    for name, value in above.items():
+        known = found.get(name)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        found[name] = merged(known or {}, value) if both else copy.deepcopy(value)
+    return found

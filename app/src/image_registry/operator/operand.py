@@ -1,0 +1,116 @@
+"""The cluster as the operator sees it: Config, Helm's records, workloads, the claim; and the few writes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from image_registry.kube.client import ClusterClient, object_path
+from image_registry.operator import config_values
+from image_registry.operator.conditions import SERVERS
+from image_registry.operator.config_status import WORKLOADS
+from image_registry.operator.drift import Comparison
+from image_registry.operator.release_record import RELEASE, Release, read
+from image_registry.operator.secret_plan import AUTHORITY, LEAVES, TOKEN_KEYS
+
+GROUP_VERSION = "imageregistry.operator.alauda.io/v1"
+API_SERVICE = "v1.image.alauda.io"
+CONFIG = object_path(GROUP_VERSION, "configs", "cluster")
+ALWAYS = (AUTHORITY, *(name for name in LEAVES if name != "image-registry-db-tls"), TOKEN_KEYS)
+"""Secrets that every installation has and no template makes."""
+
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class Operand:
+    """Thread-confined: the reconciler's. Everything raises KubeError and ClusterUnreachable."""
+
+    def __init__(self, client: ClusterClient, namespace: str) -> None:
+        self._client = client
+        self.namespace = namespace
+        self._comparison = Comparison(client, namespace)
+        self._records: dict[tuple[str, str], Release | None] = {}
+
+    def config(self) -> dict[str, Any] | None:
+        """``Config/cluster``, read live: a remembered one could be older than what was done."""
+        return self._client.find(CONFIG)
+
+    def releases(self) -> list[Release]:
+        """Helm's revisions, the newest first; each record is read and decoded once."""
+        query = {"labelSelector": f"owner=helm,name={RELEASE}"}
+        listed = self._client.get(self._path("v1", "secrets"), query=query, accept=_METADATA_LIST)
+        known: dict[tuple[str, str], Release | None] = {}
+        for item in listed.get("items") or []:
+            name = str(item["metadata"]["name"])
+            key = (name, str(item["metadata"]["resourceVersion"]))
+            if key in self._records:
+                known[key] = self._records[key]
+            elif (secret := self._client.find(self._path("v1", "secrets", name))) is not None:
+                known[key] = read(secret)
+        self._records = known
+        return sorted((found for found in known.values() if found), key=lambda found: found.revision, reverse=True)
+
+    def forget(self, release: Release) -> None:
+        """Take a revision out of Helm's history; what it made stays."""
+        self._client.delete(self._path("v1", "secrets", release.name))
+
+    def drift(self, release: Release) -> tuple[str, ...]:
+        """What is missing or was changed of a finished release."""
+        found = list(self._comparison.changed(release.name, release.objects()))
+        if config_values.state_of(release.values.get("config") or {}) != config_values.REMOVED:
+            listed = self._client.get(self._path("v1", "secrets"), accept=_METADATA_LIST)
+            there = {item["metadata"]["name"] for item in listed.get("items") or []}
+            found += [f"Secret {name}" for name in ALWAYS if name not in there]
+        return tuple(found)
+
+    def workloads(self) -> list[dict[str, Any]]:
+        """Deployments, StatefulSets and DaemonSets of the release."""
+        query = {"labelSelector": f"app.kubernetes.io/instance={RELEASE}"}
+        found = []
+        for kind, resource in WORKLOADS.items():
+            listed = self._client.get(self._path("apps/v1", resource), query=query)
+            found += [{**item, "kind": kind} for item in listed.get("items") or []]
+        return found
+
+    def claim(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The claim of the images, if they are in one and it exists."""
+        storage = config_values.storage_of(spec)
+        if storage is None or storage[0] != "pvc":
+            return None
+        name = str(storage[1].get("claim") or config_values.CLAIM)
+        return self._client.find(self._path("v1", "persistentvolumeclaims", name))
+
+    def image_api(self) -> str:
+        """Why the Image API is not available; empty if it is."""
+        service = self._client.find(object_path("apiregistration.k8s.io/v1", "apiservices", API_SERVICE))
+        if service is None:
+            return f"APIService {API_SERVICE} does not exist"
+        for condition in (service.get("status") or {}).get("conditions") or []:
+            if condition.get("type") == "Available":
+                if condition.get("status") == "True":
+                    return ""
+                return f"the Image API is not available: {condition.get('reason')}: {condition.get('message')}"
+        return f"kube-apiserver has not looked at APIService {API_SERVICE} yet"
+
+    def keep_claim(self, name: str) -> None:
+        """Let Helm leave a claim where it is when it is no longer part of the release."""
+        path = self._path("v1", "persistentvolumeclaims", name)
+        if self._client.find(path) is not None:
+            self._client.merge(path, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
+
+    def write_status(self, config: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+        """Write the status if it is another one; says whether it was."""
+        before = config.get("status") or {}
+        if before == status:
+            return False
+        gone = {name: None for name in before if name not in status}
+        self._client.merge(f"{CONFIG}/status", {"status": {**gone, **status}})
+        return True
+
+    def servers(self, workloads: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The two Deployments by name, as far as they exist."""
+        found = {item["metadata"]["name"]: item for item in workloads if item["kind"] == "Deployment"}
+        return {name: found[name] for name in SERVERS if name in found}
+
+    def _path(self, group_version: str, resource: str, name: str = "") -> str:
+        return object_path(group_version, resource, name, namespace=self.namespace)

@@ -1,0 +1,210 @@
+"""Makes the cluster what ``Config/cluster`` says, again and again: look, plan, do one thing, tell.
+
+Nothing is remembered that matters: every pass begins with what is in the cluster, so a restart, a lost watch or
+somebody else's edit change only when the next pass happens. Helm runs beside the passes, so that conditions are
+current while it waits, and is told to end when the specification has changed under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from image_registry.kube.errors import KubeError
+from image_registry.operator import config_values, release_plan
+from image_registry.operator.apply_problems import problem_of
+from image_registry.operator.conditions import Observed, Problem
+from image_registry.operator.config_status import status
+from image_registry.operator.config_values import REMOVED, UNMANAGED
+from image_registry.operator.helm import HelmRunner, Running
+from image_registry.operator.operand import Operand
+from image_registry.operator.operator_events import Events
+from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.release_plan import Plan
+from image_registry.operator.release_record import Release
+
+PERIOD = 30.0
+"""Seconds between two passes when nothing is told: deletions and edits are repaired within a minute."""
+
+BUSY = 2.0
+"""Seconds between two passes while something is under way."""
+
+COMPARED = timedelta(seconds=10)
+"""How long a comparison of the operand's objects counts: their statuses wake us often while Pods start."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
+"""Seconds before what failed is tried again."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Helm, running towards ``wanted`` for the reason ``why``."""
+
+    running: Running
+    wanted: Mapping[str, Any]
+    why: str
+    started: datetime
+
+
+@dataclass(slots=True)
+class Failure:
+    """What failed last: the same is tried again after a pause, anything else at once."""
+
+    wanted: Mapping[str, Any]
+    problem: Problem
+    pause: float
+    until: datetime
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """One pass is :meth:`turn`. ``base`` are the chart values that the operator was installed with."""
+
+    operand: Operand
+    helm: HelmRunner
+    events: Events
+    metrics: OperatorMetrics
+    base: Mapping[str, Any]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _attempt: Attempt | None = None
+    _failure: Failure | None = None
+    _compared: datetime | None = None
+    _drift: tuple[str, ...] = ()
+
+    def turn(self) -> float:
+        """Look, plan, act, tell; returns the seconds until the next turn. Raises KubeError, ClusterUnreachable."""
+        config = self.operand.config()
+        if config is None:
+            self.stop()
+            return PERIOD
+        spec, now = config.get("spec") or {}, self.clock()
+        try:
+            history = self.operand.releases()
+            release = history[0] if history else None
+            self._finish(config, now)
+            plan = release_plan.plan(spec, release, self.base, self._changes(spec, release, now), now)
+            self._act(config, plan, release, now)
+            self._tell(config, release, release_plan.left_place(history), now)
+        except KubeError as error:
+            if not error.forbidden:
+                raise
+            self._tell_forbidden(config, error, now)
+        return self._pause(spec, now)
+
+    def stop(self) -> None:
+        """End Helm if it runs; the record that it leaves is healed by whoever comes next."""
+        if self._attempt is not None:
+            self._attempt.running.end()
+            self._attempt = None
+
+    def _changes(self, spec: Mapping[str, Any], release: Release | None, now: datetime) -> tuple[str, ...]:
+        """What somebody changed of the operand's objects; asked about while nothing of ours is under way."""
+        if config_values.state_of(spec) == UNMANAGED or release is None or not release.deployed or self._attempt:
+            self._drift, self._compared = (), None
+        elif self._compared is None or now - self._compared >= COMPARED:
+            self._drift, self._compared = self.operand.drift(release), now
+        return self._drift
+
+    def _act(self, config: Mapping[str, Any], plan: Plan, release: Release | None, now: datetime) -> None:
+        if self._attempt is not None:
+            if plan.action == "rest" or (plan.action == "apply" and plan.values != self._attempt.wanted):
+                structlog.get_logger().info("the specification changed while helm ran: helm is told to end")
+                self.stop()
+            return
+        if plan.action == "heal" and release is not None:
+            self.operand.forget(release)
+            self.metrics.healed()
+            self.events.say(config, "Warning", "ReleaseHealed", f"{plan.why}: it is taken out of Helm's history")
+        elif plan.action == "apply" and not self._waits(plan, now):
+            self._begin(config, plan, now)
+        elif plan.action == "rest":
+            self._failure = None
+
+    def _waits(self, plan: Plan, now: datetime) -> bool:
+        failure = self._failure
+        return failure is not None and failure.wanted == plan.values and now < failure.until
+
+    def _begin(self, config: Mapping[str, Any], plan: Plan, now: datetime) -> None:
+        if plan.keep_claim:
+            self.operand.keep_claim(plan.keep_claim)
+        if plan.moved_from:
+            self.metrics.storage_changed()
+            place = config_values.place_of(plan.values["config"])
+            self.events.say(
+                config, "Warning", "StorageChanged",
+                f"images are now kept in {place}; those in {plan.moved_from} are not moved: copy them, or change back",
+            )  # fmt: skip
+        if self._drift:
+            self.metrics.drifted(len(self._drift))
+        self.events.say(config, "Normal", "DriftRepaired" if self._drift else "Applying", plan.why)
+        self._compared = None
+        self._attempt = Attempt(self.helm.upgrade(plan.values), plan.values, plan.why, now)
+
+    def _finish(self, config: Mapping[str, Any], now: datetime) -> None:
+        """Take note of how Helm ended, if it has."""
+        attempt = self._attempt
+        outcome = attempt.running.outcome() if attempt is not None else None
+        if attempt is None or outcome is None:
+            return
+        self._attempt = None
+        self.metrics.ran(failed=bool(outcome.error), seconds=(now - attempt.started).total_seconds())
+        if not outcome.error:
+            self._failure = None
+            self.events.say(config, "Normal", "Applied", f"done: {attempt.why}")
+            return
+        problem = problem_of(outcome)
+        before = self._failure.pause if self._failure and self._failure.wanted == attempt.wanted else 0.0
+        pause = min(max(before * 2, FIRST_PAUSE), LONGEST_PAUSE)
+        self._failure = Failure(attempt.wanted, problem, pause, now + timedelta(seconds=pause))
+        self.events.say(config, "Warning", problem.reason, problem.message)
+
+    def _tell(self, config: Mapping[str, Any], release: Release | None, moved_from: str, now: datetime) -> None:
+        spec = config.get("spec") or {}
+        workloads = self.operand.workloads()
+        shown = dict(spec)
+        if config_values.storage_of(shown) is None and release is not None:
+            shown["storage"] = (release.values.get("config") or {}).get("storage") or {}
+        observed = Observed(
+            deployments=self.operand.servers(workloads),
+            claim=self.operand.claim(shown),
+            image_api=self.operand.image_api() if config_values.state_of(spec) != REMOVED else "",
+            applying=f"helm upgrade runs: {self._attempt.why}" if self._attempt else "",
+            problem=self._failure.problem if self._failure else None,
+            moved_from=moved_from,
+        )
+        self._write({**config, "spec": shown}, observed, release, workloads, now)
+
+    def _tell_forbidden(self, config: Mapping[str, Any], error: KubeError, now: datetime) -> None:
+        cure = (
+            "give the operator's ServiceAccount what its chart gives it: helm upgrade cluster-image-registry-operator"
+        )
+        problem = Problem("PermissionDenied", f"{error}; {cure}")
+        self.events.say(config, "Warning", problem.reason, problem.message)
+        self.metrics.failed()
+        self._write(config, Observed(deployments={}, problem=problem), None, [], now)
+
+    def _write(
+        self,
+        config: Mapping[str, Any],
+        observed: Observed,
+        release: Release | None,
+        workloads: list[dict[str, Any]],
+        now: datetime,
+    ) -> None:
+        found = status(config, observed, release, list(workloads), now, self.operand.namespace)
+        self.operand.write_status(config, found)
+        self.metrics.conditions(found["conditions"])
+        if not (config.get("spec") or {}).get("managementState"):
+            message = next(item["message"] for item in found["conditions"] if item["type"] == "Removed")
+            self.events.say(config, "Normal", "Removed", message)
+
+    def _pause(self, spec: Mapping[str, Any], now: datetime) -> float:
+        if self._attempt is not None:
+            return BUSY
+        if config_values.state_of(spec) != UNMANAGED and self._failure is not None:
+            return max(BUSY, min(PERIOD, (self._failure.until - now).total_seconds()))
+        return PERIOD

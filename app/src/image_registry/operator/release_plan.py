@@ -1,0 +1,107 @@
+"""What is to be done about the release: nothing, apply, or first put an end to what another process left. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from image_registry.operator import config_values
+from image_registry.operator.config_values import REMOVED, UNMANAGED
+from image_registry.operator.release_record import Release
+
+LEFT_BEHIND = timedelta(seconds=30)
+"""Age at which a pending revision counts as left behind: whoever began it holds no lease any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``apply`` carries values; ``heal`` takes a pending revision away; ``why`` is told to people."""
+
+    action: Literal["rest", "wait", "heal", "apply"]
+    why: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    keep_claim: str = ""
+    """A claim that would be deleted by this change and must not be."""
+    moved_from: str = ""
+
+
+def plan(
+    spec: Mapping[str, Any],
+    release: Release | None,
+    base: Mapping[str, Any],
+    drift: tuple[str, ...],
+    now: datetime,
+) -> Plan:
+    """``base`` are the values that the operator was installed with, the digest of its chart among them."""
+    state = config_values.state_of(spec)
+    if state == UNMANAGED:
+        return Plan("rest", "spec.managementState is Unmanaged")
+    if release is not None and release.pending:
+        if release.written is not None and now - release.written < LEFT_BEHIND:
+            return Plan("wait", f"revision {release.revision} is {release.status}")
+        return Plan("heal", f"revision {release.revision} was left {release.status} by a process that is gone")
+    if release is None and state == REMOVED:
+        return Plan("rest", "there is nothing to remove")
+    applied = (release.values.get("config") or {}) if release is not None else {}
+    wanted = config_values.values(spec, base, applied)
+    if release is None:
+        return Plan("apply", "there is no registry yet", wanted)
+    moved = moved_from(wanted["config"], applied)
+    keep = claim_let_go(wanted["config"], applied)
+    if _without_nulls(release.values) != _without_nulls(wanted):
+        return Plan("apply", _difference(release.values, wanted), wanted, keep, moved)
+    if not release.deployed:
+        return Plan("apply", f"revision {release.revision} is {release.status}", wanted, keep, moved)
+    if drift:
+        return Plan("apply", f"somebody changed or deleted {', '.join(drift)}", wanted)
+    return Plan("rest", "the release is what the specification says")
+
+
+def moved_from(wanted: Mapping[str, Any], applied: Mapping[str, Any]) -> str:
+    """The place that images are no longer looked for in; empty if they stay where they are."""
+    before, after = config_values.place_of(applied), config_values.place_of(wanted)
+    return before if config_values.storage_of(applied) is not None and before != after else ""
+
+
+def left_place(history: Sequence[Release]) -> str:
+    """The place of the images before the storage was changed, as far as Helm's history reaches; the newest is first."""
+    for later, earlier in itertools.pairwise(history):
+        if found := moved_from(later.values.get("config") or {}, earlier.values.get("config") or {}):
+            now = config_values.place_of(history[0].values.get("config") or {})
+            return found if found != now else ""
+    return ""
+
+
+def claim_let_go(wanted: Mapping[str, Any], applied: Mapping[str, Any]) -> str:
+    """The chart's own claim, if this change takes it out of the release: Helm would delete a Managed one."""
+    return config_values.CLAIM if _own_claim(applied) and not _own_claim(wanted) else ""
+
+
+def _own_claim(config: Mapping[str, Any]) -> bool:
+    found = config_values.storage_of(config)
+    return found is not None and found[0] == "pvc" and not found[1].get("claim")
+
+
+def _without_nulls(values: Any) -> Any:
+    """Helm's record may leave them out; which there are follows from the rest."""
+    if isinstance(values, Mapping):
+        return {name: _without_nulls(part) for name, part in values.items() if part is not None}
+    return values
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    names = sorted(_different("", before, after))
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"changed: {shown}"
+
+
+def _different(path: str, before: Any, after: Any) -> set[str]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        found: set[str] = set()
+        for name in set(before) | set(after):
+            found |= _different(f"{path}.{name}" if path else name, before.get(name), after.get(name))
+        return found
+    return set() if before == after else {path}

@@ -1,0 +1,128 @@
+"""``image-registry operator`` as a process: one of two leads, tells how it is, reacts, and leaves politely."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from image_registry.kube.client import object_path
+from image_registry.operator.operand import CONFIG
+from image_registry.server.operator_process import STUCK, Pulse
+from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, free_port, program
+
+PATIENCE = 40.0
+LEASE = object_path("coordination.k8s.io/v1", "leases", "cluster-image-registry-operator", namespace=NAMESPACE)
+
+
+class Process:
+    """One replica of the operator."""
+
+    def __init__(self, operator: ApiServer, folder: Path, name: str) -> None:
+        self.port = free_port()
+        self.log = folder / f"{name}.log"
+        command = [Path(sys.executable).with_name("image-registry"), "operator", f"--namespace={NAMESPACE}"]
+        command += [f"--kubeconfig={operator.kubeconfig}", f"--chart={ROOT / 'charts/image-registry'}"]
+        command += [f"--helm={program('helm')}", f"--home={folder / name}", f"--listen=127.0.0.1:{self.port}"]
+        with self.log.open("wb") as log:
+            self.child = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def asked(self, path: str) -> tuple[int, str]:
+        answer = urllib3.request("GET", f"http://127.0.0.1:{self.port}{path}", retries=False, timeout=5)
+        return answer.status, answer.data.decode()
+
+    def answers(self) -> bool:
+        try:
+            return self.asked("/readyz") == (200, "ok\n")
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def leads(self) -> bool:
+        try:
+            return "image_registry_operator_leader 1.0" in self.asked("/metrics")[1]
+        except urllib3.exceptions.HTTPError:
+            return False
+
+
+def until(true: Callable[[], bool], what: str, *processes: Process) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not {what}: " + "\n".join(one.log.read_text()[-2000:] for one in processes))
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def config(apiserver: ApiServer, configs: str) -> Iterator[dict[str, Any]]:
+    body = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config", "metadata": {"name": "cluster"}}
+    yield apiserver.client.create(configs, {**body, "spec": {}})
+    apiserver.client.delete(CONFIG)
+
+
+@pytest.mark.usefixtures("config")
+def test_two_replicas_one_leads_the_other_takes_over(apiserver: ApiServer, operator: ApiServer, tmp_path: Path) -> None:
+    def observed() -> int:
+        return int((apiserver.client.get(CONFIG).get("status") or {}).get("observedGeneration") or 0)
+
+    first = Process(operator, tmp_path, "first")
+    second: Process | None = None
+    try:
+        until(first.leads, "leading", first)
+        until(lambda: observed() == 1, "a status", first)
+        second = Process(operator, tmp_path, "second")
+        began = time.monotonic()
+        apiserver.client.merge(CONFIG, {"spec": {"logLevel": "Debug"}})
+        until(lambda: observed() == apiserver.client.get(CONFIG)["metadata"]["generation"] > 1, "a reaction", first)
+        assert time.monotonic() - began < 15, "told by a watch, not found at the next pass"
+        until(lambda: "image_registry_operator_watches 9.0" in first.asked("/metrics")[1], "all watches", first)
+        assert first.asked("/healthz") == (200, "ok\n")
+        until(second.answers, "ready", second)
+        assert not second.leads()
+        first.child.send_signal(signal.SIGTERM)
+        assert first.child.wait(20) == 0
+        until(second.leads, "leading", first, second)
+        second.child.send_signal(signal.SIGTERM)
+        assert second.child.wait(20) == 0
+        assert apiserver.client.get(LEASE)["spec"].get("holderIdentity", "") == ""
+    finally:
+        for one in (first, second):
+            if one is not None and one.child.poll() is None:
+                one.child.kill()
+                one.child.wait(10)
+
+
+class Told:
+    """A watch that follows or not."""
+
+    def __init__(self, *, following: bool) -> None:
+        self.following = self
+        self._set = following
+
+    def is_set(self) -> bool:
+        return self._set
+
+
+def test_liveness_catches_a_pass_that_hangs_and_a_watch_that_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pulse = Pulse()
+    dead: Any = Told(following=False)
+    alive: Any = Told(following=True)
+    now += STUCK + 1
+    assert pulse.stuck() == "", "whoever waits for the lease makes no passes"
+    pulse.leads = True
+    assert "no pass" in pulse.stuck()
+    assert pulse.beat([alive, alive]) == 2
+    assert pulse.stuck() == ""
+    now += STUCK + 1
+    assert pulse.beat([alive, dead]) == 1
+    assert "a watch has told nothing" in pulse.stuck()
+    pulse.beat([alive, alive])
+    assert pulse.stuck() == ""

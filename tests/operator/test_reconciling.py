@@ -1,0 +1,342 @@
+"""The reconciler with the real Helm and a real kube-apiserver: states, repair, healing, failures with their cure."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from image_registry.kube.client import ClusterClient, object_path
+from image_registry.operator.drift import RESOURCES
+from image_registry.operator.helm import Helm
+from image_registry.operator.operand import CONFIG, Operand
+from image_registry.operator.operator_events import Events
+from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.reconciler import Reconciler
+from image_registry.operator.secret_plan import SECRETS
+from image_registry.server.operator_process import chart_digest
+from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, program
+from tests.operator.hands import Hands
+
+CHART = ROOT / "charts/image-registry"
+PVC: dict[str, Any] = {"managementState": "Managed", "storage": {"pvc": {"size": "1Gi"}}}
+PATIENCE = 60.0
+
+
+@dataclass
+class Cluster:
+    """The reconciler under test and the cluster that it works on."""
+
+    client: ClusterClient
+    reconciler: Reconciler
+    hands: Hands
+
+    def path(self, version: str, resource: str, name: str = "") -> str:
+        return object_path(version, resource, name, namespace=NAMESPACE)
+
+    def find(self, version: str, resource: str, name: str) -> dict[str, Any] | None:
+        return self.client.find(self.path(version, resource, name))
+
+    def change(self, **spec: Any) -> None:
+        self.client.merge(CONFIG, {"spec": spec})
+
+    def config(self) -> dict[str, Any]:
+        return self.client.get(CONFIG)
+
+    def said(self) -> dict[str, str]:
+        found = self.config().get("status", {}).get("conditions", [])
+        return {item["type"]: f"{item['status']} {item['reason']}" for item in found}
+
+    def message(self, kind: str) -> str:
+        found = self.config()["status"]["conditions"]
+        return next(str(item["message"]) for item in found if item["type"] == kind)
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            pause = self.reconciler.turn()
+            if true():
+                return
+            if time.monotonic() > deadline:
+                pytest.fail(f"not {what} within {PATIENCE:g} s: {self.config().get('status')}")
+            time.sleep(min(pause, 0.3))
+
+    def settle(self) -> None:
+        """Until nothing is under way and the status is about this generation."""
+
+        def settled() -> bool:
+            config = self.config()
+            ours = config.get("status", {}).get("observedGeneration") == config["metadata"]["generation"]
+            return ours and self.said()["Progressing"].startswith("False")
+
+        self.until(settled, "settled")
+
+    def revision(self) -> int:
+        return int(self.config()["status"]["latestAvailableRevision"])
+
+    def events(self) -> set[str]:
+        return {item["reason"] for item in self.client.get(object_path("v1", "events", namespace="default"))["items"]}
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    apiserver: ApiServer, operator: ApiServer, configs: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A registry that was installed by the operator, for all tests of this file in their order."""
+    client = apiserver.client
+    for name in SECRETS:  # the hook Jobs are done without doing anything
+        client.create(object_path("v1", "secrets", namespace=NAMESPACE), {"metadata": {"name": name}})
+    helm = Helm(program("helm"), CHART, NAMESPACE, tmp_path_factory.mktemp("helm"), operator.kubeconfig)
+    base = {"global": {"operator": {"chart": chart_digest(CHART)}}}
+    reconciler = Reconciler(Operand(operator.client, NAMESPACE), helm, Events(operator.client), OperatorMetrics(), base)
+    client.create(
+        configs,
+        {
+            "apiVersion": "imageregistry.operator.alauda.io/v1",
+            "kind": "Config",
+            "metadata": {"name": "cluster"},
+            "spec": {},
+        },
+    )
+    with Hands(client, NAMESPACE) as hands:
+        yield Cluster(client, reconciler, hands)
+        reconciler.stop()
+    client.delete(CONFIG)
+
+
+def test_without_a_state_nothing_is_installed_and_the_next_step_is_told(cluster: Cluster) -> None:
+    cluster.settle()
+    assert cluster.said()["Available"] == "True Removed"
+    assert "set spec.managementState to Managed" in cluster.message("Removed")
+    assert cluster.find("apps/v1", "deployments", "image-registry") is None
+    assert "Removed" in cluster.events()
+
+
+def test_managed_installs_the_registry_and_never_writes_the_specification(cluster: Cluster) -> None:
+    cluster.change(**PVC)
+    before = cluster.config()
+    cluster.settle()
+    after = cluster.config()
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    status = after["status"]
+    assert cluster.said() == {
+        "Available": "False ImageApiUnavailable",  # nothing runs behind its Service here
+        "Progressing": "False Ready",
+        "Degraded": "False AsExpected",
+        "Removed": "False Managed",
+        "StorageExists": "True ClaimBound",
+    }
+    assert status["readyReplicas"] == 1
+    assert status["latestAvailableRevision"] == 1
+    assert status["hostnames"] == {"internal": "image-registry.image-registry-system.svc:5000"}
+    assert status["storage"]["pvc"]["size"] == "1Gi"
+    assert "s3" not in status["storage"]
+    names = {item["name"] for item in status["generations"]}
+    assert {"image-registry", "image-api-server", "image-registry-db", "node-ca"} <= names
+
+
+def test_a_quiet_cluster_is_only_looked_at(cluster: Cluster) -> None:
+    cluster.settle()
+    before = cluster.config()
+    for _ in range(3):
+        cluster.reconciler._compared = None
+        cluster.reconciler.turn()
+    assert cluster.config() == before, "no revision, no status, no time is written"
+
+
+def test_every_kind_of_the_chart_can_be_compared(cluster: Cluster) -> None:
+    newest = cluster.reconciler.operand.releases()[0]
+    kinds = {item["kind"] for item in newest.objects()}
+    assert "Deployment" in kinds
+    assert kinds <= set(RESOURCES)
+
+
+def test_a_change_is_rolled_out(cluster: Cluster) -> None:
+    cluster.change(logLevel="Debug", storage={"pvc": {"accessMode": "ReadWriteOnce"}})
+    cluster.settle()
+    assert cluster.revision() == 2
+    found = cluster.find("apps/v1", "deployments", "image-registry")
+    assert found is not None
+    assert "Debug" in json.dumps(found["spec"])
+
+
+def test_read_only_is_a_change_of_one_config_map(cluster: Cluster) -> None:
+    before = cluster.find("apps/v1", "deployments", "image-registry")
+    cluster.change(readOnly=True)
+    cluster.settle()
+    modes = cluster.find("v1", "configmaps", "image-registry-modes")
+    assert modes is not None
+    assert modes["data"]["readOnly"].startswith("true")
+    after = cluster.find("apps/v1", "deployments", "image-registry")
+    assert before is not None
+    assert after is not None
+    assert after["metadata"]["generation"] == before["metadata"]["generation"], "no Pod restarts"
+    cluster.change(readOnly=False)
+    cluster.settle()
+
+
+def compared_again(cluster: Cluster) -> None:
+    cluster.reconciler._compared = None
+
+
+def test_what_is_deleted_comes_back(cluster: Cluster) -> None:
+    cluster.settle()
+    gone = [
+        ("v1", "services", "image-registry"),
+        ("apps/v1", "deployments", "image-registry"),
+        ("v1", "configmaps", "image-registry-modes"),
+        ("rbac.authorization.k8s.io/v1", "roles", "image-registry-modes"),
+        ("v1", "serviceaccounts", "registry"),
+    ]
+    for version, resource, name in gone:
+        cluster.client.delete(cluster.path(version, resource, name))
+    compared_again(cluster)
+    cluster.until(lambda: all(cluster.find(*item) is not None for item in gone), "everything back")
+    cluster.settle()
+    assert "DriftRepaired" in cluster.events()
+
+
+def test_what_is_edited_is_changed_back(cluster: Cluster) -> None:
+    cluster.settle()
+    path = cluster.path("apps/v1", "deployments", "image-registry")
+    cluster.client.merge(path, {"spec": {"replicas": 0}})
+    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:image-puller"
+    cluster.client.merge(role, {"rules": []})
+    compared_again(cluster)
+    cluster.until(lambda: cluster.client.get(path)["spec"]["replicas"] == 1, "one replica again")
+    cluster.until(lambda: bool(cluster.client.get(role)["rules"]), "rules again")
+    cluster.settle()
+
+
+def test_what_people_add_is_left_alone(cluster: Cluster) -> None:
+    cluster.settle()
+    revision = cluster.revision()
+    cluster.client.merge(
+        cluster.path("v1", "services", "image-registry"), {"metadata": {"annotations": {"example.com/mine": "yes"}}}
+    )
+    compared_again(cluster)
+    cluster.reconciler.turn()
+    assert cluster.revision() == revision
+
+
+def test_a_revision_left_pending_is_healed(cluster: Cluster) -> None:
+    cluster.settle()
+    newest = cluster.reconciler.operand.releases()[0]
+    secret = cluster.client.get(cluster.path("v1", "secrets", newest.name))
+    document = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"]))))
+    document["version"] = newest.revision + 1
+    document["info"] |= {"status": "pending-upgrade", "last_deployed": "2026-01-01T00:00:00Z"}
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode()))).decode()
+    name = f"sh.helm.release.v1.image-registry.v{newest.revision + 1}"
+    labels = {**secret["metadata"]["labels"], "status": "pending-upgrade", "version": str(newest.revision + 1)}
+    body = {"metadata": {"name": name, "labels": labels}, "type": secret["type"], "data": {"release": packed}}
+    cluster.client.create(cluster.path("v1", "secrets"), body)
+    cluster.change(logLevel="Normal")
+    cluster.settle()
+    assert "ReleaseHealed" in cluster.events()
+    assert cluster.reconciler.operand.releases()[0].deployed
+    assert cluster.said()["Degraded"] == "False AsExpected"
+
+
+def test_what_only_the_chart_can_refuse_ends_in_a_condition_with_its_cure(cluster: Cluster) -> None:
+    cluster.settle()
+    cluster.change(storage={"pvc": {"accessMode": "ReadWriteMany"}})
+    cluster.until(lambda: cluster.said()["Degraded"] == "True ConfigurationInvalid", "refused")
+    assert "set spec.storage.pvc.accessMode to ReadWriteOnce" in cluster.message("Degraded")
+    assert cluster.said()["Progressing"] == "False Error"
+    assert "ConfigurationInvalid" in cluster.events()
+    cluster.change(storage={"pvc": {"accessMode": "ReadWriteOnce"}})
+    cluster.settle()
+    assert cluster.said()["Degraded"] == "False AsExpected"
+
+
+def test_a_bootstrap_that_fails_is_told_and_tried_again(cluster: Cluster) -> None:
+    cluster.settle()
+    cluster.hands.broken = True
+    cluster.change(logLevel="Trace")
+    cluster.until(lambda: cluster.said()["Progressing"] == "True Error", "failed")
+    assert "see the Jobs and Pods" in cluster.message("Progressing")
+    cluster.hands.broken = False
+    assert cluster.reconciler._failure is not None
+    cluster.reconciler._failure.until = datetime.now(UTC)  # or wait for ten seconds
+    cluster.settle()
+    assert cluster.said()["Degraded"] == "False AsExpected"
+
+
+def test_unmanaged_touches_nothing(cluster: Cluster) -> None:
+    cluster.settle()
+    cluster.change(managementState="Unmanaged")
+    cluster.settle()
+    assert cluster.said()["Available"] == "True Unmanaged"
+    revision = cluster.revision()
+    path = cluster.path("v1", "configmaps", "image-registry-modes")
+    cluster.client.delete(path)
+    cluster.change(readOnly=True)
+    compared_again(cluster)
+    for _ in range(3):
+        cluster.reconciler.turn()
+    assert cluster.client.find(path) is None
+    assert cluster.revision() == revision
+    cluster.change(managementState="Managed", readOnly=False)
+    cluster.until(lambda: cluster.client.find(path) is not None, "looked after again")
+    cluster.settle()
+
+
+def test_removed_takes_the_servers_away_and_keeps_claim_and_database(cluster: Cluster) -> None:
+    cluster.settle()
+    cluster.change(managementState="Removed")
+    cluster.settle()
+    assert cluster.said()["Removed"] == "True Removed"
+    assert cluster.said()["Progressing"] == "False Removed"
+    assert cluster.find("apps/v1", "deployments", "image-registry") is None
+    assert cluster.client.find("/apis/apiregistration.k8s.io/v1/apiservices/v1.image.alauda.io") is None
+    assert cluster.find("v1", "persistentvolumeclaims", "image-registry-storage") is not None
+    assert cluster.find("apps/v1", "statefulsets", "image-registry-db") is not None
+    assert "hostnames" not in cluster.config()["status"]
+    cluster.change(managementState="Managed")
+    cluster.settle()
+    assert cluster.find("apps/v1", "deployments", "image-registry") is not None
+
+
+def test_another_storage_keeps_the_claim_and_says_that_nothing_was_moved(cluster: Cluster) -> None:
+    cluster.settle()
+    cluster.change(storage={"managementState": "Managed"})
+    cluster.settle()
+    cluster.change(storage={"pvc": None, "s3": {"bucket": "images", "region": "here"}})
+    cluster.settle()
+    assert cluster.find("v1", "persistentvolumeclaims", "image-registry-storage") is not None
+    assert cluster.said()["StorageExists"] == "Unknown StorageConfigurationChanged"
+    assert "images in claim image-registry-storage were not moved" in cluster.message("StorageExists")
+    assert "StorageChanged" in cluster.events()
+
+
+def test_a_deleted_config_leaves_the_registry_as_it_is(cluster: Cluster, configs: str) -> None:
+    cluster.settle()
+    spec = cluster.config()["spec"]
+    cluster.client.delete(CONFIG)
+    cluster.reconciler.turn()
+    assert cluster.find("apps/v1", "deployments", "image-registry") is not None
+    body = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config", "metadata": {"name": "cluster"}}
+    cluster.client.create(configs, {**body, "spec": spec})
+    cluster.settle()
+    assert cluster.said()["Degraded"] == "False AsExpected"
+
+
+def test_the_metrics_tell_what_happened(cluster: Cluster) -> None:
+    def number(name: str, **labels: str) -> float:
+        return cluster.reconciler.metrics.registry.get_sample_value(f"image_registry_operator_{name}", labels) or 0.0
+
+    assert number("helm_runs_total", outcome="success") > 5
+    assert number("helm_runs_total", outcome="failure") >= 2
+    assert number("drift_repaired_total") >= 6
+    assert number("releases_healed_total") == 1
+    assert number("storage_reconfigured_total") == 1
+    assert number("condition", type="Degraded", reason="AsExpected") == 0
