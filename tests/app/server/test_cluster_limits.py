@@ -12,6 +12,7 @@ from image_registry.imagestreams import limits
 from image_registry.imagestreams.limits import Limit, LimitExceeded, LimitsUnknown, Scope
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.kube.constraints import Constraint
+from image_registry.metadata import usage
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 from image_registry.server import cluster_limits
@@ -103,6 +104,25 @@ def test_a_quota_that_shows_the_truth_is_not_written_again(fake_cluster: FakeClu
     fake_cluster.put("/api/v1/resourcequotas", {"items": [quota]})
     streams = ImageStreams(database, internal_hostname="registry:5000")
     assert ClusterLimits(fake_cluster.client()).show_once(streams) == 0
+
+
+def test_what_no_quota_names_is_not_counted(
+    fake_cluster: FakeCluster, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes above all: their sum reads every image of the namespace, and this happens every few seconds."""
+    quota = {
+        "metadata": {"name": "objects", "namespace": "team"},
+        "spec": {"hard": {"count/imagestreams.image.alauda.io": "5"}},
+    }
+    fake_cluster.put("/api/v1/resourcequotas", {"items": [quota]})
+    fake_cluster.put(f"{QUOTAS}/objects/status", {"status": {}})
+    for name in ("content", "images_in", "tags_in"):
+        monkeypatch.setattr(usage, name, None)
+    streams = ImageStreams(database, internal_hostname="registry:5000")
+    push(streams, "one")
+    assert ClusterLimits(fake_cluster.client()).show_once(streams) == 1
+    shown = fake_cluster.objects[f"{QUOTAS}/objects/status"]["status"]["used"]
+    assert shown == {"count/imagestreams.image.alauda.io": "1"}
 
 
 def test_limits_that_nobody_can_tell_are_no_reason_to_let_everything_pass(fake_cluster: FakeCluster) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -74,15 +74,18 @@ class Accounts:
         with self._database.write_quickly() as connection:
             usage.release(connection, [upload_id])
 
-    def usage(self, namespace: str, now: datetime) -> dict[str, int]:
-        """What there is, by resource; bytes with what is reserved."""
+    def usage(self, namespace: str, now: datetime, resources: Collection[str]) -> dict[str, int]:
+        """What there is of these resources; bytes with what is reserved."""
         with self._database.snapshot() as connection:
-            return {
-                limits.STREAMS: usage.streams_in(connection, namespace),
-                limits.IMAGES: usage.images_in(connection, namespace),
-                limits.TAGS: usage.tags_in(connection, namespace),
-                limits.STORAGE: _total(self._blobs(connection, namespace), self._reserved(connection, namespace, now)),
+            counts: Mapping[str, Callable[[], int]] = {
+                limits.STREAMS: lambda: usage.streams_in(connection, namespace),
+                limits.IMAGES: lambda: usage.images_in(connection, namespace),
+                limits.TAGS: lambda: usage.tags_in(connection, namespace),
+                limits.STORAGE: lambda: _total(
+                    self._blobs(connection, namespace), self._reserved(connection, namespace, now)
+                ),
             }
+            return {resource: count() for resource, count in counts.items() if resource in resources}
 
     def forget_expired(self, now: datetime) -> int:
         """Give back bytes whose manifest did not come."""

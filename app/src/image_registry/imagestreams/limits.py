@@ -20,6 +20,9 @@ TAGS = "alauda.io/image-tags"
 STORAGE = "alauda.io/image-storage"
 SIZE = "storage"
 
+NAMESPACED = frozenset({STREAMS, IMAGES, TAGS, STORAGE})
+"""What is limited for a namespace."""
+
 
 class Scope(StrEnum):
     """What a maximum is for."""

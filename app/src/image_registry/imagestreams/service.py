@@ -16,7 +16,7 @@ from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.editor import Editor
 from image_registry.imagestreams.errors import ImageUnknown, MetadataUnavailable, StreamUnknown
 from image_registry.imagestreams.importer import Imports
-from image_registry.imagestreams.limits import NO_LIMITS, SIZE, STORAGE, Limits
+from image_registry.imagestreams.limits import NAMESPACED, NO_LIMITS, SIZE, STORAGE, Limits
 from image_registry.imagestreams.local_names import ShortName, meaning
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, StreamSummary, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
@@ -143,10 +143,10 @@ class ImageStreams:
             with _available():
                 self._accounts.release(upload_id)
 
-    def usage(self, namespace: str) -> dict[str, int]:
-        """What the namespace has, by the resource that limits name; bytes with what is reserved."""
+    def usage(self, namespace: str, resources: Collection[str] = NAMESPACED) -> dict[str, int]:
+        """What the namespace has, by the resource that limits name; bytes, the dearest, with what is reserved."""
         with _available():
-            return self._accounts.usage(namespace, self._clock())
+            return self._accounts.usage(namespace, self._clock(), resources)
 
     def forget_expired_reservations(self) -> int:
         """Give back bytes whose manifest did not come in time; how many reservations that were."""

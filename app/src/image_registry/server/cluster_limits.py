@@ -19,7 +19,6 @@ from image_registry.kube.watch import Watch
 
 IMAGE = "alauda.io/Image"
 STREAM = "alauda.io/ImageStream"
-NAMESPACED = frozenset({limits.STREAMS, limits.IMAGES, limits.TAGS, limits.STORAGE})
 
 INTERVAL = 15.0
 """Seconds between two looks at what is used."""
@@ -28,18 +27,25 @@ INTERVAL = 15.0
 def read(constraint: Constraint) -> Limit | None:
     """The limit that a constraint states; ``None`` for what has no meaning here."""
     source = f"{constraint.kind} {constraint.name}"
-    resource = limits.STREAMS if constraint.resource == COUNTS else constraint.resource
+    resource = _resource(constraint.resource)
     match constraint.type:
         case "":
             name = constraint.resource if constraint.resource != resource else ""
             return (
-                Limit(source, Scope.NAMESPACE, resource, constraint.maximum, name) if resource in NAMESPACED else None
+                Limit(source, Scope.NAMESPACE, resource, constraint.maximum, name)
+                if resource in limits.NAMESPACED
+                else None
             )
         case str(kind) if kind == IMAGE and resource == limits.SIZE:
             return Limit(source, Scope.IMAGE, resource, constraint.maximum)
         case str(kind) if kind == STREAM and resource in (limits.IMAGES, limits.TAGS):
             return Limit(source, Scope.STREAM, resource, constraint.maximum)
     return None
+
+
+def _resource(name: str) -> str:
+    """What the rules call a resource."""
+    return limits.STREAMS if name == COUNTS else name
 
 
 class ClusterLimits:
@@ -76,9 +82,8 @@ class ClusterLimits:
         """Write what differs; how many quotas were written. Raises KubeError and ClusterUnreachable."""
         written = 0
         for quota in self._constraints.quotas():
-            usage = streams.usage(quota.namespace)
-            usage[COUNTS] = usage[limits.STREAMS]
-            used = {name: str(usage[name]) for name in quota.hard if name in usage}
+            usage = streams.usage(quota.namespace, {_resource(name) for name in quota.hard})
+            used = {name: str(usage[resource]) for name in quota.hard if (resource := _resource(name)) in usage}
             if used and any(quota.used.get(name) != value for name, value in used.items()):
                 self._constraints.show_used(quota, used)
                 written += 1
