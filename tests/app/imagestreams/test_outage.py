@@ -9,6 +9,7 @@ import pytest
 
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.limits import STORAGE, Limit, Scope
+from image_registry.imagestreams.local_names import ShortName
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.imagestreams.signatures import Signature
 from image_registry.metadata.database import Database
@@ -67,6 +68,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "delete_streams": lambda: streams.delete_streams("team"),
         "stream_tag": lambda: streams.stream_tag(APP, "latest"),
         "stream_tags": streams.stream_tags,
+        "resolve": lambda: streams.resolve(ShortName(APP, "latest")),
         "image": lambda: streams.image(digest),
         "images": streams.images,
         "delete_image": lambda: streams.delete_image(digest),
@@ -86,6 +88,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "find_image": lambda: streams.find_image(digest),
         "brief_stream": lambda: streams.brief_stream(APP),
         "covers": lambda: streams.covers(APP),
+        "adopt_images": lambda: streams.adopt_images([]),
         "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
         "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
