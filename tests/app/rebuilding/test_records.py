@@ -14,6 +14,7 @@ from benchmarks.postgresql import PostgreSQL
 from image_registry.imagestreams import records
 from image_registry.imagestreams.changes import TooOld
 from image_registry.imagestreams.errors import StreamUnknown
+from image_registry.imagestreams.records import Records
 from image_registry.metadata.revisions import KEPT
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -262,6 +263,17 @@ def test_a_change_is_recorded_by_what_it_touches_alone(new: Open) -> None:
     whole.write("PATCH", "namespaces/team/imagestreams/a", {"metadata": {"labels": {"x": "y"}}}, STRATEGIC)
     whole.recorder.catch_up()
     assert written == [records.stream_name(Repository("team", "a")), records.POSITION]
+
+
+def test_an_object_that_changed_often_is_written_once(new: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = new()
+    rebuilt(whole)
+    for number in range(5):
+        whole.push("team/app", str(number), "v1")
+    read: list[Repository] = []
+    monkeypatch.setattr(Records, "_stream", lambda _self, _connection, repository: read.append(repository))
+    whole.recorder.catch_up()
+    assert read == [Repository("team", "app")]
 
 
 def test_the_first_records_are_of_everything(new: Open) -> None:

@@ -21,7 +21,7 @@ from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.rows import utc
 from image_registry.metadata import images, records, revisions, stream_lists
 from image_registry.metadata.database import Database, DatabaseUnavailable
-from image_registry.metadata.tables import image_streams
+from image_registry.metadata.tables import Record, image_streams
 from image_registry.metadata.tables import images as images_table
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, Repository
@@ -231,18 +231,10 @@ class Records:
             found = revisions.since(connection, revision, limit=AT_ONCE)
             if not found:
                 return None
-            changed: dict[str, bytes | None] = {}
+            names: dict[str, None] = {}
             for row in found:
-                if row.kind == revisions.STREAM:
-                    repository = Repository(row.namespace, row.name)
-                    changed.setdefault(stream_name(repository), self._stream(connection, repository))
-                elif row.kind == revisions.IMAGE:
-                    digest = Digest.parse(row.name)
-                    changed.setdefault(image_name(digest), self._image(connection, digest))
-                    if row.event == "MODIFIED":  # its signatures are kept where it is held
-                        for holder in images.holders(connection, row.name):
-                            held_in = Repository(holder.namespace, holder.name)
-                            changed.setdefault(stream_name(held_in), self._stream(connection, held_in))
+                names |= dict.fromkeys(self._touched(connection, row))
+            changed = {name: self._now(connection, name) for name in names}
             return Portion(changed, self._position(connection, found[-1].revision))
 
     def streams(self, after: Repository) -> tuple[dict[str, bytes | None], Repository | None]:
@@ -261,15 +253,8 @@ class Records:
 
     def now(self, names: Sequence[str]) -> dict[str, bytes | None]:
         """What records of these names should say; ``None`` for what is not there."""
-        found: dict[str, bytes | None] = {}
         with _available(), self._database.snapshot() as connection:
-            for name in names:
-                repository, digest = repository_of(name), digest_of(name)
-                if repository is not None:
-                    found[name] = self._stream(connection, repository)
-                elif digest is not None:
-                    found[name] = self._image(connection, digest)
-        return found
+            return {name: self._now(connection, name) for name in names}
 
     def missing_images(self, digests: Sequence[Digest]) -> list[Digest]:
         """Those that are no Images."""
@@ -293,6 +278,25 @@ class Records:
         return Position(
             revision, f"{row.kind} {row.namespace}/{row.name} {row.event} {utc(row.created):%Y%m%d%H%M%S%f}"
         )
+
+    @staticmethod
+    def _touched(connection: Connection, row: Record) -> list[str]:
+        """Records that a change makes old, each to be written once however often it changed."""
+        if row.kind == revisions.STREAM:
+            return [stream_name(Repository(row.namespace, row.name))]
+        if row.kind != revisions.IMAGE:
+            return []
+        touched = [image_name(Digest.parse(row.name))]
+        if row.event == "MODIFIED":  # its signatures are kept where it is held
+            holders = images.holders(connection, row.name)
+            touched += [stream_name(Repository(holder.namespace, holder.name)) for holder in holders]
+        return touched
+
+    def _now(self, connection: Connection, name: str) -> bytes | None:
+        repository, digest = repository_of(name), digest_of(name)
+        if repository is not None:
+            return self._stream(connection, repository)
+        return self._image(connection, digest) if digest is not None else None
 
     @staticmethod
     def _stream(connection: Connection, repository: Repository) -> bytes | None:
