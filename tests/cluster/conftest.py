@@ -10,6 +10,7 @@ import pytest
 
 from tests.clients.curl import Curl
 from tests.clients.programs import Crane, Registry
+from tests.cluster import extras
 from tests.cluster.kubernetes import NAMESPACE, CommandFailed, Kubectl, Team
 from tests.serve.conftest import CACHE, free_port, program, wait_for_port
 
@@ -94,3 +95,9 @@ def busybox() -> Path:
     archive = CACHE / "images/bb.tar"
     assert archive.is_file(), "run `lab/lab build`"
     return archive
+
+
+@pytest.fixture(scope="session")
+def extras_on(kubectl: Kubectl) -> None:
+    """Short names in Pods, and workloads that follow tags."""
+    extras.switch_on(kubectl)

@@ -1,0 +1,98 @@
+"""Short names of images in Pods mean ImageStreams of the namespace: the kube-apiserver asks, kubelet pulls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from image_registry.kube.pod_templates import WORKLOADS
+from tests.clients.programs import Crane
+from tests.cluster import extras
+from tests.cluster.kubernetes import SERVICE, CommandFailed, Kubectl, Team
+
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("extras_on")]
+
+PATH = "/apis/image.alauda.io/v1/localnamereviews"
+
+
+@pytest.fixture
+def lent(crane: Crane, team: Team, kubectl: Kubectl, busybox: Path) -> str:
+    """What ``app:1`` means in the team's namespace."""
+    digest = extras.push(crane, f"{team.namespace}/app:1", busybox)
+    lend = '{"spec": {"lookupPolicy": {"local": true}}}'
+    kubectl("-n", team.namespace, "patch", "imagestream", "app", "--type=merge", "-p", lend)
+    return f"{SERVICE}/{team.namespace}/app@{digest}"
+
+
+def test_a_deployment_with_a_short_name_becomes_ready(lent: str, team: Team, kubectl: Kubectl) -> None:
+    team.pull_secret("pull", "builder")
+    made = extras.created(kubectl, extras.workload("Deployment", team.namespace, "app:1"))
+    assert extras.images(made) == [lent]
+    kubectl("-n", team.namespace, "rollout", "status", "deployment/x-deployment", "--timeout=90s")
+    (pod,) = kubectl.json("-n", team.namespace, "get", "pods")["items"]
+    assert extras.images(pod) == [lent]
+    assert pod["status"]["containerStatuses"][0]["imageID"].endswith(lent.partition("@")[2])
+
+
+def test_a_tag_that_moves_changes_nothing_that_is_stored(
+    lent: str, team: Team, kubectl: Kubectl, crane: Crane, busybox: Path
+) -> None:
+    deployment = extras.workload("Deployment", team.namespace, "app:1")
+    deployment["spec"]["replicas"] = 0
+    kubectl.apply(deployment)
+    moved = extras.push(crane, f"{team.namespace}/app:1", busybox)
+    kubectl("-n", team.namespace, "label", "deployment", "x-deployment", "a=b")
+    assert extras.images(kubectl.json("-n", team.namespace, "get", "deployment", "x-deployment")) == [lent]
+    kubectl.apply(deployment)  # the short name is written again, so it is resolved again
+    found = extras.images(kubectl.json("-n", team.namespace, "get", "deployment", "x-deployment"))
+    assert found == [f"{SERVICE}/{team.namespace}/app@{moved}"]
+
+
+@pytest.mark.parametrize("kind", [known.kind for known in WORKLOADS])
+def test_every_kind_is_resolved_and_a_dry_run_shows_it(kind: str, lent: str, team: Team, kubectl: Kubectl) -> None:
+    names = ("app:1", f"app@{lent.partition('@')[2]}", "app:later", "busybox", "quay.io/a/app:1")
+    document = extras.workload(kind, team.namespace, *names)
+    found = extras.images(extras.created(kubectl, document, "--dry-run=server"))
+    assert found == [lent, lent, f"{SERVICE}/{team.namespace}/app:later", "busybox", "quay.io/a/app:1"]
+
+
+def test_a_container_for_looking_into_a_pod_may_have_a_short_name(lent: str, team: Team, kubectl: Kubectl) -> None:
+    """Also into one that a controller keeps."""
+    team.pull_secret("pull", "builder")
+    extras.created(kubectl, extras.workload("Deployment", team.namespace, "app:1"))
+    extras.until("a Pod", lambda: bool(kubectl.names("pods", "-n", team.namespace)))
+    (name,) = kubectl.names("pods", "-n", team.namespace)
+    kubectl("-n", team.namespace, "debug", name, "--image=app:1", "--attach=false", "--", "/bin/busybox", "true")
+    pod = kubectl.json("-n", team.namespace, "get", "pod", name)
+    assert [container["image"] for container in pod["spec"]["ephemeralContainers"]] == [lent]
+
+
+def test_a_stream_that_does_not_lend_its_name_is_asked_by_the_annotation_alone(
+    crane: Crane, team: Team, kubectl: Kubectl, busybox: Path
+) -> None:
+    digest = extras.push(crane, f"{team.namespace}/own:1", busybox)
+    asked = {"alpha.image.policy.alauda.io/resolve-names": "*"}
+    plain, marked = (
+        extras.workload("Pod", team.namespace, "own:1", annotations=annotations) for annotations in ({}, asked)
+    )
+    assert extras.images(extras.created(kubectl, plain, "--dry-run=server")) == ["own:1"]
+    found = extras.images(extras.created(kubectl, marked, "--dry-run=server"))
+    assert found == [f"{SERVICE}/{team.namespace}/own@{digest}"]
+
+
+def test_the_systems_namespaces_and_pods_without_short_names_are_not_asked_about(kubectl: Kubectl) -> None:
+    for webhook in kubectl.json("get", "mutatingwebhookconfiguration", "image-registry-local-names")["webhooks"]:
+        (expression,) = webhook["namespaceSelector"]["matchExpressions"]
+        assert {"kube-system", "image-registry-system"} <= set(expression["values"])
+        assert webhook["clientConfig"].get("caBundle") is None
+    document = extras.workload("Pod", "kube-system", "app:1")
+    assert extras.images(extras.created(kubectl, document, "--dry-run=server")) == ["app:1"]
+
+
+def test_nobody_but_the_kube_apiserver_may_ask(team: Team, kubectl: Kubectl) -> None:
+    """Through the kube-apiserver as a user of the namespace, who may do everything there."""
+    kubectl("-n", team.namespace, "create", "rolebinding", "all", "--clusterrole=admin", f"--user={team.namespace}")
+    with pytest.raises(CommandFailed, match="cannot create resource"):
+        kubectl("create", "--raw", PATH, "-f", "-", f"--as={team.namespace}", stdin=json.dumps({"kind": "x"}))
