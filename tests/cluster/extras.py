@@ -19,13 +19,16 @@ VALUES = ("localNames.enabled=true", "imageTriggers.enabled=true", "imageTrigger
 
 
 def switch_on(kubectl: Kubectl) -> None:
-    """By an upgrade of the release; they stay on, because nothing else depends on them."""
+    """By an upgrade of the release, whose keys are made already; they stay on, because nothing else minds."""
     command = [program("helm", "run `lab/lab build helm`"), "--kubeconfig", str(kubectl.kubeconfig)]
     upgrade = ["upgrade", "image-registry", str(ROOT / "charts/image-registry"), "--namespace", NAMESPACE]
     values = [argument for value in VALUES for argument in ("--set", value)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(kubectl.kubeconfig.parent)}
     subprocess.run(
-        [*command, *upgrade, "--reuse-values", "--wait", *values], check=True, capture_output=True, env=environment
+        [*command, *upgrade, "--reuse-values", "--no-hooks", "--wait", *values],
+        check=True,
+        capture_output=True,
+        env=environment,
     )
 
 
