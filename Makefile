@@ -132,6 +132,10 @@ molecule: setup ## The molecule scenario of the collection, on the lab, offline.
 fuzz: setup ## Throw malformed requests and raw bytes at a served registry. DURATION=600 SEED=…
 	@PYTHONPATH=lab $(BIN)/python -m tests.security.fuzz --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: soak
+soak: setup ## Clients that never rest beside a collector that never rests and is killed at times. DURATION=600 SEED=…
+	@PYTHONPATH=lab $(BIN)/python -m tests.soak --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: bench
 bench: setup ## Measure image-registry serve beside CNCF distribution and nginx. ARGS='--short --peer NAME=URL -o json'.
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -97,7 +97,7 @@ def steps() -> dict[str, list[Step]]:
         Step("the benchmark's peer", (("lab/lab", "build", "distribution"),), minutes=40),
         Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),)),
     ]
-    faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults"),))]
+    faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults", "tests/soak"),))]
     collection = [
         Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
         Step("ansible-test sanity", (("python", "tests/sanity.py"),)),

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from image_registry.distribution_api.cleaning import clean_pending
+from image_registry.garbage.links import clean_pending
 from image_registry.oci.reference import Repository
 from image_registry.storage import durable
 from tests.app.distribution_api.conftest import Registry

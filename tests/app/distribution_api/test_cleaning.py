@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from image_registry.distribution_api.cleaning import clean_pending
+from image_registry.garbage.links import clean_pending
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import Held, StorageFault

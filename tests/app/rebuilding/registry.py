@@ -14,8 +14,8 @@ from image_registry.auth.access import Access, Decision
 from image_registry.auth.identity import Identity, InvalidCredentials
 from image_registry.auth.local import AllowAll
 from image_registry.distribution_api.app import create_app as create_data_plane
-from image_registry.distribution_api.cleaning import clean_pending
 from image_registry.distribution_api.parts import Parts as DataPlaneParts
+from image_registry.garbage.links import clean_pending
 from image_registry.image_api.app import create_app as create_image_api
 from image_registry.image_api.parts import Parts as ImageAPIParts
 from image_registry.imagestreams.imports import Failure, Import, RemoteImage, TagImport

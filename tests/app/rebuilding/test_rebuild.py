@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from image_registry.distribution_api.cleaning import clean
+from image_registry.garbage.links import clean
 from image_registry.imagestreams.errors import IndexUnfinished, TagUnknown
 from image_registry.imagestreams.rebuild_ledger import LEASE
 from image_registry.oci.digest import Digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from flask import Blueprint, Response, request
@@ -14,7 +15,7 @@ from image_registry.distribution_api.parts import Parts
 from image_registry.oci.digest import Digest
 from image_registry.oci.errors import BlobUnknown
 from image_registry.oci.reference import Repository
-from image_registry.storage.blob_store import BlobMissing
+from image_registry.storage.blob_store import BlobMissing, StorageFault
 
 CHUNK = 1 << 18
 """Bytes handed over at a time where the kernel does not do it; the slowest client must take them within a minute."""
@@ -54,6 +55,7 @@ def blueprint(parts: Parts) -> Blueprint:
             headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
         status = 200 if part is None else 206
         if request.method == "HEAD":
+            _promise(parts, repository, wanted)
             return Response(status=status, headers=headers, content_type="application/octet-stream")
         if (address := parts.store.location(wanted)) is not None:
             return _elsewhere(wanted, address)
@@ -69,6 +71,14 @@ def blueprint(parts: Parts) -> Blueprint:
         return Response(status=202)
 
     return routes
+
+
+def _promise(parts: Parts, repository: Repository, digest: Digest) -> None:
+    """Who hears that a blob is here will not push it: it stays, though nothing may need it yet."""
+    if parts.read_only() is not None:
+        return
+    with suppress(StorageFault):
+        parts.store.renew_blob(repository, digest)
 
 
 def _absence(parts: Parts, repository: Repository, digest: Digest) -> trail.Keep | None:

@@ -15,10 +15,10 @@ from image_registry.auth.gate import Caller
 from image_registry.distribution_api import advice, answers, callers, conditions, elsewhere
 from image_registry.distribution_api.answer import Answer, flaskly
 from image_registry.distribution_api.asked import request
-from image_registry.distribution_api.cleaning import clean
 from image_registry.distribution_api.direct import MANIFEST, Route
 from image_registry.distribution_api.parts import MANIFEST_LIMIT, Parts
 from image_registry.distribution_api.received import Body
+from image_registry.garbage.links import clean
 from image_registry.imagestreams.errors import IndexUnfinished, MetadataUnavailable
 from image_registry.imagestreams.model import StoredManifest
 from image_registry.oci import media_types
@@ -154,7 +154,7 @@ class Manifests:
         def link() -> None:
             self._require_blobs(repository, manifest)
             if not self._store.manifest_linked(repository, manifest.digest):  # it was deleted since it was put there
-                self._store.link_manifest(repository, manifest.digest)
+                self._store.put_manifest(repository, manifest.raw, manifest.digest)
 
         with answers.translated():
             self._streams.push(

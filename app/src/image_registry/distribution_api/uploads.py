@@ -163,6 +163,9 @@ class Uploads:
                 with answers.translated():
                     self._streams.admit_blob(repository, wanted, size)
                 self._store.link_blob(repository, wanted)
+                if not self._store.present(wanted):  # it was garbage until it was linked
+                    self._store.unlink_blob(repository, wanted)
+                    return None
                 return wanted
         return None
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from image_registry.imagestreams import echo
 from image_registry.imagestreams.rows import utc
 from image_registry.metadata import cleanups, images, rebuilds, streams
@@ -64,19 +66,25 @@ def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bo
             return True
         if not rebuilds.covers(connection, namespace, name):
             return False  # what the tables do not hold may only not have been read yet
-        kept = Kept({}, frozenset(), frozenset(), utc(request.blobs_before) if request.blobs_before else None)
-        stream = streams.find_id(connection, namespace, name)
-        if stream is not None:
-            held = images.content(connection, stream)
-            manifests = {Digest.parse(row.digest) for row in held}
-            blobs = {Digest.parse(layer[0]) for row in held for layer in row.layers}
-            blobs |= {Digest.parse(row.config) for row in held if row.config}
-            tags = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
-            # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository
-            left_alone = frozenset(row.subject for row in rebuilds.findings_of(connection, namespace, name))
-            kept = Kept(tags, frozenset(manifests), frozenset(blobs | manifests), kept.blobs_before, left_alone)
+        kept = kept_by(connection, repository, utc(request.blobs_before) if request.blobs_before else None)
         with database.alone(echo.key(repository)):  # nobody writes what they read of a tag before it was deleted
             if not sweep(kept):
                 return False
         cleanups.done(connection, namespace, name)
     return True
+
+
+def kept_by(connection: Connection, repository: Repository, blobs_before: datetime | None) -> Kept:
+    """What the tables say of a repository; whoever removes the rest holds its lock."""
+    stream = streams.find_id(connection, repository.namespace, repository.name)
+    if stream is None:
+        return Kept({}, frozenset(), frozenset(), blobs_before)
+    held = images.content(connection, stream)
+    manifests = {Digest.parse(row.digest) for row in held}
+    blobs = {Digest.parse(layer[0]) for row in held for layer in row.layers}
+    blobs |= {Digest.parse(row.config) for row in held if row.config}
+    tags = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
+    found = rebuilds.findings_of(connection, repository.namespace, repository.name)
+    left_alone = frozenset(row.subject for row in found)
+    # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository
+    return Kept(tags, frozenset(manifests), frozenset(blobs | manifests), blobs_before, left_alone)

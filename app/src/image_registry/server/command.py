@@ -15,7 +15,7 @@ import click
 from image_registry import __version__
 from image_registry.server.cluster_commands import bootstrap, image_triggers, node_ca, operator
 from image_registry.server.log_lines import Audit
-from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
+from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings, seconds
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import KINDS, Filesystem
 
@@ -43,6 +43,7 @@ def main() -> None:
 def _cure(error: Exception) -> str | None:
     """What to add for who can cure it; ``None`` for a defect. Imports late: no process needs all that may go wrong."""
     from image_registry.auth.identity import AuthenticationUnavailable
+    from image_registry.garbage.collection import CollectionRefused
     from image_registry.imagestreams.errors import MetadataUnavailable
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.kube.front_proxy import AggregationUnavailable
@@ -53,6 +54,7 @@ def _cure(error: Exception) -> str | None:
     if isinstance(error, DatabaseUnavailable):
         return "; see that it runs, and that REGISTRY_DATABASE_… or --database say where it is and who may use it"
     curable = (
+        CollectionRefused,
         InvalidSettings,
         AggregationUnavailable,
         AuthenticationUnavailable,
@@ -121,6 +123,13 @@ def api_server() -> None:
 @click.option("--threads", type=click.IntRange(min=1), default=256, show_default=True, help="Per worker.")
 @click.option("--sparse-images", is_flag=True, help="Accept images some of whose layers are not there.")
 @click.option("--hot-reads/--no-hot-reads", default=True, show_default=True, help="Give answers again from memory.")
+@click.option(
+    "--blob-promise",
+    default="1h",
+    show_default=True,
+    envvar="REGISTRY_BLOB_PROMISE",
+    help="How long a blob is sure to stay for who was told that it is there.",
+)
 @click.option("--read-only-file", type=click.Path(path_type=Path), help="File that says true while pushes are refused.")
 @click.option("--audit", type=click.Choice([*map(str, Audit)]), default="writes", show_default=True, help="On record.")
 @click.option("--log-level", type=click.Choice([*map(str, LogLevel)]), default="Normal", show_default=True)
@@ -137,6 +146,7 @@ def serve(
     threads: int,
     sparse_images: bool,
     hot_reads: bool,
+    blob_promise: str,
     read_only_file: Path | None,
     audit: str,
     log_level: str,
@@ -169,6 +179,7 @@ def serve(
             internal_hostname=listen,
             sparse_images=sparse_images,
             read_only_file=read_only_file,
+            blob_promise=_promise(blob_promise),
             audit=Audit(audit),
             log_level=LogLevel(log_level),
         )
@@ -243,9 +254,57 @@ def record(*, root: Path | None, database: str | None, discard: bool) -> None:
     sys.exit(rebuild_command.record(settings, discard=discard))
 
 
+@cli.command("garbage-collect")
+@click.option("--root", type=click.Path(path_type=Path, exists=True), help="Folder of `image-registry serve`.")
+@click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option("--confirm", is_flag=True, help="Do it; without this it is only said what would be done.")
+@click.option("--grace", default="24h", show_default=True, help="What is younger is left alone: it may be in a push.")
+@click.option("--trash", default="24h", show_default=True, help="How long what was thrown away can be had back.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(0, 100),
+    default=50,
+    show_default=True,
+    metavar="PERCENT",
+    help="Refuse to throw away more than this part of all blobs.",
+)
+@click.option("--rate", type=click.FloatRange(min=0), default=0, help="Changes per second at most; 0: no limit.")
+@click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True)
+def garbage_collect(
+    *,
+    root: Path | None,
+    database: str | None,
+    confirm: bool,
+    grace: str,
+    trash: str,
+    at_most: int,
+    rate: float,
+    output: str,
+) -> None:
+    """Give back the space of blobs that no image needs, while the registry serves.
+
+    Without --root the settings come from REGISTRY_* variables, as in a Pod. Blobs go into a trash first, and come back
+    by themselves when somebody needs them; they are removed for good by a later run, once they have been there for the
+    time of --trash.
+    """
+    from image_registry.server import garbage_command
+
+    settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
+    rules = garbage_command.rules(settings, grace=grace, trash=trash, at_most=at_most, rate=rate)
+    sys.exit(garbage_command.run(settings, rules, dry_run=not confirm, output=output))
+
+
+def _promise(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no duration; write 1h or 90s", param_hint="--blob-promise") from None
+
+
 def _local(root: Path, database: str | None) -> Settings:
     """What `image-registry serve` reads and writes below its folder."""
     return Settings(
+        blob_promise=_promise(os.environ.get("REGISTRY_BLOB_PROMISE", "1h")),
         storage=Filesystem(rootdirectory=root),
         database_url=database or f"sqlite:///{(root / 'metadata.db').resolve()}",
         auth=AuthMode.NONE,

@@ -28,7 +28,7 @@ from image_registry.server.kept_answers import Answer, KeptAnswers, Key, stamp
 from image_registry.server.learning import answer_of
 from image_registry.server.observation import Observer, Record
 from image_registry.server.request_head import Simple, recognize
-from image_registry.storage.blob_store import BlobStore
+from image_registry.storage.blob_store import RENEWED, BlobStore
 
 _NO = (
     AuthenticationUnavailable,
@@ -61,13 +61,21 @@ class HotReads:
     """
 
     def __init__(
-        self, gate: Gate, store: BlobStore, follower: Follower, observer: Observer, *, files: bool = True
+        self,
+        gate: Gate,
+        store: BlobStore,
+        follower: Follower,
+        observer: Observer,
+        *,
+        files: bool = True,
+        promise: float = RENEWED,
     ) -> None:
         self._gate = gate
         self._store = store
         self._follower = follower
         self._observer = observer
         self._files = files
+        self._promise = int(promise * 1e9)
         self.kept = KeptAnswers()
         self.given = 0
         """Answers given again."""
@@ -188,7 +196,14 @@ class HotReads:
             if stamp(path) != mark:
                 self.kept.drop(key)
                 return None
+        if answer.keep.blob and key[0] == "HEAD" and self._is_old(answer):
+            return None
         return answer
+
+    def _is_old(self, answer: Answer) -> bool:
+        """Whether the application has to renew the link, because the caller will rely on it."""
+        link = answer.witnesses[0][1] if answer.witnesses else None
+        return link is not None and time.time_ns() - link[2] > self._promise
 
     def _absence(self, key: Key, target: str, request_id: str) -> Answer | None:
         """What the application says about a blob that is not there now; the storage is asked each time."""

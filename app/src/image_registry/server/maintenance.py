@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from image_registry.distribution_api.cleaning import clean_pending
+from image_registry.garbage.links import clean_pending
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.reference import Repository

@@ -20,12 +20,14 @@ from image_registry.server.log_lines import AccessLog, Audit
 from image_registry.server.proxy_settings import read_proxies
 from image_registry.server.refusals import InvalidSettings as InvalidSettings
 from image_registry.server.storage_settings import read_storage
+from image_registry.storage.blob_store import RENEWED
 from image_registry.storage.choice import Filesystem, Storage
 
 PREFIX = "REGISTRY_"
 
 
 _NUMBERS = ("http_workers", "http_threads", "http_graceful_timeout", "http_max_", "max_", "requests_")
+_DURATIONS = ("_maxwaitinqueue", "_promise")
 _REQUESTS = ("maxrunning", "maxinqueue", "maxwaitinqueue")
 _DATABASE = re.compile(r"sqlite://(?:/.*)?|postgresql(?:\+psycopg)?://\S+", re.ASCII)
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
@@ -88,6 +90,7 @@ class Settings:
     read_only: bool = False
     read_only_file: Path | None = None
     sparse_images: bool = False
+    blob_promise: float = RENEWED
     imports: str = ""
     proxy: Proxies = field(default_factory=Proxies)
     local_names: LocalNames = LocalNames.OFF
@@ -110,6 +113,8 @@ class Settings:
                 f"{PREFIX}HTTP_MAX_HEADERS, {PREFIX}HTTP_MAX_HEADER_BYTES and {PREFIX}MAX_MANIFEST_BYTES must be "
                 "at least 1"
             )
+        if self.blob_promise < 0:
+            raise InvalidSettings(f"{PREFIX}BLOB_PROMISE must not be negative")
         for kind in ("read", "write"):
             if min(getattr(self, f"requests_{kind}_{name}") for name in _REQUESTS) < 0:
                 raise InvalidSettings(f"{PREFIX}REQUESTS_{kind.upper()}_… must not be negative; 0 is no limit")
@@ -186,7 +191,7 @@ def database_url(environment: Mapping[str, str]) -> str:
     return f"postgresql+psycopg://{credentials}@{host}:{port}/{name}" + (f"?{query}" if query else "")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """A duration as Kubernetes writes them, ``1m30s``; a bare number is seconds. Raises :class:`ValueError`."""
     if text.isascii() and text.isdigit():
         return int(text)
@@ -201,8 +206,8 @@ def _read(name: str, text: str) -> Any:
     variable = PREFIX + name.upper()
     try:
         match name:
-            case _ if name.endswith("_maxwaitinqueue"):
-                return _seconds(text)
+            case _ if name.endswith(_DURATIONS):
+                return seconds(text)
             case _ if name.startswith(_NUMBERS):
                 return int(text)
             case "read_only" | "sparse_images" | "http_hot_reads":
@@ -221,5 +226,5 @@ def _read(name: str, text: str) -> Any:
             "read_only": "true, false",
             "sparse_images": "true, false",
             "http_hot_reads": "true, false",
-        }.get(name, "a duration such as 10s or 1m30s" if name.endswith("_maxwaitinqueue") else "a whole number")
+        }.get(name, "a duration such as 10s or 1m30s" if name.endswith(_DURATIONS) else "a whole number")
         raise InvalidSettings(f"{variable} is {text!r}; use {allowed}") from None

@@ -20,6 +20,8 @@ from image_registry.auth.token_keys import FollowedKeys, read_keys
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
+from image_registry.garbage.collection import Collector, Progress, Rules
+from image_registry.imagestreams.inventory import Inventory
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.records import Records
@@ -101,7 +103,7 @@ def cluster_application(
     watched = Observability(settings.audit, numbers, access=settings.access_log)
     if settings.auth_token_keys is None:
         raise InvalidSettings("REGISTRY_AUTH_TOKEN_KEYS is not set")
-    store = watched.store(open_store(settings.storage))
+    store = watched.store(open_store(settings.storage, renew_after=settings.blob_promise))
     streams = _streams_beside(store, settings, modes, rights.limits)
     rights.limits.start(streams)
     pull_through = importing_parts.pull_through(
@@ -167,7 +169,7 @@ def local_application(settings: Settings, key: bytes, numbers: Path | None = Non
     """The data plane of one worker, without a cluster behind it."""
     modes = follow_modes(settings)
     watched = Observability(settings.audit, numbers, access=settings.access_log)
-    store = watched.store(open_store(settings.storage))
+    store = watched.store(open_store(settings.storage, renew_after=settings.blob_promise))
     streams = _streams_beside(store, settings, modes)
     authenticator = local_authenticator(settings)
     parts = Parts(
@@ -204,6 +206,16 @@ def rebuild_tools(settings: Settings) -> Iterator[RebuildTools]:
         ledger, tables, store = RebuildLedger(database), Records(database), open_store(settings.storage)
         rebuild, recorder = Rebuild(store, streams, ledger, tables), Recorder(store, tables, ledger)
         yield RebuildTools(database, streams, ledger, rebuild, recorder)
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def garbage_tools(settings: Settings, rules: Rules, progress: Progress) -> Iterator[Collector]:
+    """What the command needs to collect garbage."""
+    database = Database(settings.database_url)
+    try:
+        yield Collector(open_store(settings.storage), Inventory(database), rules, progress=progress)
     finally:
         database.dispose()
 
@@ -246,7 +258,9 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     hot = None
     if settings.http_hot_reads:
         follower, limited = Follower(settings.database_url), bool(settings.requests_read_maxrunning)
-        hot = HotReads(parts.gate, parts.store, follower, watched.observer, files=not limited)
+        hot = HotReads(
+            parts.gate, parts.store, follower, watched.observer, files=not limited, promise=settings.blob_promise
+        )
     application = create_app(replace(parts, echo=echo))
     return watched.around(_limits(settings, watched.numbers).around(application), hot)
 

@@ -5,7 +5,7 @@ Every backend implements :class:`BlobStore`; one suite of contract tests runs ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -28,6 +28,10 @@ class BlobMissing(Exception):
 
 class UploadMissing(Exception):
     """No such upload session in this repository."""
+
+
+RENEWED = 3600.0
+"""Seconds for which a link or a blob stays as young as it is; a promise about an older one makes it young again."""
 
 
 class UploadBusy(Exception):
@@ -60,6 +64,28 @@ class Links:
     manifests: Mapping[Digest, datetime]
     blobs: frozenset[Digest]
     damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Digests that one folder of links names, whoever made it; ``name`` is a repository, or a name like one.
+
+    ``values`` are as they lie there: their form is not checked.
+    """
+
+    name: str
+    manifests: bool
+    algorithm: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob as it lies in the store, or in its trash: bytes, and when it was written, or thrown away."""
+
+    digest: Digest
+    size: int
+    since: datetime
 
 
 class OffsetMismatch(Exception):
@@ -145,6 +171,48 @@ class BlobStore(Protocol):
         """Everything that the links of a repository say, for whoever makes the tables anew."""
         ...
 
+    def present(self, digest: Digest) -> bool:
+        """Whether the bytes are here at this moment, whatever is remembered of them."""
+        ...
+
+    def renew_blob(self, repository: Repository, digest: Digest) -> None:
+        """Let an old link be young again, because somebody was just told that the blob is here."""
+        ...
+
+    def blob_linked_at(self, repository: Repository, digest: Digest) -> datetime | None:
+        """When the link was written or renewed; ``None`` if there is none."""
+        ...
+
+    # for who collects garbage: see image_registry.garbage
+
+    def all_linked(self) -> Iterator[Linked]:
+        """Every link of every folder below the repositories, in no particular order, some folders in several parts."""
+        ...
+
+    def blobs(self, wanted: Callable[[str, str], bool]) -> Iterator[Stored]:
+        """Every blob, except for those whose algorithm and value are not ``wanted``."""
+        ...
+
+    def throw_away(self, digest: Digest, before: datetime) -> bool:
+        """Put a blob into the trash if it was written before a time; ``False`` if it is younger or not there.
+
+        Whoever asks for its bytes gets them back out of there: :meth:`stat`, :meth:`open` and :meth:`read` know no
+        trash.
+        """
+        ...
+
+    def take_back(self, digest: Digest) -> bool:
+        """Get a blob out of the trash; ``False`` if it is not there."""
+        ...
+
+    def trash(self) -> Iterator[Stored]:
+        """What lies in the trash."""
+        ...
+
+    def remove_for_good(self, digest: Digest) -> bool:
+        """Remove a blob from the trash; ``False`` if it is not there any more."""
+        ...
+
     def strays(self) -> Iterator[str]:
         """Names of repositories in the layout that are not ``<namespace>/<repository>``, in no particular order."""
         ...
@@ -216,22 +284,3 @@ class BlobStore(Protocol):
     def probe(self) -> None:
         """Write, read and remove a marker."""
         ...
-
-
-class Piecewise:
-    """For stores that write one thing at a time."""
-
-    def put_blob(self: BlobStore, repository: Repository, data: bytes, digest: Digest) -> None:
-        """Bytes first: a link never points to nothing."""
-        self.put(data, digest)
-        self.link_blob(repository, digest)
-
-    def write_tags(self: BlobStore, repository: Repository, tags: Mapping[str, Digest]) -> None:
-        """One after the other."""
-        for tag, digest in tags.items():
-            self.write_tag(repository, tag, digest)
-
-    def put_manifest(self: BlobStore, repository: Repository, data: bytes, digest: Digest) -> None:
-        """Bytes first: a link never points to nothing."""
-        self.put(data, digest)
-        self.link_manifest(repository, digest)

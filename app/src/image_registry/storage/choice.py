@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_registry.storage.blob_store import BlobStore
+from image_registry.storage.blob_store import RENEWED, BlobStore
 from image_registry.storage.object_client import ObjectClient
 
 CHUNK = 10 << 20
@@ -113,8 +113,10 @@ KINDS: dict[str, type[Storage]] = {"filesystem": Filesystem, "s3": S3, "gcs": GC
 """By the names that ``REGISTRY_STORAGE`` and CNCF distribution use."""
 
 
-def open_store(storage: Storage) -> BlobStore:
+def open_store(storage: Storage, *, renew_after: float = RENEWED) -> BlobStore:
     """The store that ``storage`` names; nothing is read or written before it is used.
+
+    Links that are ``renew_after`` seconds old are renewed when somebody relies on them.
 
     Clients are large, so only the one that is used is imported. Open it after a fork: it keeps connections.
     """
@@ -122,26 +124,26 @@ def open_store(storage: Storage) -> BlobStore:
         case Filesystem():
             from image_registry.storage.filesystem import FilesystemStore
 
-            return FilesystemStore(storage.rootdirectory)
+            return FilesystemStore(storage.rootdirectory, renew_after=renew_after)
         case S3():
             from image_registry.storage.s3 import S3Client
 
-            return _objects(storage, S3Client(storage))
+            return _objects(storage, S3Client(storage), renew_after)
         case GCS():
             from image_registry.storage.gcs import GCSClient
 
-            return _objects(storage, GCSClient(storage))
+            return _objects(storage, GCSClient(storage), renew_after)
         case Azure():
             from image_registry.storage.azure import AzureClient
 
-            return _objects(storage, AzureClient(storage))
+            return _objects(storage, AzureClient(storage), renew_after)
         case Swift():
             from image_registry.storage.swift import SwiftClient
 
-            return _objects(storage, SwiftClient(storage))
+            return _objects(storage, SwiftClient(storage), renew_after)
 
 
-def _objects(storage: ObjectStorage, client: ObjectClient) -> BlobStore:
+def _objects(storage: ObjectStorage, client: ObjectClient, renew_after: float) -> BlobStore:
     from image_registry.storage.object_store import ObjectStore
 
-    return ObjectStore(client, chunk=storage.chunksize, redirect=storage.redirect)
+    return ObjectStore(client, chunk=storage.chunksize, redirect=storage.redirect, renew_after=renew_after)

@@ -7,6 +7,7 @@ may write to an upload.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,11 +19,14 @@ from image_registry.oci.digest import Digest, Hasher, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 from image_registry.storage import appending, layout
 from image_registry.storage.blob_store import (
+    RENEWED,
     BlobMissing,
     Held,
+    Linked,
     Links,
     OffsetMismatch,
     Readable,
+    Stored,
     UploadMissing,
 )
 from image_registry.storage.direct import WORTH, Buffers, Filling
@@ -30,6 +34,7 @@ from image_registry.storage.durable import GONE, DurableFolder, fault, faults, w
 from image_registry.storage.hashing import Beside
 from image_registry.storage.journal import is_local
 from image_registry.storage.link_folders import LinkFolders
+from image_registry.storage.trash import Trash
 
 HASHERS = max(2, os.cpu_count() or 2)
 """Threads of a process that hash what others receive."""
@@ -40,8 +45,10 @@ T = TypeVar("T")
 class FilesystemStore:
     """A :class:`~image_registry.storage.blob_store.BlobStore` below one folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, renew_after: float = RENEWED) -> None:
         self.root = root
+        self._renew_after = renew_after
+        self._trash = Trash(os.fspath(root))
         self._local: bool | None = None
         self._disk = DurableFolder(os.fspath(root), staging=layout.STAGING, lasting=layout.lasting)
         self._buffers = Buffers()
@@ -50,20 +57,20 @@ class FilesystemStore:
     # blobs
 
     def stat(self, digest: Digest) -> int | None:
-        try:
-            return os.stat(self._disk.path(layout.blob_data(digest))).st_size
-        except GONE:
-            return None
-        except OSError as error:
-            raise fault("look at", layout.blob_data(digest), error) from error
+        size = self._size(digest)
+        return self._size(digest) if size is None and self._trash.take_back(digest) else size
 
     def open(self, digest: Digest) -> BinaryIO:
-        try:
-            return open(self._disk.path(layout.blob_data(digest)), "rb", buffering=0)
-        except GONE:
-            raise BlobMissing(str(digest)) from None
-        except OSError as error:
-            raise fault("open", layout.blob_data(digest), error) from error
+        path = self._disk.path(layout.blob_data(digest))
+        for taken_back in (False, True):
+            try:
+                return open(path, "rb", buffering=0)
+            except GONE:
+                if taken_back or not self._trash.take_back(digest):
+                    break
+            except OSError as error:
+                raise fault("open", layout.blob_data(digest), error) from error
+        raise BlobMissing(str(digest))
 
     def read(self, digest: Digest) -> bytes:
         with self.open(digest) as file, faults("read", layout.blob_data(digest)):
@@ -77,6 +84,7 @@ class FilesystemStore:
 
     def put_blob(self, repository: Repository, data: bytes, digest: Digest) -> None:
         self._put(data, digest, layout.layer(repository, digest))
+        self.renew_blob(repository, digest)
 
     def put_manifest(self, repository: Repository, data: bytes, digest: Digest) -> None:
         self._put(data, digest, layout.revision(repository, digest))
@@ -85,6 +93,20 @@ class FilesystemStore:
 
     def link_blob(self, repository: Repository, digest: Digest) -> None:
         self._link(layout.layer(repository, digest), digest)
+        self.renew_blob(repository, digest)
+
+    def present(self, digest: Digest) -> bool:
+        return self.stat(digest) is not None
+
+    def renew_blob(self, repository: Repository, digest: Digest) -> None:
+        link = f"{layout.layer(repository, digest)}/link"
+        path = self._disk.path(link)
+        with faults("renew", link), suppress(*GONE):
+            if time.time() - os.stat(path).st_mtime > self._renew_after:
+                os.utime(path)
+
+    def blob_linked_at(self, repository: Repository, digest: Digest) -> datetime | None:
+        return self._written(f"{layout.layer(repository, digest)}/link")
 
     def blob_linked(self, repository: Repository, digest: Digest) -> bool:
         return self._linked(layout.layer(repository, digest), digest)
@@ -169,8 +191,28 @@ class FilesystemStore:
     def links(self, repository: Repository) -> Links:
         return LinkFolders(self.root).links(repository)
 
+    def all_linked(self) -> Iterator[Linked]:
+        return LinkFolders(self.root).everything()
+
     def strays(self) -> Iterator[str]:
         return LinkFolders(self.root).strays()
+
+    # garbage
+
+    def blobs(self, wanted: Callable[[str, str], bool]) -> Iterator[Stored]:
+        return self._trash.blobs(wanted)
+
+    def throw_away(self, digest: Digest, before: datetime) -> bool:
+        return self._trash.throw_away(digest, before)
+
+    def take_back(self, digest: Digest) -> bool:
+        return self._trash.take_back(digest)
+
+    def trash(self) -> Iterator[Stored]:
+        return self._trash.entries()
+
+    def remove_for_good(self, digest: Digest) -> bool:
+        return self._trash.remove(digest)
 
     def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
         for found in self._disk.names(layout.NAMESPACES) if namespace is None else [namespace]:
@@ -248,10 +290,10 @@ class FilesystemStore:
             # who holds the file now keeps everybody else from adding to a blob that is visible already
             if (actual := os.fstat(file.fileno()).st_size) != size:
                 raise OffsetMismatch(actual)
-            if self.stat(digest) == size:  # it is there already, or arrived by another door a moment ago
+            if there := self._size(digest) == size:  # already, or it arrived by another door a moment ago
                 self._disk.settle(data)
-                self._link(folder, digest)
-            else:
+                self.link_blob(repository, digest)
+            if not there or self.stat(digest) != size:  # or it was garbage until it was linked
                 self._sync(repository, upload_id, file)
                 links = [] if self._linked(folder, digest) else [(f"{folder}/link", str(digest).encode())]
                 try:
@@ -283,7 +325,7 @@ class FilesystemStore:
         """Bytes and their link on one way to the disk, without what is there already."""
         files = []
         place = layout.blob_data(digest)
-        if self.stat(digest) == len(data):
+        if there := self._size(digest) == len(data):
             self._disk.settle(place)
         else:
             files.append((place, data))
@@ -294,6 +336,17 @@ class FilesystemStore:
                 files.append((f"{folder}/link", str(digest).encode()))
         if files:
             self._disk.seal(files)
+        if there and self.stat(digest) != len(data):  # it was garbage until it was linked
+            self._disk.write(place, data)
+
+    def _size(self, digest: Digest) -> int | None:
+        """As :meth:`stat`, without a look into the trash."""
+        try:
+            return os.stat(self._disk.path(layout.blob_data(digest))).st_size
+        except GONE:
+            return None
+        except OSError as error:
+            raise fault("look at", layout.blob_data(digest), error) from error
 
     def _clear(self, repository: Repository, upload_id: str) -> None:
         """Take away what is left of an upload whose bytes are where they belong; a rest is swept."""

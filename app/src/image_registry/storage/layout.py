@@ -13,6 +13,9 @@ from image_registry.oci.reference import Repository, parse_tag
 
 ROOT = "docker/registry/v2"
 NAMESPACES = f"{ROOT}/repositories"
+BLOBS = f"{ROOT}/blobs"
+TRASH = f"{ROOT}/.trash"
+"""Blobs that nobody refers to, until they are removed for good; CNCF distribution never looks there."""
 STAGING = f"{ROOT}/.staging"
 """Content on its way to its place; CNCF distribution never looks here."""
 
@@ -32,6 +35,11 @@ def blob(digest: Digest) -> str:
 def blob_data(digest: Digest) -> str:
     """The bytes of one blob."""
     return f"{blob(digest)}/data"
+
+
+def thrown_away(digest: Digest) -> str:
+    """The bytes of a blob in the trash."""
+    return f"{TRASH}/{digest.algorithm}/{digest.hex}"
 
 
 def repository(name: Repository) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 from image_registry.storage import layout
-from image_registry.storage.blob_store import Links, TagLinks
+from image_registry.storage.blob_store import Linked, Links, TagLinks
 from image_registry.storage.durable import GONE, fault
 
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -50,6 +50,19 @@ class LinkFolders:
             names = self._names(f"{layout.NAMESPACES}/{folder}".rstrip("/"))
             if folder and _PARTS & set(names) and not _is_ours(folder):
                 yield folder
+            if len(folder) < _LONGEST:
+                waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in _PARTS]
+
+    def everything(self) -> Iterator[Linked]:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.all_linked`; a damaged link names its digest too."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            base = f"{layout.NAMESPACES}/{folder}".rstrip("/")
+            names = self._names(base)
+            for place, manifests in (("_layers", False), ("_manifests/revisions", True)):
+                for algorithm in self._names(f"{base}/{place}") if place.partition("/")[0] in names else ():
+                    yield Linked(folder, manifests, algorithm, self._listed(f"{base}/{place}/{algorithm}"))
             if len(folder) < _LONGEST:
                 waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in _PARTS]
 
@@ -98,6 +111,15 @@ class LinkFolders:
             return None, _NEVER
         except OSError as error:
             raise fault("read", link, error) from error
+
+    def _listed(self, folder: str) -> tuple[str, ...]:
+        """All names in a folder of links, quickly: there may be very many."""
+        try:
+            return tuple(os.listdir(f"{self._root}/{folder}"))
+        except GONE:
+            return ()
+        except OSError as error:
+            raise fault("list", folder, error) from error
 
     def _names(self, folder: str) -> list[str]:
         try:

@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 from image_registry.storage import layout
-from image_registry.storage.blob_store import Links, TagLinks
+from image_registry.storage.blob_store import Linked, Links, TagLinks
 from image_registry.storage.object_client import Entry, ObjectClient
 
 TOGETHER = 16
 """Links that are read at once."""
+
+MANY = 10_000
+"""Links that are handed out at once."""
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 _PARTS = frozenset({"_layers", "_manifests", "_uploads"})
@@ -46,6 +49,27 @@ def all_links(client: ObjectClient, read: Read, repository: Repository) -> Links
             past = (entry for rest, entry in links.items() if rest.startswith("index/"))
             found[tag] = TagLinks(current, written.modified if written else _NEVER, dict(_digests(past, [], read)))
     return Links(found, manifests, blobs, tuple(damaged))
+
+
+def everything(client: ObjectClient) -> Iterator[Linked]:
+    """See :meth:`~image_registry.storage.blob_store.BlobStore.all_linked`: one listing of all there is."""
+    place: tuple[str, bool, str] | None = None
+    values: list[str] = []
+    for entry in client.entries(f"{layout.NAMESPACES}/"):
+        folder, _, file = entry.key.rpartition("/")
+        above, _, value = folder.rpartition("/")
+        base, _, algorithm = above.rpartition("/")
+        for part, manifests in (("/_layers", False), ("/_manifests/revisions", True)):
+            if file != "link" or not base.endswith(part):
+                continue
+            found = (base.removeprefix(f"{layout.NAMESPACES}/").removesuffix(part), manifests, algorithm)
+            if found != place or len(values) == MANY:
+                if place is not None:
+                    yield Linked(*place, tuple(values))
+                place, values = found, []
+            values.append(value)
+    if place is not None:
+        yield Linked(*place, tuple(values))
 
 
 def strays(client: ObjectClient) -> Iterator[str]:

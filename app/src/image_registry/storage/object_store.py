@@ -7,32 +7,50 @@ name or a sync. What grows over several requests is in :mod:`~image_registry.sto
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from image_registry.oci.digest import Digest, Hasher, InvalidDigest
 from image_registry.oci.reference import InvalidName, Repository
 from image_registry.storage import layout, object_links
-from image_registry.storage.blob_store import BlobMissing, Held, Links, Piecewise, Readable, StorageFault
+from image_registry.storage.blob_store import (
+    RENEWED,
+    BlobMissing,
+    Held,
+    Linked,
+    Links,
+    Readable,
+    StorageFault,
+    Stored,
+)
 from image_registry.storage.choice import CHUNK
-from image_registry.storage.object_client import ObjectClient, ObjectMissing
+from image_registry.storage.object_client import Incoming, ObjectClient, ObjectMissing
 from image_registry.storage.object_reader import ObjectReader
+from image_registry.storage.object_trash import ObjectTrash
 from image_registry.storage.object_uploads import ObjectUploads, give
 from image_registry.storage.remembered_sizes import RememberedSizes
 
 LINK_SIZE = 256
+REMEMBERED = 10_000
+"""Links that are known to be young."""
 VALID = 20 * 60
 """Seconds for which a reader may use the address it was sent to, as long as CNCF distribution gives."""
 
 
-class ObjectStore(Piecewise):
+class ObjectStore:
     """A :class:`~image_registry.storage.blob_store.BlobStore` in a bucket."""
 
-    def __init__(self, client: ObjectClient, *, chunk: int = CHUNK, redirect: bool = True) -> None:
+    def __init__(
+        self, client: ObjectClient, *, chunk: int = CHUNK, redirect: bool = True, renew_after: float = RENEWED
+    ) -> None:
         self._client = client
+        self._renew_after = renew_after
+        self._garbage = ObjectTrash(client)
+        self._renewed: dict[str, float] = {}
         self._redirect = redirect
         self._sizes = RememberedSizes()
         self._uploads = ObjectUploads(client, chunk)
@@ -41,27 +59,48 @@ class ObjectStore(Piecewise):
 
     def stat(self, digest: Digest) -> int | None:
         size = self._sizes.get(digest)
-        if size is None and (size := self._client.size(layout.blob_data(digest))) is not None:
+        if size is None and (size := self._found(digest)) is not None:
             self._sizes.set(digest, size)
         return size
 
     def open(self, digest: Digest) -> BinaryIO:
         key, size = layout.blob_data(digest), self._sizes.get(digest)
-        if size is None and (size := self._client.size(key)) is None:
+        if size is None and (size := self._found(digest)) is None:
             raise BlobMissing(str(digest))
-        return cast("BinaryIO", ObjectReader(lambda start: self._client.get(key, start), size))
+
+        def begin(start: int) -> Incoming:
+            try:
+                return self._client.get(key, start)
+            except ObjectMissing:
+                if not self.take_back(digest):
+                    raise
+                return self._client.get(key, start)
+
+        return cast("BinaryIO", ObjectReader(begin, size))
 
     def read(self, digest: Digest) -> bytes:
         data = self._content(layout.blob_data(digest))
+        if data is None and self.take_back(digest):
+            data = self._content(layout.blob_data(digest))
         if data is None:
             self._sizes.forget(digest)
             raise BlobMissing(str(digest))
         return data
 
     def put(self, data: bytes, digest: Digest) -> None:
-        if self._client.size(layout.blob_data(digest)) != len(data):
-            give(self._client, layout.blob_data(digest), data)
-        self._sizes.set(digest, len(data))
+        self._put(data, digest)
+
+    def put_blob(self, repository: Repository, data: bytes, digest: Digest) -> None:
+        written = self._put(data, digest)
+        self.link_blob(repository, digest)
+        if not written:
+            self._put(data, digest)  # it may have been garbage until it was linked
+
+    def put_manifest(self, repository: Repository, data: bytes, digest: Digest) -> None:
+        written = self._put(data, digest)
+        self.link_manifest(repository, digest)
+        if not written:
+            self._put(data, digest)
 
     def location(self, digest: Digest) -> str | None:
         return self._client.signed(layout.blob_data(digest), VALID) if self._redirect else None
@@ -69,7 +108,26 @@ class ObjectStore(Piecewise):
     # links
 
     def link_blob(self, repository: Repository, digest: Digest) -> None:
-        self._link(layout.layer(repository, digest), digest)
+        if not self._link(layout.layer(repository, digest), digest):
+            self.renew_blob(repository, digest)
+
+    def present(self, digest: Digest) -> bool:
+        return self._found(digest) is not None
+
+    def renew_blob(self, repository: Repository, digest: Digest) -> None:
+        link, now = f"{layout.layer(repository, digest)}/link", time.monotonic()
+        if now < self._renewed.get(link, 0):
+            return
+        written = self.blob_linked_at(repository, digest)
+        if written is not None and (datetime.now(UTC) - written).total_seconds() > self._renew_after:
+            give(self._client, link, str(digest).encode())
+        if len(self._renewed) >= REMEMBERED:
+            self._renewed.clear()
+        self._renewed[link] = now + self._renew_after / 2
+
+    def blob_linked_at(self, repository: Repository, digest: Digest) -> datetime | None:
+        link = f"{layout.layer(repository, digest)}/link"
+        return next((entry.modified for entry in self._client.entries(link)), None)
 
     def blob_linked(self, repository: Repository, digest: Digest) -> bool:
         return self._linked(layout.layer(repository, digest), digest)
@@ -85,6 +143,29 @@ class ObjectStore(Piecewise):
 
     def unlink_manifest(self, repository: Repository, digest: Digest) -> bool:
         return self._unlink(layout.revision(repository, digest), digest)
+
+    # garbage
+
+    def all_linked(self) -> Iterator[Linked]:
+        return object_links.everything(self._client)
+
+    def blobs(self, wanted: Callable[[str, str], bool]) -> Iterator[Stored]:
+        return self._garbage.blobs(wanted)
+
+    def throw_away(self, digest: Digest, before: datetime) -> bool:
+        self._sizes.forget(digest)
+        return self._garbage.throw_away(digest, before)
+
+    def take_back(self, digest: Digest) -> bool:
+        return self._garbage.take_back(digest)
+
+    def trash(self) -> Iterator[Stored]:
+        return self._garbage.entries()
+
+    def remove_for_good(self, digest: Digest) -> bool:
+        return self._garbage.remove(digest)
+
+    # tags
 
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
         give(self._client, layout.tag_index(repository, tag, digest), str(digest).encode())
@@ -162,9 +243,11 @@ class ObjectStore(Piecewise):
         return self._uploads.open(repository, upload_id)
 
     def commit_upload(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
-        self._uploads.commit(repository, upload_id, digest, size)
-        self._sizes.set(digest, size)
+        written = self._uploads.commit(repository, upload_id, digest, size)
         self.link_blob(repository, digest)
+        if not written:
+            self._uploads.commit(repository, upload_id, digest, size)  # it may have been garbage until it was linked
+        self._sizes.set(digest, size)
         self.abort_upload(repository, upload_id)
 
     def abort_upload(self, repository: Repository, upload_id: str) -> None:
@@ -183,9 +266,25 @@ class ObjectStore(Piecewise):
 
     # what the methods above share
 
-    def _link(self, folder: str, digest: Digest) -> None:
-        if not self._linked(folder, digest):
+    def _found(self, digest: Digest) -> int | None:
+        """The size of a blob, wherever it lies."""
+        size = self._client.size(layout.blob_data(digest))
+        return self._client.size(layout.blob_data(digest)) if size is None and self.take_back(digest) else size
+
+    def _put(self, data: bytes, digest: Digest) -> bool:
+        """Write small content; ``False`` if it is there already."""
+        missing = self._client.size(layout.blob_data(digest)) != len(data)
+        if missing:
+            give(self._client, layout.blob_data(digest), data)
+        self._sizes.set(digest, len(data))
+        return missing
+
+    def _link(self, folder: str, digest: Digest) -> bool:
+        """Write a link; ``False`` if it is there already."""
+        missing = not self._linked(folder, digest)
+        if missing:
             give(self._client, f"{folder}/link", str(digest).encode())
+        return missing
 
     def _linked(self, folder: str, digest: Digest) -> bool:
         return self._read_link(f"{folder}/link") == digest

@@ -85,22 +85,24 @@ class ObjectUploads:
         pieces = self._pieces(repository, upload_id)
         return cast("BinaryIO", ObjectReader(lambda start: _Sequence(self._client, pieces, start), _end(pieces)))
 
-    def commit(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> None:
-        """Let the upload be the blob ``digest`` too; it stays. Raises as ``commit_upload`` does."""
+    def commit(self, repository: Repository, upload_id: str, digest: Digest, size: int) -> bool:
+        """Let the upload be the blob ``digest`` too; it stays. ``False`` if that was there already. Raises as
+        ``commit_upload`` does."""
         blob, folder = layout.blob_data(digest), _folder(repository, upload_id)
         with self._alone(folder):
             pieces = self._pieces(repository, upload_id)
             if _end(pieces) != size:
                 raise OffsetMismatch(_end(pieces))
             if self._client.size(blob) == size:
-                return
+                return False
             if not pieces:
                 give(self._client, blob, b"")
-                return
+                return True
             if not self._is_guarded(folder):
                 self._read_again(pieces, digest)
             self._client.join(blob, pieces)
             self._verify(blob, size)
+            return True
 
     def abort(self, repository: Repository, upload_id: str) -> None:
         """Forget an upload; nothing happens if it is gone already."""

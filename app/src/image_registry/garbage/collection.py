@@ -1,0 +1,232 @@
+"""A run of the collector: what it would do, and doing it, while the registry serves.
+
+Nothing stops for it, because each step can be taken back by whoever needs what it took:
+
+1. Links to blobs that no manifest of their repository needs go, under the lock of the repository, once they are older
+   than the grace time. A push that was told that a blob is there has made its link young again, and a manifest is
+   taken only if the links of its blobs are there, under the same lock.
+2. Blobs that no link and no Image refers to, and that are older than the grace time, are thrown away, not removed.
+   Links are read before Images: who turns a link into an Image meanwhile is seen as one or the other.
+3. Everything is read once more, and what was linked meanwhile comes back. Who links a blob that was there looks again
+   afterwards and finds it in the trash, or writes it anew; so does every reader.
+4. What has been in the trash for long enough, and is still unreferred to, is removed for good.
+
+A dry run takes the same decisions and changes nothing. A run that is killed leaves nothing to repair: what it has
+done was right by itself, and the next run goes on from there. Several at once do no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from image_registry.garbage.links import tidy
+from image_registry.garbage.marking import Mark
+from image_registry.imagestreams.inventory import Inventory
+from image_registry.oci.digest import Digest, InvalidDigest
+from image_registry.oci.reference import InvalidName, Repository
+from image_registry.storage.blob_store import BlobStore, Linked, Stored
+
+STEP = 1000
+"""Blobs between two words about progress."""
+
+FEW = 100
+"""Blobs of a registry that is too small for a share of them to mean anything."""
+
+
+class CollectionRefused(Exception):
+    """Something says that a run would be a mistake; the text says what, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How careful a run is."""
+
+    grace: timedelta
+    """Younger links and blobs are left alone: they may belong to a push that is on its way."""
+    trash: timedelta
+    """For so long what was thrown away can still be had back."""
+    share: float = 0.5
+    """A run that would throw away more than this part of all blobs is refused."""
+    rate: float = 0.0
+    """Changes per second at most; 0: as fast as it goes."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did, or would do; sizes in bytes."""
+
+    dry_run: bool
+    blobs: int = 0
+    """Blobs in their places when the run looked."""
+    links: list[tuple[str, Digest]] = field(default_factory=list)
+    """Repository and blob of links that go."""
+    thrown_away: list[Stored] = field(default_factory=list)
+    taken_back: list[Digest] = field(default_factory=list)
+    removed: list[Stored] = field(default_factory=list)
+    waiting: list[Stored] = field(default_factory=list)
+    """What stays in the trash for now."""
+    young: int = 0
+    """Blobs that nothing refers to, and that are too young."""
+    skipped: list[str] = field(default_factory=list)
+    """Repositories whose links were left alone, because something in them was not understood."""
+
+    too_much: bool = False
+    """Whether more would go than :attr:`Rules.share` allows."""
+
+    @property
+    def freed(self) -> int:
+        """Bytes that are gone for good."""
+        return sum(blob.size for blob in self.removed)
+
+
+Progress = Callable[[str, int], None]
+"""What is being done, and how many have been done so far."""
+
+
+class Collector:
+    """Methods may raise ``StorageFault``, ``DatabaseUnavailable`` and :class:`CollectionRefused`."""
+
+    def __init__(
+        self,
+        store: BlobStore,
+        inventory: Inventory,
+        rules: Rules,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        progress: Progress = lambda _stage, _count: None,
+    ) -> None:
+        self._store = store
+        self._inventory = inventory
+        self._rules = rules
+        self._clock = clock
+        self._progress = progress
+        self._next = 0.0
+
+    def run(self, *, dry_run: bool) -> Report:
+        """Collect, or say what would be collected."""
+        if not self._inventory.whole():
+            raise CollectionRefused(
+                "the metadata is being made from storage: until that is done nobody knows what is garbage; "
+                "see `image-registry metadata rebuild`, then run this again"
+            )
+        report, before = Report(dry_run), self._clock() - self._rules.grace
+        mark = self._survey(report, before)
+        garbage = self._garbage(report, mark, before)
+        report.too_much = report.blobs > FEW and len(garbage) > self._rules.share * report.blobs
+        if report.too_much and not dry_run:
+            raise CollectionRefused(
+                f"{len(garbage)} of {report.blobs} blobs would go, more than {self._rules.share:.0%}: has the metadata "
+                "database been restored from a backup, or is it that of another registry? If not, look at a dry run, "
+                "then allow it with --at-most 100"
+            )
+        for number, blob in enumerate(garbage, 1):
+            self._progress("throwing away", number)
+            if dry_run or self._paced(self._store.throw_away, blob.digest, before):
+                report.thrown_away.append(blob)
+        if report.thrown_away and not dry_run:
+            mark = self._everything_linked()
+        self._empty_trash(report, mark)
+        return report
+
+    def _survey(self, report: Report, before: datetime) -> Mark:
+        """What is referred to, once old links have gone."""
+        mark = Mark()
+        for number, linked in enumerate(self._store.all_linked(), 1):
+            self._progress("reading links", number)
+            stale = self._stale(report, linked, before)
+            mark.add(value for value in linked.values if value not in stale)
+        self._add_images(mark)
+        return mark
+
+    def _everything_linked(self) -> Mark:
+        """What is referred to, every link included."""
+        mark = Mark()
+        for number, linked in enumerate(self._store.all_linked(), 1):
+            self._progress("reading links again", number)
+            mark.add(linked.values)
+        self._add_images(mark)
+        return mark
+
+    def _add_images(self, mark: Mark) -> None:
+        mark.add_digests(self._inventory.digests())
+        if not self._inventory.whole():
+            raise CollectionRefused("somebody has begun to make the metadata from storage; run this again after that")
+
+    def _stale(self, report: Report, linked: Linked, before: datetime) -> frozenset[str]:
+        """Blobs whose links are old, and that nothing in their repository needs; these links are gone on return.
+
+        Names that are not ours, and what was found in storage and not understood, are left alone.
+        """
+        repository = _ours(linked)
+        if repository is None or linked.manifests:
+            return frozenset()
+        kept = self._inventory.kept(repository)
+        if kept.left_alone:
+            report.skipped.append(linked.name)
+            return frozenset()
+        needed = {digest.hex for digest in kept.blobs}
+        old = [
+            digest
+            for digest in _digests(linked.algorithm, (value for value in linked.values if value not in needed))
+            if (written := self._store.blob_linked_at(repository, digest)) is not None and written < before
+        ]
+        if old and not report.dry_run:
+            self._paced(tidy, self._store, self._inventory, repository, before)
+            old = [digest for digest in old if not self._store.blob_linked(repository, digest)]
+        report.links += ((linked.name, digest) for digest in old)
+        return frozenset(digest.hex for digest in old)
+
+    def _garbage(self, report: Report, mark: Mark, before: datetime) -> list[Stored]:
+        """Blobs that may go."""
+
+        def unmarked(_algorithm: str, value: str) -> bool:
+            report.blobs += 1
+            if report.blobs % STEP == 0:
+                self._progress("looking at blobs", report.blobs)
+            return value not in mark
+
+        found = list(self._store.blobs(unmarked))
+        garbage = [blob for blob in found if blob.since < before]
+        report.young = len(found) - len(garbage)
+        return garbage
+
+    def _empty_trash(self, report: Report, mark: Mark) -> None:
+        """What is referred to comes back, what has waited long enough goes for good."""
+        until = self._clock() - self._rules.trash
+        for number, blob in enumerate(self._store.trash(), 1):
+            self._progress("emptying the trash", number)
+            digest = blob.digest
+            if digest.hex in mark:
+                if report.dry_run or self._paced(self._store.take_back, digest):
+                    report.taken_back.append(digest)
+            elif blob.since > until:
+                report.waiting.append(blob)
+            elif report.dry_run or self._paced(self._store.remove_for_good, digest):
+                report.removed.append(blob)
+        if report.dry_run:  # what would be thrown away is not in the trash yet
+            (report.waiting if self._rules.trash else report.removed).extend(report.thrown_away)
+
+    def _paced(self, change: Callable[..., bool], *arguments: object) -> bool:
+        """Make a change, when it is time for one."""
+        if self._rules.rate > 0:
+            now = time.monotonic()
+            time.sleep(max(0.0, self._next - now))
+            self._next = max(self._next, now) + 1 / self._rules.rate
+        return change(*arguments)
+
+
+def _ours(linked: Linked) -> Repository | None:
+    try:
+        return Repository.parse(linked.name)
+    except InvalidName:
+        return None
+
+
+def _digests(algorithm: str, values: Iterator[str]) -> Iterator[Digest]:
+    for value in values:
+        with suppress(InvalidDigest):
+            yield Digest.parse(f"{algorithm}:{value}")

@@ -1,0 +1,117 @@
+"""Blobs on a file system that nobody refers to, and the way back.
+
+A blob is thrown away by one rename, so a reader finds it in its place or in the trash, and one who finds neither looks
+again. Its time in the trash is the time of the file. Nothing here is synced: a name that a power cut takes back is
+where it was before, and is found there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
+from image_registry.storage import layout
+from image_registry.storage.blob_store import Stored
+from image_registry.storage.durable import GONE, faults
+
+
+class Trash:
+    """Blobs below one root, and what was thrown away. Every method may raise ``StorageFault``."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def blobs(self, wanted: Callable[[str, str], bool]) -> Iterator[Stored]:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.blobs`."""
+        for algorithm in HEX_LENGTH:
+            base = f"{layout.BLOBS}/{algorithm}"
+            for start in self._names(base):
+                for value in self._names(f"{base}/{start}"):
+                    if wanted(algorithm, value) and (found := self._stored(algorithm, value, f"{start}/{value}/data")):
+                        yield found
+
+    def throw_away(self, digest: Digest, before: datetime) -> bool:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.throw_away`."""
+        source, target = self._path(layout.blob_data(digest)), self._path(layout.thrown_away(digest))
+        with faults("throw away", layout.blob_data(digest)):
+            try:
+                if os.stat(source).st_mtime >= before.timestamp():
+                    return False
+                os.utime(source)
+                self._move(source, target)
+            except GONE:
+                return False
+            with suppress(OSError):  # somebody may be putting it there again
+                os.rmdir(os.path.dirname(source))
+            return True
+
+    def take_back(self, digest: Digest) -> bool:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.take_back`."""
+        source, target = self._path(layout.thrown_away(digest)), self._path(layout.blob_data(digest))
+        with faults("take back", layout.blob_data(digest)):
+            if not os.path.lexists(source):
+                return False
+            try:
+                self._move(source, target)
+            except GONE:
+                return os.path.lexists(target)  # somebody else did
+            return True
+
+    def entries(self) -> Iterator[Stored]:
+        """What lies in the trash."""
+        for algorithm in HEX_LENGTH:
+            folder = f"{layout.TRASH}/{algorithm}"
+            with faults("list", folder):
+                try:
+                    names = os.listdir(self._path(folder))
+                except GONE:
+                    continue
+            for value in names:
+                if found := self._stored(algorithm, value, None):
+                    yield found
+
+    def remove(self, digest: Digest) -> bool:
+        """Remove a blob from the trash; ``False`` if it is not there any more."""
+        with faults("remove", layout.thrown_away(digest)):
+            try:
+                os.unlink(self._path(layout.thrown_away(digest)))
+            except GONE:
+                return False
+            return True
+
+    def _move(self, source: str, target: str) -> None:
+        """Rename, into a folder that may be missing or be taken away meanwhile. Raises ``FileNotFoundError``."""
+        for _ in range(10):
+            with suppress(FileExistsError):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+            try:
+                os.replace(source, target)
+            except FileNotFoundError:
+                if not os.path.lexists(source):
+                    raise
+            else:
+                return
+        os.replace(source, target)
+
+    def _stored(self, algorithm: str, value: str, within: str | None) -> Stored | None:
+        """A blob, or one in the trash; ``None`` for what is neither, or has just gone."""
+        place = f"{layout.TRASH}/{algorithm}/{value}" if within is None else f"{layout.BLOBS}/{algorithm}/{within}"
+        try:
+            status = os.stat(self._path(place))
+            digest = Digest.parse(f"{algorithm}:{value}")
+        except (*GONE, InvalidDigest):
+            return None
+        return Stored(digest, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def _names(self, folder: str) -> list[str]:
+        with faults("list", folder):
+            try:
+                return os.listdir(self._path(folder))
+            except GONE:
+                return []
+
+    def _path(self, relative: str) -> str:
+        return f"{self._root}/{relative}"
