@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.app.content import image, index
 from tests.app.importing.conftest import STREAM, Importing
 from tests.app.remote.conftest import REPOSITORY, Remote
 from tests.app.remote.faulting_proxy import Fault
+from tests.at_once import at_once
 
 
 def test_an_image_becomes_a_tag_an_event_and_an_image(importing: Importing, open_distribution: Remote) -> None:
@@ -214,6 +216,24 @@ def test_what_is_wanted_already_waits_for_room_with_a_condition(importing: Impor
     importing.limits.clear()
     importing.importer.again(STREAM, [spec], "system:importer")
     assert importing.streams.stream(STREAM).conditions == {}
+
+
+def test_imports_that_make_streams_at_once_neither_pass_a_quota_nor_wait_in_a_circle(importing: Importing) -> None:
+    """Each wants the lock of all imports and that of its namespace, while others import into streams that are there."""
+    importing.run(importing.image())
+    importing.limits["team"] = (Limit("ResourceQuota few", Scope.NAMESPACE, STREAMS, 3),)
+
+    def run(number: int) -> bool:
+        repository = Repository("team", f"new{number}") if number % 2 else STREAM
+        try:
+            importing.run(importing.image("1.0.0", f"v{number}"), repository=repository)
+        except LimitExceeded:
+            return False
+        return True
+
+    results = at_once([partial(run, number) for number in range(12)])
+    assert sum(results) == 6 + 2
+    assert importing.streams.usage("team")[STREAMS] == 3
 
 
 def test_the_bytes_of_all_manifests_of_an_index_are_counted(importing: Importing, database: Database) -> None:
