@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from image_registry.imagestreams.local_names import ShortName
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
@@ -150,6 +151,16 @@ def filled(postgresql: Any) -> Iterator[Filled]:
         ),
         pytest.param(2 * PAGE + 5, lambda streams: streams.images(limit=PAGE, after="sha256:7"), id="images"),
         pytest.param(2, lambda streams: streams.revision(), id="the revision"),
+        pytest.param(
+            5,
+            lambda streams: streams.resolve(ShortName(LARGE, "v20000"), any_stream=True),
+            id="what a short name of a Pod means",
+        ),
+        pytest.param(
+            8,
+            lambda streams: streams.resolve(ShortName(LARGE, "", Digest.of(b"20001")), any_stream=True),
+            id="the same by digest",
+        ),
         pytest.param(
             60,
             lambda streams: streams.delete_manifest(LARGE, streams.tag(LARGE, "v00777").digest),

@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, bool]] = {
     "HorizontalPodAutoscaler": ("horizontalpodautoscalers", True),
     "Ingress": ("ingresses", True),
     "Job": ("jobs", True),
+    "MutatingWebhookConfiguration": ("mutatingwebhookconfigurations", False),
     "Namespace": ("namespaces", False),
     "NetworkPolicy": ("networkpolicies", True),
     "PersistentVolumeClaim": ("persistentvolumeclaims", True),
