@@ -16,6 +16,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from image_registry.storage.filesystem import FilesystemStore
 from tests.serve.conftest import free_port, program, run, serve, wait_for_port
 from tests.serve.distribution_tree import MANIFEST as DOCKER
 from tests.serve.distribution_tree import Tree
@@ -223,3 +224,22 @@ def test_names_of_another_depth_are_reported_and_left_alone(tmp_path: Path) -> N
     assert {entry["subject"] for entry in found["found"]} == {"single", "a/b/c"}
     assert not (tmp_path / "registry/metadata.db").exists()
     assert rebuilt(tmp_path / "registry") == {**found, "applied": True, "images": 1, "tags_changed": 1, "seconds": ANY}
+
+
+def test_a_registry_records_what_only_its_database_knows_and_learns_it_from_there(tmp_path: Path) -> None:
+    root, writer = tmp_path / "registry", Writer(3)
+    store = FilesystemStore(root)
+    for served in serve(tmp_path, "--auth", "none"):
+        writer.write(served.host, 12)
+        deadline = time.monotonic() + 60
+        while len(list(store.record_names("streams"))) < sum(map(bool, writer.holds.values())):
+            assert time.monotonic() < deadline, "nothing was recorded"
+            time.sleep(0.5)
+        time.sleep(1)  # a portion is whole
+    for file in root.glob("metadata.db*"):
+        file.unlink()
+    found = rebuilt(root)
+    assert (found["complete"], found["findings"]) == (True, 0)
+    assert found["remembered"] == sum(map(bool, writer.holds.values()))
+    for served in serve(tmp_path, "--auth", "none"):
+        writer.check(served.host)
