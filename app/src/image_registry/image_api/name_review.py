@@ -92,7 +92,7 @@ def _fields(request: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator
 def _any_stream(request: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
     known = _kind(request)
     holders = (document, pod_of(known, document) if known else {})
-    return any((read(holder, ("metadata", "annotations")) or {}).get(ANY_STREAM) == "*" for holder in holders)
+    return any(read(holder, ("metadata", "annotations", ANY_STREAM)) == "*" for holder in holders)
 
 
 def _kind(request: Mapping[str, Any]) -> Any:
