@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -263,6 +265,39 @@ def test_an_outage_is_one_clear_error_and_ends_by_itself(postgresql: Any) -> Non
         postgresql.start()
     database.wait(10)
     database.ping()
+    database.dispose()
+
+
+def test_a_server_that_is_frozen_is_an_outage_and_not_a_wait_without_end(
+    postgresql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT", 0.3)
+    monkeypatch.setattr(database_module, "MARGIN", 0.2)
+    database = Database(postgresql.url(postgresql.new_database("with_schema")))
+    stopped: list[int] = []
+
+    def freeze(connection: Any) -> Any:
+        stopped.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+        os.kill(stopped[-1], signal.SIGSTOP)
+        return connection
+
+    try:
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match=r"no answer for 0\.5 seconds"), database.write() as connection:
+            revisions.newest(freeze(connection))
+        with database.read() as connection:
+            freeze(connection)
+        database.ping()  # one that is found frozen in the pool is replaced
+        assert len(set(stopped)) == 2
+        assert time.monotonic() - began < 10
+    finally:
+        for backend in stopped:
+            os.kill(backend, signal.SIGCONT)
+    with database.write() as connection:
+        database.be_patient(connection)
+        connection.execute(text("SELECT pg_sleep(0.7)"))
+    with pytest.raises(DatabaseUnavailable), database.read() as connection:
+        connection.execute(text("SELECT pg_sleep(0.7)"))
     database.dispose()
 
 

@@ -32,6 +32,9 @@ STATEMENT_TIMEOUT = 15
 LONG_STATEMENT_TIMEOUT = 600
 """The same for the few that are as long as somebody's past, such as removing a stream with a million tag events."""
 
+MARGIN = 5
+"""Seconds after the time of a statement in which the server has to say that it is over; one that is frozen does not."""
+
 SILENCE_TIMEOUT = 20
 """Seconds after which a connection that acknowledges nothing counts as broken, on both sides."""
 
@@ -194,6 +197,7 @@ class Database:
         """Let the rest of the transaction take its time: what fails after seconds would fail at every repetition."""
         if self.is_postgresql:
             connection.execute(text(f"SET LOCAL statement_timeout = {LONG_STATEMENT_TIMEOUT * 1000}"))
+            cast("Any", connection.connection.driver_connection).patience = LONG_STATEMENT_TIMEOUT + MARGIN
 
     def lock(self, connection: Connection, key: str, *, shared: bool = False) -> None:
         """Hold ``key`` until the end of the transaction; those who share it only keep out who wants it alone.
@@ -268,7 +272,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
@@ -286,6 +290,22 @@ def _engine(url: str) -> Engine:
             "application_name": "image-registry",
         },
     )
+    event.listen(engine, "do_connect", _patient_connection)
+    event.listen(engine, "checkin", _impatient_again)
+    return engine
+
+
+def _patient_connection(_dialect: object, _record: object, _given: object, options: dict[str, Any]) -> Any:
+    from image_registry.metadata.patience import PatientConnection  # of no use with SQLite
+
+    connection = PatientConnection.connect(**options)
+    connection.patience = STATEMENT_TIMEOUT + MARGIN
+    return connection
+
+
+def _impatient_again(connection: Any, _record: object) -> None:
+    if connection is not None:
+        connection.patience = STATEMENT_TIMEOUT + MARGIN
 
 
 _decode = json.JSONDecoder().raw_decode
