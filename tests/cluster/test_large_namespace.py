@@ -27,26 +27,18 @@ BOUND = 60
 CONTROLLERS = Places(cache()).logs / "kube-controller-manager.log"
 
 
-def fill(api: RawApi, team: Team, digest: str) -> None:
-    """Let every stream have its tags: all mean the one image that was pushed."""
-
-    def stream(number: int) -> None:
-        source = {"kind": "ImageStreamImage", "namespace": team.namespace, "name": f"app@{digest}"}
-        tags = [{"name": f"v{tag}", "from": source, "referencePolicy": {"type": "Source"}} for tag in range(TAGS)]
-        body = {
-            "apiVersion": "image.alauda.io/v1",
-            "kind": "ImageStream",
-            "metadata": {"name": f"large-{number}"},
-            "spec": {"tags": tags},
-        }
-        path = f"/apis/image.alauda.io/v1/namespaces/{team.namespace}/imagestreams"
-        answer = api("POST", path, body, timeout=60)
-        assert answer.status == 201, answer.body[:500]
-        meant = answer.json()["status"]["tags"]
-        assert len(meant) == TAGS
-        assert all(tag["items"][0]["image"] == digest for tag in meant)
-
-    at_once([lambda number=number: stream(number) for number in range(STREAMS)])  # type: ignore[misc]
+def fill(api: RawApi, team: Team, crane: Crane, layout: Layout) -> None:
+    """Let every stream have its tags: all mean the one image that is pushed to it."""
+    for number in range(STREAMS):
+        digest = crane.push(layout, f"{team.namespace}/large-{number}:v0")
+        path = f"/apis/image.alauda.io/v1/namespaces/{team.namespace}/imagestreams/large-{number}"
+        stream = api("GET", path).json()
+        (first,) = stream["status"]["tags"]
+        assert first["items"][0]["image"] == digest
+        stream["status"]["tags"] = [{**first, "tag": f"v{tag}"} for tag in range(TAGS)]
+        answer = api("PUT", f"{path}/status", stream, timeout=60)
+        assert answer.status == 200, answer.body[:500]
+        assert len(answer.json()["status"]["tags"]) == TAGS
 
 
 class Pushing:
@@ -77,8 +69,7 @@ def test_a_namespace_of_ten_thousand_tags_goes_while_somebody_pushes(
 ) -> None:
     api = RawApi(kubectl.kubeconfig, tmp_path)
     layout = image(tmp_path / "image")
-    digest = crane.push(layout, f"{team.namespace}/app:v1")
-    fill(api, team, digest)
+    fill(api, team, crane, layout)
     said = CONTROLLERS.stat().st_size
     pushing = Pushing(crane, team, layout)
     took: list[float] = []
