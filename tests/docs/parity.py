@@ -43,7 +43,6 @@ NOT_YET = {
     16: "the operator is not there yet; the chart and the collection install",
     17: "managed pull Secrets are not there yet; Pods name a Secret of their own",
     18: "managed pull Secrets are not there yet",
-    19: "pruning is not there yet",
     20: "garbage collection is not there yet; nothing removes blobs of finished pushes",
 }
 """Points without any test, and why. Delete the line when the first test says ``parity`` of it."""
