@@ -8,7 +8,7 @@ import pytest
 
 from tests.security.conftest import Guarded
 from tests.security.fuzz.grammar import Grammar, mangled
-from tests.security.fuzz.run import Target, fuzz, grown
+from tests.security.fuzz.run import LEVEL, Target, fuzz, grown, level
 
 SEED, SECONDS = 20, 20.0
 
@@ -40,3 +40,16 @@ def test_memory_that_grows_is_seen() -> None:
     [found] = grown(leaking, 60, 0)
     assert grown(leaking, 60, 1 << 30) == [], "what is kept for reuse is no leak"
     assert "memory grows" in found
+
+
+def test_a_long_run_must_level_off_and_a_short_one_need_not() -> None:
+    def run(late: float) -> list[tuple[float, int]]:
+        """As caches fill up, and then by so many bytes a second."""
+        filling = [(100 + 60 * min(at / 250, 1)) * (1 << 20) for at in range(600)]
+        return [(float(at), int(size + late * at)) for at, size in enumerate(filling)]
+
+    assert level(run(0), 600) == []
+    [found] = level(run(LEVEL / 200), 600)
+    assert "does not level off" in found
+    assert level(run(LEVEL / 200), 60) == []
+    assert level([], 600) == []

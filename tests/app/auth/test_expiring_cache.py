@@ -111,3 +111,15 @@ def test_more_changes_than_are_remembered_count_as_a_change_of_everything() -> N
 
     assert cache.get("a", ask, "mine") == 1
     assert cache.get("a", lambda: (2, 60.0), "mine") == 2
+
+
+def test_what_nobody_asks_for_any_more_does_not_stay() -> None:
+    """Or a process would keep every token of a day, up to its bound, though none is good for longer than minutes."""
+    now = 0.0
+    cache: ExpiringCache[int, int] = ExpiringCache(1000, lambda: now)
+    for number in range(100):
+        cache.get(number, lambda: (1, 60.0))
+    now = 61.0
+    for number in range(100, 160):
+        cache.get(number, lambda: (1, 60.0))
+    assert len(cache._answers) == 60

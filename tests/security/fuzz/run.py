@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from image_registry.server import allocator
 from tests.security.fuzz import wire
@@ -30,6 +31,13 @@ RAW = 0.25
 
 ROOM = 48 << 20
 """Bytes by which all processes together may be larger in the last third of the run than in the second."""
+
+LONG = 300.0
+"""Seconds from which a run is long enough for memory to level off."""
+
+LEVEL = 24 << 20
+"""Bytes by which all processes together may grow in the second half of a long run: what they remember is bounded, and
+has reached its bounds by then or is close to them."""
 
 WORKERS = 2
 """Processes that serve, beside the one that watches over them."""
@@ -72,6 +80,7 @@ class Report:
             sizes = [size >> 20 for _, size in self.memory]
             curve = [sizes[(len(sizes) - 1) * step // 8] for step in range(9)]
             yield f"memory: {max(sizes)} MiB at most; over time {', '.join(map(str, curve))}"
+            yield f"memory in the second half: {second_half(self.memory) / (1 << 20):+.0f} MiB"
         yield from self.failures
 
 
@@ -184,6 +193,7 @@ def fuzz(target: Target, seconds: float, seed: int, clients: int = 4) -> Report:
             f"processes died: there were {sorted(processes)}, there are {sorted(family(target.pid))}"
         )
     report.failures += grown(report.memory, seconds, BUFFERS)
+    report.failures += level(report.memory, seconds)
     report.failures += damaged(target)
     return report
 
@@ -198,6 +208,21 @@ def grown(memory: list[tuple[float, int]], seconds: float, buffers: int) -> list
     if not second or not last or max(last) <= max(max(second), memory[0][1] + buffers) + ROOM:
         return []
     return [f"memory grows: {max(second) >> 20} MiB in the second third, {max(last) >> 20} MiB in the last"]
+
+
+def second_half(memory: list[tuple[float, int]]) -> float:
+    """Bytes by which memory grew from the middle of a run to its end; each is the middle of a tenth of the values."""
+    sizes = [size for _, size in memory]
+    few = max(len(sizes) // 10, 1)
+    middle = (len(sizes) - few) // 2
+    return median(sizes[-few:]) - median(sizes[middle : middle + few])
+
+
+def level(memory: list[tuple[float, int]], seconds: float) -> list[str]:
+    """Whether memory has levelled off by the end of a long run."""
+    if seconds < LONG or not memory or (more := second_half(memory)) <= LEVEL:
+        return []
+    return [f"memory does not level off: {int(more) >> 20} MiB more in the second half, {LEVEL >> 20} are expected"]
 
 
 def damaged(target: Target) -> list[str]:

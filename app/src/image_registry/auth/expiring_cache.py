@@ -8,12 +8,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from image_registry.kube.no_waiting import require_waiting
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+EXPIRED_AT_ONCE = 2
+"""Old answers that are looked at for each new one."""
 
 _CHANGES = 1024
 """Scopes whose last change is remembered; older changes count as changes of everything."""
@@ -28,7 +32,7 @@ class _Change:
 
 
 class ExpiringCache(Generic[K, V]):
-    """At most ``size`` answers, the least recently used forgotten first.
+    """At most ``size`` answers, the least recently used forgotten first; what has expired goes before.
 
     Whoever waits for a question that another thread asks shares its answer, and its exception too: if the one who
     knows does not answer, a hundred waiting threads must not try it one after the other. An exception is never
@@ -78,8 +82,7 @@ class ExpiringCache(Generic[K, V]):
                 until = now + seconds if now >= settled else min(now + seconds, settled)
                 self._answers[key] = (value, until, scope)
                 self._answers.move_to_end(key)
-                while len(self._answers) > self._size:
-                    self._answers.popitem(last=False)
+                self._make_room(now)
         self._done(key, mine)
         mine.set_result(value)
         return value
@@ -105,6 +108,13 @@ class ExpiringCache(Generic[K, V]):
             self._changes.clear()
             self._answers.clear()
             self._asking.clear()
+
+    def _make_room(self, now: float) -> None:
+        """Twice as many may go as came: what nobody asks for any more does not stay until there are too many."""
+        for oldest in list(islice(self._answers, EXPIRED_AT_ONCE)):
+            if len(self._answers) <= self._size and self._answers[oldest][1] > now:
+                return
+            del self._answers[oldest]
 
     def _done(self, key: K, mine: Future[V]) -> None:
         with self._lock:

@@ -20,8 +20,8 @@ from image_registry.storage.resumable_hash import ResumableHash, StateRefused
 NOTED = 8 << 20
 """Bytes from which the tables are told: hashing fewer again costs less than a row."""
 
-REMEMBERED = 2048
-"""Uploads of which a process remembers the hash, a kilobyte each."""
+REMEMBERED = 512
+"""Uploads of which a process remembers the hash, two kilobytes each."""
 
 CHUNK = 1 << 20
 

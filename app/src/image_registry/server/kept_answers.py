@@ -22,8 +22,8 @@ ROOM = 8 << 20
 LARGEST = 64 << 10
 """Bytes of a body that is kept in memory; larger blobs are sent from their file."""
 
-OVERHEAD = 1024
-"""Bytes that an answer costs besides its body, about."""
+OVERHEAD = 2560
+"""Bytes that an answer costs besides its body, its head and its address: objects, paths, names."""
 
 MANY = 10_000
 """Repositories whose last change is remembered one by one."""
@@ -63,7 +63,7 @@ class Answer(NamedTuple):
 
     @property
     def cost(self) -> int:
-        return len(self.body) + OVERHEAD
+        return len(self.body) + len(self.head) + OVERHEAD
 
 
 class KeptAnswers:
