@@ -18,6 +18,8 @@ from tests.serve.conftest import Served, serve
 pytestmark = pytest.mark.slow
 
 IDLE = 1000
+MOST = 2000
+"""Connections that a worker has room for."""
 MIB = 1 << 20
 GET = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -72,6 +74,27 @@ def test_a_thousand_idle_connections_cost_little_and_stay_open(served: Served) -
             connection.sendall(GET)
         for connection in connections:
             assert answered(connection)
+
+
+def test_more_connections_than_a_worker_has_room_for_cost_the_idle_ones_and_nobody_else(few_threads: Served) -> None:
+    """Or whoever opens some thousands and says nothing keeps everybody else out."""
+    with ExitStack() as stack:
+        used = stack.enter_context(connect(few_threads))
+        silent = []
+        for number in range(MOST + 200):
+            silent.append(stack.enter_context(connect(few_threads)))
+            if number % 100 == 0:
+                used.sendall(GET)
+                assert answered(used)
+        assert quick(few_threads) < 5
+        used.sendall(GET)
+        assert answered(used)
+        for connection in silent[-500:]:
+            connection.sendall(GET)
+        for connection in silent[-500:]:
+            assert answered(connection)
+        silent[0].settimeout(5)
+        assert silent[0].recv(1) == b""
 
 
 def test_heads_that_come_byte_by_byte_hold_no_thread(few_threads: Served) -> None:

@@ -49,6 +49,9 @@ TOO_LONG = refusal("431 Request Header Fields Too Large", f"the head of the requ
 LOOK = 1.0
 """Seconds between two looks at connections that are late."""
 
+AT_ONCE = 20
+"""Connections that go together when there are too many: looking for them costs more than ending them."""
+
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _GONE = {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}
 
@@ -99,6 +102,15 @@ class HotWorker(PlainWorker):
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        if self.nr_conns >= self.worker_connections:
+            self._make_room(conn)
+
+    def _make_room(self, newest: Connection) -> None:
+        """Hang up on those that have been silent for longest. gunicorn would accept nobody any more, and a few thousand
+        connections that are left open would keep everybody else out until they end."""
+        waiting = [conn for conn in (*self.keepalived_conns, *self.pending_conns) if conn is not newest]
+        for conn in sorted(waiting, key=_busy)[:AT_ONCE]:
+            self._drop(conn)
 
     def on_client_socket_readable(self, conn: Connection, client: object) -> None:  # noqa: ARG002 - gunicorn's own
         self._readable(conn)
@@ -272,6 +284,11 @@ class HotWorker(PlainWorker):
         self._leave(conn)
         self.nr_conns -= 1
         conn.close()
+
+
+def _busy(conn: Connection) -> tuple[bool, float]:
+    """Greater for who has sent a part of a request, and for who was heard of later."""
+    return bool(conn.head), conn.timeout
 
 
 def _served_last(waiting: deque[Connection]) -> None:
