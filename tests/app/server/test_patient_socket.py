@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from image_registry.server import worker
 from image_registry.server.hot_worker import HotWorker
 from image_registry.server.worker import FIRST_PATIENCE, PatientSocket, patient
 
@@ -45,6 +46,35 @@ def test_a_part_of_a_file_arrives_whole(pair: tuple[socket.socket, socket.socket
     thread.join()
     assert received == content[1000:]
     assert sender.gettimeout() == 10
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_little_is_under_way_to_a_client_on_this_machine_and_only_while_a_long_answer_is_sent(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, near: bool
+) -> None:
+    """A far client needs as much under way as its line is long; small answers go out in one piece."""
+    sender, reader = pair
+    assert sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 152)
+    monkeypatch.setattr(worker, "NEAR", 1_000_000 if near else -1)
+    usual = sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    sender.settimeout(10)
+    seen: list[int] = []
+
+    def read(count: int) -> None:
+        while count:
+            seen.append(sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
+            count -= len(reader.recv(min(count, 1 << 20)))
+
+    with open(tmp_path / "file", "wb+") as file:
+        file.truncate(worker.LONG)
+        for count, bounded in ((worker.LONG, near), (worker.LONG - 1, False)):
+            seen.clear()
+            thread = threading.Thread(target=read, args=(count,))
+            thread.start()
+            assert sender.sendfile(file, 0, count) == count
+            thread.join(10)
+            assert (min(seen[1:-1]) <= 2 * worker.UNDER_WAY) is bounded
+            assert sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= usual
 
 
 def test_a_reader_that_takes_nothing_is_left_and_one_that_takes_a_little_is_not(
