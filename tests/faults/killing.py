@@ -26,7 +26,7 @@ from image_registry.storage import durable
 from tests.app.distribution_api.conftest import Registry
 from tests.app.distribution_api.test_failing_disk import LAYER, OPERATIONS, check, opened
 from tests.app.schema import upgraded
-from tests.app.storage.conftest import WRITING
+from tests.app.storage.conftest import SYNCING, WRITING
 
 APP = Repository("demo", "app")
 NEVER = 1 << 30
@@ -46,7 +46,8 @@ class Steps:
     def watch(self, registry: Registry) -> None:
         for name in WRITING:
             setattr(os, name, self._counted(getattr(os, name), creates=name == "open"))
-        durable.sync_file_system = self._counted(durable.sync_file_system)
+        for name in SYNCING:
+            setattr(durable, name, self._counted(getattr(durable, name)))
         dialect: Any = registry.database.engine.dialect
         commit = dialect.do_commit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +51,30 @@ def test_what_one_raises_undoes_its_own_changes_alone(table: Database) -> None:
     at_once([partial(write, number) for number in range(8)])
     assert outcomes == {number: "no" if number % 2 else number for number in range(8)}
     assert numbers(table) == [0, 2, 4, 6]
+
+
+def test_work_that_another_thread_does_is_done_in_the_context_of_who_asked(table: Database) -> None:
+    asker: ContextVar[int] = ContextVar("asker")
+    seen: dict[int, tuple[int, int]] = {}
+    leading, waiting = threading.Event(), threading.Event()
+
+    def write(number: int) -> None:
+        asker.set(number)
+
+        def note() -> None:
+            seen[number] = (asker.get(), threading.get_ident())
+            if number == 0:
+                leading.set()
+                waiting.wait(0.2)
+
+        if number:
+            leading.wait(10)
+        table.write_together(adding(number, note))
+
+    at_once([partial(write, number) for number in range(4)])
+    assert {number: who for number, (who, _) in seen.items()} == {number: number for number in range(4)}
+    # PostgreSQL has many writers: there everybody works in a thread of their own
+    assert (len({thread for _, thread in seen.values()}) < 4) is not table.is_postgresql
 
 
 def test_every_answer_is_committed(table: Database) -> None:

@@ -19,6 +19,10 @@ WRITING = ("mkdir", "open", "write", "pwrite", "fsync", "replace", "unlink", "rm
 """System calls that change the disk, as the store makes them."""
 
 
+SYNCING = ("sync_file_system", "start_writing", "wait_for_writing")
+"""Those that Python has no names for."""
+
+
 class PowerOff(BaseException):
     """The machine stops: nothing that would run afterwards runs, not even the removal of a temporary file."""
 
@@ -31,7 +35,8 @@ class Disk:
         self._fail: Callable[[int, str], BaseException | None] | None = None
         for name in WRITING:
             monkeypatch.setattr(os, name, self._wrapped(name, getattr(os, name)))
-        monkeypatch.setattr(durable, "sync_file_system", self._wrapped("syncfs", durable.sync_file_system))
+        for name in SYNCING:
+            monkeypatch.setattr(durable, name, self._wrapped(name, getattr(durable, name)))
 
     def _wrapped(self, name: str, real: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:

@@ -18,6 +18,7 @@ from image_registry.storage.blob_store import (
     BlobStore,
     UploadMissing,
 )
+from image_registry.storage.durable import DurableFolder
 from image_registry.storage.resumable_hash import ResumableHash, StateRefused
 
 APP = Repository("demo", "app")
@@ -75,13 +76,13 @@ def test_an_upload_cancelled_while_it_is_committed_is_missing(
     store: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload_id = begun(store)
-    sync = os.fsync
+    write_out = DurableFolder.write_out
 
-    def cancelled(_descriptor: int) -> None:
-        monkeypatch.setattr(os, "fsync", sync)
+    def cancelled(*_: object) -> None:
+        monkeypatch.setattr(DurableFolder, "write_out", write_out)
         store.abort_upload(APP, upload_id)
 
-    monkeypatch.setattr(os, "fsync", cancelled)
+    monkeypatch.setattr(DurableFolder, "write_out", cancelled)
     with pytest.raises(UploadMissing):
         store.commit_upload(APP, upload_id, DIGEST, len(DATA))
     assert store.stat(DIGEST) is None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +54,60 @@ def test_every_new_name_is_durable_before_the_answer(
     store.put_blob(APP, b"other", other)
     assert {layout.blob(other), layout.layer(APP, other), os.path.dirname(layout.layer(APP, other))} <= set(synced)
     assert layout.ROOT not in synced  # that folder has a durable name since the first push
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_bytes_are_on_the_disk_before_they_have_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ordered: bool
+) -> None:
+    """Or a power cut between the two would leave a blob of zeros. How they come there depends on the file system."""
+    done: list[str] = []
+
+    def noted(name: str, real: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            done.append(name)
+            real(*arguments)
+
+        return call
+
+    monkeypatch.setattr(durable, "keeps_order", lambda _base: ordered)
+    for place, name in ((durable, "wait_for_writing"), (durable, "sync_folder"), (os, "fsync"), (os, "replace")):
+        monkeypatch.setattr(place, name, noted(name, getattr(place, name)))
+    FilesystemStore(tmp_path).put_blob(APP, DATA, DIGEST)
+    moved = [number for number, name in enumerate(done) if name == "replace"]
+    assert len(moved) == 2
+    assert done[: moved[0]] == ["wait_for_writing" if ordered else "fsync"] * 2
+    assert done[moved[1] + 1] == "sync_folder"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_change_of_very_many_files_keeps_few_of_them_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ordered: bool
+) -> None:
+    monkeypatch.setattr(durable, "keeps_order", lambda _base: ordered)
+    most = 0
+
+    def counting(descriptor: int, data: bytes) -> None:
+        nonlocal most
+        os.write(descriptor, data)
+        most = max(most, len(os.listdir("/proc/self/fd")))
+
+    monkeypatch.setattr(durable, "write_all", counting)
+    before = len(os.listdir("/proc/self/fd"))
+    tags = {f"v{number}": DIGEST for number in range(200)}
+    store = FilesystemStore(tmp_path)
+    store.write_tags(APP, tags)
+    assert {tag: store.read_tag(APP, tag) for tag in tags} == tags
+    assert most < before + 100
+
+
+def test_a_system_without_ranges_syncs_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "keeps_order", lambda _base: True)
+    monkeypatch.setattr(durable, "start_writing", None)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    FilesystemStore(tmp_path).put_blob(APP, DATA, DIGEST)
+    assert len(synced) == 3
 
 
 def test_what_is_there_already_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 SQLite has one writer. Left alone, the others ask again after growing pauses and starve; and each commit waits for the
 disk by itself. Here they queue for a lock that the kernel hands on, and those of one process share a transaction: each
-works in its own thread, in a savepoint of its own, and the last of them commits for all.
+in a savepoint of its own. The one who came first does the work of all who wait, in their contexts, and commits: a
+thread that is called has to wait for Python's lock, and meanwhile everybody would wait for it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from contextvars import copy_context
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -53,21 +55,16 @@ class Turn:
                 os.close(descriptor)
 
 
-class _Batch:
-    """A transaction that several threads write to, one after the other."""
+class _Work:
+    """What somebody wants written, and what became of it."""
 
-    def __init__(self, connection: Connection, held: ExitStack) -> None:
-        self.connection = connection
-        self.held = held
-        self.size = 0
-        self.done = threading.Event()
-        self.failure: BaseException | None = None
-
-
-class _Ticket:
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[Connection], object]) -> None:
+        self.work = work
+        self.context = copy_context()
         self.called = threading.Event()
-        self.batch: _Batch | None = None
+        self.leads = False
+        self.result: object = None
+        self.failure: BaseException | None = None
 
 
 class Convoy:
@@ -76,76 +73,64 @@ class Convoy:
     def __init__(self, begin: Callable[[ExitStack], Connection]) -> None:
         self._begin = begin
         self._lock = threading.Lock()
-        self._waiting: deque[_Ticket] = deque()
+        self._waiting: deque[_Work] = deque()
         self._running = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """The result of ``work``, once it is committed; what it raises undoes its own changes alone."""
-        ticket = _Ticket()
+        own = _Work(work)
         with self._lock:
-            first = not self._running
-            if first:
+            own.leads = not self._running
+            if own.leads:
                 self._running = True
             else:
-                self._waiting.append(ticket)
-        if not first:
-            ticket.called.wait()
-        batch = ticket.batch
-        if batch is None:
-            try:
-                held = ExitStack()
-                batch = _Batch(self._begin(held), held)
-            except BaseException:
-                self._hand_on(None)
-                raise
-        batch.size += 1
-        try:
-            result = self._in_savepoint(batch, work)
-        finally:
-            if not self._hand_on(batch):
-                self._commit(batch)
-                self._hand_on(None)
-            batch.done.wait()
-        if batch.failure is not None:
-            raise batch.failure
-        return result
+                self._waiting.append(own)
+        if not own.leads:
+            own.called.wait()
+        if own.leads:
+            self._lead(own)
+        if own.failure is not None:
+            raise own.failure
+        return cast("T", own.result)
 
-    def _hand_on(self, batch: _Batch | None) -> bool:
-        """Call the next one, into this transaction if there is one; false if nobody is called."""
-        with self._lock:
-            if batch is not None and (batch.size >= TOGETHER or batch.failure is not None):
-                return False
-            if not self._waiting:
-                if batch is None:
-                    self._running = False
-                return False
-            ticket = self._waiting.popleft()
-        ticket.batch = batch
-        ticket.called.set()
-        return True
-
-    @staticmethod
-    def _in_savepoint(batch: _Batch, work: Callable[[Connection], T]) -> T:
-        connection = batch.connection
-        say(connection, "SAVEPOINT one")
+    def _lead(self, own: _Work) -> None:
+        """Write for oneself and for all that wait, commit, and let the next one lead."""
+        batch, lost = [own], None
         try:
-            result = work(connection)
-        except BaseException:
-            try:
-                say(connection, "ROLLBACK TO one")
-                say(connection, "RELEASE one")
-            except Exception as error:  # noqa: BLE001 - the transaction itself is lost, and with it everybody's work
-                batch.failure = error
-            raise
-        say(connection, "RELEASE one")
-        return result
-
-    @staticmethod
-    def _commit(batch: _Batch) -> None:
-        failure = batch.failure
-        try:
-            batch.held.__exit__(*((type(failure), failure, failure.__traceback__) if failure else (None, None, None)))
+            with ExitStack() as held:
+                connection = self._begin(held)
+                one: _Work | None = own
+                while one is not None:
+                    _in_savepoint(connection, one)
+                    if one := self._next(len(batch)):
+                        batch.append(one)
         except BaseException as error:  # noqa: BLE001 - told to everybody whose work it was
-            batch.failure = error
-        finally:
-            batch.done.set()
+            lost = error
+        self._hand_on()
+        for one in batch:
+            one.failure = one.failure or lost
+            one.called.set()
+
+    def _next(self, done: int) -> _Work | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting and done < TOGETHER else None
+
+    def _hand_on(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._running = False
+                return
+            following = self._waiting.popleft()
+        following.leads = True
+        following.called.set()
+
+
+def _in_savepoint(connection: Connection, one: _Work) -> None:
+    """Raises only what costs everybody's work."""
+    say(connection, "SAVEPOINT one")
+    try:
+        one.result = one.context.run(one.work, connection)
+    except BaseException as error:  # noqa: BLE001 - raised in the thread whose work it was
+        one.failure = error
+        say(connection, "ROLLBACK TO one")
+    say(connection, "RELEASE one")

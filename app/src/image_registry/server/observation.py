@@ -32,6 +32,9 @@ MOST_WAITING = 20_000
 NOTHING_THERE = 404
 """What every client that pushes is told about each of its layers."""
 
+STARTED = ("uploads.start", 202)
+"""Route and answer of an upload that has only got its name."""
+
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/apis", "/apis/image.alauda.io", "/apis/image.alauda.io/v1"})
 QUIET_FOLDER = "/openapi/"
 """Probes of the kubelet, and those by which each kube-apiserver sees every few seconds that the Image API is there.
@@ -91,7 +94,7 @@ class Observer:
         """A request has ended."""
         self._waiting.append((time.time(), record))
         refused = record.status >= 400 and record.status != NOTHING_THERE
-        if record.method not in SAFE or refused or len(self._waiting) > MOST_WAITING or self._closed:
+        if refused or _changes(record) or len(self._waiting) > MOST_WAITING or self._closed:
             self.flush()
         elif not self._some.is_set():
             self._some.set()
@@ -137,6 +140,11 @@ class Observer:
             time.sleep(MOMENT)
             self._some.clear()
             self.flush()
+
+
+def _changes(record: Record) -> bool:
+    """The start of an upload changes nothing: a session begins with its first byte."""
+    return record.method not in SAFE and (record.route, record.status) != STARTED
 
 
 def _is_quiet(record: Record) -> bool:

@@ -2,8 +2,9 @@
 
 Content is written beside everything that is read (the staging folder), synced, renamed into place, and the new names
 synced: a reader sees nothing or everything (registries reference 4.2). What belongs together goes together: all bytes
-are on their way to the disk before the first of them is waited for, and names are synced once for all of them. What
-goes, goes by one system call first, and its rests afterwards.
+are on their way to the disk before the first of them is waited for, and names are synced once for all of them. Where
+one log of the file system has everything in order, that last sync is the only one: bytes are only written out before
+(ADR 48). What goes, goes by one system call first, and its rests afterwards.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ _ATTEMPTS = 30
 """Times a write begins again because its folder was removed in between; each time somebody else made progress."""
 
 FEW = 256
-"""Files that are synced one by one; for more the whole file system is asked, which may have much to do for others."""
+"""Files that are synced one by one where that is needed; for more the whole file system is asked, which may have much
+to do for others."""
 
-_REPEATED = 16
-"""Names of one change that may come again soon, so that their durability is remembered."""
+_OPEN = 64
+"""Files of one change that are open at once."""
 
 _REMEMBERED = 16_384
 """Names whose durability is remembered at most."""
@@ -104,7 +106,7 @@ class DurableFolder:
                 _discard(staged)
 
     def settle(self, relative: str) -> None:
-        """Make durable what somebody else may have moved there a moment ago; free for what is old or our own."""
+        """Make durable what somebody may have moved there a moment ago; free for what is old, or was settled here."""
         with faults("store", relative):
             try:
                 status = os.stat(self.path(relative))
@@ -113,6 +115,9 @@ class DurableFolder:
             if self._durable.get(relative) == status.st_ino or time.time() - status.st_ctime > SETTLED:
                 return
             self._sync_names([relative])
+            if len(self._durable) > _REMEMBERED:
+                self._durable.clear()
+            self._durable[relative] = status.st_ino
 
     def remove_file(self, relative: str) -> None:
         """Remove a file and its folder, unless the folder holds or is being given something else."""
@@ -168,10 +173,26 @@ class DurableFolder:
             raise fault("sweep", self._staging, error) from error
         return removed
 
+    def write_out(self, descriptors: Sequence[int]) -> None:
+        """Bring the bytes of files to the disk; durable with the next :meth:`seal`. Raises ``OSError``."""
+        if not self._is_ordered() or start_writing is None or wait_for_writing is None:
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+            return
+        for descriptor in descriptors if len(descriptors) > 1 else ():
+            start_writing(descriptor)
+        for descriptor in descriptors:
+            wait_for_writing(descriptor)
+
+    def _is_ordered(self) -> bool:
+        if self._in_order is None:
+            self._in_order = keeps_order(self._base)
+        return self._in_order
+
     def _stage(self, files: Sequence[tuple[str, bytes]], staged: list[tuple[str, str]]) -> None:
-        """Write every file and then sync every file; ``staged`` says at any moment what has to be removed."""
+        """Write every file and then bring them to the disk; ``staged`` says at any moment what has to be removed."""
         opened: list[int] = []
-        at_once = len(files) > FEW and sync_file_system is not None
+        at_once = len(files) > FEW and sync_file_system is not None and not self._is_ordered()
         try:
             for relative, data in files:
                 temporary = f"{self._base}/{self._staging}/{self._prefix}-{os.getpid()}-{next(self._number)}.tmp"
@@ -180,14 +201,15 @@ class DurableFolder:
                 write_all(opened[-1], data)
                 if at_once and len(opened) > 1:
                     os.close(opened.pop())
+                elif len(opened) >= _OPEN:
+                    self.write_out(opened)
+                    _close(opened)
             if at_once and sync_file_system is not None:
                 sync_file_system(opened[0])
             else:
-                for descriptor in opened:
-                    os.fsync(descriptor)
+                self.write_out(opened)
         finally:
-            for descriptor in opened:
-                os.close(descriptor)
+            _close(opened)
 
     def _open_new(self, path: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -228,19 +250,12 @@ class DurableFolder:
 
     def _sync_names(self, places: Sequence[str]) -> None:
         """Make the names of these files durable, and those of the folders that they are in, whoever made them."""
-        if self._in_order is None:
-            self._in_order = keeps_order(self._base)
-        if self._in_order:  # the last name was written last, so it takes all earlier ones along
+        if self._is_ordered():  # the last name was written last, so it takes all earlier ones along
             self._sync_nearest(os.path.dirname(places[-1]))
         else:
             done: set[str] = set()
             for place in places:
                 self._sync_upwards(os.path.dirname(place), done)
-        if len(self._durable) > _REMEMBERED:
-            self._durable.clear()
-        for place in places if len(places) <= _REPEATED else ():
-            with suppress(OSError):
-                self._durable[place] = os.stat(self.path(place)).st_ino
 
     def _sync_nearest(self, folder: str) -> None:
         """Sync a folder, or the one above it if somebody has removed it since."""
@@ -263,6 +278,11 @@ class DurableFolder:
             if self._lasting(folder):
                 self._durable[folder] = 0
             folder = os.path.dirname(folder)
+
+
+def _close(opened: list[int]) -> None:
+    while opened:
+        os.close(opened.pop())
 
 
 def _discard(staged: Sequence[tuple[str, str]]) -> None:
@@ -294,6 +314,37 @@ def begin_writeback(descriptor: int, offset: int, length: int) -> None:
     """
     with suppress(OSError, AttributeError):
         os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
+
+_WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
+"""Flags of ``sync_file_range(2)``."""
+
+_NO_RANGES = {errno.ENOSYS, errno.EINVAL, errno.EPERM}
+"""What systems answer that do not have that call, or forbid it."""
+
+
+def _range_sync(flags: int) -> Callable[[int], None] | None:
+    """A call about all bytes of a file, given its descriptor. It says nothing to the log of the file system."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+    if call is None:
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+    def sync(descriptor: int) -> None:
+        if call(descriptor, 0, 0, flags):
+            number = ctypes.get_errno()
+            if number not in _NO_RANGES:
+                raise OSError(number, os.strerror(number))
+            os.fsync(descriptor)
+
+    return sync
+
+
+start_writing = _range_sync(_WRITE)
+"""Let the disk begin with the bytes of a file."""
+
+wait_for_writing = _range_sync(_WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+"""Wait until the disk has taken every byte of a file; raises what it says about them."""
 
 
 def _syncfs() -> Callable[[int], None] | None:

@@ -83,8 +83,8 @@ class FilesystemStore:
         self._put(data, digest, None)
 
     def put_blob(self, repository: Repository, data: bytes, digest: Digest) -> None:
-        self._put(data, digest, layout.layer(repository, digest))
-        self.renew_blob(repository, digest)
+        if not self._put(data, digest, layout.layer(repository, digest)):
+            self.renew_blob(repository, digest)
 
     def put_manifest(self, repository: Repository, data: bytes, digest: Digest) -> None:
         self._put(data, digest, layout.revision(repository, digest))
@@ -295,9 +295,8 @@ class FilesystemStore:
                 self.link_blob(repository, digest)
             if not there or self.stat(digest) != size:  # or it was garbage until it was linked
                 self._sync(repository, upload_id, file)
-                links = [] if self._linked(folder, digest) else [(f"{folder}/link", str(digest).encode())]
                 try:
-                    self._disk.seal(links, moved=(file.name, data))
+                    self._disk.seal([(f"{folder}/link", str(digest).encode())], moved=(file.name, data))
                 except FileNotFoundError:  # cancelled meanwhile
                     raise UploadMissing(upload_id) from None
         self._clear(repository, upload_id)
@@ -321,23 +320,18 @@ class FilesystemStore:
 
     # what the methods above share
 
-    def _put(self, data: bytes, digest: Digest, folder: str | None) -> None:
-        """Bytes and their link on one way to the disk, without what is there already."""
-        files = []
-        place = layout.blob_data(digest)
-        if there := self._size(digest) == len(data):
-            self._disk.settle(place)
-        else:
-            files.append((place, data))
+    def _put(self, data: bytes, digest: Digest, folder: str | None) -> bool:
+        """Bytes and their link on one way to the disk, without what is there already; true if nothing was."""
+        place, links = layout.blob_data(digest), [] if folder is None else [(f"{folder}/link", str(digest).encode())]
+        if self._size(digest) != len(data):  # hardly anybody has linked what was not there
+            self._disk.seal([(place, data), *links])
+            return True
+        self._disk.settle(place)
         if folder is not None:
-            if self._linked(folder, digest):
-                self._disk.settle(f"{folder}/link")
-            else:
-                files.append((f"{folder}/link", str(digest).encode()))
-        if files:
-            self._disk.seal(files)
-        if there and self.stat(digest) != len(data):  # it was garbage until it was linked
+            self._link(folder, digest)
+        if self.stat(digest) != len(data):  # it was garbage until it was linked
             self._disk.write(place, data)
+        return False
 
     def _size(self, digest: Digest) -> int | None:
         """As :meth:`stat`, without a look into the trash."""
@@ -357,10 +351,10 @@ class FilesystemStore:
             os.rmdir(path)
 
     def _sync(self, repository: Repository, upload_id: str, file: BinaryIO) -> None:
-        """Make the bytes durable. After a failure the kernel may forget what it could not write and then report
+        """Bring the bytes to the disk. After a failure the kernel may forget what it could not write and then report
         success, so the upload ends here: the client must send the bytes again."""
         try:
-            os.fsync(file.fileno())
+            self._disk.write_out([file.fileno()])
         except OSError as error:
             self.abort_upload(repository, upload_id)
             raise fault("store the upload", upload_id, error) from error
