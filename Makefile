@@ -146,12 +146,13 @@ bench-api: setup ## Measure the Image API with 100,000 Images and 200,000 tags i
 
 ##@ Housekeeping
 .PHONY: docs
-docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity.
+docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity, ac.
 	@$(BIN)/python charts/document_values.py
 	@$(BIN)/python charts/derive_schemas.py
 	@$(BIN)/python collections/document_roles.py
 	@$(BIN)/python -m tests.security.cases
 	@$(BIN)/python -m tests.docs.parity
+	@$(BIN)/python -m tests.docs.ac_reference
 
 .PHONY: changelog
 changelog: setup ## Turn the fragments into CHANGELOG.md for a release. VERSION=2.0.0

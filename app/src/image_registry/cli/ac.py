@@ -12,6 +12,7 @@ import sys
 import click
 
 from image_registry import __version__
+from image_registry.cli.prune_images import images
 
 
 def main() -> None:
@@ -47,3 +48,16 @@ def version(*, short: bool) -> None:
         click.echo(__version__)
         return
     click.echo(f"ac {__version__} (Python {platform.python_version()}, {platform.system()} {platform.machine()})")
+
+
+@cli.group()
+def adm() -> None:
+    """For administrators of a cluster."""
+
+
+@adm.group()
+def prune() -> None:
+    """Delete what nothing uses."""
+
+
+prune.add_command(images)

@@ -1,0 +1,186 @@
+"""``ac adm prune images``: show what may go, and with ``--confirm`` let it go."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from image_registry.cli.connection import Unreachable, cluster_options, connect
+from image_registry.cli.prune_output import FORMS, Output, output
+from image_registry.cli.reading import Reading
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.kube.image_references import CustomField, UnknownResource
+from image_registry.pruning.applying import Executor, Outcome
+from image_registry.pruning.gathering import NoRegistry, RightsMissing, check_rights, find_hosts, make_plan, read_usage
+from image_registry.pruning.planner import Planner
+from image_registry.pruning.rules import InvalidRule, Rules, parse_duration, parse_patterns
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NO_EFFECT = "Accepted for scripts of other pruners; changes nothing."
+
+WRONG, MISSING_RIGHTS = 2, 3
+
+
+class RightsError(click.ClickException):
+    """Each right that is missing, and what to do."""
+
+    exit_code = MISSING_RIGHTS
+
+
+def switch(*names: str, default: bool, help_: str) -> Callable[[F], F]:
+    """An option as kubectl has them: ``--confirm``, ``--confirm=true``, ``--confirm=false``."""
+    return click.option(
+        *names, type=bool, is_flag=False, flag_value="true", default=default, show_default=True, help=help_
+    )
+
+
+@click.command("images")
+@switch("--confirm", default=False, help_="Delete. Without it nothing is changed and the plan is shown.")
+@switch("--all", "all_images", default=True, help_="Also images that were not pushed into this registry.")
+@click.option(
+    "--keep-younger-than", default="60m", metavar="DURATION", show_default=True, help="What is younger stays."
+)
+@click.option(
+    "--keep-tag-revisions", type=click.IntRange(0), default=3, show_default=True, help="Newest images of each tag stay."
+)
+@switch("--prune-over-size-limit", default=False, help_="Only images beyond the limit of their namespace (LimitRange).")
+@click.option(
+    "-n", "--namespace", "namespaces", multiple=True, metavar="NAME",
+    help="Only streams of this namespace; then no Image object is deleted. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--whitelist", multiple=True, metavar="REGEX",
+    help="What it is found in stays: <ns>/<name>, <ns>/<name>:<tag>, <ns>/<name>@<digest>. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--image-field", "fields", multiple=True, metavar="GROUP/VERSION/RESOURCE=PATH",
+    help="Where objects of a custom resource name an image that is in use. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--registry-host", "hosts", multiple=True, metavar="HOST[:PORT]",
+    help="One more name of this registry: of a route, or of the registry before it. Repeatable.",
+)  # fmt: skip
+@click.option("--registry-url", default="", metavar="URL", help="One more name of this registry.")
+@switch(
+    "--local-usage", default=False,
+    help_="With --namespace: look for workloads only there. What others use is not protected.",
+)  # fmt: skip
+@click.option("--num-workers", type=click.IntRange(1, 64), default=5, show_default=True, help="Deletions at a time.")
+@click.option("-o", "--output", "form", type=click.Choice(FORMS), default=None, help="Form of the report.")
+@cluster_options
+@switch("--prune-registry", default=True, help_=NO_EFFECT)
+@switch("--ignore-invalid-refs", default=False, help_=NO_EFFECT)
+@switch("--force-insecure", default=False, help_=NO_EFFECT)
+@click.option("--certificate-authority", default="", help=NO_EFFECT)
+@click.option("--catalog-page-size", default="", help=NO_EFFECT)
+@click.option("-v", "--loglevel", default="", help=NO_EFFECT)
+@click.pass_context
+def images(context: click.Context, /, **options: Any) -> None:
+    """Delete images that nothing uses.
+
+    An image stays while a workload of the cluster names or runs it, while it is one of the newest of its tag, while
+    it is young, or while something that stays needs it. The report names for every image who keeps it.
+
+    \b
+    Exit codes:
+      0  done; or, without --confirm, shown
+      1  something of the plan could not be deleted; all the rest was
+      2  wrong options: an expression, a path, a resource that is not there
+      3  rights are missing, each is named; nothing was done
+      4  the cluster or the Image API does not answer
+    """
+    rules = _rules(context, options)
+    fields = _fields(options["fields"])
+    shown = output(options["form"], confirm=options["confirm"])
+    try:
+        client = connect(options["kubeconfig"], options["context"])
+        planner, local = _plan(client, rules, fields, options)
+        shown.begin(planner.plan)
+        if not options["confirm"]:
+            shown.end(planner.plan, None)
+            return
+        outcome = _execute(client, planner, fields, options, shown, local=local)
+    except RightsMissing as error:
+        named = "\n".join(f"  {right}" for right in error.rights)
+        raise RightsError(
+            f"these rights are missing; nothing was done:\n{named}\n"
+            "bind the ClusterRole system:image-pruner to this user or ServiceAccount"
+            + (", and a role that lists the resources of --image-field" if fields else "")
+        ) from None
+    except UnknownResource as error:
+        raise click.UsageError(str(error), context) from None
+    except KubeError as error:
+        if error.forbidden:
+            raise RightsError(str(error)) from None
+        raise Unreachable(str(error)) from None
+    except (NoRegistry, ClusterUnreachable, KubeconfigError) as error:
+        raise Unreachable(str(error)) from None
+    shown.end(planner.plan, outcome)
+    if outcome.failed or outcome.stopped:
+        context.exit(1)
+
+
+def _rules(context: click.Context, options: dict[str, Any]) -> Rules:
+    """Raises UsageError."""
+    over = options["prune_over_size_limit"]
+    given = [
+        name
+        for name in ("keep_younger_than", "keep_tag_revisions")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if over and given:
+        raise click.UsageError(
+            f"--prune-over-size-limit looks at sizes alone: leave out --{given[0].replace('_', '-')}", context
+        )
+    if options["local_usage"] and not options["namespaces"]:
+        raise click.UsageError("--local-usage needs --namespace", context)
+    try:
+        return Rules(
+            now=int(time.time()),
+            keep_younger_than=0 if over else parse_duration(options["keep_younger_than"]),
+            keep_tag_revisions=options["keep_tag_revisions"],
+            all_images=options["all_images"],
+            over_limit=over,
+            namespaces=frozenset(options["namespaces"]),
+            allowed=parse_patterns(options["whitelist"]),
+        )
+    except InvalidRule as error:
+        raise click.UsageError(str(error), context) from None
+
+
+def _fields(texts: tuple[str, ...]) -> list[CustomField]:
+    try:
+        return [CustomField.parse(text) for text in texts]
+    except ValueError as error:
+        raise click.UsageError(f"--image-field: {error}") from None
+
+
+def _plan(
+    client: ClusterClient, rules: Rules, fields: list[CustomField], options: dict[str, Any]
+) -> tuple[Planner, bool]:
+    local = options["local_usage"]
+    check_rights(client, rules, fields, confirm=options["confirm"], local_usage=local)
+    with Reading(sys.stderr) as reading:
+        hosts = find_hosts(client, rules, (*options["hosts"], options["registry_url"]))
+        usage = read_usage(client, hosts, rules, fields, local=local, progress=reading.read)
+        return make_plan(client, rules, usage, progress=reading.read), local
+
+
+def _execute(
+    client: ClusterClient,
+    planner: Planner,
+    fields: list[CustomField],
+    options: dict[str, Any],
+    shown: Output,
+    *,
+    local: bool,
+) -> Outcome:
+    rules, hosts = planner.plan.rules, planner.plan.usage.hosts
+    usage = read_usage(client, hosts, rules, fields, local=local)  # what is used by now
+    return Executor(client, planner, usage, workers=options["num_workers"], tell=shown.done).run()

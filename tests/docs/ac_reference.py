@@ -1,0 +1,61 @@
+"""Writes ``docs/reference/ac.md`` from the commands themselves: ``python -m tests.docs.ac_reference``."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from image_registry.cli import ac
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/ac.md"
+
+HEAD = """# The command ac
+
+Generated (`make docs`) from the commands, as `--help` shows them. Switches are written as kubectl has them:
+`--confirm`, `--confirm=true`, `--confirm=false`. How the commands are used: [prune](../how-to/prune.md).
+"""
+
+
+def commands(found: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with its whole name."""
+    if isinstance(found, click.Group):
+        for part, command in sorted(found.commands.items()):
+            yield from commands(command, f"{name} {part}")
+    else:
+        yield name, found
+
+
+def section(name: str, command: click.Command) -> str:
+    """What one command says of itself."""
+    context = click.Context(command, info_name=name)
+    usage = " ".join((name, *command.collect_usage_pieces(context)))
+    lines = [f"\n## {name}\n", f"`{usage}`\n", *_described(inspect.cleandoc(command.help or ""))]
+    rows = [record for option in command.get_params(context) if (record := option.get_help_record(context))]
+    lines += ["| Option | Meaning |", "| --- | --- |"]
+    lines += [f"| `{_escaped(option)}` | {_escaped(' '.join(text.split()))} |" for option, text in rows]
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "".join(section(name, command) for name, command in commands(ac.cli, "ac"))
+
+
+def _described(text: str) -> Iterator[str]:
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("\b"):
+            yield "```text\n" + paragraph.removeprefix("\b").strip("\n") + "\n```\n"
+        else:
+            yield paragraph + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;") if "`" in text or "<" in text else text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(not PAGE.write_text(page(), encoding="utf-8"))
