@@ -327,3 +327,15 @@ def test_whatever_has_happened(
 
     again = pruned.plan(**rules)
     assert (again.totals.dropped_events, again.totals.released, again.totals.deleted_images) == (0, 0, 0)
+
+
+def test_a_tag_that_only_points_elsewhere_is_left_as_it_is(pruned: PrunedCluster) -> None:
+    digests = history(pruned, count=3)
+    document = pruned.api.get("namespaces/team/imagestreams/app")
+    source = {"kind": "DockerImage", "name": "quay.io/team/app:1"}
+    document["spec"]["tags"] = [{"name": "v1", "from": source, "reference": True}]
+    pruned.api.write("PUT", "namespaces/team/imagestreams/app", document)
+    outcome = pruned.prune(**OLD)
+    assert outcome.failed == 0
+    assert pruned.tags()["team/app:v1"][0] == ""
+    assert not set(digests[1:]) & set(pruned.tags()["team/app:v1"])

@@ -58,7 +58,8 @@ class Tree:
 
     def tags(self, repository: Repository = APP) -> dict[str, Digest]:
         """What the tables say each tag means."""
-        return {history.tag: history.newest.image for history in self.streams.stream(repository).tags}
+        found = {history.tag: history.newest.image for history in self.streams.stream(repository).tags}
+        return {tag: image for tag, image in found.items() if image is not None}
 
 
 @pytest.fixture

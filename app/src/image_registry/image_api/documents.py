@@ -119,7 +119,7 @@ def stream_tag(
     name = history.tag if history else tag
     spec = owner.spec(name)
     newest = history.newest if history else None
-    body: Document = {"metadata": {"name": str(newest.image) if newest else ""}}
+    body: Document = {"metadata": {"name": newest.digest if newest else ""}}
     if image_value is not None:
         body = _image_body(image_value)
     if reference := pull_spec(owner.repository, spec, newest, hosts.internal):
@@ -206,7 +206,9 @@ def stream_layers(owner: ImageStream, images: Sequence[Image]) -> Document:
         }
     for history in owner.tags:
         for event in history.events:
-            found.setdefault(str(event.image), {"imageMissing": True, "layers": []})
+            if event.image is None:
+                continue
+            found.setdefault(event.digest, {"imageMissing": True, "layers": []})
     metadata = _metadata(owner.meta, owner.repository.name, owner.repository.namespace)
     for stream_only in _OF_THE_STREAM[1:]:
         metadata.pop(stream_only, None)
@@ -316,7 +318,7 @@ def _tag_status(tag: str, history: TagHistory | None, conditions: Sequence[TagCo
         {
             "created": timestamp(event.created),
             "dockerImageReference": event.reference,
-            "image": str(event.image),
+            "image": event.digest,
             "generation": event.generation,
         }
         for event in (history.events if history else ())

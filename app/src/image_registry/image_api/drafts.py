@@ -80,8 +80,10 @@ def _check_event(event: Mapping[str, Any], problems: Problems, path: str) -> Non
     for member in ("created", "dockerImageReference"):
         if not event.get(member):
             problems.required(f"{path}.{member}")
+    if event.get("image", "") == "":  # a pointer, if there is one like it
+        return
     try:
-        Digest.parse(event.get("image", ""))
+        Digest.parse(event["image"])
     except InvalidDigest as error:
         problems.invalid(f"{path}.image", event.get("image", ""), str(error))
 
@@ -93,7 +95,7 @@ def status(document: Mapping[str, Any]) -> dict[str, TagStatus]:
             tuple(
                 TagEvent(
                     datetime.fromisoformat(event["created"]),
-                    Digest.parse(event["image"]),
+                    Digest.parse(event["image"]) if event.get("image") else None,
                     event["dockerImageReference"],
                     event.get("generation", 0),
                 )

@@ -196,7 +196,7 @@ def _tag_state(item: Mapping[str, Any], _now: datetime) -> str:
         if condition["status"] == "False":
             return f"ImportFailed ({condition.get('reason', '')})"
     if newest is not None:
-        return f"image/{newest['image']}"
+        return f"image/{newest['image']}" if newest["image"] else str(newest["dockerImageReference"])
     source = item.get("spec", {}).get("from")
     if source is None:
         return ""

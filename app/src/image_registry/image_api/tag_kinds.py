@@ -108,7 +108,7 @@ class WritableStreamTags(StreamTags):
         return stream_and_tag(namespace, document["metadata"]["name"])
 
     def _image(self, history: TagHistory | None) -> Image | None:
-        if history is None:
+        if history is None or history.newest.image is None:
             return None
         return self._streams.find_image(history.newest.image)
 

@@ -277,14 +277,16 @@ def _tags(
         history.tag: history.events for history in rows.tag_histories(stream_lists.histories(connection, [stream]))
     }
     # a tag without any event left is in ``tags`` alone
-    meanings = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
+    meanings = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream) if image}
     unlinked = {Digest.parse(digest) for digest in origins.of_stream(connection, stream)}
     unlinked |= {image for image in meanings.values() if image not in held and image not in lost}
     lagging = echoes.marks(connection, stream)
     written: dict[str, list[dict[str, object]]] = {}
     gone = 0
     elsewhere = {tag for tag, past in memory.histories.items() if _lies_elsewhere(past[0].image, held, memory)}
-    for tag in sorted(meanings.keys() | tags.keys() | elsewhere):
+    pointing = _pointers(told) | _pointers(memory.histories) - told.keys()
+    written.update((tag, _event_rows(memory.histories[tag])) for tag in pointing - told.keys())
+    for tag in sorted((meanings.keys() | tags.keys() | elsewhere) - pointing):
         found = tags.get(tag)
         if tag in elsewhere and (found is None or found.current == memory.histories[tag][0].image):
             if told.get(tag) != memory.histories[tag]:
@@ -322,7 +324,12 @@ def _tags(
     return len(written), gone
 
 
-def _lies_elsewhere(image: Digest, held: AbstractSet[Digest], memory: Memory) -> bool:
+def _pointers(histories: Mapping[str, tuple[TagEvent, ...]]) -> set[str]:
+    """Tags that mean no image: if they have a link it is left of what they meant before."""
+    return {tag for tag, events in histories.items() if events[0].image is None}
+
+
+def _lies_elsewhere(image: Digest | None, held: AbstractSet[Digest], memory: Memory) -> bool:
     """Whether what a tag meant has no link in storage by which that could be checked."""
     return image in memory.elsewhere or (image not in held and str(image) not in memory.pushed)
 
@@ -338,7 +345,7 @@ def _event_rows(history: tuple[TagEvent, ...]) -> list[dict[str, object]]:
     return [
         {
             "created": event.created,
-            "image": str(event.image),
+            "image": event.digest,
             "reference": event.reference,
             "generation": event.generation,
         }

@@ -83,7 +83,7 @@ def kept_by(connection: Connection, repository: Repository, blobs_before: dateti
     manifests = {Digest.parse(row.digest) for row in held}
     blobs = {Digest.parse(layer[0]) for row in held for layer in row.layers}
     blobs |= {Digest.parse(row.config) for row in held if row.config}
-    tags = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream)}
+    tags = {tag: Digest.parse(image) for tag, image in streams.tag_images(connection, stream) if image}
     found = rebuilds.findings_of(connection, repository.namespace, repository.name)
     left_alone = frozenset(row.subject for row in found)
     # distribution links the bytes of a manifest like a layer on some paths: they are content of the repository

@@ -40,7 +40,7 @@ def delete_tag(
     with database.write(undo=dry_run) as connection:
         stream = _locked(database, connection, repository)
         newest = streams.newest_event(connection, stream.id, tag) if precondition is not None else None
-        if precondition is not None and newest is not None:
+        if precondition is not None and newest is not None and newest.image:
             precondition(Digest.parse(newest.image))
         specs.clear_conditions(connection, stream.id, tag)
         wanted = specs.remove(connection, stream.id, [tag])

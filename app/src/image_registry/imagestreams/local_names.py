@@ -87,7 +87,7 @@ def pull_spec(repository: Repository, spec: TagSpec | None, newest: TagEvent | N
     """
     if newest is not None:
         local = spec is not None and spec.reference_policy == "Local"
-        if local and not newest.reference.startswith(f"{host}/"):
+        if local and newest.image is not None and not newest.reference.startswith(f"{host}/"):
             return f"{host}/{repository}@{newest.image}"
         return newest.reference
     if spec is not None and spec.reference and spec.source is not None and spec.source.kind == "DockerImage":

@@ -76,13 +76,19 @@ class TagCondition:
 
 @dataclass(frozen=True, slots=True)
 class TagEvent:
-    """One thing that happened to a tag: from ``created`` on it meant ``image``."""
+    """One thing that happened to a tag: from ``created`` on it meant ``image``, or only pointed to ``reference``."""
 
     created: datetime
-    image: Digest
+    image: Digest | None
+    """``None`` for a pointer (``spec.tags[].reference``): nobody looked what is there."""
     reference: str
     """Pull specification the image was known by, ``<host>/<namespace>/<name>@<digest>``."""
     generation: int
+
+    @property
+    def digest(self) -> str:
+        """The image as text; empty for a pointer."""
+        return str(self.image) if self.image is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _apply(
     repository, manifest, digest = request.repository, request.manifest, str(request.manifest.digest)
     known = row is not None and row.event is not None
     if request.precondition is not None and request.tag is not None:
-        request.precondition(Digest.parse(row.image) if row is not None and known else None)
+        request.precondition(rows.meaning(row.image) if row is not None and known else None)
     held_before = accounts.begin_push(connection, repository, request.limits, [digest])
     stream, generation = (row.id, row.generation) if row else (_new_stream(connection, request, now), FIRST_GENERATION)
     created_image, new_image = False, row is None or row.held is None
@@ -237,7 +237,7 @@ def _record(
     """
     newest = None
     if row is not None and row.event is not None:
-        newest = TagEvent(event.created, Digest.parse(row.image), row.reference, row.event_generation)
+        newest = TagEvent(event.created, rows.meaning(row.image), row.reference, row.event_generation)
     known = Newest(row.event, newest) if row is not None and newest is not None else None
     if tag_writes.record(connection, stream, tag, event, known) is Effect.NOTHING:
         return False, None, False

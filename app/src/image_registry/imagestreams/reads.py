@@ -213,9 +213,9 @@ def stream_tag(database: Database, repository: Repository, name: str) -> tuple[I
     with database.snapshot() as connection:
         row = _stream_row(connection, repository)
         history = rows.tag_histories(streams.history(connection, row.id, name))
-        if not history:
+        if not history or history[0].newest.image is None:
             raise _no_tag(repository, name)
-        found = images.find(connection, str(history[0].newest.image))
+        found = images.find(connection, history[0].newest.digest)
         wanted = specs.find(connection, row.id, name)
     stream = rows.stream(row, specs=(rows.tag_spec(wanted),) if wanted else ())
     return stream, history[0], rows.image(found) if found else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from image_registry.imagestreams import rows
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.records import Recalled, StreamRecord
 from image_registry.metadata import images as image_rows
@@ -61,7 +62,7 @@ def remember(recalled: Recalled, known: tables.Record | None) -> Memory:
     events: dict[str, list[TagEvent]] = {}
     for entry in record.of("tag_events"):
         row = records.typed(tables.tag_events, entry)
-        event = TagEvent(row["created"], Digest.parse(row["image"]), row["reference"], row["generation"])
+        event = TagEvent(row["created"], rows.meaning(row["image"]), row["reference"], row["generation"])
         events.setdefault(row["tag"], []).append(event)
     held = [records.typed(tables.held_manifests, entry) for entry in record.of("held_manifests")]
     return Memory(

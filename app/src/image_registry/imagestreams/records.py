@@ -82,7 +82,7 @@ class Recalled:
             return frozenset()
         held = {row["digest"] for row in self.stream.of("held_manifests")}
         meant = {row["tag"]: row["image"] for row in self.stream.of("tag_events")}
-        return self.elsewhere | {Digest.parse(image) for image in meant.values() if image not in held}
+        return self.elsewhere | {Digest.parse(image) for image in meant.values() if image and image not in held}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +172,15 @@ def read_image(data: bytes) -> Mapping[str, Any]:
     return row
 
 
+POINTER = ("image", "")
+"""What the event of a tag says that only points to somewhere."""
+
+
 def _check(table: Table, row: Any) -> None:
     try:
         records.typed(table, row)
         for name in ("digest", "image", "manifest"):
-            if name in table.columns:
+            if name in table.columns and (name, row[name]) != POINTER:
                 Digest.parse(row[name])
     except (records.Incomplete, InvalidDigest, AttributeError, TypeError) as error:
         raise DamagedRecord(str(error)) from error

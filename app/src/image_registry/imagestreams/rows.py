@@ -53,7 +53,12 @@ def stored_manifest(row: Record) -> StoredManifest:
 def tag_event(row: Record) -> TagEvent:
     """From a row of ``tag_events``."""
     created, image, reference, generation = _event(row)
-    return TagEvent(utc(created), Digest.parse(image), reference, generation)
+    return TagEvent(utc(created), meaning(image), reference, generation)
+
+
+def meaning(image: str) -> Digest | None:
+    """What an event says that a tag means; nothing if it only points to somewhere."""
+    return Digest.parse(image) if image else None
 
 
 def tag_histories(rows: Iterable[Record]) -> tuple[TagHistory, ...]:

@@ -19,12 +19,11 @@ from image_registry.imagestreams.errors import MODIFIED, Conflict, StreamExists,
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.model import ImageStream, TagEvent, TagSpec
 from image_registry.imagestreams.problems import Problems
-from image_registry.imagestreams.spec_rules import STREAM_TAG, Planned, StreamDraft
+from image_registry.imagestreams.spec_rules import DOCKER_IMAGE, STREAM_TAG, Planned, StreamDraft
 from image_registry.metadata import cleanups, images, revisions, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import Record
-from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 MayPull = Callable[[Repository], bool]
@@ -190,10 +189,15 @@ def _write_tags(
 def resolve(connection: Connection, stream: int, repository: Repository, spec: TagSpec, writer: Writer) -> bool:
     """Let a tag mean what it is to take from a stream of this registry; false if that is nothing yet, or no change.
 
-    What comes from another registry is imported by others.
+    What comes from another registry is imported by others; a tag that only points there says so.
     """
     if spec.source is None:
         return False
+    if spec.reference and spec.source.kind == DOCKER_IMAGE:
+        # the link of what it meant before has to go
+        cleanups.request(connection, repository.namespace, repository.name, writer.now)
+        event = TagEvent(writer.now, None, spec.source.name, spec.generation or 1)
+        return tag_writes.put(connection, stream, spec.name, event)
     source = spec_rules.source_repository(repository, spec.source)
     if source is None:
         return False
@@ -201,12 +205,12 @@ def resolve(connection: Connection, stream: int, repository: Repository, spec: T
     if found is None:
         return False
     digest, reference = found
-    event = TagEvent(writer.now, Digest.parse(digest), reference, spec.generation or 1)
+    event = TagEvent(writer.now, rows.meaning(digest), reference, spec.generation or 1)
     return tag_writes.put(connection, stream, spec.name, event)
 
 
 def _meaning(connection: Connection, source: Repository, spec: TagSpec, host: str) -> tuple[str, str] | None:
-    """Digest and pull specification of what the source of a tag means now."""
+    """Digest and pull specification of what the source of a tag means now; no digest if it is a pointer itself."""
     assert spec.source is not None  # noqa: S101 - the caller looked
     number = streams.find_id(connection, source.namespace, source.name)
     if number is None:

@@ -98,12 +98,12 @@ def _check(
     problems = Problems()
     known = {event.image for status in before.values() for event in status.events}
     new = {event.image for status in wanted.values() for event in status.events} - known
-    held = set(images.held_of(connection, stream, sorted(str(digest) for digest in new)))
+    held = set(images.held_of(connection, stream, sorted(str(digest) for digest in new if digest is not None)))
     for tag, status in wanted.items():
         if len(status.events) > HISTORY:
             problems.too_many(f"status.tags[{tag}].items", len(status.events), HISTORY)
         for place, event in enumerate(status.events):
-            if event.image in new and str(event.image) not in held:
+            if event.image in new and event.digest not in held:
                 problems.forbidden(f"status.tags[{tag}].items[{place}].image", "the stream does not hold this image")
     problems.check()
 
@@ -120,7 +120,7 @@ def _write(
                 histories[tag] = [
                     {
                         "created": event.created,
-                        "image": str(event.image),
+                        "image": event.digest,
                         "reference": event.reference,
                         "generation": event.generation,
                     }

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import tag_events
+from image_registry.imagestreams import rows, tag_events
 from image_registry.imagestreams.model import TagEvent
 from image_registry.imagestreams.tag_events import Effect
 from image_registry.metadata import specs, streams
-from image_registry.oci.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,14 @@ def newest(connection: Connection, stream: int, tag: str) -> Newest | None:
     row = streams.newest_event(connection, stream, tag)
     if row is None:
         return None
-    return Newest(row.id, TagEvent(row.created, Digest.parse(row.image), row.reference, row.generation))
+    return Newest(row.id, TagEvent(row.created, rows.meaning(row.image), row.reference, row.generation))
 
 
 def record(connection: Connection, stream: int, tag: str, event: TagEvent, known: Newest | None) -> Effect:
     """Put an event into the history of a tag, by the table of parity reference 1.5."""
     values = {
         "created": event.created,
-        "image": str(event.image),
+        "image": event.digest,
         "reference": event.reference,
         "generation": event.generation,
     }

@@ -49,7 +49,7 @@ _tag_target = (
 )
 _tag_names = (
     select(tags.c.tag)
-    .where(tags.c.stream_id == bindparam("stream"), tags.c.tag > bindparam("after"))
+    .where(tags.c.stream_id == bindparam("stream"), tags.c.tag > bindparam("after"), tags.c.image != "")
     .order_by(tags.c.tag)
 )
 _tag_images = select(tags.c.tag, tags.c.image).where(tags.c.stream_id == bindparam("stream"))
@@ -187,13 +187,13 @@ def tag_target(connection: Connection, namespace: str, name: str, tag: str) -> R
 
 
 def tag_names(connection: Connection, stream: int, *, after: str, limit: int | None) -> list[str]:
-    """Tags behind ``after``, in byte order."""
+    """Tags behind ``after`` that mean an image, in byte order."""
     query = _tag_names if limit is None else _tag_names.limit(limit)
     return list(connection.execute(query, {"stream": stream, "after": after}).scalars())
 
 
 def tag_images(connection: Connection, stream: int) -> Sequence[Record]:
-    """``tag`` and ``image`` of every tag, in no particular order."""
+    """``tag`` and ``image`` of every tag, in no particular order; the image is empty for a pointer."""
     return connection.execute(_tag_images, {"stream": stream}).all()
 
 
@@ -229,9 +229,9 @@ def add_event(
     """Put an event in front of a tag's history; what is older than ``cap`` events is forgotten."""
     _put_event.run(connection, {"stream_id": stream, "tag": tag, **event})
     if first:
-        _put_tag.run(connection, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": mark()})
+        _put_tag.run(connection, {"stream_id": stream, "tag": tag, "image": event["image"], "unechoed": _mark(event)})
         return
-    _turn_tag.run(connection, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
+    _turn_tag.run(connection, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark(event)})
     _cap.run(connection, {"stream": stream, "at_tag": tag, "beyond": cap})
 
 
@@ -246,7 +246,7 @@ def replace_event(connection: Connection, stream: int, tag: str, event_id: int, 
             "to_generation": event["generation"],
         },
     )
-    _turn_tag.run(connection, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": mark()})
+    _turn_tag.run(connection, {"stream": stream, "at_tag": tag, "to_image": event["image"], "to_mark": _mark(event)})
 
 
 def write_histories(
@@ -264,7 +264,8 @@ def write_histories(
     rows, events = [], []
     for tag, history in histories.items():
         events += [{"stream_id": stream, "tag": tag, **event} for event in history]
-        rows.append({"stream_id": stream, "tag": tag, "image": history[-1]["image"], "unechoed": marks.get(tag)})
+        image = history[-1]["image"]
+        rows.append({"stream_id": stream, "tag": tag, "image": image, "unechoed": marks.get(tag) if image else None})
     if events:
         connection.execute(_insert_event, events)
         connection.execute(_insert_tag, rows)
@@ -273,6 +274,11 @@ def write_histories(
 def mark() -> str:
     """A new mark of a tag whose link in storage lags behind."""
     return secrets.token_hex(8)
+
+
+def _mark(event: Mapping[str, Any]) -> str | None:
+    """None for a pointer: it has no link in storage."""
+    return mark() if event["image"] else None
 
 
 def remove_tag(connection: Connection, stream: int, tag: str) -> bool:

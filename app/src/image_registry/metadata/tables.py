@@ -149,6 +149,8 @@ tags = Table(
 )
 """What each tag means now; its past is in ``tag_events``.
 
+A tag that only points to another registry, where nobody looked, has an empty ``image`` in both.
+
 ``unechoed`` is the mark of a change that the link in storage may not say yet.
 """
 

@@ -22,8 +22,10 @@ from image_registry.metadata.tables import (
 _in_namespace = image_streams.c.namespace == bindparam("in_namespace")
 _streams = select(func.count()).select_from(image_streams).where(_in_namespace)
 _stream: BindParameter[int] = bindparam("stream")
-_elsewhere = ~exists().where(held_manifests.c.stream_id == tags.c.stream_id, held_manifests.c.digest == tags.c.image)
-"""Of a tag that means an image which its stream does not hold: it lies in another one."""
+_elsewhere = ~exists().where(
+    held_manifests.c.stream_id == tags.c.stream_id, held_manifests.c.digest == tags.c.image
+) & (tags.c.image != "")
+"""Of a tag that means an image which its stream does not hold: it lies in another one. A pointer means none."""
 _only_wanted = ~exists().where(tags.c.stream_id == tag_specs.c.stream_id, tags.c.tag == tag_specs.c.tag)
 
 _held_here = (
