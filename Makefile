@@ -144,6 +144,10 @@ bench: setup ## Measure image-registry serve beside CNCF distribution and nginx.
 bench-api: setup ## Measure the Image API with 100,000 Images and 200,000 tags in PostgreSQL. ARGS='--tags 20000 … -o json'.
 	@$(BIN)/python -m benchmarks.api $(ARGS)
 
+.PHONY: bench-garbage
+bench-garbage: setup ## Time the search for garbage beside CNCF distribution's, on one tree. ARGS='--manifests 1000 -o json'.
+	@$(BIN)/python -m benchmarks.garbage $(ARGS)
+
 ##@ Housekeeping
 .PHONY: docs
 docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity, ac.

@@ -112,15 +112,20 @@ def ours(folder: Path, options: Sequence[str] = ()) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def distribution(folder: Path) -> Iterator[Server]:
-    """CNCF distribution 3 from its Go module, compiled into the cache of the lab."""
+def distribution_program() -> Path:
+    """CNCF distribution 3 from its Go module, compiled into the cache of the lab. Raises :class:`Unavailable`."""
     built = subprocess.run(
         ["nice", str(ROOT / "lab/lab"), "build", "distribution"], capture_output=True, text=True, check=False
     )
     if built.returncode:
         raise Unavailable(f"distribution cannot be compiled, measure with --no-distribution: {built.stderr[-500:]}")
-    program = Path(built.stdout.partition(": ")[0]) / "distribution"
+    return Path(built.stdout.partition(": ")[0]) / "distribution"
+
+
+@contextmanager
+def distribution(folder: Path) -> Iterator[Server]:
+    """CNCF distribution 3."""
+    program = distribution_program()
     address, config = _free(), folder / "config.yml"
     config.write_text(_DISTRIBUTION.format(root=folder / "data", address=f"{address.host}:{address.port}"))
     version = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]

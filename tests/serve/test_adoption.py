@@ -16,10 +16,10 @@ from unittest.mock import ANY
 
 import pytest
 
+from benchmarks.distribution_tree import MANIFEST as DOCKER
+from benchmarks.distribution_tree import Tree
 from image_registry.storage.filesystem import FilesystemStore
 from tests.serve.conftest import free_port, program, run, serve, wait_for_port
-from tests.serve.distribution_tree import MANIFEST as DOCKER
-from tests.serve.distribution_tree import Tree
 from tests.serve.pushing import MANIFEST, Gone, ask, digest_of
 
 pytestmark = pytest.mark.slow

@@ -17,6 +17,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from benchmarks.distribution_tree import Tree
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
 from image_registry.remote.addresses import AddressRules
@@ -28,7 +29,6 @@ from image_registry.remote.wire import Wire
 from tests.app.remote.faulting_proxy import FaultingProxy
 from tests.clients.certificates import Certificates, make_certificates
 from tests.serve.conftest import free_port, serve, wait_for_port
-from tests.serve.distribution_tree import Tree
 
 LOOPBACK = AddressRules.of(["127.0.0.0/8"])
 REPOSITORY = "team/app"

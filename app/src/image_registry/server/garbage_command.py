@@ -11,8 +11,8 @@ from datetime import timedelta
 import click
 
 from image_registry.garbage.collection import Report, Rules
-from image_registry.server import wiring
 from image_registry.server.settings import Settings, seconds
+from image_registry.server.tools import garbage_tools
 from image_registry.storage.blob_store import Stored
 
 SAFETY = 2
@@ -39,7 +39,7 @@ def rules(settings: Settings, *, grace: str, trash: str, at_most: int, rate: flo
 def run(settings: Settings, rules: Rules, *, dry_run: bool, output: str) -> int:
     """Returns the exit status: 0 if all was well, 1 if some repositories could not be understood."""
     started, progress = time.monotonic(), _Progress()
-    with wiring.garbage_tools(settings, rules, progress) as collector:
+    with garbage_tools(settings, rules, progress) as collector:
         report = collector.run(dry_run=dry_run)
     progress.end()
     spent = time.monotonic() - started

@@ -15,8 +15,9 @@ from image_registry.imagestreams.adoption import Finding
 from image_registry.oci.reference import Repository
 from image_registry.rebuilding.rebuild import Counts, Outcome, Rebuild
 from image_registry.rebuilding.recording import Followed
-from image_registry.server import starting, wiring
+from image_registry.server import starting
 from image_registry.server.settings import Settings
+from image_registry.server.tools import rebuild_tools
 
 PATIENCE = 2.0
 """Seconds between two looks at a rebuild that another process makes."""
@@ -38,7 +39,7 @@ class Wish:
 def run(settings: Settings, wish: Wish) -> int:
     """Returns the exit status: 0 if the metadata is complete, or would be."""
     started = time.monotonic()
-    with wiring.rebuild_tools(settings) as tools:
+    with rebuild_tools(settings) as tools:
         tables = tools.database.is_current()
         held = tables and bool(tools.streams.repositories(namespaces=None, limit=1).items)
         if wish.dry_run or (held and not wish.apply and not wish.resume):
@@ -68,7 +69,7 @@ def run(settings: Settings, wish: Wish) -> int:
 
 def record(settings: Settings, *, discard: bool) -> int:
     """Let the records say what the tables do, now; ``discard`` whatever they said. Returns the exit status."""
-    with wiring.rebuild_tools(settings) as tools:
+    with rebuild_tools(settings) as tools:
         if discard:
             tools.recorder.everything()
             return 0

@@ -6,8 +6,7 @@ without a cluster) is made before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +19,6 @@ from image_registry.auth.token_keys import FollowedKeys, read_keys
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
-from image_registry.garbage.collection import Collector, Progress, Rules
-from image_registry.imagestreams.inventory import Inventory
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.records import Records
@@ -184,40 +181,6 @@ def local_application(settings: Settings, key: bytes, numbers: Path | None = Non
         metrics=watched.page,
     )
     return _data_plane(settings, parts, watched)
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildTools:
-    """What the commands need to make tables from storage, and records from tables."""
-
-    database: Database
-    streams: ImageStreams
-    ledger: RebuildLedger
-    rebuild: Rebuild
-    recorder: Recorder
-
-
-@contextmanager
-def rebuild_tools(settings: Settings) -> Iterator[RebuildTools]:
-    """For the length of a command."""
-    database = Database(settings.database_url)
-    try:
-        streams = ImageStreams(database, internal_hostname=settings.internal_hostname)
-        ledger, tables, store = RebuildLedger(database), Records(database), open_store(settings.storage)
-        rebuild, recorder = Rebuild(store, streams, ledger, tables), Recorder(store, tables, ledger)
-        yield RebuildTools(database, streams, ledger, rebuild, recorder)
-    finally:
-        database.dispose()
-
-
-@contextmanager
-def garbage_tools(settings: Settings, rules: Rules, progress: Progress) -> Iterator[Collector]:
-    """What the command needs to collect garbage."""
-    database = Database(settings.database_url)
-    try:
-        yield Collector(open_store(settings.storage), Inventory(database), rules, progress=progress)
-    finally:
-        database.dispose()
 
 
 def _streams(settings: Settings, limits: Callable[[str], Limits]) -> ImageStreams:

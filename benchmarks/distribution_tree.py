@@ -1,6 +1,6 @@
 """A tree as CNCF distribution leaves it, written in one go: large ones take seconds here and minutes over HTTP.
 
-usage: python -m tests.serve.distribution_tree FOLDER MANIFESTS
+usage: python -m benchmarks.distribution_tree FOLDER MANIFESTS
 """
 
 from __future__ import annotations
