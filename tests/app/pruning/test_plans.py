@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from image_registry.pruning.references import Broken, Hosts, Named
 from tests.app.pruning.conftest import why
 
 if TYPE_CHECKING:
@@ -102,8 +103,12 @@ def test_a_pod_that_is_over_keeps_nothing_once_it_is_old(pruned: PrunedCluster) 
     assert pruned.plan(later=10_000, **OLD).totals.deleted_images == 3
 
 
+INSIDE = "image-registry.image-registry-system.svc"
+
+
 @pytest.mark.parametrize(
-    "host", ["registry.example.com", "image-registry.image-registry-system.svc.cluster.local:5000"]
+    "host",
+    ["registry.example.com", "Registry.Example.com:443", f"{INSIDE}.cluster.local:5000", f"{INSIDE}.corp.example:5000"],
 )
 def test_every_name_of_the_registry_is_ours(pruned: PrunedCluster, host: str) -> None:
     digests = history(pruned)
@@ -371,3 +376,45 @@ def test_totals_count_every_blob_once(pruned: PrunedCluster) -> None:
     assert (totals.freed_blobs, totals.freed_bytes, totals.all_bytes) == (2, 14, 1021)
     assert (totals.images, totals.held, totals.events, totals.streams) == (3, 3, 3, 1)
     assert totals.kept == {"by_tag": 1}
+
+
+def test_a_tag_that_only_points_keeps_what_it_points_at(pruned: PrunedCluster) -> None:
+    digests = history(pruned)
+    pointer = {"kind": "DockerImage", "name": f"{pruned.public}/team/app@{digests[4]}"}
+    made = {"metadata": {"name": "pinned:v1"}, "tag": {"from": pointer, "reference": True}}
+    pruned.api.write("POST", "namespaces/other/imagestreamtags", made, 201)
+    plan = pruned.plan(**OLD)
+    assert (("team/app", digests[4]) in pruned.held(), digests[4] in set(plan.deletions())) == (True, False)
+    assert why(plan)[digests[4]] == "another stream's spec.tags lives on it"
+
+
+TEXTS = [
+    ("host:5000/a/b:1", [("a/b", "1", "")]),
+    ("run --image=HOST:5000/a/b --other=host:5000/c/d:2, more", [("a/b", "latest", ""), ("c/d", "2", "")]),
+    ("https://host:5000/a/b", [("a/b", "latest", "")]),
+    ("myhost:5000/a/b and host:50001/a/b and quay.io/host:5000/a/b", [("a/b", "latest", "")]),
+    ("nothing of ours: quay.io/a/b", []),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TEXTS)
+def test_names_are_found_anywhere_in_a_text(text: str, expected: list[tuple[str, str, str]]) -> None:
+    found = [entry for entry in Hosts(["host:5000"]).search(text) if isinstance(entry, Named)]
+    assert [(entry.repository, entry.tag, entry.digest) for entry in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("host/team/app:bad tag", "team/app"),
+        ("host/team/app@sha256:12", "team/app"),
+        ("host/team/$(IMAGE)", "team/"),
+        ("host/Team/app", ""),
+        ("host/team/group/app:1", "team/group"),
+        ("host/", ""),
+    ],
+)
+def test_what_cannot_be_read_says_what_it_begins_with(text: str, prefix: str) -> None:
+    found = Hosts(["https://host/"]).read(text)
+    assert isinstance(found, Broken)
+    assert found.prefix == prefix

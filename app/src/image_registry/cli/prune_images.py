@@ -119,7 +119,7 @@ def images(context: click.Context, /, **options: Any) -> None:
         if error.forbidden:
             raise RightsError(str(error)) from None
         raise Unreachable(str(error)) from None
-    except (NoRegistry, ClusterUnreachable, KubeconfigError) as error:
+    except (NoRegistry, ClusterUnreachable, KubeconfigError, ValueError) as error:
         raise Unreachable(str(error)) from None
     shown.end(planner.plan, outcome)
     if outcome.failed or outcome.stopped:

@@ -5,13 +5,14 @@ The order is: usage, Images, streams, held images. Only numbers stay of each doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from image_registry.pruning import streams
 from image_registry.pruning.holdings import Signature, Why, settle
 from image_registry.pruning.plan import NOBODY, Plan
 from image_registry.pruning.reasons import Reason
+from image_registry.pruning.references import Named
 from image_registry.pruning.retention import InvalidPolicy, Policy, policies
 from image_registry.pruning.rules import Rules
 from image_registry.pruning.streams import Facts, Stream, seconds
@@ -107,7 +108,7 @@ class Planner:
             repository = getattr(source, "repository", stream.repository)
             if repository != stream.repository:  # this stream does not hold it: the other one must
                 self._lent.setdefault((repository, image), len(plan.event_images) - 1)
-        for repository, digest in stream.named:
+        for repository, digest in (*stream.named, *self._pointed(stream)):
             self._lent.setdefault((repository, plan.images.digests.find_or_add(digest)), NOBODY)
         plan.totals.streams += 1
         plan.totals.events += len(verdicts)
@@ -147,6 +148,13 @@ class Planner:
         self._keep_listed()
         self._sum()
         return plan
+
+    def _pointed(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        """Images of this registry that tags only point at."""
+        for text in stream.pointers:
+            named = self._usage.hosts.read(text)
+            if isinstance(named, Named) and named.digest:
+                yield named.repository, named.digest
 
     def facts(self, namespace: str) -> Callable[[str], Facts]:
         """What is known of the images of a namespace's streams."""

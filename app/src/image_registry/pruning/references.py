@@ -13,7 +13,9 @@ from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_DOMAIN = re.compile(r"\.svc\.[a-z0-9.-]+(?=:|$)", re.ASCII)
 _END = re.compile(r"[\s\"'`,;)}\]]")
+_NAMES = re.compile(r"[A-Za-z0-9.:\[\]-]+/", re.ASCII)
 _PATH = re.compile(r"[a-z0-9._/-]*")
 
 
@@ -38,7 +40,8 @@ class Hosts:
     """Spellings of this registry."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.names = frozenset(spelling for name in names if name for spelling in _spellings(name))
+        bare = (_SCHEME.sub("", name.strip(), count=1).partition("/")[0] for name in names)
+        self.names = frozenset(_host(name) for name in bare if name)
 
     def read(self, text: str) -> Named | Broken | None:
         """What a reference means here; ``None`` if it is another registry's."""
@@ -58,16 +61,16 @@ class Hosts:
 
     def search(self, text: str) -> Iterator[Named | Broken]:
         """Everything of ours that is named anywhere in a text."""
-        lower = text.lower()
-        for host in self.names:
-            for spelling in {host, f"{host}:443"}:
-                start = lower.find(f"{spelling}/")
-                while start >= 0:
-                    end = _END.search(text, start)
-                    found = self.read(text[start : end.start() if end else len(text)])
+        for match in _NAMES.finditer(text):
+            host = match.group()
+            # what stands before a host without a blank may belong to something else: --image=host/team/app
+            for start in range(len(host)):
+                if (start == 0 or not host[start - 1].isalnum()) and _host(host[start:-1]) in self.names:
+                    end = _END.search(text, match.end())
+                    found = self.read(text[match.start() + start : end.start() if end else len(text)])
                     if found is not None:
                         yield found
-                    start = lower.find(f"{spelling}/", start + 1)
+                    break
 
     def is_ours(self, text: str) -> bool:
         """Whether a reference begins with one of the hosts."""
@@ -84,18 +87,8 @@ def digest_in(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    return text.lower().removesuffix(":443")
-
-
-def _spellings(name: str) -> Iterator[str]:
-    host = _host(_SCHEME.sub("", name.strip(), count=1).partition("/")[0])
-    if host:
-        yield host
-    inside, colon, port = host.partition(":")
-    if inside.endswith(".svc"):
-        yield f"{inside}.cluster.local{colon}{port}"
-    elif inside.endswith(".svc.cluster.local"):
-        yield f"{inside.removesuffix('.cluster.local')}{colon}{port}"
+    """One spelling of a host: without the port that nobody has to write, and without the domain of the cluster."""
+    return _DOMAIN.sub(".svc", text.lower()).removesuffix(":443")
 
 
 def _readable(rest: str) -> str:

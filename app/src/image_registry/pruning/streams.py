@@ -50,7 +50,9 @@ class Stream:
     annotations: Mapping[str, str]
     tags: tuple[Tag, ...]
     named: tuple[tuple[str, str], ...] = ()
-    """Streams (empty: this one) and digests that ``spec.tags`` names."""
+    """Streams and digests that ``spec.tags`` names as ImageStreamImages."""
+    pointers: tuple[str, ...] = ()
+    """Pull specifications that ``spec.tags`` names."""
 
     @property
     def repository(self) -> str:
@@ -96,6 +98,7 @@ def read(document: Mapping[str, Any]) -> Stream:
             annotations=metadata.get("annotations", {}),
             tags=tuple(_tag(entry, wanted) for entry in document.get("status", {}).get("tags", ())),
             named=tuple(_named(tag, metadata["namespace"]) for tag in wanted.values() if _names_digest(tag)),
+            pointers=tuple(tag["from"]["name"] for tag in wanted.values() if _kind(tag) == "DockerImage"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"what the Image API calls an ImageStream is none: {error!r}") from None
@@ -274,9 +277,12 @@ def _tag(entry: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> T
     return Tag(entry["tag"], events, keeps(annotations) if KEEP in annotations else False, bool(spec.get("from")))
 
 
+def _kind(tag: Mapping[str, Any]) -> str:
+    return str((tag.get("from") or {}).get("kind", ""))
+
+
 def _names_digest(tag: Mapping[str, Any]) -> bool:
-    source = tag.get("from") or {}
-    return source.get("kind") == "ImageStreamImage" and "@" in source.get("name", "")
+    return _kind(tag) == "ImageStreamImage" and "@" in tag["from"].get("name", "")
 
 
 def _named(tag: Mapping[str, Any], namespace: str) -> tuple[str, str]:
