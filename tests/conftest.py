@@ -164,14 +164,23 @@ class FakeCluster:
             self._watchers.append((collection, events))
         return events
 
-    def tell(self, collection: str, kind: str, namespace: str = "", name: str = "") -> None:
+    def tell(
+        self, collection: str, kind: str, namespace: str = "", name: str = "", annotations: dict[str, str] | None = None
+    ) -> None:
         """Send an event to everybody who watches the collection."""
         with self._lock:
             self._version += 1
-            metadata = {"namespace": namespace, "name": name, "resourceVersion": str(self._version)}
+            metadata: dict[str, Any] = {"namespace": namespace, "name": name, "resourceVersion": str(self._version)}
+            if annotations:
+                metadata["annotations"] = annotations
             for watched, events in self._watchers:
                 if watched == collection:
                     events.put({"type": kind, "object": {"metadata": metadata}})
+
+    def following(self, collection: str) -> bool:
+        """Whether anybody watches it."""
+        with self._lock:
+            return any(watched == collection for watched, _ in self._watchers)
 
     def tell_nobody(self) -> None:
         """End every watch."""

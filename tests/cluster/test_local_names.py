@@ -59,6 +59,14 @@ def test_every_kind_is_resolved_and_a_dry_run_shows_it(lent: str, team: Team, ku
         assert found == wanted, known.kind
 
 
+def test_a_volume_made_of_an_image_may_have_a_short_name(lent: str, team: Team, kubectl: Kubectl) -> None:
+    """Also if nothing else of the Pod has one."""
+    pod = extras.workload("Pod", team.namespace, lent)
+    pod["spec"]["volumes"] = [{"name": "model", "image": {"reference": "app:1"}}]
+    found = extras.created(kubectl, pod, "--dry-run=server")["spec"]["volumes"]
+    assert [volume["image"]["reference"] for volume in found if "image" in volume] == [lent]
+
+
 def test_a_container_for_looking_into_a_pod_may_have_a_short_name(lent: str, team: Team, kubectl: Kubectl) -> None:
     """Also into one that a controller keeps."""
     team.pull_secret("pull", "builder")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.kube.watch import Change
-from image_registry.operator.image_triggers import ImageTriggers
+from image_registry.operator.image_triggers import ImageTriggers, run
 from image_registry.operator.trigger_plan import ANNOTATION, FOLLOWING
 from image_registry.operator.trigger_queue import DelayedQueue
+from tests.at_once import at_once
+
+if TYPE_CHECKING:
+    from tests.conftest import FakeCluster
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/team/deployments"
 TAGS = "/apis/image.alauda.io/v1/namespaces/{}/imagestreamtags/{}"
@@ -343,6 +349,49 @@ def test_who_lost_the_lease_writes_nothing_more(cluster: FakeClient, term: Image
     cluster.deploy("app", follow())
     assert term.step(lambda: False) is False
     assert cluster.patches == []
+
+
+def test_what_watches_tell_is_followed_in_every_term(fake_cluster: FakeCluster) -> None:
+    """The whole program over TLS, which loses its lease in between."""
+    streams, deployments = "/apis/image.alauda.io/v1/imagestreams", "/apis/apps/v1/deployments"
+    fake_cluster.watched = {streams, *(f"/apis/{known.group_version}/{known.resource}" for known in FOLLOWING)}
+    annotations = {ANNOTATION: json.dumps([follow()])}
+    pod = {"spec": {"containers": [{"name": "web", "image": "old"}]}}
+    metadata = {"namespace": "team", "uid": "u", "annotations": annotations}
+    path, tag = f"{DEPLOYMENTS}/app", TAGS.format("team", "web%3Av1")
+    fake_cluster.put(path, {"metadata": metadata, "spec": {"template": pod}})
+    leads, stop = threading.Event(), threading.Event()
+    leads.set()
+
+    def others() -> None:
+        try:
+            for image in ("one", "two"):
+                fake_cluster.put(tag, {"image": {"dockerImageReference": image}})
+                wait(lambda: fake_cluster.following(streams) and fake_cluster.following(deployments))
+                fake_cluster.tell(deployments, "ADDED", "team", "app", annotations)
+                wait(lambda image=image: shown() == image)  # type: ignore[misc]
+                fake_cluster.put(tag, {"image": {"dockerImageReference": f"{image} again"}})
+                fake_cluster.tell(streams, "MODIFIED", "team", "web")
+                wait(lambda image=image: shown() == f"{image} again")  # type: ignore[misc]
+                leads.clear()
+                time.sleep(0.1)
+                fake_cluster.tell_nobody()
+                leads.set()
+        finally:
+            stop.set()
+
+    def shown() -> str:
+        image: str = fake_cluster.objects[path]["spec"]["template"]["spec"]["containers"][0]["image"]
+        return image
+
+    at_once([others, lambda: run(fake_cluster.client(), leads.is_set, stop)], patience=30)
+
+
+def wait(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_the_earliest_time_counts_and_everything_is_taken_once() -> None:
