@@ -382,7 +382,9 @@ def test_a_strict_namespace_of_somebody_else_is_not_overruled(
 
 def test_secrets_and_classes_that_the_values_name_must_exist(check: Callable[..., Result]) -> None:
     route = {"name": "a", "hostname": "a.example.com", "secretName": "tls", "ingressClassName": "nginx"}
-    found = needs(check({"global": {"imagePullSecrets": [{"name": "pull"}]}, "config": {"routes": [route]}}))
+    config = {"routes": [route], "proxy": {"secretName": "proxy"}}
+    found = needs(check({"global": {"imagePullSecrets": [{"name": "pull"}]}, "config": config}))
     assert "global.imagePullSecrets (pull) names Secret pull" in found["secret"]
     assert "config.routes (a) names Secret tls" in found["secret"]
+    assert "config.proxy.secretName names Secret proxy" in found["secret"]
     assert "Ingress class nginx" in found["ingress-class"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import MagicMock
+
 import pytest
 
 from image_registry.remote.sources import Mirror
+from image_registry.server import importing_parts
 from image_registry.server.import_settings import ImportSettings, read_imports
 from image_registry.server.refusals import InvalidSettings
 
@@ -42,6 +45,14 @@ def test_everything_can_be_said_in_json_and_in_yaml() -> None:
     assert read_imports('{"maxTags": 7}').max_tags == 7
 
 
+def test_pull_through_can_be_switched_off() -> None:
+    """Then nobody is asked for credentials either: there is no right to do so (ADR 45)."""
+    found = read_imports("pullThrough: false")
+    nobody = MagicMock(side_effect=AssertionError)
+    assert importing_parts.pull_through(MagicMock(), found, nobody, nobody, nobody, nobody, nobody) is None
+    assert read_imports("{}").pull_through
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -59,6 +70,7 @@ def test_everything_can_be_said_in_json_and_in_yaml() -> None:
         ("maxTags: many", "maxTags"),
         ("maxTags: true", "maxTags"),
         ("trustedCA: /etc/ca.crt", "PEM"),
+        ("pullThrough: perhaps", "pullThrough"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, word: str) -> None:

@@ -75,6 +75,8 @@ def references(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
     }
     routes = wanted.value("config.routes", []) or []
     secrets |= {f"config.routes ({each['name']})": each["secretName"] for each in routes if each.get("secretName")}
+    if proxy := wanted.value("config.proxy.secretName", ""):
+        secrets["config.proxy.secretName"] = proxy
     for place, name in secrets.items():
         if cluster.find(f"/api/v1/namespaces/{wanted.namespace}/secrets/{name}") is None:
             yield Finding(
