@@ -190,6 +190,15 @@ def test_a_tag_that_is_wanted_and_pushed_is_one_tag(either: Any) -> None:
     assert either.streams.usage("team")[limits.TAGS] == 3
 
 
+def test_a_tag_that_only_points_to_another_registry_is_a_tag_and_no_image(either: Any) -> None:
+    either.limits["team"] = (quota(limits.IMAGES, 0), quota(limits.TAGS, 1), per_stream(limits.IMAGES, 0))
+    wanted = stream(v1={"kind": "DockerImage", "name": "quay.io/a/b:1"})
+    wanted["spec"]["tags"][0]["reference"] = True
+    either.write("POST", STREAMS, wanted, 201)
+    used = either.streams.usage("team")
+    assert (used[limits.IMAGES], used[limits.TAGS]) == (0, 1)
+
+
 def test_a_status_cannot_bring_more_tags_than_a_limit_allows(api: Any) -> None:
     digest = api.push("team/app", "one", "v1")
     shown = api.get(f"{STREAMS}/app")
