@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from typing import Any
 
 import pytest
 
+from image_registry.image_api import whole_lists
 from image_registry.image_api.continuation import Place, check_age, decode
 from image_registry.image_api.status import Expired
 from image_registry.imagestreams import reads
+from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.metadata.revisions import KEPT
 
 KINDS = ["images", "imagestreams", "imagestreamtags", "namespaces/team/imagestreams", "namespaces/team/imagestreamtags"]
@@ -113,6 +116,40 @@ def test_a_page_that_is_large_before_its_limit_ends_with_a_token(
         more = f"&continue={page['metadata']['continue']}"
     assert found == whole
     assert filled.get(f"{path}?{query}")["items"] == whole, "without a limit everything is asked for"
+
+
+@pytest.mark.parametrize("path", ["images", "imagestreams", "namespaces/team/imagestreams", "imagestreamtags"])
+def test_a_list_without_a_limit_is_told_page_by_page_and_reads_the_same(
+    filled: Any, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = filled.get(path)
+    monkeypatch.setattr(whole_lists, "AT_ONCE", 1)
+    told = filled.ask(path)
+    assert told.is_streamed
+    assert told.get_json() == whole
+    assert told.headers["Cache-Control"] == "no-cache, private"
+    packed = filled.ask(path, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(packed.get_data())) == whole
+    assert filled.get(f"{path}?labelSelector=none%3Dsuch")["items"] == []
+    newest = whole["metadata"]["resourceVersion"]
+    assert filled.get(f"{path}?resourceVersion={newest}&resourceVersionMatch=Exact") == whole
+    assert json.loads(filled.ask(f"{path}?pretty=true").get_data()) == whole
+
+
+def test_a_list_that_cannot_be_told_to_its_end_does_not_look_whole(
+    filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_lists, "AT_ONCE", 1)
+    pieces = iter(filled.ask("imagestreams").response)
+    next(pieces)
+
+    def away(**_: object) -> None:
+        raise MetadataUnavailable("the database is away")
+
+    monkeypatch.setattr(filled.streams, "streams", away)
+    with pytest.raises(MetadataUnavailable):
+        list(pieces)
 
 
 def test_a_table_of_streams_reads_no_history(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,4 +316,5 @@ def test_a_list_of_everything_costs_a_few_queries(filled: Any) -> None:
     seen: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
     filled.get("imagestreams")
-    assert len(seen) <= 7, seen
+    assert len(seen) <= 8, seen
+    assert not [statement for statement in seen if ") = 1" in statement], "SQLite finds streams by an index"

@@ -246,6 +246,9 @@ def test_a_page_is_found_by_an_index(filled: Any) -> None:
         stream_lists.current_events(connection, namespace=None, after=("b", "c", "d"), limit=5)
         stream_lists.current_events(connection, namespace="team", after=None, limit=5)
         stream_lists.namespaces(connection)
+        stream_lists.keys(connection, within=None, after=("b", "c"), limit=5)
+        stream_lists.event_counts(connection, [1, 2])
+        stream_lists.tag_names(connection, [1, 2])
         streams.tag_target(connection, "team", "app", "a")
         images.sizes(connection, after="sha256:", limit=5)
         images.page(connection, after="sha256:", last="sha256:f")
@@ -254,4 +257,5 @@ def test_a_page_is_found_by_an_index(filled: Any) -> None:
     sorts = [step for step in seen if "TEMP B-TREE" in step and "LAST TERM" not in step]
     # a list of everything from its start may walk its own index from there, never another table
     scans = [step for step in seen if step.startswith("SCAN") and "USING" not in step and step != "SCAN found"]
+    scans = [step for step in scans if not step.startswith("SCAN json_each")]
     assert (sorts, scans) == ([], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from image_registry.auth import trail
-from image_registry.image_api import status
+from image_registry.image_api import status, whole_lists
 from image_registry.image_api.negotiation import JSON, YAML, error_encoding, wants_indentation
 from image_registry.image_api.status import APIError, BeyondLimit, ServiceUnavailable, TooLarge
 from image_registry.imagestreams.errors import MetadataUnavailable
@@ -64,6 +64,17 @@ def answer(
     for warning in warnings:
         text = _NOT_IN_A_HEADER.sub("?", warning).replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{text}"')
+    return response
+
+
+def in_pieces(pieces: Iterator[bytes]) -> Response:
+    """A document that is longer than should be in memory; JSON that nobody indents."""
+    packed = request.accept_encodings.quality("gzip") > 0
+    response = Response(whole_lists.compressed(pieces) if packed else pieces, content_type=JSON)
+    response.headers["Cache-Control"] = PRIVATE
+    response.vary.add("Accept-Encoding")
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
     return response
 
 

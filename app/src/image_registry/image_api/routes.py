@@ -27,6 +27,7 @@ from image_registry.image_api import (
     status,
     tables,
     watching,
+    whole_lists,
     write_options,
     writing,
 )
@@ -162,6 +163,11 @@ class _Verbs:
         include = tables.included(request.args.get("includeObject"))
         options = parameters.list_options(request.args, self.collection.fields)
         brief = form.shape is Shape.METADATA or (form.shape is Shape.TABLE and include != "Object")
+        if options.limit is None and not brief and form == Representation() and not answers.indented():
+            begun = whole_lists.first(self.collection, namespace, options)
+            if not begun.token:
+                return self._listed(begun, form, include)
+            return answers.in_pieces(whole_lists.lines(self.collection, namespace, options, begun))
         return self._listed(listing.collect(self.collection, namespace, options, brief=brief), form, include)
 
     def _watched(self, namespace: str) -> Response:
