@@ -130,6 +130,12 @@ def steps() -> dict[str, list[Step]]:
         Step("the running lab", running, needs_root=True),
     ]
     first = Step("first installation", ((*PYTEST, "-q", "-m", "lab", "tests/first_install"),), needs_root=True)
+    operated = Step(
+        "the operator in a cluster",
+        (("lab/lab", "image", "--operator"), (*PYTEST, "-q", "-m", "lab", "tests/operator")),
+        needs_root=True,
+        minutes=25,
+    )
     molecule = Step("molecule on the lab", (("molecule", "test", "--scenario-name", "default"),), needs_root=True)
     demo = Step("make demo", (("lab/demo", "up"),), needs_root=True)
     cluster = Step("the demo's cluster", ((*PYTEST, "-q", "-m", "lab", "tests/cluster"),), needs_root=True, minutes=30)
@@ -146,7 +152,7 @@ def steps() -> dict[str, list[Step]]:
         "stores-long": [store_tools, all_of_stores],
         "conformance": conformance,
         "operator": operator,
-        "cluster": [packages, *lab, first, molecule, demo, cluster],
+        "cluster": [packages, *lab, first, operated, molecule, demo, cluster],
         "molecule": [molecule],
         "all": [
             *lint,
@@ -162,6 +168,7 @@ def steps() -> dict[str, list[Step]]:
             *stores,
             *lab,
             first,
+            operated,
             molecule,
             demo,
             cluster,

@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
     load = commands.add_parser("load", help="put images into every node, and into those that start later")
     load.add_argument("archives", nargs="+", type=Path, metavar="IMAGE.tar", help="as docker save or skopeo write it")
-    commands.add_parser("image", help="build the images of this repository and of PostgreSQL, and load them")
+    image = commands.add_parser("image", help="build the images of this repository and of PostgreSQL, and load them")
+    image.add_argument("--operator", action="store_true", help="the operator's too: the registry's, helm and the chart")
     wanted = commands.add_parser("needs", help="the Debian packages that are missing; status 1 when some are")
     wanted.add_argument("--install", action="store_true", help="install them")
     commands.add_parser("hello", help="write the archive of the demo's image and print its path")
@@ -95,7 +96,7 @@ def _run(  # noqa: C901 - a case each
             needs.require_root("load")
             cluster.load(options.archives)
         case "image":
-            return _image(cluster)
+            return _image(cluster, operator=options.operator)
         case "needs":
             return _needs(report, install=options.install)
         case "hello":
@@ -147,10 +148,10 @@ def _needs(report: Report, *, install: bool) -> int:
     return int(bool(absent))
 
 
-def _image(cluster: Cluster) -> int:
+def _image(cluster: Cluster, *, operator: bool) -> int:
     needs.require_root("image")
     needs.require_packages()
-    made = [image.reference for image in cluster.make_images()]
+    made = [image.reference for image in cluster.make_images(operator=operator)]
     sys.stdout.write(f"{cluster.places.images}: {'built ' + ', '.join(made) if made else 'everything is there'}\n")
     return 0
 

@@ -147,10 +147,11 @@ class Cluster:
                 count = node_images.import_new(kept, node.socket(), node.marks(), self._say)
                 self._say(f"node {node.name}: {count} imported, {len(kept) - count} were there")
 
-    def make_images(self) -> list[Image]:
+    def make_images(self, *, operator: bool = False) -> list[Image]:
         """Build the registry's images and import them into the nodes that run; what was built anew."""
         with self._alone():
-            made = Images(self.places, self._say).make_all()
+            images = Images(self.places, self._say)
+            made = images.make_all() + (images.make_operator() if operator else [])
         self.load([self.places.images / image.archive for image in made])
         return made
 

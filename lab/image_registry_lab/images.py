@@ -55,6 +55,24 @@ class Images:
         made = [self._app(), self._postgresql()]
         return [image for image in made if image is not None]
 
+    def make_operator(self) -> list[Image]:
+        """The operator's image, on top of the registry's; returns it if it was made anew."""
+        app = (self._places.images / "IMAGE_REGISTRY_IMAGE.name").read_text(encoding="ascii").strip()
+        containerfile, charts = REPOSITORY / "app/operator.Containerfile", REPOSITORY / "charts"
+        helm = Path(self._places.program("helm"))
+        content = digest([app, *_files([containerfile, charts / "image-registry", helm])])
+        image = Image("OPERATOR_IMAGE", f"lab.local/cluster-image-registry-operator:{content[:12]}", "operator.tar")
+        if self._is_there(image):
+            return []
+        folder = self._places.build / "helm"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(helm, folder / "helm")
+        (folder / "Containerfile").write_text("FROM scratch\nCOPY helm /usr/bin/helm\n", encoding="ascii")
+        self._build("lab.local/helm:1", folder / "Containerfile", folder, {})
+        self._say(f"building {image.reference} from app/operator.Containerfile")
+        self._build(image.reference, containerfile, charts, {"IMAGE": app, "HELM_IMAGE": "lab.local/helm:1"})
+        return [self._publish(image)]
+
     def _app(self) -> Image | None:
         base = self._base_key(BASE_PACKAGES)
         app = REPOSITORY / "app"

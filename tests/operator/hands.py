@@ -11,13 +11,14 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 
 
 class Hands:
-    """Busy in a thread of its own; ``broken`` Jobs fail."""
+    """Busy in a thread of its own; ``broken`` Jobs fail, ``idle`` ones never end."""
 
     def __init__(self, client: ClusterClient, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
         self._stop = threading.Event()
         self.broken = False
+        self.idle = False
         self._thread = threading.Thread(target=self._run, name="hands", daemon=True)
 
     def __enter__(self) -> Self:
@@ -37,7 +38,7 @@ class Hands:
 
     def _look(self) -> None:
         for job in self._all("batch/v1", "jobs"):
-            if not (job.get("status") or {}).get("conditions"):
+            if not self.idle and not (job.get("status") or {}).get("conditions"):
                 self._status("batch/v1", "jobs", job, self._job())
         for deployment in self._all("apps/v1", "deployments"):
             wanted = deployment["spec"]["replicas"]

@@ -78,6 +78,15 @@ def test_a_pending_revision_is_healed_when_it_was_left_behind(status: str) -> No
     assert plan(PVC, release(PVC, status, age=60), BASE, (), NOW).action == "heal"
 
 
+def test_an_upgrade_that_runs_is_waited_for_and_ended_when_it_is_not_wanted_any_more() -> None:
+    running, pending = config_values.values(PVC, BASE), release(PVC, "pending-upgrade", age=300)
+    assert plan(PVC, pending, BASE, (), NOW, running).action == "wait", "it is ours, so it was not left behind"
+    assert plan({**PVC, "replicas": 0}, pending, BASE, (), NOW, running).action == "stop"
+    assert plan({**PVC, "managementState": "Unmanaged"}, pending, BASE, (), NOW, running).action == "stop"
+    removed = config_values.values({}, BASE, running["config"])
+    assert plan({}, pending, BASE, (), NOW, removed).action == "wait"
+
+
 def test_a_change_of_the_storage_says_so_and_keeps_the_charts_claim() -> None:
     found = plan(S3, release(PVC), BASE, (), NOW)
     assert found.moved_from == "claim image-registry-storage"

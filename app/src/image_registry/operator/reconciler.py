@@ -83,10 +83,11 @@ class Reconciler:
             return PERIOD
         spec, now = config.get("spec") or {}, self.clock()
         try:
+            self._finish(config, now)  # before its record is read, which else might be older than its end
             history = self.operand.releases()
             release = history[0] if history else None
-            self._finish(config, now)
-            plan = release_plan.plan(spec, release, self.base, self._changes(spec, release, now), now)
+            applying = self._attempt.wanted if self._attempt else None
+            plan = release_plan.plan(spec, release, self.base, self._changes(spec, release, now), now, applying)
             self._act(config, plan, release, now)
             self._tell(config, release, release_plan.left_place(history), now)
         except KubeError as error:
@@ -110,12 +111,10 @@ class Reconciler:
         return self._drift
 
     def _act(self, config: Mapping[str, Any], plan: Plan, release: Release | None, now: datetime) -> None:
-        if self._attempt is not None:
-            if plan.action == "rest" or (plan.action == "apply" and plan.values != self._attempt.wanted):
-                structlog.get_logger().info("the specification changed while helm ran: helm is told to end")
-                self.stop()
-            return
-        if plan.action == "heal" and release is not None:
+        if plan.action == "stop":
+            structlog.get_logger().info("helm is told to end", reason=plan.why)
+            self.stop()
+        elif plan.action == "heal" and release is not None:
             self.operand.forget(release)
             self.metrics.healed()
             self.events.say(config, "Warning", "ReleaseHealed", f"{plan.why}: it is taken out of Helm's history")

@@ -18,9 +18,9 @@ LEFT_BEHIND = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``apply`` carries values; ``heal`` takes a pending revision away; ``why`` is told to people."""
+    """``apply`` carries values; ``heal`` takes a pending revision away; ``stop`` ends the upgrade that runs."""
 
-    action: Literal["rest", "wait", "heal", "apply"]
+    action: Literal["rest", "wait", "stop", "heal", "apply"]
     why: str = ""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     keep_claim: str = ""
@@ -34,9 +34,12 @@ def plan(
     base: Mapping[str, Any],
     drift: tuple[str, ...],
     now: datetime,
+    applying: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """``base`` are the values that the operator was installed with, the digest of its chart among them."""
+    """``base`` are the values that the operator was installed with, ``applying`` those of an upgrade that runs."""
     state = config_values.state_of(spec)
+    if applying is not None:
+        return _meanwhile(spec, base, applying)
     if state == UNMANAGED:
         return Plan("rest", "spec.managementState is Unmanaged")
     if release is not None and release.pending:
@@ -58,6 +61,14 @@ def plan(
     if drift:
         return Plan("apply", f"somebody changed or deleted {', '.join(drift)}", wanted)
     return Plan("rest", "the release is what the specification says")
+
+
+def _meanwhile(spec: Mapping[str, Any], base: Mapping[str, Any], applying: Mapping[str, Any]) -> Plan:
+    """While Helm runs its record is pending, which is no concern; only that it runs towards what is wanted."""
+    wanted = config_values.values(spec, base, applying.get("config"))
+    if config_values.state_of(spec) == UNMANAGED or wanted != applying:
+        return Plan("stop", "the specification changed while helm ran")
+    return Plan("wait", "helm runs")
 
 
 def moved_from(wanted: Mapping[str, Any], applied: Mapping[str, Any]) -> str:
