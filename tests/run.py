@@ -138,7 +138,9 @@ def steps() -> dict[str, list[Step]]:
     )
     molecule = Step("molecule on the lab", (("molecule", "test", "--scenario-name", "default"),), needs_root=True)
     demo = Step("make demo", (("lab/demo", "up"),), needs_root=True)
-    cluster = Step("the demo's cluster", ((*PYTEST, "-q", "-m", "lab", "tests/cluster"),), needs_root=True, minutes=30)
+    remote = ("lab/lab", "build", "distribution")  # from which images are imported
+    in_cluster = (remote, (*PYTEST, "-q", "-m", "lab", "tests/cluster"))
+    cluster = Step("the demo's cluster", in_cluster, needs_root=True, minutes=40)
     demo_down = Step("make demo-down", (("lab/demo", "down"),), needs_root=True)
     return {
         "fast": [ruff, form, mypy, imports, fast],
