@@ -40,7 +40,6 @@ POINTS = {
 }
 
 NOT_YET = {
-    16: "the operator is not there yet; the chart and the collection install",
     17: "managed pull Secrets are not there yet; Pods name a Secret of their own",
     18: "managed pull Secrets are not there yet",
     20: "garbage collection is not there yet; nothing removes blobs of finished pushes",

@@ -53,6 +53,7 @@ def test_what_the_documentation_allows_is_taken(apiserver: ApiServer, configs: s
     apiserver.client.create(configs, config(**spec), query=STRICT)
 
 
+@pytest.mark.parity(16)
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [

@@ -135,6 +135,7 @@ def test_an_unset_state_says_that_nothing_runs(operated: Operated) -> None:
     assert "set spec.managementState to Managed" in " ".join(shown.split())
 
 
+@pytest.mark.parity(16)
 def test_a_managed_registry_comes_up(operated: Operated) -> None:
     storage = {"pvc": {"size": "2Gi"}}
     database = {"postgresql": {"managed": {"size": "1Gi"}}}
@@ -235,6 +236,7 @@ def test_another_leader_takes_over(operated: Operated) -> None:
     operated.ready()
 
 
+@pytest.mark.parity(16)
 def test_unmanaged_is_left_alone(operated: Operated) -> None:
     operated.patch(managementState="Unmanaged")
     operated.until(lambda: operated.said().get("Available") == "True Unmanaged", "unmanaged", 60)
@@ -248,6 +250,7 @@ def test_unmanaged_is_left_alone(operated: Operated) -> None:
     operated.ready()
 
 
+@pytest.mark.parity(16)
 def test_removed_takes_the_servers_and_keeps_the_images(operated: Operated) -> None:
     operated.patch(managementState="Removed")
     wanted = {"Removed": "True Removed", "Progressing": "False Removed"}
@@ -264,6 +267,7 @@ def test_restored_it_has_them_again(operated: Operated, team: Team) -> None:
     assert "hello" in operated.kubectl.names("imagestreams", "-n", team.namespace)
 
 
+@pytest.mark.parity(16)
 def test_the_image_from_before_can_be_pulled(crane: Crane, team: Team) -> None:
     assert crane.pull(f"{team.namespace}/hello:1").startswith("sha256:")
 

@@ -121,6 +121,7 @@ def test_without_a_state_nothing_is_installed_and_the_next_step_is_told(cluster:
     assert "Removed" in cluster.events()
 
 
+@pytest.mark.parity(16)
 def test_managed_installs_the_registry_and_never_writes_the_specification(cluster: Cluster) -> None:
     cluster.change(**PVC)
     before = cluster.config()
@@ -329,6 +330,7 @@ def test_an_upgrade_that_ends_while_its_record_is_read_was_not_left_behind(
     assert after == healed
 
 
+@pytest.mark.parity(16)
 def test_unmanaged_touches_nothing(cluster: Cluster) -> None:
     cluster.settle()
     cluster.change(managementState="Unmanaged")
@@ -348,6 +350,7 @@ def test_unmanaged_touches_nothing(cluster: Cluster) -> None:
     cluster.settle()
 
 
+@pytest.mark.parity(16)
 def test_removed_takes_the_servers_away_and_keeps_claim_and_database(cluster: Cluster) -> None:
     cluster.settle()
     cluster.change(managementState="Removed")
@@ -364,6 +367,7 @@ def test_removed_takes_the_servers_away_and_keeps_claim_and_database(cluster: Cl
     assert cluster.find("apps/v1", "deployments", "image-registry") is not None
 
 
+@pytest.mark.parity(16)
 def test_another_storage_keeps_the_claim_and_says_that_nothing_was_moved(cluster: Cluster) -> None:
     cluster.settle()
     cluster.change(storage={"managementState": "Managed"})
