@@ -24,7 +24,7 @@ from image_registry.operator.reconciler import Reconciler
 from image_registry.operator.release_record import Release
 from image_registry.operator.secret_plan import SECRETS
 from image_registry.server.operator_process import chart_digest
-from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, program
+from tests.operator.conftest import NAMESPACE, OPERATOR, ROOT, ApiServer, program
 from tests.operator.hands import Hands
 
 CHART = ROOT / "charts/image-registry"
@@ -328,6 +328,23 @@ def test_an_upgrade_that_ends_while_its_record_is_read_was_not_left_behind(
     cluster.settle()
     after = cluster.reconciler.metrics.registry.get_sample_value("image_registry_operator_releases_healed_total")
     assert after == healed
+
+
+def test_missing_rights_are_told_and_what_was_seen_stays(cluster: Cluster) -> None:
+    cluster.settle()
+    before = cluster.said()
+    path = cluster.path("rbac.authorization.k8s.io/v1", "rolebindings", OPERATOR)
+    binding = cluster.client.get(path)
+    cluster.client.delete(path)
+    cluster.until(lambda: cluster.said()["Degraded"] == "True PermissionDenied", "denied")
+    assert "give the operator's ServiceAccount what its chart gives it" in cluster.message("Degraded")
+    after = cluster.said()
+    assert {name: after[name] for name in ("Available", "StorageExists")} == {
+        name: before[name] for name in ("Available", "StorageExists")
+    }
+    assert cluster.config()["status"]["readyReplicas"] == 1
+    cluster.client.create(path.rpartition("/")[0], {**binding, "metadata": {"name": OPERATOR}})
+    cluster.until(lambda: cluster.said() == before, "well again")
 
 
 @pytest.mark.parity(16)

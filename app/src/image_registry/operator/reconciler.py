@@ -36,6 +36,9 @@ BUSY = 2.0
 COMPARED = timedelta(seconds=10)
 """How long a comparison of the operand's objects counts: their statuses wake us often while Pods start."""
 
+SEEN = ("Available", "StorageExists")
+"""Conditions about what was seen in the cluster: they stay what they were while it cannot be looked at."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 """Seconds before what failed is tried again."""
 
@@ -184,7 +187,13 @@ class Reconciler:
         problem = Problem("PermissionDenied", f"{error}; {cure}")
         self.events.say(config, "Warning", problem.reason, problem.message)
         self.metrics.failed()
-        self._write(config, Observed(deployments={}, problem=problem), None, [], now)
+        before = config.get("status") or {}
+        seen = {item["type"]: item for item in before.get("conditions") or [] if item["type"] in SEEN}
+        found = status(config, Observed(deployments={}, problem=problem), None, [], now, self.operand.namespace)
+        found["conditions"] = [seen.get(item["type"], item) for item in found["conditions"]]
+        told = {name: found[name] for name in ("observedGeneration", "conditions")}
+        self.operand.write_status(config, {**found, **before, **told})
+        self.metrics.conditions(found["conditions"])
 
     def _write(
         self,
