@@ -28,6 +28,17 @@ def test_what_is_pulled_is_what_was_pushed(registry: Registry) -> None:
     assert layer.data == b"layer"
 
 
+@pytest.mark.parametrize("upstream", ["docker.io", "registry.example:5000", "localhost", "../x", ""])
+def test_the_registry_that_a_mirror_is_asked_for_changes_no_answer(registry: Registry, upstream: str) -> None:
+    """containerd names it with every request to a mirror (``?ns=``); the name in the path says all."""
+    registry.push("demo/app", "v1")
+    layer = f"/v2/demo/app/blobs/{Digest.of(b'layer')}"
+    for path in ("/v2/demo/app/manifests/v1", layer, "/v2/demo/app/tags/list", "/v2/other/app/manifests/v1"):
+        plain = registry.client.get(path)
+        named = registry.client.get(path, query_string={"ns": upstream})
+        assert (named.status_code, named.data) == (plain.status_code, plain.data)
+
+
 def test_a_push_makes_the_image_and_the_stream(registry: Registry) -> None:
     digest = Digest.parse(registry.push("demo/app", "v1").headers["Docker-Content-Digest"])
     stream = registry.streams.stream(Repository("demo", "app"))
