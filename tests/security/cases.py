@@ -30,7 +30,10 @@ connection.
 Beside these, a generated matrix (`tests/security/test_matrix.py`) calls every route of both applications as every kind
 of caller, in their own and in a foreign namespace; a new route without a row in it fails. `make fuzz` throws malformed
 requests and raw bytes at a served registry: no answer may be a 5xx, be late, or be a refusal without a reason, memory
-may not grow, and everything that is tagged must be there afterwards.
+may not grow, and everything that is tagged must be there afterwards. A run of ten minutes (306,870 requests and 77,430
+times raw bytes by four clients, no failure) took 79 MiB at first and 170 at the end, all processes together and without
+what they share: 17 of them in the second half, 5 in the last quarter. Most of it is what is remembered of answers,
+tokens and uploads, and kept buffers, each up to a bound; a run that grows by more than 24 MiB in its second half fails.
 
 | # | Where it was seen | What could go wrong | Test |
 | --- | --- | --- | --- |
