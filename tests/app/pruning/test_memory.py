@@ -21,7 +21,7 @@ from image_registry.pruning.usage import Usage
 MADE, NOW = "2030-01-01T00:00:00Z", 2_000_000_000
 UID = "2f2dd5ef-1c30-4e3b-aefa-1849d4c6a43b"
 IN_A_STREAM = 100
-AN_IMAGE, FIXED = 250, 8 << 20
+AN_IMAGE, FIXED = 250, 2 << 20
 """Bytes for each image with eight blobs, tagged and held, and for all: a million and Python itself in under 300 MB."""
 
 
@@ -31,7 +31,7 @@ def digest(*parts: object) -> str:
 
 def name_of(number: int) -> str:
     """In order, as the Image API lists them."""
-    return f"sha256:{number:064x}"
+    return f"sha256:{number:08x}{number:056x}"
 
 
 def image(number: int) -> dict[str, Any]:
@@ -48,13 +48,12 @@ def image(number: int) -> dict[str, Any]:
 def stream(number: int) -> dict[str, Any]:
     """Half of its tags have an older event."""
     images = [name_of(number * IN_A_STREAM + place) for place in range(IN_A_STREAM)]
-    tags = []
+    name, tags = f"app-{number:06}", []
+    where = f"host/team/{name}"
     for place in range(0, IN_A_STREAM, 2):
-        pair = [
-            {"created": MADE, "image": name, "dockerImageReference": f"host/x/y@{name}"} for name in images[place:][:2]
-        ]
+        two = images[place : place + 2]
+        pair = [{"created": MADE, "image": digest_, "dockerImageReference": f"{where}@{digest_}"} for digest_ in two]
         tags.append({"tag": f"v1.{place}.0", "items": pair})
-    name = f"app-{number:06}"
     metadata = {"namespace": "team", "name": name, "uid": UID, "resourceVersion": "1", "creationTimestamp": MADE}
     return {"metadata": metadata, "status": {"tags": tags}}
 
@@ -88,7 +87,7 @@ def resident() -> int:
 @pytest.mark.slow
 def test_an_image_costs_a_few_bytes() -> None:
     """In a process of its own; ``python -m tests.app.pruning.test_memory 1000000`` measures as many as one likes."""
-    count = 30_000
+    count = 20_000
     done = subprocess.run(
         [sys.executable, "-m", "tests.app.pruning.test_memory", str(count)],
         cwd=Path(__file__).parents[3],

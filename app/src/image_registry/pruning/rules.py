@@ -37,7 +37,7 @@ class Rules:
 
     def allows(self, *names: str) -> bool:
         """Whether one of the patterns is found in one of the names."""
-        return any(pattern.search(name) for pattern in self.allowed for name in names)
+        return bool(self.allowed) and any(pattern.search(name) for pattern in self.allowed for name in names)
 
 
 def parse_duration(text: str) -> int:
