@@ -302,6 +302,29 @@ def test_the_namespace_controller_empties_a_namespace(filled: Any, order: tuple[
     assert filled.names("imagestreams") == ["app", "tool"]
 
 
+@pytest.mark.parametrize("kind", ["imagestreamtags", "imagetags"])
+def test_all_tags_of_a_namespace_go_in_one_change_of_each_stream(either: Any, kind: str) -> None:
+    """Whoever empties a namespace may not send ten thousand requests, nor wait for as many transactions."""
+    for number in range(30):
+        either.push(f"team/app{number % 2}", number, f"v{number}")
+    either.push("other/app", 0, "v1")
+    before = either.streams.revision()
+    path = f"namespaces/team/{kind}"
+    dry = either.delete(f"{path}?dryRun=All")
+    assert len(dry["items"]) == 30
+    assert either.streams.revision() == before
+    selected = either.delete(f"{path}?fieldSelector=metadata.name%3Dapp0:v0")
+    assert [item["metadata"]["name"] for item in selected["items"]] == ["app0:v0"]
+    assert len(either.names(path)) == 29
+    gone = either.delete(path)
+    assert len(gone["items"]) == 29
+    assert either.streams.revision() == before + 3
+    assert either.names(path) == []
+    assert either.names("namespaces/team/imagestreams") == ["app0", "app1"]
+    assert either.names("imagestreamtags") == ["app:v1"]
+    assert either.delete(path)["items"] == []
+
+
 def test_a_stream_made_anew_is_another_object(filled: Any) -> None:
     uid = filled.get(STREAM)["metadata"]["uid"]
     filled.delete(STREAM)

@@ -58,6 +58,7 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "repositories": lambda: streams.repositories(namespaces=None),
         "namespaces": streams.namespaces,
         "delete_tag": lambda: streams.delete_tag(APP, "latest"),
+        "delete_tags": lambda: streams.delete_tags(APP, ["latest"]),
         "held": lambda: streams.held(APP, [digest]),
         "delete_manifest": lambda: streams.delete_manifest(APP, digest),
         "stream": lambda: streams.stream(APP),

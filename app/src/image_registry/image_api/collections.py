@@ -5,7 +5,7 @@ Names that cannot exist are simply not found, whatever is wrong with them; Kuber
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -212,6 +212,16 @@ class StreamTags:
         with translated(self.resource, name):
             self._streams.delete_tag(repository, tag, uid=uid, resource_version=resource_version, dry_run=dry_run)
         return None
+
+    def delete_together(self, items: Sequence[Mapping[str, Any]], *, dry_run: bool) -> None:
+        """One transaction for each stream: a namespace is emptied like this, and may have tens of thousands of tags."""
+        of_streams: dict[Repository, list[str]] = {}
+        for item in items:
+            repository, tag = stream_and_tag(item["metadata"]["namespace"], item["metadata"]["name"])
+            of_streams.setdefault(repository, []).append(tag)
+        with translated(self.resource, ""):
+            for repository, tags in of_streams.items():
+                self._streams.delete_tags(repository, tags, dry_run=dry_run)
 
 
 def stream_and_tag(namespace: str, name: str) -> tuple[Repository, str]:

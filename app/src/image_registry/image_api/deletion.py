@@ -8,9 +8,9 @@ be able to empty a namespace.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import yaml
 
@@ -79,12 +79,24 @@ def delete_one(
     return found, _delete(collection, namespace, found, options)
 
 
+@runtime_checkable
+class Together(Protocol):
+    """A collection that can delete many of its objects at less cost than one by one."""
+
+    def delete_together(self, items: Sequence[Mapping[str, Any]], *, dry_run: bool) -> None:
+        """Delete those that are still there."""
+        ...
+
+
 def delete_many(collection: Collection, namespace: str, selection: ListOptions, options: DeleteOptions) -> Listing:
     """Delete what is selected; returns what it was, in brief: a namespace must be emptied however long its past is.
 
     Of streams that is the names of their tags. What somebody else deletes meanwhile is deleted too.
     """
     found = collect(collection, namespace, selection, brief=True)
+    if isinstance(collection, Together) and options.uid is None and options.resource_version is None:
+        collection.delete_together(found.items, dry_run=options.dry_run)
+        return found
     for item in found.items:
         try:
             _delete(collection, namespace, item, options)

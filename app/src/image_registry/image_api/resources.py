@@ -99,7 +99,7 @@ STREAM_TAGS = Resource(
     "imagestreamtags",
     "ImageStreamTag",
     namespaced=True,
-    verbs=("create", "delete", "get", "list", "patch", "update"),
+    verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update"),
     short_names=("istag",),
     managed=False,
     create_on_update=True,

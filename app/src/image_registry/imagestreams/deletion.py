@@ -9,7 +9,7 @@ run is the same transaction, rolled back before it is logged, because numbers of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -50,6 +50,21 @@ def delete_tag(
         if dry_run:
             return
         modified(database, connection, repository, stream.id, now)
+
+
+def delete_tags(
+    database: Database, repository: Repository, tags: Collection[str], *, dry_run: bool, now: datetime
+) -> None:
+    """:func:`delete_tag` for many of one stream, whichever of them are there."""
+    with database.write(undo=dry_run) as connection:
+        try:
+            stream = _locked(database, connection, repository)
+        except StreamUnknown:
+            return
+        specs.remove_all(connection, stream.id, tags)
+        streams.remove_tags(connection, stream.id, tags)
+        if not dry_run:
+            modified(database, connection, repository, stream.id, now)
 
 
 def await_creations(database: Database, namespace: str) -> None:

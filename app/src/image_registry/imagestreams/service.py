@@ -224,6 +224,11 @@ class ImageStreams:
                 now=self._clock(),
             )
 
+    def delete_tags(self, repository: Repository, tags: Collection[str], *, dry_run: bool = False) -> None:
+        """Delete those of the tags that are there, in one transaction; nothing happens if there is no such stream."""
+        with self._indexed(repository):
+            deletion.delete_tags(self._database, repository, tags, dry_run=dry_run, now=self._clock())
+
     def held(self, repository: Repository, digests: Collection[Digest]) -> frozenset[Digest]:
         """Those of ``digests`` that are manifests of the repository."""
         with self._indexed(repository):

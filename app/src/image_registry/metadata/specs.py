@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
@@ -113,6 +113,14 @@ def remove(connection: Connection, stream: int, names: Iterable[str]) -> bool:
     for name in names:
         gone += connection.execute(_delete, {"stream": stream, "at_tag": name}).rowcount
     return bool(gone)
+
+
+def remove_all(connection: Connection, stream: int, names: Collection[str]) -> None:
+    """Nothing is wanted of these tags any more, and nothing hinders them."""
+    these = [{"stream": stream, "at_tag": name} for name in names]
+    if these:
+        connection.execute(_clear, these)
+        connection.execute(_delete, these)
 
 
 def put_condition(connection: Connection, stream: int, tag: str, row: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ Writers hold the lock of the repository (:func:`lock`), so they may look first a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
@@ -285,6 +285,14 @@ def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
     """Delete a tag and its history; false if there is none."""
     connection.execute(_delete_history, {"stream": stream, "at_tag": tag})
     return bool(connection.execute(_delete_tag, {"stream": stream, "at_tag": tag}).rowcount)
+
+
+def remove_tags(connection: Connection, stream: int, tags: Collection[str]) -> None:
+    """Delete tags and their histories, whichever of them are there."""
+    these = [{"stream": stream, "at_tag": tag} for tag in tags]
+    if these:
+        connection.execute(_delete_history, these)
+        connection.execute(_delete_tag, these)
 
 
 def forget_image(connection: Connection, stream: int, digest: str) -> None:
