@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
-from image_registry.metadata.number_sets import among
+from image_registry.metadata.key_sets import among
 from image_registry.metadata.tables import Record, image_streams, tag_conditions, tag_specs
 
 _specs = (
@@ -26,6 +26,10 @@ _followers = (
 )
 _insert = insert(tag_specs)
 _delete = delete(tag_specs).where(tag_specs.c.stream_id == bindparam("stream"), tag_specs.c.tag == bindparam("at_tag"))
+_delete_all = delete(tag_specs).where(tag_specs.c.stream_id == bindparam("stream"), among(tag_specs.c.tag, "these"))
+_clear_all = delete(tag_conditions).where(
+    tag_conditions.c.stream_id == bindparam("stream"), among(tag_conditions.c.tag, "these")
+)
 _insert_condition = insert(tag_conditions)
 _clear = delete(tag_conditions).where(
     tag_conditions.c.stream_id == bindparam("stream"), tag_conditions.c.tag == bindparam("at_tag")
@@ -117,10 +121,9 @@ def remove(connection: Connection, stream: int, names: Iterable[str]) -> bool:
 
 def remove_all(connection: Connection, stream: int, names: Collection[str]) -> None:
     """Nothing is wanted of these tags any more, and nothing hinders them."""
-    these = [{"stream": stream, "at_tag": name} for name in names]
-    if these:
-        connection.execute(_clear, these)
-        connection.execute(_delete, these)
+    these = {"stream": stream, "these": names}
+    connection.execute(_clear_all, these)
+    connection.execute(_delete_all, these)
 
 
 def put_condition(connection: Connection, stream: int, tag: str, row: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select, tuple_
 
-from image_registry.metadata.number_sets import among
+from image_registry.metadata.key_sets import among
 from image_registry.metadata.tables import Record, image_streams, tag_events, tags
 
 _of_name = (image_streams.c.namespace == bindparam("namespace")) & (image_streams.c.name == bindparam("name"))

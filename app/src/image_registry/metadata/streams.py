@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from image_registry.metadata.database import Database
+from image_registry.metadata.key_sets import among
 from image_registry.metadata.prepared import Prepared
 from image_registry.metadata.tables import (
     Record,
@@ -111,6 +112,10 @@ _replace_event = (
     .where(tag_events.c.id == bindparam("event"))
     .values(image=bindparam("to_image"), reference=bindparam("to_reference"), generation=bindparam("to_generation"))
 )
+_delete_histories = delete(tag_events).where(
+    tag_events.c.stream_id == bindparam("stream"), among(tag_events.c.tag, "these")
+)
+_delete_tags = delete(tags).where(tags.c.stream_id == bindparam("stream"), among(tags.c.tag, "these"))
 _delete_history = delete(tag_events).where(_this_tag)
 _forget_image = delete(tag_events).where(
     tag_events.c.stream_id == bindparam("stream"), tag_events.c.image == bindparam("at_image")
@@ -289,10 +294,9 @@ def remove_tag(connection: Connection, stream: int, tag: str) -> bool:
 
 def remove_tags(connection: Connection, stream: int, tags: Collection[str]) -> None:
     """Delete tags and their histories, whichever of them are there."""
-    these = [{"stream": stream, "at_tag": tag} for tag in tags]
-    if these:
-        connection.execute(_delete_history, these)
-        connection.execute(_delete_tag, these)
+    these = {"stream": stream, "these": tags}
+    connection.execute(_delete_histories, these)
+    connection.execute(_delete_tags, these)
 
 
 def forget_image(connection: Connection, stream: int, digest: str) -> None:

@@ -7,7 +7,7 @@ and the server plans it anew, which for five hundred keys takes as long as the a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Boolean, Column, Dialect, String, bindparam
@@ -18,19 +18,23 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
-class _Numbers(TypeDecorator[Sequence[int]]):
+class _Keys(TypeDecorator[Collection[Any]]):
     """An array where the database has arrays, else JSON."""
 
     impl = String
     cache_ok = True
 
+    def __init__(self, of: type[BigInteger | String]) -> None:
+        super().__init__()
+        self.of = of
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        array = postgresql.ARRAY(BigInteger) if dialect.name == "postgresql" else String()
+        array = postgresql.ARRAY(self.of) if dialect.name == "postgresql" else String()
         return dialect.type_descriptor(array)
 
-    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> Any:
-        numbers = list(value or ())
-        return numbers if dialect.name == "postgresql" else json.dumps(numbers)
+    def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
+        keys = list(value or ())
+        return keys if dialect.name == "postgresql" else json.dumps(keys)
 
 
 class _Among(FunctionElement[bool]):
@@ -43,18 +47,19 @@ class _Among(FunctionElement[bool]):
 
 
 def among(column: Column[Any], name: str) -> _Among:
-    """Whether the column is one of the numbers that the parameter ``name`` is given, in whatever order."""
-    numbers: BindParameter[Sequence[int]] = bindparam(name, type_=_Numbers())
-    return _Among(column, numbers)
+    """Whether the column is one of the keys that the parameter ``name`` is given, in whatever order."""
+    of: type[BigInteger | String] = String if isinstance(column.type, String) else BigInteger
+    keys: BindParameter[Collection[Any]] = bindparam(name, type_=_Keys(of))
+    return _Among(column, keys)
 
 
 @compiles(_Among)
 def _array(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
-    column, numbers = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} = ANY ({numbers})"
+    column, keys = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} = ANY ({keys})"
 
 
 @compiles(_Among, "sqlite")
 def _json(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
-    column, numbers = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({numbers}))"  # noqa: S608 - what the compiler wrote
+    column, keys = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({keys}))"  # noqa: S608 - what the compiler wrote
