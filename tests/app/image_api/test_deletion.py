@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -323,6 +324,18 @@ def test_all_tags_of_a_namespace_go_in_one_change_of_each_stream(either: Any, ki
     assert either.names("namespaces/team/imagestreams") == ["app0", "app1"]
     assert either.names("imagestreamtags") == ["app:v1"]
     assert either.delete(path)["items"] == []
+
+
+def test_very_many_new_tags_are_listed_and_deleted_at_once(either: Any) -> None:
+    """Who set what of the stream is as long as its status then, and must not be read once for each tag."""
+    either.push("team/app", "one", "v1")
+    stream = either.get(STREAM)
+    (first,) = stream["status"]["tags"]
+    stream["status"]["tags"] = [{**first, "tag": f"v{tag}"} for tag in range(1500)]
+    either.write("PUT", f"{STREAM}/status", stream)
+    began = time.monotonic()
+    assert len(either.delete("namespaces/team/imagestreamtags")["items"]) == 1500
+    assert time.monotonic() - began < 4
 
 
 def test_a_stream_made_anew_is_another_object(filled: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, func, null, select, tuple_
 
 from image_registry.metadata.key_sets import among
 from image_registry.metadata.tables import Record, image_streams, tag_events, tags
@@ -60,7 +60,12 @@ _tags_of_streams = (
     select(
         tags.c.stream_id,
         tags.c.tag,
-        *(column.label(f"stream_{column.name}") for column in image_streams.c if column.name != "id"),
+        # who set what of a stream may be long, and would come once for each tag, which does not show it
+        *(
+            (null() if column.name == "managed_fields" else column).label(f"stream_{column.name}")
+            for column in image_streams.c
+            if column.name != "id"
+        ),
     )
     .select_from(image_streams)
     .join(tags, tags.c.stream_id == image_streams.c.id)
