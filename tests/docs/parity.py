@@ -42,7 +42,6 @@ POINTS = {
 NOT_YET = {
     17: "managed pull Secrets are not there yet; Pods name a Secret of their own",
     18: "managed pull Secrets are not there yet",
-    20: "garbage collection is not there yet; nothing removes blobs of finished pushes",
 }
 """Points without any test, and why. Delete the line when the first test says ``parity`` of it."""
 

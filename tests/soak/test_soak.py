@@ -16,6 +16,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     yield from serve(tmp_path, "--auth", "none", "--blob-promise", f"{run.PROMISE:.0f}s")
 
 
+@pytest.mark.parity(20)
 def test_nothing_is_lost_and_nothing_is_left_over_while_garbage_is_collected(served: Served) -> None:
     result = run.soak(served.host, served.root, 30, clients=4, seed=7, say=lambda _line: None)
     assert result.failures == []

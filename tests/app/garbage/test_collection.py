@@ -30,6 +30,7 @@ def forget(yard: Yard, reference: str = "v1", repository: Repository = APP) -> D
     return digest
 
 
+@pytest.mark.parity(20)
 def test_what_an_image_needs_stays(yard: Yard) -> None:
     yard.registry.push("demo/app", "v1")
     before = yard.blobs()
@@ -84,6 +85,7 @@ def test_a_second_run_finds_nothing_more(yard: Yard) -> None:
     assert (again.links, again.thrown_away, again.removed, again.waiting) == ([], [], [], [])
 
 
+@pytest.mark.parity(20)
 def test_a_blob_whose_manifest_is_still_to_come_stays(yard: Yard) -> None:
     yard.registry.upload("demo/app", b"on its way")
     assert yard.collect(trash=NOW).thrown_away == []
@@ -93,6 +95,7 @@ def test_a_blob_whose_manifest_is_still_to_come_stays(yard: Yard) -> None:
     assert [blob.digest for blob in yard.collect(trash=NOW).removed] == [Digest.of(b"on its way")]
 
 
+@pytest.mark.parity(20)
 def test_who_heard_that_an_old_blob_is_there_can_rely_on_it(yard: Yard) -> None:
     digest = yard.registry.upload("demo/app", b"layer")
     config = yard.registry.upload("demo/app", b"{}")
@@ -138,6 +141,7 @@ def test_a_link_that_nothing_needs_goes_and_the_image_elsewhere_keeps_the_bytes(
     assert yard.registry.client.get(f"/v2/demo/other/blobs/{layer}").data == b"layer"
 
 
+@pytest.mark.parity(20)
 def test_an_image_that_no_stream_holds_keeps_its_bytes(yard: Yard) -> None:
     yard.registry.push("demo/app", "v1")
     yard.registry.streams.delete_stream(APP)
