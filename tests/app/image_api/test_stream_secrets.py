@@ -53,7 +53,8 @@ def test_the_right_on_the_subresource_is_what_counts(asked: Any) -> None:
 
 def test_a_namespace_that_did_not_opt_in_says_what_to_do(asked: Any) -> None:
     asked.failure = KubeError(403, "Forbidden", "secrets is forbidden")
-    assert "pull-secret-reader" in asked.refuse(PATH, 403, "Forbidden")["message"]
+    said = asked.refuse(PATH, 403, "Forbidden")["message"]
+    assert "ClusterRole <namespace of the registry>:pull-secret-reader to" in said
     for failure in (ClusterUnreachable("away"), KubeError(500, "InternalError", "etcd")):
         asked.failure = failure
         answer = asked.ask(PATH)

@@ -38,8 +38,8 @@ class StreamSecrets(ReadOnly):
         except KubeError as error:
             if error.forbidden:
                 raise status.Forbidden(
-                    f"the Image API may not read Secrets in namespace {namespace}: bind the ClusterRole "
-                    "pull-secret-reader of the registry to its ServiceAccount image-api-server there",
+                    f"the Image API may not read Secrets in namespace {namespace}: there, bind the ClusterRole "
+                    "<namespace of the registry>:pull-secret-reader to the ServiceAccount image-api-server of that one",
                     resource=self.resource.plural,
                     name=name,
                 ) from None
