@@ -256,6 +256,25 @@ def test_a_known_digest_opens_nothing(either: Any) -> None:
     either.write("POST", f"{TEAM}/imagestreammappings", mapping, 201)
 
 
+@pytest.mark.parametrize("hidden", ["a", "z"])
+def test_a_mapping_names_no_stream_that_the_caller_may_not_pull_from(either: Any, hidden: str) -> None:
+    streams = sorted([f"{hidden}/secret", "m/known"])
+    for order, content in ((streams, "one"), (streams[::-1], "two")):
+        digests = {either.push(stream, content, content) for stream in order}
+        either.push("team/app", "base", "v1")
+        create = 'create imagestreammappings.image.alauda.io in namespace "team"'
+        either.cluster.allowed = {
+            create,
+            'get imagestreams/layers.image.alauda.io "known" in namespace "m"',
+            f'get imagestreamtags.image.alauda.io "app:{content}" in namespace "team"',
+        }
+        (digest,) = digests
+        mapping = {"metadata": {"name": "app"}, "tag": content, "image": {"metadata": {"name": digest}}}
+        either.write("POST", f"{TEAM}/imagestreammappings", mapping, 201)
+        shown = either.get(f"{TAGS}/app:{content}")
+        assert shown["image"]["dockerImageReference"].endswith(f"/m/known@{digest}")
+
+
 def test_a_mapping_of_an_image_that_nobody_knows_brings_its_manifest(api: Any) -> None:
     api.push("team/app", "one", "v1")
     manifest = api.image("outside")

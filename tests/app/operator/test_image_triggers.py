@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeError
@@ -266,6 +267,38 @@ def test_a_cluster_that_fails_is_asked_again_later(
     clock.now += 61
     settle(term)
     assert cluster.image(path) == "newer"
+
+
+def test_a_name_that_cannot_be_sent_is_told_and_hinders_nobody(cluster: FakeClient, term: ImageTriggers) -> None:
+    cluster.tag("web:v1", "new")
+    path = cluster.deploy("app", follow("\ud800:1"), follow())
+    settle(term)
+    assert cluster.image(path) == "new"
+    (warning,) = [event for event in cluster.events if event["reason"] == "ImageTriggerInvalid"]
+    assert "is not a repository name" in warning["message"]
+
+
+def test_a_workload_that_nobody_foresaw_is_named_and_the_others_go_on(
+    cluster: FakeClient, term: ImageTriggers, clock: Clock
+) -> None:
+    cluster.tag("web:v1", "new")
+    paths = [cluster.deploy(name, follow()) for name in ("a", "b")]
+
+    def surprise() -> None:
+        cluster.before_patch = lambda: None
+        raise LookupError("nobody foresaw this")
+
+    cluster.before_patch = surprise
+    with structlog.testing.capture_logs() as logs:
+        settle(term)
+    (line,) = [line for line in logs if line["event"] == "a workload could not be looked at"]
+    odd = f"{DEPLOYMENTS}/{line['workload'].removeprefix('Deployment team/')}"
+    assert line["reason"] == "LookupError('nobody foresaw this')"
+    assert [cluster.image(path) for path in paths if path != odd] == ["new"]
+    assert cluster.image(odd) == "old"
+    clock.now += 61
+    settle(term)
+    assert cluster.image(odd) == "new"
 
 
 def test_two_that_want_different_images_do_not_write_for_ever(

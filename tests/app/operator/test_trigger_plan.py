@@ -161,6 +161,12 @@ def test_an_annotation_that_is_no_list_is_said(text: str) -> None:
         (trigger(""), ".fieldPath is missing"),
         (trigger("x", paused="maybe"), ".paused is neither true nor false"),
         ({"from": {"kind": "ImageStreamTag", "name": "a:1", "namespace": 7}, "fieldPath": "x"}, ".from.namespace"),
+        (trigger("x", "\ud800:1"), "is not a repository name"),
+        (trigger("x", "App:1"), "is not a repository name"),
+        (trigger("x", "app:\ud800"), "is not a tag"),
+        (trigger("x", "app:1:2"), "is not a tag"),
+        ({"from": {"kind": "ImageStreamTag", "name": "a:1", "namespace": "\ud800"}, "fieldPath": "x"}, "a namespace"),
+        ({"from": {"kind": "ImageStreamTag", "name": "a:1", "namespace": "../x"}, "fieldPath": "x"}, "a namespace"),
     ],
 )
 def test_a_wrong_trigger_is_named_and_the_others_count(entry: Any, says: str) -> None:
@@ -168,6 +174,7 @@ def test_a_wrong_trigger_is_named_and_the_others_count(entry: Any, says: str) ->
     assert len(triggers) == 1
     assert fault.startswith("annotation image.alauda.io/triggers[1]")
     assert says in fault
+    assert fault.encode(), "it can be sent"
 
 
 def test_an_annotation_has_an_end() -> None:

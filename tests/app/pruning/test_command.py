@@ -210,7 +210,7 @@ def test_what_could_not_be_deleted_is_exit_code_1_and_the_rest_is_done(run: Run,
 
 def test_what_cannot_be_read_is_a_warning(run: Run, pruned: PrunedCluster) -> None:
     history(pruned)
-    pruned.run(f"{pruned.host}/team/$(IMAGE)")
+    pruned.run(f"{pruned.host}/team/a$(IMAGE)")
     done = run("--keep-tag-revisions=1")
     assert (done.exit_code, "Warning: Deployment team/web names" in done.stderr) == (0, True)
     assert "keep    Deployment team/web names something like it that cannot be read" in done.stdout

@@ -133,6 +133,26 @@ def test_a_reference_that_cannot_be_read_is_told_and_keeps_what_begins_like_it(p
     assert "Deployment team/broken" in why(plan)[near[4]]
 
 
+@pytest.mark.parametrize("rest", ["", "A", "/A", "team", "team/", "team/$(IMAGE)"])
+def test_a_reference_that_can_mean_no_image_is_told_and_keeps_nothing(pruned: PrunedCluster, rest: str) -> None:
+    digests, others = history(pruned), history(pruned, "other/app")
+    pruned.run(f"{pruned.host}/{rest}", name="broken")
+    plan = pruned.plan(**OLD)
+    assert set(plan.deletions()) == {*digests[1:], *others[1:]}
+    (finding,) = plan.usage.findings
+    assert finding.startswith("Deployment team/broken names")
+    assert finding.endswith("it keeps nothing")
+
+
+def test_an_object_that_cannot_be_understood_and_names_only_the_registry_keeps_nothing(pruned: PrunedCluster) -> None:
+    digests = history(pruned)
+    odd = {"metadata": {"name": "odd"}, "spec": {"template": {"spec": {"containers": {"image": f"{pruned.host}/"}}}}}
+    pruned.lists["/apis/apps/v1/deployments"].append(odd)
+    plan = pruned.plan(**OLD)
+    assert set(plan.deletions()) == set(digests[1:])
+    assert "it names no image of this registry" in plan.usage.findings[0]
+
+
 def test_an_object_that_cannot_be_understood_keeps_everything_that_it_names(pruned: PrunedCluster) -> None:
     digests = history(pruned)
     odd = {"metadata": {"name": "odd"}, "spec": {"template": {"spec": {"containers": {"image": "x"}}}}}
@@ -355,7 +375,11 @@ def test_the_policy_of_a_namespace_is_for_streams_without_one(pruned: PrunedClus
     "text",
     ["{", "tags: x", "[1]", "[{keep: 1}]", "[{tags: x}]", "[{tags: x, keep: -1}]", "[{tags: x, keep: true}]",
      "[{tags: x, keepYoungerThan: soon}]", "[{tags: x, keep: 1, keepPulled: 1h}]", "[{tags: [], keep: 1}]",
-     "[{tags: '**********', keep: 1}]", "[&a 1, *a]"],
+     "[{tags: '**********', keep: 1}]", "[&a 1, *a]", "!!bool foo", '!!int ""', '!!float ""', "!!timestamp foo",
+     pytest.param(f"[{{tags: x, keepYoungerThan: {'9' * 400}d}}]", id="400 digits"),
+     pytest.param("[{tags: x, keepYoungerThan: 0x%s}]" % ("f" * 9000), id="9000 digits"),
+     pytest.param("[{tags: x, keep: 1, ? 0x%s : 1}]" % ("f" * 9000), id="a member of 9000 digits"),
+     "[{tags: x, keepYoungerThan: 36501d}]"],
 )  # fmt: skip
 def test_a_policy_that_nobody_understands_keeps_everything_and_is_told(pruned: PrunedCluster, text: str) -> None:
     history(pruned)
@@ -408,10 +432,14 @@ def test_names_are_found_anywhere_in_a_text(text: str, expected: list[tuple[str,
     [
         ("host/team/app:bad tag", "team/app"),
         ("host/team/app@sha256:12", "team/app"),
-        ("host/team/$(IMAGE)", "team/"),
+        ("host/team/a$(IMAGE)", "team/a"),
+        ("host/team/$(IMAGE)", ""),
         ("host/Team/app", ""),
         ("host/team/group/app:1", "team/group"),
         ("host/", ""),
+        ("host//A", ""),
+        ("host//app", ""),
+        ("host/team", ""),
     ],
 )
 def test_what_cannot_be_read_says_what_it_begins_with(text: str, prefix: str) -> None:

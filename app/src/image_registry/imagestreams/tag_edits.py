@@ -98,19 +98,20 @@ def map_image(
     """
     with database.read() as connection:
         holders = [Repository(row.namespace, row.name) for row in images.holders(connection, str(digest))]
-    allowed = repository in holders or any(writer.may_pull(holder) for holder in holders)
+    # only this one may be named: the others are nothing that the caller may know of
+    known = repository if repository in holders else next(filter(writer.may_pull, holders), None)
     with database.write(undo=writer.dry_run) as connection:
         streams.lock(database, connection, repository.namespace, repository.name)
         row = spec_writes.found(connection, repository)
         before = counting.begin(database, connection, repository, writer.limits)
         made = draft is not None and image_writes.add(database, connection, draft, writer)
-        if not (allowed or made):
+        if not (known or made):
             problems = Problems()
             problems.forbidden("image.metadata.name", f"no stream that you may pull from holds {digest}")
             problems.check()
         held = images.held_of(connection, row.id, [str(digest)])
         own = f"{writer.host}/{repository}@{digest}"
-        source = own if held or not holders else f"{writer.host}/{holders[0]}@{digest}"
+        source = f"{writer.host}/{known or repository}@{digest}"
         event = TagEvent(writer.now, digest, own if held else reference or source, row.generation)
         changed = tag_writes.put(connection, row.id, tag, event)
         if changed:

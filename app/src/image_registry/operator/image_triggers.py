@@ -113,7 +113,9 @@ class ImageTriggers:
             self._look_at(key)
             self._failures.pop(key, None)
         except (KubeError, ClusterUnreachable, KubeconfigError) as error:
-            self._try_later(key, error)
+            self._try_later(key, str(error), conflict=isinstance(error, KubeError) and error.conflict)
+        except Exception as error:  # noqa: BLE001 - one workload that nobody foresaw must not end those of all others
+            self._try_later(key, repr(error))
         return True
 
     def workload_told(self, known: Workload, told: Told) -> None:
@@ -268,14 +270,14 @@ class ImageTriggers:
                 for field in [field for field in self._written if field[0] == key]:
                     del self._written[field]
 
-    def _try_later(self, key: Key, error: Exception) -> None:
-        if isinstance(error, KubeError) and error.conflict:
+    def _try_later(self, key: Key, reason: str, *, conflict: bool = False) -> None:
+        if conflict:
             self._queue.add(key, 0.1)
             return
         times = self._failures[key] = self._failures.get(key, 0) + 1
         self._queue.add(key, min(FIRST_PAUSE * 2 ** (times - 1), LONGEST_PAUSE))
         if times == 1:
-            structlog.get_logger().warning("a workload could not be looked at", workload=str(key), reason=str(error))
+            structlog.get_logger().warning("a workload could not be looked at", workload=str(key), reason=reason)
 
 
 def run(client: ClusterClient, held: Callable[[], bool], stop: threading.Event) -> None:

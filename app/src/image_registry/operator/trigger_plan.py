@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_registry.kube.pod_templates import WORKLOADS, ImageField, Workload, image_fields
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 
 ANNOTATION = "image.alauda.io/triggers"
 
@@ -171,4 +172,8 @@ def _trigger(entry: Any, namespace: str) -> Trigger | str:
         return ".paused is neither true nor false"
     if not isinstance(elsewhere, str):
         return ".from.namespace is no text"
-    return Trigger(Tag(elsewhere, stream, tag), path, paused in (True, "true"))
+    try:  # names become paths of requests: what no stream can be called goes no further
+        repository = Repository.of(elsewhere, stream)
+        return Trigger(Tag(repository.namespace, repository.name, parse_tag(tag)), path, paused in (True, "true"))
+    except (InvalidName, InvalidTag) as error:
+        return f".from: {error}"

@@ -1,6 +1,7 @@
 """Which images of this registry a text names: under all its hosts, and no other registry's.
 
-A text that begins with one of our hosts and cannot be read further still says something: what begins like it is in use.
+A text that begins with one of our hosts and cannot be read further still says something, if it goes on with a namespace
+and the beginning of a name: what begins like it is in use.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """It names this registry, but not what in it: repositories that begin with ``prefix`` may be meant."""
+    """It names this registry, but not what in it: repositories that begin with ``prefix`` may be meant.
+
+    Without a namespace and the beginning of a name the prefix is empty and means none: nobody can pull such a thing,
+    and whoever may make a Pod could otherwise keep the streams of all others.
+    """
 
     prefix: str
     why: str
@@ -92,7 +97,7 @@ def _host(text: str) -> str:
 
 
 def _readable(rest: str) -> str:
-    """As far as it could be the beginning of a repository of ours."""
+    """A namespace and the beginning of a name, as far as they could be those of a repository of ours, or nothing."""
     match = _PATH.match(rest)
-    parts = (match.group() if match else "").split("/")
-    return "/".join(parts[:2])
+    parts = (match.group() if match else "").split("/")[:2]
+    return "/".join(parts) if len(parts) == 2 and all(parts) else ""

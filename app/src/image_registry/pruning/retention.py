@@ -58,17 +58,24 @@ def policies(annotations: Mapping[str, str]) -> tuple[Policy, ...] | None:
     if len(text) > LONGEST:
         raise InvalidPolicy(f"the annotation {ANNOTATION} has more than {LONGEST} characters")
     try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a safe one
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InvalidPolicy(f"the annotation {ANNOTATION} is not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(document, list) or len(document) > MOST:
-        raise InvalidPolicy(f"the annotation {ANNOTATION} must be a list of at most {MOST} policies")
-    return tuple(_policy(entry, number) for number, entry in enumerate(document))
+        return _read(text)
+    except InvalidPolicy:
+        raise
+    except Exception as error:  # noqa: BLE001 - what stands behind a YAML tag may raise anything: !!bool x, !!int ""
+        why = " ".join((str(error) if isinstance(error, yaml.YAMLError) else repr(error)).split())[:200]
+        raise InvalidPolicy(f"the annotation {ANNOTATION} cannot be read as YAML: {why}") from None
 
 
 def keeps(annotations: Mapping[str, str]) -> bool:
     """Whether an object opts out of pruning."""
     return annotations.get(KEEP, "").strip().lower() == "true"
+
+
+def _read(text: str) -> tuple[Policy, ...]:
+    document = yaml.load(text, _Loader)  # noqa: S506 - a safe one
+    if not isinstance(document, list) or len(document) > MOST:
+        raise InvalidPolicy(f"the annotation {ANNOTATION} must be a list of at most {MOST} policies")
+    return tuple(_policy(entry, number) for number, entry in enumerate(document))
 
 
 def _policy(entry: Any, number: int) -> Policy:

@@ -56,9 +56,10 @@ class Usage:
 
     def _add_named(self, found: Named | Broken | None, owner: str, text: str) -> None:
         if isinstance(found, Broken):
-            self.prefixes.setdefault(found.prefix, owner)
-            where = f"everything that begins with {found.prefix!r}" if found.prefix else "everything"
-            self._find(f"{owner} names {text[:200]!r}, which cannot be read ({found.why}): {where} is kept")
+            if found.prefix:
+                self.prefixes.setdefault(found.prefix, owner)
+            what = f"everything that begins with {found.prefix!r} is kept" if found.prefix else "it keeps nothing"
+            self._find(f"{owner} names {text[:200]!r}, which cannot be read ({found.why}): {what}")
         elif found is not None and found.digest:
             self.digests.setdefault((found.repository, found.digest), owner)
         elif found is not None:
@@ -75,9 +76,10 @@ class Usage:
 
     def _add_unreadable(self, found: Unreadable) -> None:
         named = [(text, entry) for text in found.texts for entry in self.hosts.search(text)]
+        kept = sum(not isinstance(entry, Broken) or bool(entry.prefix) for _, entry in named)
         self._find(
             f"{found.owner} cannot be understood ({found.why}): "
-            + (f"{len(named)} names of images in it are kept" if named else "it names nothing of this registry")
+            + (f"{kept} names of images in it are kept" if kept else "it names no image of this registry")
         )
         for text, entry in named:
             self._add_named(entry, found.owner, text)
