@@ -108,7 +108,7 @@ def steps() -> dict[str, list[Step]]:
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
-    control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "etcd", "kube-apiserver"),), minutes=40)
+    control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube"),), minutes=40)
     operator = [control_plane, Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=10)]
     store_tools = Step(
         "object stores",

@@ -31,7 +31,7 @@ def commands(found: click.Command, name: str) -> Iterator[tuple[str, click.Comma
 
 def section(name: str, command: click.Command) -> str:
     """What one command says of itself."""
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **ac.cli.context_settings)
     usage = " ".join((name, *command.collect_usage_pieces(context)))
     lines = [f"\n## {name}\n", f"`{usage}`\n", *_described(inspect.cleandoc(command.help or ""))]
     rows = [record for option in command.get_params(context) if (record := option.get_help_record(context))]

@@ -6,6 +6,7 @@ One walk in the order of this file, in an empty lab; it leaves the lab as it was
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import subprocess
@@ -184,9 +185,11 @@ def test_read_only_is_entered_without_a_restart(operated: Operated, crane: Crane
     before = operated.kubectl.names("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=image-registry")
     hello = f"{team.namespace}/hello:1"
 
+    tags = itertools.count()
+
     def refused() -> bool:
         try:
-            crane.copy(hello, f"{team.namespace}/hello:again")
+            crane.copy(hello, f"{team.namespace}/hello:again{next(tags)}")  # what is there already is not pushed
         except Refused:
             return True
         return False

@@ -51,8 +51,11 @@ def test_nothing_that_is_pushed_is_unpacked() -> None:
     serving = ("server/", "distribution_api/", "image_api/", "imagestreams/", "storage/", "metadata/", "auth/", "oci/")
     unpacking = {"tarfile", "zipfile", "gzip", "bz2", "lzma", "zlib", "zstandard", "shutil.unpack_archive"}
     found = {f"{file}: {name}" for file, name in house.imports() if file.startswith(serving) and name in unpacking}
-    assert found <= {"image_api/answers.py: gzip"}, "which packs its own answers"
-    assert not [name for _, name, _ in house.calls() if "decompress" in name or name.endswith("extractall")]
+    own = {"image_api/answers.py: gzip", "image_api/whole_lists.py: zlib"}  # which pack their own answers
+    own |= {"imagestreams/records.py: gzip", "imagestreams/records.py: zlib"}  # which no client writes
+    assert found <= own
+    unpacked = {file for file, name, _ in house.calls() if "decompress" in name or name.endswith("extractall")}
+    assert unpacked <= {"imagestreams/records.py", "operator/release_record.py"}  # what Helm has written of a release
 
 
 def test_an_archive_with_names_that_lead_elsewhere_is_bytes_like_any_other(registry: Registry, tmp_path: Path) -> None:

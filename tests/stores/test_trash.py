@@ -8,6 +8,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore, Linked
@@ -79,9 +81,25 @@ def test_what_was_thrown_away_comes_back_to_every_reader(store: BlobStore, stora
         if look == "open":
             with answer:
                 assert answer.read(6) == b"needed"
-        assert in_trash(store) == {}
         assert digest in in_place(store)
+        assert store.in_place(digest)
         assert store.read(digest) == f"needed by {look}".encode()
+        store.remove_for_good(digest)  # a bucket keeps the copy for a while
+
+
+def test_bytes_that_were_pushed_since_are_never_replaced_by_those_in_the_trash(
+    store: BlobStore, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(DATA, DIGEST)
+    assert store.throw_away(DIGEST, later())
+    monkeypatch.setattr(type(store), "take_back", lambda *_: False)  # whoever pushed did not look there
+    store.put_blob(APP, DATA, DIGEST)
+    monkeypatch.undo()
+    [before] = store.blobs(lambda _algorithm, value: value == DIGEST.hex)
+    assert not open_store(storage).take_back(DIGEST)
+    [after] = store.blobs(lambda _algorithm, value: value == DIGEST.hex)
+    assert before == after
+    assert DIGEST in in_trash(store)
 
 
 def test_what_is_young_is_not_thrown_away(store: BlobStore) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
-from datetime import timedelta
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from image_registry.garbage.collection import CollectionRefused, Collector, Rules
 from image_registry.imagestreams.inventory import Inventory
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
+from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.storage import layout
+from image_registry.storage.blob_store import StorageFault
 from tests.app.distribution_api.conftest import manifest_of
 from tests.app.garbage.conftest import Yard
 
@@ -147,7 +152,6 @@ def test_an_image_that_no_stream_holds_keeps_its_bytes(yard: Yard) -> None:
     yard.registry.streams.delete_stream(APP)
     yard.pass_time()
     assert yard.collect(trash=NOW).thrown_away == []
-    yard.registry.client.delete("/v2/demo/app/manifests/v1")
 
 
 def test_what_was_thrown_away_comes_back_to_whoever_needs_it(yard: Yard) -> None:
@@ -240,6 +244,68 @@ def test_a_run_that_would_take_most_of_a_registry_is_refused(yard: Yard) -> None
     with pytest.raises(CollectionRefused, match="101 of 101 blobs"):
         collector.run(dry_run=False)
     assert len(yard.blobs()) == 101
+
+
+def test_a_database_of_before_makes_nothing_garbage_that_a_manifest_in_storage_needs(yard: Yard) -> None:
+    yard.registry.push("demo/app", "v1")
+    backup = yard.root.parent / "backup.db"
+    with closing(sqlite3.connect(yard.root.parent / "metadata.db")) as live, closing(sqlite3.connect(backup)) as copy:
+        live.backup(copy)
+    for number in range(30):
+        yard.registry.push("demo/late", f"v{number}", layer=b"%d" % number)
+    yard.pass_time()
+    older = Database(f"sqlite:///{backup}")
+    before = files(yard)
+    report = Collector(yard.registry.store, Inventory(older), Rules(timedelta(hours=24), NOW)).run(dry_run=False)
+    assert (report.links, report.thrown_away, report.removed) == ([], [], [])
+    with pytest.raises(CollectionRefused, match="older than what is recorded"):
+        Collector(yard.registry.store, Inventory(older), Rules(timedelta(hours=24), NOW), behind=lambda: True).run(
+            dry_run=True
+        )
+    assert files(yard) == before
+    older.dispose()
+
+
+def files(yard: Yard) -> list[Path]:
+    return sorted(path for path in yard.root.rglob("*") if path.is_file())
+
+
+def test_a_refused_run_has_changed_nothing(yard: Yard) -> None:
+    for number in range(30):
+        yard.registry.upload("demo/app", b"%d" % number)
+    yard.pass_time()
+    before = files(yard)
+    with pytest.raises(CollectionRefused, match="30 of 30 blobs"):
+        yard.collector(share=0.5, trash=NOW).run(dry_run=False)
+    assert files(yard) == before
+
+
+def test_a_blob_that_cannot_be_moved_is_told_and_keeps_no_other_from_going(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = [Digest.parse(yard.registry.upload("demo/app", b"%d" % number)) for number in range(3)]
+    yard.pass_time()
+    throw = yard.registry.store.throw_away
+
+    def broken(digest: Digest, before: datetime) -> bool:
+        if digest == digests[0]:
+            raise StorageFault("it is too large to be copied")
+        return throw(digest, before)
+
+    monkeypatch.setattr(yard.registry.store, "throw_away", broken)
+    report = yard.collect(trash=NOW)
+    assert report.failed == [f"{digests[0]}: it is too large to be copied"]
+    assert {blob.digest for blob in report.removed} == set(digests[1:])
+
+
+def test_tags_and_manifests_are_never_taken_away_unasked(yard: Yard) -> None:
+    yard.registry.push("demo/app", "v1")
+    digest = yard.registry.streams.tag(APP, "v1").digest
+    yard.registry.streams.delete_stream(APP)  # its cleaning has not been yet
+    yard.pass_time()
+    yard.collect(trash=NOW)
+    assert yard.registry.store.tags(APP) == ["v1"]
+    assert yard.registry.store.manifest_linked(APP, digest)
 
 
 def test_changes_keep_to_the_rate(yard: Yard) -> None:

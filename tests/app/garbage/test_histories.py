@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from image_registry.garbage.links import clean_pending
 from image_registry.imagestreams.errors import ImageInUse
 from image_registry.imagestreams.inventory import Inventory
 from image_registry.metadata.database import Database
@@ -81,6 +82,7 @@ class History(RuleBasedStateMachine):
         if found is None:
             return
         self.client.delete(f"/v2/{repository}/manifests/{found[0]}")
+        clean_pending(self.yard.registry.store, self.yard.registry.streams)
         tags = self.held[repository]
         self.held[repository] = {name: value for name, value in tags.items() if value[0] != found[0]}
 
@@ -88,6 +90,7 @@ class History(RuleBasedStateMachine):
     def delete_stream(self, repository: str) -> None:
         if self.held.pop(repository, None) is not None:
             self.yard.registry.streams.delete_stream(Repository.parse(repository))
+            clean_pending(self.yard.registry.store, self.yard.registry.streams)
             self.promised = {(name, data) for name, data in self.promised if name != repository}
 
     @rule()

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from image_registry.garbage.collection import CollectionRefused
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
+from image_registry.imagestreams.records import POSITION, Position, write_position
 from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -98,4 +100,12 @@ def test_while_tables_are_being_made_it_refuses(root: Path) -> None:
     database.dispose()
     with pytest.raises(Exception, match="metadata rebuild"):
         collect(root, "--confirm")
+    assert blobs(root) == 4
+
+
+def test_a_database_that_is_older_than_the_records_is_refused(root: Path) -> None:
+    store = FilesystemStore(root)
+    store.write_records({POSITION: write_position(Position(1_000_000, "another log"))})
+    with pytest.raises(CollectionRefused, match="rebuild --apply"):
+        collect(root)
     assert blobs(root) == 4

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
+from functools import partial
 
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.inventory import Inventory
 from image_registry.imagestreams.service import ImageStreams
+from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
-from image_registry.storage.blob_store import BlobStore, StorageFault
+from image_registry.storage.blob_store import BlobStore, Held, StorageFault
+
+LONGEST = 5.0
+"""Seconds for which pushes to the repository wait at most, and on SQLite all; long before a database would end the
+transaction that holds the lock, because it hears nothing."""
 
 
 def clean(store: BlobStore, streams: ImageStreams, repository: Repository) -> bool:
@@ -33,28 +40,61 @@ def clean_pending(store: BlobStore, streams: ImageStreams) -> int:
     return cleaned
 
 
-def tidy(store: BlobStore, inventory: Inventory, repository: Repository, before: datetime) -> bool:
-    """The same unasked, and links to blobs that nothing in the repository needs and that are older than ``before`` go
-    too; false where the tables do not speak for the repository."""
-    return inventory.compare(repository, before, _comparison(store, repository))
+def forget_blobs(
+    store: BlobStore, inventory: Inventory, repository: Repository, blobs: Collection[Digest], before: datetime
+) -> bool:
+    """Remove links to these blobs as far as nothing in the repository needs them and they are older than ``before``.
+
+    Nothing else goes: nobody asked for it, so what the tables do not hold stays. False where they do not speak for the
+    repository.
+    """
+    left = list(blobs)
+
+    def sweep(kept: Kept) -> bool:
+        if kept.blobs_before is None:
+            left.clear()
+        end = time.monotonic() + LONGEST
+        while left and time.monotonic() < end:
+            digest = left.pop()
+            if digest not in kept.blobs:
+                _forget(store, repository, digest, before)
+        return True
+
+    while left:
+        if not inventory.compare(repository, before, sweep):
+            return False
+    return True
 
 
 def _comparison(store: BlobStore, repository: Repository) -> Callable[[Kept], bool]:
     def sweep(kept: Kept) -> bool:
-        held = store.held(repository)
-        for tag in held.tags - kept.left_alone:
-            digest = kept.tags.get(tag)
-            if digest is None:
-                store.remove_tag(repository, tag)
-            elif store.read_tag(repository, tag) != digest:
-                store.write_tag(repository, tag, digest)
-        for manifest in held.manifests - kept.manifests:
-            if str(manifest) in kept.left_alone:
-                continue
-            store.unlink_manifest(repository, manifest)
-        for blob, linked in held.blobs.items():
-            if blob not in kept.blobs and kept.blobs_before is not None and linked < kept.blobs_before:
-                store.unlink_blob(repository, blob)
+        held, end = store.held(repository), time.monotonic() + LONGEST
+        for change in _changes(store, repository, kept, held):
+            if time.monotonic() >= end:
+                return False
+            change()
         return True
 
     return sweep
+
+
+def _changes(store: BlobStore, repository: Repository, kept: Kept, held: Held) -> Iterator[Callable[[], object]]:
+    for tag in held.tags - kept.left_alone:
+        digest = kept.tags.get(tag)
+        if digest is None:
+            yield partial(store.remove_tag, repository, tag)
+        elif store.read_tag(repository, tag) != digest:
+            yield partial(store.write_tag, repository, tag, digest)
+    for manifest in held.manifests - kept.manifests:
+        if str(manifest) not in kept.left_alone:
+            yield partial(store.unlink_manifest, repository, manifest)
+    for blob, linked in held.blobs.items():
+        if blob not in kept.blobs and kept.blobs_before is not None and linked < kept.blobs_before:
+            yield partial(_forget, store, repository, blob, kept.blobs_before)
+
+
+def _forget(store: BlobStore, repository: Repository, digest: Digest, before: datetime) -> None:
+    """Look once more: somebody may have been promised the blob since its link was listed."""
+    written = store.blob_linked_at(repository, digest)
+    if written is not None and written < before:
+        store.unlink_blob(repository, digest)

@@ -67,7 +67,9 @@ def clean(database: Database, repository: Repository, sweep: Callable[[Kept], bo
         if not rebuilds.covers(connection, namespace, name):
             return False  # what the tables do not hold may only not have been read yet
         kept = kept_by(connection, repository, utc(request.blobs_before) if request.blobs_before else None)
-        with database.alone(echo.key(repository)):  # nobody writes what they read of a tag before it was deleted
+        with database.alone_too(
+            connection, echo.key(repository)
+        ):  # nobody writes what they read of a tag before it was deleted
             if not sweep(kept):
                 return False
         cleanups.done(connection, namespace, name)

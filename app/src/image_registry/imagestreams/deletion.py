@@ -61,6 +61,7 @@ def delete_tags(
             stream = _locked(database, connection, repository)
         except StreamUnknown:
             return
+        database.be_patient(connection)
         specs.remove_all(connection, stream.id, tags)
         streams.remove_tags(connection, stream.id, tags)
         if not dry_run:

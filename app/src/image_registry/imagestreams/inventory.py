@@ -57,10 +57,10 @@ class Inventory:
             return _kept(connection, repository, None)
 
     def compare(self, repository: Repository, before: datetime, sweep: Callable[[Kept], bool]) -> bool:
-        """Let ``sweep`` remove the links that are not kept, under the lock of the repository.
+        """Let ``sweep`` remove links to blobs that are not kept, under the lock of the repository.
 
-        Links to blobs are among them if they are older than ``before`` and everything in the repository was understood.
-        False where the tables do not speak for it.
+        Those that are older than ``before``, and none unless everything in the repository was understood. False where
+        the tables do not speak for it.
         """
         namespace, name = repository.namespace, repository.name
         with self._database.write() as connection:
@@ -68,7 +68,7 @@ class Inventory:
             if not rebuilds.covers(connection, namespace, name):
                 return False
             kept = _kept(connection, repository, before)
-            with self._database.alone(echo.key(repository)):
+            with self._database.alone_too(connection, echo.key(repository)):
                 return sweep(kept)
 
 

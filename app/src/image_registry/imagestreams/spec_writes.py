@@ -113,6 +113,7 @@ def update(database: Database, draft: StreamDraft, writer: Writer, *, uid: str, 
             raise Conflict(MODIFIED)
         planned = spec_rules.plan(draft, old)
         if old.meta.deleted is not None and not draft.finalizers:
+            database.be_patient(connection)
             streams.remove(connection, row.id)
             if not writer.dry_run:
                 cleanups.request(connection, repository.namespace, repository.name, writer.now, blobs=True)

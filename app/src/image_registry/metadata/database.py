@@ -173,6 +173,16 @@ class Database:
             self.lock(connection, f"alone:{key}")
             yield
 
+    @contextmanager
+    def alone_too(self, connection: Connection, key: str) -> Iterator[None]:
+        """:meth:`alone` for who has a transaction: while all wait for a second connection, none of them gets one."""
+        if not self.is_postgresql:
+            with self.alone(key):
+                yield
+            return
+        self.lock(connection, f"alone:{key}")
+        yield
+
     def _one_writer(self) -> AbstractContextManager[None]:
         return nullcontext() if self.is_postgresql else self._turn()
 

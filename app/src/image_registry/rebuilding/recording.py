@@ -58,6 +58,11 @@ class Recorder:
         self.everything()
         return Followed.PART
 
+    def is_behind(self) -> bool:
+        """Whether the tables are surely older than the records, or others."""
+        position = self.position()
+        return position is not None and not position.begins and self._tables.knows(position) is False
+
     def everything(self) -> None:
         """Let the records say what the tables do, whatever they said."""
         began = self._tables.newest()

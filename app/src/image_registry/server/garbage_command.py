@@ -48,7 +48,7 @@ def run(settings: Settings, rules: Rules, *, dry_run: bool, output: str) -> int:
     else:
         for line in _lines(report, rules, spent, wide=output == "wide"):
             click.echo(line)
-    return 1 if report.skipped else 0
+    return 1 if report.skipped or report.failed else 0
 
 
 def _lines(report: Report, rules: Rules, spent: float, *, wide: bool) -> list[str]:
@@ -75,6 +75,7 @@ def _lines(report: Report, rules: Rules, spent: float, *, wide: bool) -> list[st
         "`image-registry metadata rebuild --dry-run` says what"
         for name in report.skipped
     ]
+    lines += [f"not done: {text}" for text in report.failed]
     if report.too_much:
         lines.append(f"--confirm will be refused: that is more than {rules.share:.0%} of all blobs (--at-most)")
     elif report.dry_run:
@@ -97,6 +98,7 @@ def _document(report: Report, rules: Rules, spent: float) -> dict[str, object]:
         "removed": _entries(report.removed),
         "inTrash": _entries(report.waiting),
         "skipped": report.skipped,
+        "failed": report.failed,
         "bytesFreed": 0 if report.dry_run else report.freed,
     }
 

@@ -50,6 +50,8 @@ def garbage_tools(settings: Settings, rules: Rules, progress: Progress) -> Itera
     """For the length of a command that collects garbage."""
     database = Database(settings.database_url)
     try:
-        yield Collector(open_store(settings.storage), Inventory(database), rules, progress=progress)
+        store = open_store(settings.storage)
+        recorder = Recorder(store, Records(database), RebuildLedger(database))
+        yield Collector(store, Inventory(database), rules, behind=recorder.is_behind, progress=progress)
     finally:
         database.dispose()

@@ -201,8 +201,12 @@ class BlobStore(Protocol):
         """
         ...
 
+    def in_place(self, digest: Digest) -> bool:
+        """Whether the bytes are where they belong, without a look into the trash."""
+        ...
+
     def take_back(self, digest: Digest) -> bool:
-        """Get a blob out of the trash; ``False`` if it is not there."""
+        """Bring a blob back from the trash; ``False`` if it is not there, or has been pushed anew: that one stays."""
         ...
 
     def trash(self) -> Iterator[Stored]:

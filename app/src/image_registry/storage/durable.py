@@ -186,7 +186,10 @@ class DurableFolder:
 
     def _is_ordered(self) -> bool:
         if self._in_order is None:
-            self._in_order = keeps_order(self._base)
+            home = os.path.dirname(self.path(self._staging))
+            while not os.path.isdir(home) and len(home) > len(self._base):
+                home = os.path.dirname(home)
+            self._in_order = keeps_order(home) and _is_one_device(home)
         return self._in_order
 
     def _stage(self, files: Sequence[tuple[str, bytes]], staged: list[tuple[str, str]]) -> None:
@@ -278,6 +281,13 @@ class DurableFolder:
             if self._lasting(folder):
                 self._durable[folder] = 0
             folder = os.path.dirname(folder)
+
+
+def _is_one_device(folder: str) -> bool:
+    """Whether everything in a folder lies on the file system of the folder itself: one may be a mount, or a link."""
+    device = os.stat(folder).st_dev
+    with os.scandir(folder) as entries:
+        return all(os.stat(entry.path).st_dev == device for entry in entries)
 
 
 def _close(opened: list[int]) -> None:

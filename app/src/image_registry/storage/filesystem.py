@@ -57,8 +57,10 @@ class FilesystemStore:
     # blobs
 
     def stat(self, digest: Digest) -> int | None:
-        size = self._size(digest)
-        return self._size(digest) if size is None and self._trash.take_back(digest) else size
+        if (size := self._size(digest)) is None:
+            self._trash.take_back(digest)
+            size = self._size(digest)
+        return size
 
     def open(self, digest: Digest) -> BinaryIO:
         path = self._disk.path(layout.blob_data(digest))
@@ -66,8 +68,8 @@ class FilesystemStore:
             try:
                 return open(path, "rb", buffering=0)
             except GONE:
-                if taken_back or not self._trash.take_back(digest):
-                    break
+                if not taken_back:
+                    self._trash.take_back(digest)
             except OSError as error:
                 raise fault("open", layout.blob_data(digest), error) from error
         raise BlobMissing(str(digest))
@@ -125,7 +127,8 @@ class FilesystemStore:
 
     def _looks_are_quick(self) -> bool:
         if self._local is None:
-            self._local = is_local(os.fspath(self.root))
+            found = self._disk.path(layout.ROOT)
+            self._local = is_local(found if os.path.isdir(found) else os.fspath(self.root))
         return self._local
 
     def surely_lacks(self, repository: Repository, digest: Digest) -> bool:
@@ -204,6 +207,9 @@ class FilesystemStore:
 
     def throw_away(self, digest: Digest, before: datetime) -> bool:
         return self._trash.throw_away(digest, before)
+
+    def in_place(self, digest: Digest) -> bool:
+        return self._size(digest) is not None
 
     def take_back(self, digest: Digest) -> bool:
         return self._trash.take_back(digest)

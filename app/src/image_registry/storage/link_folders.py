@@ -124,13 +124,22 @@ class LinkFolders:
     def _names(self, folder: str) -> list[str]:
         try:
             with os.scandir(f"{self._root}/{folder}") as entries:
-                return [entry.name for entry in entries if entry.is_dir()]
+                return [entry.name for entry in entries if _is_folder(entry)]
         except GONE:
             return []
         except OSError as error:
             if error.errno == errno.ELOOP:
                 return []
             raise fault("list", folder, error) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link that leads to itself; those beside it are something
+            return False
+        raise
 
 
 def _is_ours(name: str) -> bool:

@@ -156,6 +156,9 @@ class ObjectStore:
         self._sizes.forget(digest)
         return self._garbage.throw_away(digest, before)
 
+    def in_place(self, digest: Digest) -> bool:
+        return self._client.size(layout.blob_data(digest)) is not None
+
     def take_back(self, digest: Digest) -> bool:
         return self._garbage.take_back(digest)
 
@@ -268,8 +271,9 @@ class ObjectStore:
 
     def _found(self, digest: Digest) -> int | None:
         """The size of a blob, wherever it lies."""
-        size = self._client.size(layout.blob_data(digest))
-        return self._client.size(layout.blob_data(digest)) if size is None and self.take_back(digest) else size
+        if (size := self._client.size(layout.blob_data(digest))) is None and self.take_back(digest):
+            size = self._client.size(layout.blob_data(digest))
+        return size
 
     def _put(self, data: bytes, digest: Digest) -> bool:
         """Write small content; ``False`` if it is there already."""

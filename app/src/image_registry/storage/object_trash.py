@@ -1,7 +1,8 @@
 """Blobs in a bucket that nobody refers to, and the way back.
 
 A store cannot rename: a blob is copied into the trash, inside of the store, and then removed from its place, so it is
-in one of the two at any time. Its time in the trash is that of the copy.
+in one of the two at any time. On the way back the copy stays in the trash for a while: a removal that somebody repeats,
+because its answer got lost, may still be on its way to the place. Its time in the trash is that of the copy.
 """
 
 from __future__ import annotations
@@ -37,13 +38,22 @@ class ObjectTrash:
         found = self._entry(layout.blob_data(digest))
         if found is None or found.modified >= before:
             return False
-        return self._move(found, layout.thrown_away(digest))
+        with suppress(ObjectMissing):
+            self._client.join(layout.thrown_away(digest), [found])
+            self._client.delete([found.key])
+            return True
+        return False
 
     def take_back(self, digest: Digest) -> bool:
         """See :meth:`~image_registry.storage.blob_store.BlobStore.take_back`."""
         size = self._client.size(layout.thrown_away(digest))  # a look costs less than a listing, and most find nothing
         found = self._entry(layout.thrown_away(digest)) if size is not None else None
-        return found is not None and self._move(found, layout.blob_data(digest))
+        if found is None or self._client.size(layout.blob_data(digest)) is not None:
+            return False
+        with suppress(ObjectMissing):
+            self._client.join(layout.blob_data(digest), [found])
+            return True
+        return False
 
     def entries(self) -> Iterator[Stored]:
         """What lies in the trash."""
@@ -59,14 +69,6 @@ class ObjectTrash:
         if self._client.size(key) is None:
             return False
         self._client.delete([key])
-        return True
-
-    def _move(self, found: Entry, target: str) -> bool:
-        try:
-            self._client.join(target, [found])
-        except ObjectMissing:
-            return self._client.size(target) is not None  # somebody else did
-        self._client.delete([found.key])
         return True
 
     def _entry(self, key: str) -> Entry | None:

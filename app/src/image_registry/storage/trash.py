@@ -7,6 +7,7 @@ where it was before, and is found there.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +17,9 @@ from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
 from image_registry.storage import layout
 from image_registry.storage.blob_store import Stored
 from image_registry.storage.durable import GONE, faults
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What file systems answer on which a file has one name."""
 
 
 class Trash:
@@ -41,7 +45,7 @@ class Trash:
                 if os.stat(source).st_mtime >= before.timestamp():
                     return False
                 os.utime(source)
-                self._move(source, target)
+                self._in_folder(os.replace, source, target)
             except GONE:
                 return False
             with suppress(OSError):  # somebody may be putting it there again
@@ -55,9 +59,18 @@ class Trash:
             if not os.path.lexists(source):
                 return False
             try:
-                self._move(source, target)
+                self._in_folder(os.link, source, target)  # never over bytes that were pushed since
+            except FileExistsError:
+                return False
             except GONE:
-                return os.path.lexists(target)  # somebody else did
+                return False  # somebody else did
+            except OSError as error:
+                if error.errno not in _NO_LINKS or os.path.lexists(target):
+                    raise
+                self._in_folder(os.replace, source, target)
+                return True
+            with suppress(*GONE):
+                os.unlink(source)
             return True
 
     def entries(self) -> Iterator[Stored]:
@@ -82,19 +95,20 @@ class Trash:
                 return False
             return True
 
-    def _move(self, source: str, target: str) -> None:
-        """Rename, into a folder that may be missing or be taken away meanwhile. Raises ``FileNotFoundError``."""
+    def _in_folder(self, move: Callable[[str, str], None], source: str, target: str) -> None:
+        """Give a file a name in a folder that may be missing or be taken away meanwhile. Raises
+        ``FileNotFoundError``."""
         for _ in range(10):
             with suppress(FileExistsError):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
             try:
-                os.replace(source, target)
+                move(source, target)
             except FileNotFoundError:
                 if not os.path.lexists(source):
                     raise
             else:
                 return
-        os.replace(source, target)
+        move(source, target)
 
     def _stored(self, algorithm: str, value: str, within: str | None) -> Stored | None:
         """A blob, or one in the trash; ``None`` for what is neither, or has just gone."""
