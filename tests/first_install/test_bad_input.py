@@ -48,7 +48,7 @@ def refused(install: Install, kubectl: Kubectl, *words: str, **variables: Any) -
 
 
 def test_an_unknown_values_key_is_named_with_the_one_that_was_meant(install: Install, kubectl: Kubectl) -> None:
-    refused(install, kubectl, "config.replcias", "config.replicas", registry_config={"replcias": 2})
+    refused(install, kubectl, "registry_config.replcias", " replicas,", registry_config={"replcias": 2})
 
 
 def test_a_missing_storage_class_is_named_with_those_that_exist(install: Install, kubectl: Kubectl) -> None:

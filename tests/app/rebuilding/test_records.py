@@ -201,6 +201,22 @@ def test_tables_of_yesterday_learn_from_records_and_do_not_overwrite_them(new: O
     assert whole.rows() != yesterday
 
 
+def test_records_of_streams_that_the_tables_never_had_stay_when_nobody_knows_how_far_they_are(new: Open) -> None:
+    before = new()
+    rebuilt(before)
+    before.push("team/app", "one", "v1")
+    before.recorder.catch_up()
+    before.store.remove_records([records.POSITION])
+    made = records.stream_name(Repository("team", "app"))
+    said = before.store.read_record(made)
+    before.streams.delete_stream(Repository("team", "app"))
+    assert before.recorder.once() is Followed.BEHIND
+    assert said is not None
+    assert before.store.read_record(made) == said
+    before.recorder.everything()
+    assert before.store.read_record(made) is None
+
+
 @pytest.mark.parametrize("damage", [b"", b"no record", records.written({"rows": {}}), records.written({})])
 def test_a_damaged_record_is_a_finding_and_storage_speaks(new: Open, damage: bytes) -> None:
     whole = new()

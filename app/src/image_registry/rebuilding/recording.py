@@ -55,6 +55,8 @@ class Recorder:
                 self._write(portion.records)
                 self._note(portion.position)
                 return Followed.PART
+        if (position is None or not position.begins) and self._would_forget():
+            return Followed.BEHIND
         self.everything()
         return Followed.PART
 
@@ -62,6 +64,15 @@ class Recorder:
         """Whether the tables are surely older than the records, or others."""
         position = self.position()
         return position is not None and not position.begins and self._tables.knows(position) is False
+
+    def _would_forget(self) -> bool:
+        """Whether there are records of streams that the tables do not have, when the log cannot say if these went."""
+        names = list(self._store.record_names(records.STREAMS))
+        for start in range(0, len(names), records.AT_ONCE):
+            with self._tables.alone():
+                if None in self._tables.now(names[start : start + records.AT_ONCE]).values():
+                    return True
+        return False
 
     def everything(self) -> None:
         """Let the records say what the tables do, whatever they said."""
