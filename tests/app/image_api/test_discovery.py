@@ -139,6 +139,12 @@ def test_stream_tags_stay_out_of_sight_of_the_garbage_collector(api: Any) -> Non
     assert "watch" not in verbs["imagestreamtags"]
 
 
+def test_images_of_streams_stay_out_of_sight_of_the_namespace_controller(api: Any) -> None:
+    """It deletes what can be deleted, and would be refused for what tags mean; they go with the streams."""
+    verbs = {entry["name"]: entry["verbs"] for entry in api.get("/apis/image.alauda.io/v1")["resources"]}
+    assert verbs["imagestreamimages"] == ["get", "list"]
+
+
 @pytest.mark.parametrize("path", [path for path in OPEN if not path.endswith("z")])
 @pytest.mark.parametrize("accept", ["", AGGREGATED + ",application/json"])
 def test_whoever_has_a_document_is_told_so(api: Any, path: str, accept: str) -> None:

@@ -52,7 +52,7 @@ def resource_list(resources: Sequence[Resource] = RESOURCES) -> dict[str, Any]:
                 "singularName": resource.singular,
                 "namespaced": resource.namespaced,
                 "kind": resource.kind,
-                "verbs": list(resource.verbs),
+                "verbs": list(resource.published),
                 **({} if resource.kind_group == IMAGE_GROUP else {"group": resource.kind_group, "version": VERSION}),
                 **_names(resource),
             }
@@ -113,7 +113,7 @@ def _aggregated(resource: Resource, resources: Sequence[Resource]) -> dict[str, 
         "responseKind": _kind(resource),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": list(resource.verbs),
+        "verbs": list(resource.published),
         **_names(resource),
         **({"subresources": below} if below else {}),
     }

@@ -24,7 +24,9 @@ class Resource:
     kind: str
     namespaced: bool
     verbs: tuple[str, ...]
-    """Sorted, as published."""
+    """Sorted, as served."""
+    unpublished: tuple[str, ...] = ()
+    """Those of them that discovery keeps to itself, because a controller would make use of what is meant for people."""
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresource: str = ""
@@ -41,6 +43,11 @@ class Resource:
     """The group that serves it."""
     kind_group: str = IMAGE_GROUP
     """The group of its kind."""
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The verbs that discovery tells, sorted."""
+        return tuple(verb for verb in self.verbs if verb not in self.unpublished)
 
     @property
     def singular(self) -> str:
@@ -111,6 +118,9 @@ STREAM_IMAGES = Resource(
     "ImageStreamImage",
     namespaced=True,
     verbs=("delete", "get", "list"),
+    # the namespace controller would delete each image of a namespace that ends, and be refused while a tag means it;
+    # with the streams all of them go
+    unpublished=("delete",),
     short_names=("isimage",),
     managed=False,
 )
