@@ -95,6 +95,10 @@ test-charts: setup ## Chart: lint, schema, renders, objects.
 test-operator: setup ## The operator and its objects against a real kube-apiserver, without nodes and without root.
 	@$(RUN) operator $(ARGS)
 
+.PHONY: test-operator-cluster
+test-operator-cluster: setup ## The operator's walk through a whole cluster, in a lab that begins and ends empty. Needs root.
+	@$(RUN) operator-cluster $(ARGS)
+
 .PHONY: test-clients
 test-clients: setup ## Real clients (skopeo, crane, podman, buildah, curl, CNCF distribution) against image-registry serve.
 	@$(RUN) clients $(ARGS)
