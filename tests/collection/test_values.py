@@ -39,7 +39,10 @@ def test_the_modes_of_the_chart_are_accepted(path: Path) -> None:
     [
         ({"config": {"replica": 2}}, "config.replica is not a value of the chart: did you mean config.replicas?"),
         ({"Config": {}}, "Config is not a value of the chart: did you mean config?"),
-        ({"replicas": 2}, "replicas is not a value of the chart: did you mean apiServer.replicas or config.replicas?"),
+        (
+            {"replicas": 2},
+            "replicas is not a value of the chart: did you mean apiServer.replicas or config.replicas or ",
+        ),
         ({"config": {"storage": {"pvc": {"storageClass": "x"}}}}, "did you mean config.storage.pvc.storageClassName?"),
         ({"image": {"Tag": "1"}}, "image.Tag is not a value of the chart: did you mean image.tag?"),
         ({"config": {"storage": {"xyz": 1}}}, "config.storage.xyz is not a value of the chart: known here: "),
