@@ -55,7 +55,7 @@ numbers = shared_folder()
 def build():
     watched = Observability(settings.audit, numbers, access=settings.access_log)
     store = watched.store(open_store(settings.storage))
-    streams = wiring._streams_beside(store, settings)
+    streams = wiring._streams_beside(store, settings, wiring.follow_modes(settings))
     registries = Registries(Wire(AddressRules.of(["127.0.0.0/8"])), SourceRules())
     pull_through = PullThrough(registries, streams.imports, store, lambda _namespace: Keyring())
     parts = Parts(store=store, streams=streams, authorizer=AllowAll(), pull_through=pull_through)
