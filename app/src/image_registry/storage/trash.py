@@ -60,10 +60,8 @@ class Trash:
                 return False
             try:
                 self._in_folder(os.link, source, target)  # never over bytes that were pushed since
-            except FileExistsError:
-                return False
-            except GONE:
-                return False  # somebody else did
+            except (FileExistsError, *GONE):
+                return False  # or somebody else did
             except OSError as error:
                 if error.errno not in _NO_LINKS or os.path.lexists(target):
                     raise
@@ -76,13 +74,7 @@ class Trash:
     def entries(self) -> Iterator[Stored]:
         """What lies in the trash."""
         for algorithm in HEX_LENGTH:
-            folder = f"{layout.TRASH}/{algorithm}"
-            with faults("list", folder):
-                try:
-                    names = os.listdir(self._path(folder))
-                except GONE:
-                    continue
-            for value in names:
+            for value in self._names(f"{layout.TRASH}/{algorithm}"):
                 if found := self._stored(algorithm, value, None):
                     yield found
 
