@@ -13,10 +13,22 @@ from image_registry import __version__
 from image_registry.cli import ac
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The installed program, as a person starts it."""
+def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The installed program, as a person starts it who has no other programs than those at ``path``."""
     program = Path(sys.executable).with_name("ac")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=30)
+    environment = {"PATH": str(path or "/nowhere"), "HOME": "/nowhere"}
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, check=False, timeout=30, env=environment
+    )
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path) -> Path:
+    """A named fake of kubectl: it prints its arguments and ends with 7."""
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\necho "kubectl $*"\nexit 7\n', encoding="ascii")
+    program.chmod(0o755)
+    return tmp_path
 
 
 def test_the_short_version_is_the_number_alone() -> None:
@@ -48,3 +60,36 @@ def test_without_a_command_the_help_is_shown() -> None:
     done = run()
     assert "Usage:" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get", "pods", "-A"),
+        ("get", "-A", "pods", "-o", "wide"),
+        ("-n", "team", "get", "pods"),
+        ("apply", "-f", "-"),
+        ("create", "deployment", "web", "--image=web"),
+        ("config", "view"),
+    ],
+)
+def test_what_is_not_ours_is_kubectls_with_its_exit_code(kubectl: Path, arguments: tuple[str, ...]) -> None:
+    done = run(*arguments, path=kubectl)
+    assert (done.returncode, done.stdout, done.stderr) == (7, f"kubectl {' '.join(arguments)}\n", "")
+
+
+def test_without_kubectl_it_is_said_what_is_missing() -> None:
+    done = run("get", "pods")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'get pods' is no command of ac but one for kubectl, which is not on the PATH" in done.stderr
+
+
+def test_options_of_a_place_may_come_first(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    done = run(f"--kubeconfig={missing}", "-n", "team", "adm", "prune", "images")
+    assert done.returncode == 4
+    assert f"cannot read the kubeconfig {missing}" in done.stderr
+
+
+def test_the_program_ends_with_the_code_of_its_command() -> None:
+    assert run("adm", "prune", "images", "--keep-younger-than=soon").returncode == 2

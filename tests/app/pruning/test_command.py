@@ -18,7 +18,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from image_registry.cli import ac
-from image_registry.cli.connection import Unreachable, connect
+from image_registry.cli.connection import connect
+from image_registry.cli.failures import Unreachable
 from image_registry.operator import certificates
 from tests.app.pruning.test_plans import history, signed
 

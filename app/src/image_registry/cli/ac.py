@@ -12,15 +12,17 @@ import sys
 import click
 
 from image_registry import __version__
+from image_registry.cli.failures import FAILED, INTERRUPTED
+from image_registry.cli.kubectl import Root
 from image_registry.cli.prune_images import images
 
 
 def main() -> None:
     """Entry point: errors that a person can cure end in one sentence, not in a traceback."""
     try:
-        cli(standalone_mode=False)
+        code = cli(prog_name="ac", standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
     except click.ClickException as error:
@@ -28,10 +30,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         click.echo(f"ac: {error}", err=True)
-        sys.exit(1)
+        sys.exit(FAILED)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)  # click returns what ctx.exit() says
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ac", message="%(prog)s %(version)s")
 def cli() -> None:
     """Look after images of the Alauda Container Platform.

@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from image_registry.cli.failures import UNREACHABLE, Unreachable
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import KubeconfigError
 
+__all__ = [
+    "UNREACHABLE",
+    "Place",
+    "Unreachable",
+    "cluster_options",
+    "connect",
+    "dry_run_option",
+    "here",
+    "place_options",
+]
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-UNREACHABLE = 4
-"""Exit code: the cluster, or the registry in it, does not answer."""
-
-
-class Unreachable(click.ClickException):
-    """Nobody to talk to."""
-
-    exit_code = UNREACHABLE
 
 
 def cluster_options(command: F) -> F:
@@ -36,6 +40,41 @@ def cluster_options(command: F) -> F:
         default=None,
         help="Else $KUBECONFIG, ~/.kube/config, or the ServiceAccount of the Pod.",
     )(command)
+
+
+def place_options(command: F) -> F:
+    """The cluster, and the namespace in it."""
+    command = cluster_options(command)
+    return click.option(
+        "-n", "--namespace", default=None, metavar="NAME", help="Else that of the context, or of the Pod."
+    )(command)
+
+
+def dry_run_option(command: F) -> F:
+    """``--dry-run``, as kubectl writes it. The server decides, and stores nothing."""
+    return click.option(
+        "--dry-run",
+        type=click.Choice(("none", "server", "client")),
+        is_flag=False,
+        flag_value="server",
+        default="none",
+        help="Let the server check and answer, and store nothing. Both `server` and `client` mean that.",
+        callback=lambda _context, _option, value: value != "none",
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cluster and a namespace in it."""
+
+    client: ClusterClient
+    namespace: str
+
+
+def here(options: Mapping[str, Any]) -> Place:
+    """What :func:`place_options` say. Raises :class:`Unreachable`."""
+    client = connect(options["kubeconfig"], options["context"])
+    return Place(client, options.get("namespace") or client.namespace)
 
 
 def connect(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from image_registry.cli.connection import Unreachable, cluster_options, connect
+from image_registry.cli.connection import cluster_options, connect
+from image_registry.cli.failures import RightsError, Unreachable
 from image_registry.cli.prune_output import FORMS, Output, output
 from image_registry.cli.reading import Reading
+from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.kube.image_references import CustomField, UnknownResource
@@ -20,24 +21,7 @@ from image_registry.pruning.gathering import NoRegistry, RightsMissing, check_ri
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.rules import InvalidRule, Rules, parse_duration, parse_patterns
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 NO_EFFECT = "Accepted for scripts of other pruners; changes nothing."
-
-WRONG, MISSING_RIGHTS = 2, 3
-
-
-class RightsError(click.ClickException):
-    """Each right that is missing, and what to do."""
-
-    exit_code = MISSING_RIGHTS
-
-
-def switch(*names: str, default: bool, help_: str) -> Callable[[F], F]:
-    """An option as kubectl has them: ``--confirm``, ``--confirm=true``, ``--confirm=false``."""
-    return click.option(
-        *names, type=bool, is_flag=False, flag_value="true", default=default, show_default=True, help=help_
-    )
 
 
 @click.command("images")

@@ -80,6 +80,16 @@ class ClusterClient:
         return self._endpoint.server
 
     @property
+    def namespace(self) -> str:
+        """Where its user works; ``default`` if nobody says otherwise."""
+        return self._endpoint.namespace or "default"
+
+    def token(self) -> str:
+        """The bearer token we are known by; empty if it is something else. Raises :class:`KubeconfigError`."""
+        kind, _, token = self._credentials().get("Authorization", "").partition(" ")
+        return token if kind == "Bearer" else ""
+
+    @property
     def _where(self) -> str:
         """For messages: the address, and who named it."""
         return f"{self._endpoint.server} (from {self._endpoint.source})"

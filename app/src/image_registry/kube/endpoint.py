@@ -28,6 +28,8 @@ class Endpoint:
     server: str
     source: str
     """Where this comes from, for error messages."""
+    namespace: str = ""
+    """Where people who use it work, if that is said."""
     ca: str = ""
     ca_file: Path | None = None
     verify: bool = True
@@ -93,8 +95,16 @@ def from_pod(environment: Mapping[str, str] = os.environ, folder: Path = SERVICE
         )
     if ":" in host:
         host = f"[{host}]"
+    try:
+        namespace = pod_namespace(folder)
+    except KubeconfigError:
+        namespace = ""
     return Endpoint(
-        server=f"https://{host}:{port}", source="the Pod's service account", ca_file=ca_file, token_file=token_file
+        server=f"https://{host}:{port}",
+        source="the Pod's service account",
+        namespace=namespace,
+        ca_file=ca_file,
+        token_file=token_file,
     )
 
 
@@ -136,6 +146,7 @@ def from_kubeconfig(path: Path, context: str | None = None) -> Endpoint:
     return Endpoint(
         server=server.rstrip("/"),
         source=source,
+        namespace=str(chosen.get("namespace") or ""),
         ca=ca.decode("ascii", "replace"),
         verify=not cluster.get("insecure-skip-tls-verify", False),
         server_name=str(cluster.get("tls-server-name", "")),
