@@ -223,6 +223,13 @@ def test_a_summary_is_what_a_line_shows(filled: Any) -> None:
         assert line.updated == max((history.newest.created for history in stream.tags), default=None)
 
 
+def test_without_its_tags_a_summary_is_the_stream_alone(filled: Any) -> None:
+    alone, lines = filled.streams.summaries(tags=False), filled.streams.summaries()
+    assert (alone.revision, alone.next) == (lines.revision, lines.next)
+    assert [value.stream.meta for value in alone.items] == [value.stream.meta for value in lines.items]
+    assert not any(value.tags or value.updated or value.stream.specs for value in alone.items)
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_page_is_found_by_an_index(filled: Any) -> None:
     """The cost of a page must not grow with what is not on it: no list may sort or scan whole tables.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from image_registry.image_api import documents, status
+from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.resources import IMAGES, STREAM_TAGS, STREAMS, Resource
 from image_registry.image_api.status import APIError, BadRequest
@@ -36,10 +37,10 @@ class Collection(Protocol):
         """One object."""
         ...
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:
         """Objects in order of their keys; an empty namespace stands for all.
 
-        ``brief`` leaves out what neither a row of a table nor ``metadata`` shows. A page may end before its limit.
+        Each holds at least what ``detail`` says. A page may end before its limit.
         """
         ...
 
@@ -101,7 +102,7 @@ class Images:
             found = self._streams.image(_digest(name))
             return documents.image(found, self._streams.editor.signatures(found.digest))
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - same
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:  # noqa: ARG002 - same
         with translated(self.resource, ""):
             found = self._streams.images(limit=limit, after=str(_digest(after)) if after else None)
         return Page(tuple(documents.image(value) for value in found.items), found.next, found.revision)
@@ -149,11 +150,13 @@ class Streams:
         with translated(self.resource, name):
             return documents.stream(self._streams.stream(Repository.of(namespace, name)), self._hosts)
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:
         with translated(self.resource, ""):
             start = str(within(namespace, after)) if after else None
-            if brief:
-                lines = self._streams.summaries(namespace=namespace or None, limit=limit, after=start)
+            if detail < Detail.WHOLE:
+                lines = self._streams.summaries(
+                    namespace=namespace or None, limit=limit, after=start, tags=detail >= Detail.ROW
+                )
                 shown = tuple(documents.stream_summary(value, self._hosts) for value in lines.items)
                 return Page(shown, lines.next, lines.revision)
             found = self._streams.streams(namespace=namespace or None, limit=limit, after=start)
@@ -192,7 +195,7 @@ class StreamTags:
         with translated(self.resource, name):
             return documents.stream_tag(*self._streams.stream_tag(repository, tag), hosts=self._hosts)
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - always brief
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:  # noqa: ARG002 - always rows
         with translated(self.resource, ""):
             if after is not None:
                 repository, _, tag = after.partition(":")

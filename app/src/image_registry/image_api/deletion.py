@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import yaml
 
 from image_registry.image_api.collections import Collection
+from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document
 from image_registry.image_api.listing import Listing, collect
 from image_registry.image_api.negotiation import JSON, YAML
@@ -93,7 +94,7 @@ def delete_many(collection: Collection, namespace: str, selection: ListOptions, 
 
     Of streams that is the names of their tags. What somebody else deletes meanwhile is deleted too.
     """
-    found = collect(collection, namespace, selection, brief=True)
+    found = collect(collection, namespace, selection, detail=Detail.ROW)
     if isinstance(collection, Together) and options.uid is None and options.resource_version is None:
         collection.delete_together(found.items, dry_run=options.dry_run)
         return found

@@ -86,10 +86,12 @@ def stream(value: ImageStream, hosts: Hosts) -> Document:
 
 
 def stream_summary(value: StreamSummary, hosts: Hosts) -> Document:
-    """An ``ImageStream`` as far as tables and ``metadata`` show it: its tags have names, and one time for all."""
+    """An ``ImageStream`` as far as tables and ``metadata`` show it: tags have names, and the first the time of all."""
     document = stream(value.stream, hosts)
-    newest = ({"created": timestamp(value.updated)},) if value.updated else ()
-    document["status"]["tags"] = [{"tag": tag, "items": newest} for tag in value.tags]
+    tags: list[Document] = [{"tag": tag, "items": ()} for tag in value.tags]
+    if tags and value.updated:
+        tags[0]["items"] = ({"created": timestamp(value.updated)},)
+    document["status"]["tags"] = tags
     return document
 
 
@@ -251,7 +253,8 @@ def metadata_list(items: Sequence[Mapping[str, Any]], metadata: Mapping[str, str
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as ``metav1.Time`` is written."""
-    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{in_utc.isoformat()[:19]}Z"
 
 
 def _head(resource: Resource) -> Document:
@@ -342,4 +345,4 @@ def tag_condition(value: TagCondition) -> Document:
 
 
 def _present(**members: Any) -> Document:
-    return {name: value for name, value in members.items() if value not in ("", [], {}, None)}
+    return {name: value for name, value in members.items() if value or value == 0}

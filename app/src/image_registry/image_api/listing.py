@@ -9,6 +9,7 @@ from typing import Any
 from image_registry.image_api import continuation
 from image_registry.image_api.collections import Collection, fields_of, is_namespace
 from image_registry.image_api.continuation import Place
+from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document
 from image_registry.image_api.parameters import ListOptions
 from image_registry.image_api.status import APIError, Cause, Expired, NotFound, Timeout
@@ -31,8 +32,8 @@ class Listing:
         return {"resourceVersion": str(self.revision)} | ({"continue": self.token} if self.token else {})
 
 
-def collect(collection: Collection, namespace: str, options: ListOptions, *, brief: bool = False) -> Listing:
-    """Read one page; an empty namespace stands for all. ``brief`` as for :meth:`Collection.page`."""
+def collect(collection: Collection, namespace: str, options: ListOptions, *, detail: Detail = Detail.WHOLE) -> Listing:
+    """Read one page; an empty namespace stands for all. ``detail`` as for :meth:`Collection.page`."""
     scope = f"{collection.resource.name}/{namespace}"
     place = continuation.decode(options.token, scope) if options.token else None
     one = _only_one(collection, namespace, options)
@@ -48,7 +49,7 @@ def collect(collection: Collection, namespace: str, options: ListOptions, *, bri
     revision = 0
     while True:
         at_once = _read_at_once(options, len(found))
-        page = collection.page(within, limit=at_once, after=after, brief=brief)
+        page = collection.page(within, limit=at_once, after=after, detail=detail)
         if not revision:
             revision = page.revision
             _check_state(options, place, revision)

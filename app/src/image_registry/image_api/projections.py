@@ -8,6 +8,7 @@ from typing import Any
 from image_registry.auth import access
 from image_registry.image_api import documents, status
 from image_registry.image_api.collections import translated, within
+from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document
 from image_registry.image_api.image_kind import check_image, content, image_draft
 from image_registry.image_api.resources import MAPPINGS, STREAM_IMAGES, STREAM_LAYERS
@@ -35,9 +36,9 @@ class ReadOnly:
         """The newest state."""
         return self._streams.revision()
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:
         """Never asked."""
-        raise APIError(f"no list is served here ({namespace}, {limit}, {after}, {brief})")
+        raise APIError(f"no list is served here ({namespace}, {limit}, {after}, {detail})")
 
     def key(self, document: Mapping[str, Any]) -> str:
         """Its name."""
@@ -72,13 +73,15 @@ class StreamImages(ReadOnly):
             Digest.parse(_stream_and_digest(name)[1])
         return self.get(namespace, name)
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:
         """What streams hold."""
         with translated(self.resource, ""):
             if after is not None:
                 repository, _, digest = after.partition("@")
                 after = f"{within(namespace, repository)}@{Digest.parse(digest)}"
-            found = self._editor.held_images(namespace=namespace or None, limit=limit, after=after, brief=brief)
+            found = self._editor.held_images(
+                namespace=namespace or None, limit=limit, after=after, brief=detail < Detail.WHOLE
+            )
         items = (documents.stream_image(value.stream, value.digest, value.image, value.pushed) for value in found.items)
         return Page(tuple(items), found.next, found.revision)
 

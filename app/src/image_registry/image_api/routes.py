@@ -32,6 +32,7 @@ from image_registry.image_api import (
     writing,
 )
 from image_registry.image_api.collections import Collection, Watchable
+from image_registry.image_api.detail import Detail, needed
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.gate import require
 from image_registry.image_api.identity import identify
@@ -162,13 +163,13 @@ class _Verbs:
         form = negotiate(request.headers.get("Accept"), is_list=True)
         include = tables.included(request.args.get("includeObject"))
         options = parameters.list_options(request.args, self.collection.fields)
-        brief = form.shape is Shape.METADATA or (form.shape is Shape.TABLE and include != "Object")
-        if options.limit is None and not brief and form == Representation() and not answers.indented():
+        detail = needed(form, include)
+        if options.limit is None and detail is Detail.WHOLE and form == Representation() and not answers.indented():
             begun = whole_lists.first(self.collection, namespace, options)
             if not begun.token:
                 return self._listed(begun, form, include)
             return answers.in_pieces(whole_lists.lines(self.collection, namespace, options, begun))
-        return self._listed(listing.collect(self.collection, namespace, options, brief=brief), form, include)
+        return self._listed(listing.collect(self.collection, namespace, options, detail=detail), form, include)
 
     def _watched(self, namespace: str) -> Response:
         if "watch" not in self.collection.resource.verbs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +94,7 @@ def ago(moment: str, now: datetime) -> str:
     return f"{seconds // _YEAR} years ago"
 
 
-def shortened(tags: Sequence[str]) -> str:
+def shortened(tags: Collection[str]) -> str:
     """As many names as fit, then how many more there are; at least one name."""
     names = sorted(tags)
     shown = 0
@@ -142,7 +142,7 @@ def _repository(item: Mapping[str, Any], _now: datetime) -> str:
 
 def _tags(item: Mapping[str, Any], _now: datetime) -> str:
     names = {history["tag"] for history in item["status"].get("tags", ())}
-    return shortened(sorted(names | {tag["name"] for tag in item["spec"].get("tags", ())}))
+    return shortened(names | {tag["name"] for tag in item["spec"].get("tags", ())})
 
 
 def _stream_updated(item: Mapping[str, Any], now: datetime) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from image_registry.auth import access
 from image_registry.image_api import documents, drafts, status
 from image_registry.image_api.collections import StreamTags, stream_and_tag, translated, within
+from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document, Hosts
 from image_registry.image_api.resources import IMAGE_TAGS
 from image_registry.image_api.status import BadRequest, NotFound
@@ -128,7 +129,7 @@ class ImageTags(WritableStreamTags):
     def get(self, namespace: str, name: str) -> Document:
         return self.current(namespace, name)
 
-    def page(self, namespace: str, *, limit: int | None, after: str | None, brief: bool) -> Page[Document]:  # noqa: ARG002 - always brief
+    def page(self, namespace: str, *, limit: int | None, after: str | None, detail: Detail) -> Page[Document]:  # noqa: ARG002 - always rows
         with translated(self.resource, ""):
             start, last = None, ""
             if after is not None:

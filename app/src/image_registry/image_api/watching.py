@@ -17,6 +17,7 @@ from typing import Any
 
 from image_registry.image_api import documents, tables
 from image_registry.image_api.collections import Collection, Watchable, fields_of
+from image_registry.image_api.detail import needed
 from image_registry.image_api.documents import Document
 from image_registry.image_api.negotiation import Representation, Shape
 from image_registry.image_api.parameters import Query, flag, invalid_options, resource_version, whole_number
@@ -163,7 +164,7 @@ class Watch:
         after: str | None = None
         within = self._namespace or self._options.fields.required.get("metadata.namespace", "")
         while True:
-            page = self._collection.page(within, limit=AT_ONCE, after=after, brief=self._lines.brief)
+            page = self._collection.page(within, limit=AT_ONCE, after=after, detail=self._lines.detail)
             yield None, page.revision
             for document in page.items:
                 if self._selected(document):
@@ -226,8 +227,8 @@ class Lines:
         self._form = form
         self._include = include
         self._columns_told = False
-        self.brief = form.shape is Shape.METADATA or (form.shape is Shape.TABLE and include != "Object")
-        """Nothing of an object's history is shown."""
+        self.detail = needed(form, include)
+        """What the lines show of each object."""
 
     def event(self, event: str, document: Document) -> bytes:
         """A line about an object."""

@@ -184,17 +184,18 @@ def _as_many_as_fit(connection: Connection, within: Collection[str] | None, afte
 
 
 def summaries(
-    database: Database, *, namespace: str | None, limit: int | None, after: str | None
+    database: Database, *, namespace: str | None, limit: int | None, after: str | None, tags: bool = True
 ) -> Page[StreamSummary]:
-    """Streams with the names of their tags."""
+    """Streams with the names of their tags, unless ``tags`` is false."""
     within = None if namespace is None else {namespace}
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
         found = stream_lists.page(connection, within=within, after=_after(after), limit=_more(limit))
         shown = [row.id for row in found[:limit]]
-        names = stream_lists.tag_names(connection, shown)
-        updated = stream_lists.updated(connection, shown)
-        wanted = _by_stream(specs.of_streams(connection, shown))
+        lines = shown if tags else ()
+        names = stream_lists.tag_names(connection, lines)
+        updated = stream_lists.updated(connection, lines)
+        wanted = _by_stream(specs.of_streams(connection, lines))
 
     def item(row: Record) -> StreamSummary:
         stream = rows.stream(row, specs=tuple(rows.tag_spec(spec) for spec in wanted.get(row.id, ())))

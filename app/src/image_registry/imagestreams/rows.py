@@ -36,6 +36,8 @@ _SURROGATES = dict.fromkeys((0, *range(55296, 57344)), "�")
 
 def utc(time: datetime) -> datetime:
     """SQLite forgets the zone, PostgreSQL answers in that of the session; all our times are UTC."""
+    if time.tzinfo is UTC:
+        return time
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
