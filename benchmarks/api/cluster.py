@@ -41,7 +41,7 @@ class AgreeableCluster:
         _secret(folder / "cluster.pem", own.certificate + own.key)
         _secret(folder / "server.crt", own.certificate)
         _secret(folder / "server.key", own.key)
-        _secret(folder / "proxy.pem", _client(authority, PROXY, now))
+        _secret(folder / "proxy.pem", client_certificate(authority, PROXY, now))
         self._folder = folder
         self._over = threading.Event()
         self._server = self._listening(folder / "cluster.pem")
@@ -149,8 +149,8 @@ def agreeable(folder: Path) -> Iterator[AgreeableCluster]:
         cluster.close()
 
 
-def _client(authority: certificates.KeyPair, name: str, now: datetime) -> bytes:
-    """A client certificate with its key."""
+def client_certificate(authority: certificates.KeyPair, name: str, now: datetime) -> bytes:
+    """What a client shows who calls itself ``name``, with its key; for a day."""
     issuer = x509.load_pem_x509_certificate(authority.certificate)
     signer = serialization.load_pem_private_key(authority.key, None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
@@ -165,6 +165,7 @@ def _client(authority: certificates.KeyPair, name: str, now: datetime) -> bytes:
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(

@@ -1,4 +1,4 @@
-"""kubectl for the lab's cluster, and people in it: what the tests of an installation are written with."""
+"""kubectl and helm for the lab's cluster, and people in it: what the tests of an installation are written with."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from tests.serve.conftest import program
 NAMESPACE = "image-registry-system"
 SERVICE = f"image-registry.{NAMESPACE}.svc:5000"
 ROOT = Path(__file__).resolve().parents[2]
+RELEASE = "image-registry"
+CHART = str(ROOT / "charts/image-registry")
 
 
 class CommandFailed(Exception):
-    """kubectl said no; the text is its own."""
+    """kubectl or helm said no; the text is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,36 @@ class Kubectl:
     def await_pods(self, selector: str, seconds: int = 180) -> None:
         """Until every Pod that the selector finds is ready; there must be one."""
         self("-n", NAMESPACE, "wait", "pods", "-l", selector, "--for=condition=Ready", f"--timeout={seconds}s")
+
+
+@dataclass(frozen=True, slots=True)
+class Helm:
+    """Releases of the registry's namespace, in the cluster of one kubeconfig, from the chart of this tree."""
+
+    kubeconfig: Path
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        where = ["--kubeconfig", str(self.kubeconfig), "--namespace", NAMESPACE]
+        done = subprocess.run(
+            [program("helm", "run `lab/lab build helm`"), *where, *arguments],
+            input=stdin,
+            check=False,
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.kubeconfig.parent)},
+            timeout=240,
+        )
+        if done.returncode:
+            raise CommandFailed(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def values(self) -> str:
+        """What the registry was installed with, as JSON."""
+        return self("get", "values", RELEASE, "-o", "json")
+
+    def upgrade(self, *arguments: str, stdin: str = "") -> None:
+        """The registry, by this chart."""
+        self("upgrade", RELEASE, CHART, *arguments, stdin=stdin)
 
 
 @dataclass(frozen=True, slots=True)

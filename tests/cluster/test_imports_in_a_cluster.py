@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +19,9 @@ from tests.app.remote.conftest import Content, Remote, distribution
 from tests.app.remote.faulting_proxy import Fault, FaultingProxy
 from tests.clients.certificates import Certificates, make_certificates
 from tests.clients.programs import Crane, Registry
-from tests.cluster.kubernetes import NAMESPACE, ROOT, SERVICE, CommandFailed, Kubectl, Team
+from tests.cluster.kubernetes import NAMESPACE, SERVICE, CommandFailed, Helm, Kubectl, Team
 from tests.cluster.remote_registries import RemoteRegistry
 from tests.cluster.test_pods import push_runnable
-from tests.serve.conftest import program
 
 pytestmark = pytest.mark.lab
 
@@ -91,31 +88,16 @@ def world(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @contextmanager
 def installed_for(kubectl: Kubectl, world: World) -> Iterator[None]:
     """The installation with rules for this world; afterwards it is as it was."""
-    chart, environment = str(ROOT / "charts/image-registry"), {"PATH": os.environ["PATH"]}
-    environment["HOME"] = str(kubectl.kubeconfig.parent)
-    base = [program("helm", "run `lab/lab build helm`"), "--kubeconfig", str(kubectl.kubeconfig), "-n", NAMESPACE]
-
-    def helm(*arguments: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [*base, *arguments],
-            input=stdin,
-            check=False,
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    helm = Helm(kubectl.kubeconfig)
 
     def upgrade(values: str) -> None:
-        helm("upgrade", "image-registry", chart, "--reset-values", "-f", "-", stdin=values)
+        helm.upgrade("--reset-values", "-f", "-", stdin=values)
         for server in ("image-registry", "image-api-server"):
             kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{server}", "--timeout=180s")
 
     named = [world.basic.host, world.token.host, world.failing.host, world.throttled.host, world.blocked.host]
     mirrors = [f"{world.mirror.host}/team"]
-    before = helm("get", "values", "image-registry", "-o", "json")
+    before = helm.values()
     values = json.loads(before)
     values.setdefault("config", {})["imports"] = {
         "allowedRegistries": [*named, MIRRORED],

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +20,7 @@ import pytest
 from tests.clients.curl import Curl, Reply, bearer
 from tests.clients.layout import image
 from tests.clients.programs import Crane
-from tests.cluster.kubernetes import NAMESPACE, ROOT, Kubectl, Team
-from tests.serve.conftest import program
+from tests.cluster.kubernetes import CHART, NAMESPACE, RELEASE, Helm, Kubectl, Team
 
 pytestmark = pytest.mark.lab
 
@@ -105,42 +103,20 @@ def two_replicas(kubectl: Kubectl) -> Iterator[None]:
 
     The claim of the lab cannot be changed into such a one, and does not have to: both Pods run where it is.
     """
-    environment = {"PATH": os.environ["PATH"], "HOME": str(kubectl.kubeconfig.parent)}
-    chart = str(ROOT / "charts/image-registry")
-
-    def helm(*arguments: str, stdin: str = "") -> str:
-        command = [
-            program("helm", "run `lab/lab build helm`"),
-            "--kubeconfig",
-            str(kubectl.kubeconfig),
-            "-n",
-            NAMESPACE,
-        ]
-        done = subprocess.run(
-            [*command, *arguments],
-            input=stdin,
-            check=False,
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
+    helm = Helm(kubectl.kubeconfig)
     wide = ("--set", "config.replicas=2,config.storage.pvc.accessMode=ReadWriteMany")
     version = kubectl.json("version")["serverVersion"]["gitVersion"]
     only = ("--show-only", "templates/registry/deployment.yaml", "--kube-version", version)
     before = kubectl.names("pods", "-n", NAMESPACE, "-l", REGISTRY)
-    values = helm("get", "values", "image-registry", "-o", "yaml")
-    kubectl("apply", "-f", "-", stdin=helm("template", "image-registry", chart, "-f", "-", *wide, *only, stdin=values))
+    values = helm.values()
+    kubectl("apply", "-f", "-", stdin=helm("template", RELEASE, CHART, "-f", "-", *wide, *only, stdin=values))
     try:
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/image-registry", "--timeout=180s")
         # the one Pod that was installed does not wait for its last callers when it leaves
         kubectl("-n", NAMESPACE, "wait", "pods", *before, "--for=delete", "--timeout=60s")
         yield
     finally:
-        helm("upgrade", "image-registry", chart, "--reuse-values", "--wait")
+        helm.upgrade("--reuse-values", "--wait")
         kubectl("-n", NAMESPACE, "rollout", "status", "deployment/image-registry", "--timeout=180s")
 
 

@@ -8,16 +8,13 @@ import re
 import ssl
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from benchmarks.api.cluster import client_certificate
 from image_registry.operator import certificates
 from image_registry_lab.places import Places, cache
 from tests.clients.curl import Curl
@@ -90,29 +87,6 @@ def test_both_discoveries_of_the_cluster_agree_about_the_group(kubectl: Kubectl,
 # who calls
 
 
-def proxy_certificate(authority: certificates.KeyPair, name: str, file: Path) -> None:
-    """A client's certificate, as the cluster's proxy has one, with its key."""
-    issuer = x509.load_pem_x509_certificate(authority.certificate)
-    signer = serialization.load_pem_private_key(authority.key, None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-        .sign(signer, hashes.SHA256())
-    )
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.touch(mode=0o600)
-    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*form))
-
-
 def directly(kubectl: Kubectl, pair: Path | None) -> int:
     """The status of a request past the proxy by somebody who says to be an administrator; 0 without an answer."""
     host = kubectl.json("-n", NAMESPACE, "get", "service", "image-api-server")["spec"]["clusterIP"]
@@ -139,7 +113,8 @@ def test_a_new_ca_of_the_proxy_is_trusted_and_an_old_one_forgotten_without_a_res
     trusted = kubectl.json("get", *AUTHENTICATION[:2], AUTHENTICATION[2])["data"]
     names = json.loads(trusted["requestheader-allowed-names"])
     pair = tmp_path / "proxy.pem"
-    proxy_certificate(authority, names[0] if names else "anybody", pair)
+    pair.touch(mode=0o600)
+    pair.write_bytes(client_certificate(authority, names[0] if names else "anybody", datetime.now(UTC)))
     pods = kubectl.names("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=image-api-server")
     assert directly(kubectl, None) in (401, 403)
     assert directly(kubectl, pair) != 200

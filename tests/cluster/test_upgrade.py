@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,8 +13,7 @@ import pytest
 
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeError
-from tests.cluster.kubernetes import NAMESPACE, ROOT, Kubectl
-from tests.serve.conftest import program
+from tests.cluster.kubernetes import NAMESPACE, Helm, Kubectl
 
 pytestmark = pytest.mark.lab
 
@@ -62,18 +59,9 @@ class Watch:
 @pytest.mark.parametrize("path", ["/apis/image.alauda.io/v1", "/apis/image.alauda.io/v1/imagestreams"])
 def test_the_image_api_answers_all_through_an_upgrade(path: str, kubectl: Kubectl, lab_kubeconfig: Path) -> None:
     pods = kubectl.names("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=image-api-server")
-    command = [
-        program("helm", "run `lab/lab build helm`"),
-        "--kubeconfig",
-        str(lab_kubeconfig),
-        "--namespace",
-        NAMESPACE,
-    ]
     change = ["--set-string", f"podAnnotations.test-of-upgrades={secrets.token_hex(4)}"]
     with Watch(ClusterClient.from_kubeconfig(lab_kubeconfig), path) as watch:
-        upgrade = ["upgrade", "image-registry", str(ROOT / "charts/image-registry"), "--reuse-values", "--wait"]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(lab_kubeconfig.parent)}
-        subprocess.run([*command, *upgrade, *change], check=True, capture_output=True, env=environment)
+        Helm(lab_kubeconfig).upgrade("--reuse-values", "--wait", *change)
         deadline = time.monotonic() + 120
         while pods & kubectl.names("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=image-api-server"):
             assert time.monotonic() < deadline, "the old Pods do not leave"
