@@ -30,6 +30,8 @@ class Fault:
     """Flip a bit of the body's first byte."""
     always: bool = False
     method: str = ""
+    taken: int | None = None
+    """Bytes of the request's body that are passed on before both connections end."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class FaultingProxy:
         self.target = target
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
+        self.received = 0
+        """Bytes of bodies that clients sent."""
         self.lock = threading.Lock()
         proxy = self
 
@@ -104,13 +108,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = self.owner
         owner.seen.append(Seen(self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
-        sent = self.rfile.read(int(self.headers.get("Content-Length", "0") or 0))
         fault = owner.take(self.command, self.path) or Fault()
+        length = int(self.headers.get("Content-Length", "0") or 0)
+        if fault.taken is not None:
+            return self._break_off(self.rfile.read(fault.taken))
+        sent = self.rfile.read(length)
+        owner.received += len(sent)
         if fault.status:
             return self._answer(fault.status, list(fault.headers.items()), fault.body, fault)
         upstream = http.client.HTTPConnection(owner.target, timeout=20)
         try:
-            upstream.request(self.command, self.path, sent or None, dict(self.headers.items()))
+            upstream.request(self.command, self.path, sent, dict(self.headers.items()))
             answer = upstream.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException):
@@ -123,7 +131,19 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(answer.status, headers, body, fault)
 
     do_HEAD = do_GET  # noqa: N815 - named so by the library
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def _break_off(self, sent: bytes) -> None:
+        """Pass on what was read as the beginning of more, and be gone."""
+        self.owner.received += len(sent)
+        upstream = http.client.HTTPConnection(self.owner.target, timeout=20)
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            upstream.putheader(name, value)
+        upstream.endheaders()
+        upstream.send(sent)
+        upstream.close()
+        self.close_connection = True
 
     def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes, fault: Fault) -> None:
         self.send_response(status)

@@ -88,3 +88,17 @@ class Unusable(RemoteError):
     """A manifest of a kind that cannot be imported."""
 
     reason, status = "Invalid", 422
+
+
+class Refused(RemoteError):
+    """The registry does not take what was sent; ``code`` is the protocol's word for why, if it said one."""
+
+    reason, status = "Invalid", 422
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unreadable(RemoteError):
+    """A file that should be sent, or written, cannot be."""

@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest, InvalidDigest
@@ -30,6 +29,7 @@ from image_registry.remote.errors import (
     Unreachable,
     Unusable,
 )
+from image_registry.remote.pages import next_page
 from image_registry.remote.reference import RemoteReference
 from image_registry.remote.retrying import ATTEMPTS, backoff
 from image_registry.remote.sources import SourceRules
@@ -69,13 +69,13 @@ class Registries:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.rules, self._sleep = rules, sleep
-        self._questions = Questions(wire, rules, budget or Budget(), sleep=sleep)
+        self.questions = Questions(wire, rules, budget or Budget(), sleep=sleep)
 
     def manifest(self, reference: RemoteReference, access: Access, *, limit: int = MANIFEST_LIMIT) -> Fetched:
         """What the reference names now, verified if it names a digest. Raises :class:`RemoteError`."""
 
         def fetch(source: RemoteReference) -> Fetched:
-            with self._questions.ask("GET", source, f"manifests/{source.wanted}", access, accept=ACCEPT) as answer:
+            with self.questions.ask("GET", source, f"manifests/{source.wanted}", access, accept=ACCEPT) as answer:
                 raw = answer.read(limit)
                 return Fetched(reference, _manifest(raw, source, answer), source)
 
@@ -85,7 +85,7 @@ class Registries:
         """What the reference means now, by HEAD alone; ``None`` if the registry does not say. Unverified."""
 
         def look(source: RemoteReference) -> Digest | None:
-            with self._questions.ask("HEAD", source, f"manifests/{source.wanted}", access, accept=ACCEPT) as answer:
+            with self.questions.ask("HEAD", source, f"manifests/{source.wanted}", access, accept=ACCEPT) as answer:
                 try:
                     return Digest.parse(answer.headers.get("docker-content-digest", ""))
                 except InvalidDigest:
@@ -100,10 +100,10 @@ class Registries:
             found: dict[str, None] = {}
             query, pages = "", 0
             while len(found) < most and pages <= most:
-                with self._questions.ask("GET", source, f"tags/list{query}", access) as answer:
+                with self.questions.ask("GET", source, f"tags/list{query}", access) as answer:
                     before = len(found)
                     found.update(dict.fromkeys(_tags(answer.read(TAGS_LIMIT), source)))
-                    query, pages = _next_page(answer), pages + 1
+                    query, pages = next_page(answer), pages + 1
                 if not query or len(found) == before:
                     break
             return list(found)[:most]
@@ -124,6 +124,22 @@ class Registries:
         with ExitStack() as stack:
             yield self._first(reference, lambda source: self._open(source, access, stack, size, limit))
 
+    @contextmanager
+    def parts(
+        self, reference: RemoteReference, access: Access, *, offset: int = 0, chunk: int = CHUNK
+    ) -> Iterator[Iterator[bytes]]:
+        """The bytes of ``reference.digest`` from ``offset`` on, for who verifies them: nothing is verified here."""
+        if reference.digest is None:
+            raise ValueError("a blob is named by its digest")
+        with ExitStack() as stack:
+
+            def open_at(source: RemoteReference) -> Iterator[bytes]:
+                inner = stack.enter_context(ExitStack())
+                answer = inner.enter_context(self._blob_from(source, access, offset))
+                return self._parts(source, access, answer, inner, offset, chunk)
+
+            yield self._first(reference, open_at)
+
     def _open(
         self, source: RemoteReference, access: Access, stack: ExitStack, size: int | None, limit: int | None
     ) -> Iterator[bytes]:
@@ -136,13 +152,21 @@ class Registries:
             raise TooLarge(f"{source} has {answer.length} bytes; at most {limit} are taken")
         return _verified(self._parts(source, access, answer, inner), source, size, limit)
 
-    def _parts(self, source: RemoteReference, access: Access, answer: Answer, stack: ExitStack) -> Iterator[bytes]:
-        done, failures = 0, 0
+    def _parts(
+        self,
+        source: RemoteReference,
+        access: Access,
+        answer: Answer,
+        stack: ExitStack,
+        done: int = 0,
+        size: int = CHUNK,
+    ) -> Iterator[bytes]:
+        failures = 0
         while True:
             total = answer.length
             begun = done
             try:
-                for chunk in answer.chunks(CHUNK):
+                for chunk in answer.chunks(size):
                     done += len(chunk)
                     yield chunk
                 if total is None or done - begun >= total:
@@ -160,7 +184,7 @@ class Registries:
     @contextmanager
     def _blob_from(self, source: RemoteReference, access: Access, offset: int) -> Iterator[Answer]:
         part = f"bytes={offset}-" if offset else ""
-        with self._questions.ask("GET", source, f"blobs/{source.digest}", access, part=part) as answer:
+        with self.questions.ask("GET", source, f"blobs/{source.digest}", access, part=part) as answer:
             if offset and answer.status != HTTPStatus.PARTIAL_CONTENT:
                 raise Unreachable(f"{source.registry} broke off {source} and cannot send the rest alone; try again")
             if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
@@ -205,15 +229,6 @@ def _tags(body: bytes, source: RemoteReference) -> list[str]:
     except (ValueError, LookupError, TypeError, RecursionError):
         raise NotARegistry(f"{source.registry} answered with something that is no list of tags") from None
     return [tag for tag in tags or () if isinstance(tag, str)] if isinstance(tags, list | None) else []
-
-
-def _next_page(answer: Answer) -> str:
-    """The query of the next page; of the address only that, so that it leads nowhere else."""
-    target, _, rest = answer.headers.get("link", "").partition(">")
-    if not target.startswith("<") or 'rel="next"' not in rest.replace("rel=next", 'rel="next"'):
-        return ""
-    query = urlsplit(urljoin(answer.url, target[1:])).query
-    return f"?{urlencode(parse_qsl(query))}" if query else ""
 
 
 def _verified(parts: Iterator[bytes], source: RemoteReference, size: int | None, limit: int | None) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """How a server wants to be shown who asks: Basic, or a token of the server that it names (distribution's token flow).
 
-Tokens are asked for to pull from one repository and for nothing else, whatever the challenge says, and remembered until
+Tokens are asked for what a question needs and for nothing else, whatever the challenge says, and remembered until
 shortly before they end.
 """
 
@@ -44,10 +44,28 @@ CLIENT = "image-registry"
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a token is for: actions in the repository that is asked about, and reading others to mount from them."""
+
+    actions: str = "pull"
+    origins: tuple[str, ...] = ()
+    """Paths of repositories."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is for more than reading."""
+        return self.actions != "pull"
+
+
+PULL, PUSH = Scope(), Scope("pull,push")
+
+
+@dataclass(frozen=True, slots=True)
 class _Key:
     server: str
     path: str
     login: Login
+    scope: Scope
 
 
 class Authorizations:
@@ -58,9 +76,9 @@ class Authorizations:
         self._lock = threading.Lock()
         self._known: OrderedDict[_Key, tuple[str, float]] = OrderedDict()
 
-    def known(self, server: str, reference: RemoteReference, login: Login) -> str:
+    def known(self, server: str, reference: RemoteReference, login: Login, scope: Scope = PULL) -> str:
         """What worked before; empty if nothing is known, or nothing was needed."""
-        key = _Key(server, reference.path, login)
+        key = _Key(server, reference.path, login, scope)
         with self._lock:
             value, until = self._known.get(key, ("", 0.0))
             if value and until <= self._clock():
@@ -68,10 +86,10 @@ class Authorizations:
                 return ""
             return value
 
-    def forget(self, server: str, reference: RemoteReference, login: Login) -> None:
+    def forget(self, server: str, reference: RemoteReference, login: Login, scope: Scope = PULL) -> None:
         """It did not work."""
         with self._lock:
-            self._known.pop(_Key(server, reference.path, login), None)
+            self._known.pop(_Key(server, reference.path, login, scope), None)
 
     def obtain(
         self,
@@ -79,6 +97,7 @@ class Authorizations:
         server: str,
         reference: RemoteReference,
         login: Login,
+        scope: Scope = PULL,
         *,
         insecure: bool,
     ) -> str:
@@ -87,7 +106,7 @@ class Authorizations:
         if login.registry_token:
             value, life = f"Bearer {login.registry_token}", float(LIFE)
         elif "bearer" in kinds:
-            token, life = self._token(kinds["bearer"].parameters, server, reference, login, insecure=insecure)
+            token, life = self._token(kinds["bearer"].parameters, server, reference, login, scope, insecure=insecure)
             value = f"Bearer {token}"
         elif "basic" in kinds and login.username:
             value, life = _basic(login), 3600.0
@@ -96,13 +115,20 @@ class Authorizations:
         else:
             raise NotARegistry(f"{_host(server)} refuses {reference} and does not say what credentials it wants")
         with self._lock:
-            self._known[_Key(server, reference.path, login)] = (value, self._clock() + life * EARLY)
+            self._known[_Key(server, reference.path, login, scope)] = (value, self._clock() + life * EARLY)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return value
 
     def _token(
-        self, asked: Mapping[str, str], server: str, reference: RemoteReference, login: Login, *, insecure: bool
+        self,
+        asked: Mapping[str, str],
+        server: str,
+        reference: RemoteReference,
+        login: Login,
+        scope: Scope,
+        *,
+        insecure: bool,
     ) -> tuple[str, float]:
         realm, service = asked.get("realm", ""), asked.get("service", "")
         _check_realm(realm, server, insecure=insecure)
@@ -111,24 +137,25 @@ class Authorizations:
                 f"{_host(server)} sends us to {_host(realm)} for a token, which is not of its domain or not encrypted: "
                 "credentials are not shown there"
             )
-        scope = f"repository:{reference.path}:pull"
         headers, method, body, url = {"Accept": "application/json"}, "GET", None, realm
         fields = [("service", service)] if service else []
-        fields.append(("scope", scope))
+        scopes = [f"repository:{reference.path}:{scope.actions}"]
+        scopes += [f"repository:{origin}:pull" for origin in scope.origins]
         if login.refresh_token:
             method = "POST"
             grant = [("grant_type", "refresh_token"), ("refresh_token", login.refresh_token), ("client_id", CLIENT)]
-            body = urlencode([*grant, *fields]).encode()
+            body = urlencode([*grant, *fields, ("scope", " ".join(scopes))]).encode()
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         else:
-            url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(fields)}"
+            query = urlencode([*fields, *(("scope", one) for one in scopes)])
+            url = f"{realm}{'&' if urlsplit(realm).query else '?'}{query}"
             if login.username:
                 headers["Authorization"] = _basic(login)
         with self._wire.send(
             "POST" if method == "POST" else "GET", url, headers, body=body, insecure=insecure, follow=False
         ) as answer:
             if answer.status != 200:
-                raise _refusal(answer, realm, reference, login)
+                raise _refusal(answer, realm, reference, login, scope)
             return _read_token(answer.read(LARGEST), realm)
 
 
@@ -155,10 +182,11 @@ def _read_token(body: bytes, realm: str) -> tuple[str, float]:
     return token, float(min(life, 3600)) if usable and life else float(LIFE)
 
 
-def _refusal(answer: Answer, realm: str, reference: RemoteReference, login: Login) -> RemoteError:
+def _refusal(answer: Answer, realm: str, reference: RemoteReference, login: Login, scope: Scope) -> RemoteError:
     who = f"the user {login.username}" if login.username else "these credentials" if login != ANONYMOUS else "nobody"
     said = answer.message()
-    text = f"{_host(realm)} gives {who} no token to pull {reference.name} (status {answer.status})"
+    what = "push to" if scope.writes else "pull"
+    text = f"{_host(realm)} gives {who} no token to {what} {reference.name} (status {answer.status})"
     if said:
         text += f": {said}"
     match answer.status:

@@ -25,6 +25,8 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, SSLError
 
 from image_registry import __version__
 from image_registry.remote.addresses import AddressRules, ProxiedNames, open_connection
+from image_registry.remote.bodies import Body, Stream
+from image_registry.remote.credentials import ANONYMOUS
 from image_registry.remote.errors import (
     Blocked,
     NotARegistry,
@@ -55,7 +57,7 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 _ONCE = urllib3.Retry(total=0, redirect=False, raise_on_status=False)
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
-Method = Literal["GET", "HEAD", "POST"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Answer:
@@ -64,6 +66,8 @@ class Answer:
     def __init__(self, raw: urllib3.BaseHTTPResponse, url: str) -> None:
         self._raw = raw
         self.url = url
+        self.login = ANONYMOUS
+        """Whose question it answers."""
         self.status = raw.status
         self.headers = {name.lower(): ", ".join(raw.headers.getlist(name)) for name in raw.headers}
 
@@ -148,7 +152,7 @@ class Wire:
         url: str,
         headers: Mapping[str, str],
         *,
-        body: bytes | None = None,
+        body: Body | None = None,
         insecure: bool = False,
         follow: bool = True,
     ) -> Iterator[Answer]:
@@ -158,9 +162,11 @@ class Wire:
             "Accept-Encoding": "identity",
             **headers,
         }
+        if isinstance(body, Stream):
+            sent = {**sent, "Content-Length": str(body.length)}
         for _ in range(REDIRECTS + 1):
             answer = self._once(method, url, sent, body, insecure=insecure)
-            if not (follow and method != "POST" and answer.status in _MOVED and "location" in answer.headers):
+            if not (follow and method in ("GET", "HEAD") and answer.status in _MOVED and "location" in answer.headers):
                 with closing(answer):
                     yield answer
                 return
@@ -169,7 +175,7 @@ class Wire:
         raise NotARegistry(f"{_host(url)} redirects in a circle; check the name of the registry")
 
     def _once(
-        self, method: Method, url: str, headers: Mapping[str, str], body: bytes | None, *, insecure: bool
+        self, method: Method, url: str, headers: Mapping[str, str], body: Body | None, *, insecure: bool
     ) -> Answer:
         proxy = self._proxies.of(url)
         if proxy is not None:
@@ -179,7 +185,7 @@ class Wire:
                 method,
                 url,
                 headers=headers,
-                body=body,
+                body=body.parts if isinstance(body, Stream) else body,
                 timeout=self._timeout,
                 retries=_ONCE,
                 redirect=False,
