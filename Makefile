@@ -162,6 +162,10 @@ docs: setup ## Write anew what is generated: values, variables, CRD, options of 
 	@$(BIN)/python -m tests.docs.parity
 	@$(BIN)/python -m tests.docs.ac_reference
 
+.PHONY: bundle
+bundle: setup ## Make the operator's OLM bundle anew from its chart. Needs helm: lab/lab build helm.
+	@$(BIN)/python charts/derive_bundle.py
+
 .PHONY: changelog
 changelog: setup ## Turn the fragments into CHANGELOG.md for a release. VERSION=2.0.0
 	@$(BIN)/antsibull-changelog release --version "$(VERSION)"

@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 
 from image_registry.kube.client import object_path
 from image_registry.operator.operand import CONFIG
 from image_registry.server.operator_process import STUCK, Pulse
-from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, free_port, program
+from tests.operator.conftest import NAMESPACE, ApiServer
+from tests.operator.processes import Process, until
 
-PATIENCE = 40.0
 LEASE = object_path("coordination.k8s.io/v1", "leases", "cluster-image-registry-operator", namespace=NAMESPACE)
-
-
-class Process:
-    """One replica of the operator."""
-
-    def __init__(self, operator: ApiServer, folder: Path, name: str) -> None:
-        self.port = free_port()
-        self.log = folder / f"{name}.log"
-        command = [Path(sys.executable).with_name("image-registry"), "operator", f"--namespace={NAMESPACE}"]
-        command += [f"--kubeconfig={operator.kubeconfig}", f"--chart={ROOT / 'charts/image-registry'}"]
-        command += [f"--helm={program('helm')}", f"--home={folder / name}", f"--listen=127.0.0.1:{self.port}"]
-        with self.log.open("wb") as log:
-            self.child = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def asked(self, path: str) -> tuple[int, str]:
-        answer = urllib3.request("GET", f"http://127.0.0.1:{self.port}{path}", retries=False, timeout=5)
-        return answer.status, answer.data.decode()
-
-    def answers(self) -> bool:
-        try:
-            return self.asked("/readyz") == (200, "ok\n")
-        except urllib3.exceptions.HTTPError:
-            return False
-
-    def leads(self) -> bool:
-        try:
-            return "image_registry_operator_leader 1.0" in self.asked("/metrics")[1]
-        except urllib3.exceptions.HTTPError:
-            return False
-
-
-def until(true: Callable[[], bool], what: str, *processes: Process) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"not {what}: " + "\n".join(one.log.read_text()[-2000:] for one in processes))
-        time.sleep(0.1)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.kube.lease import BELIEVED, DURATION, Lease
 from image_registry.kube.watch import Watch
+from image_registry.operator import related_images
 from image_registry.operator.config_values import merged
 from image_registry.operator.helm import Helm
 from image_registry.operator.operand import GROUP_VERSION, Operand
@@ -97,8 +98,10 @@ class Pulse:
 
 def base_values(options: OperatorOptions) -> dict[str, Any]:
     """Values below every specification, with the digest of the chart: another chart is a change like any other."""
-    given = yaml.safe_load(options.values.read_text(encoding="utf-8")) if options.values else None
-    return merged(given or {}, {"global": {"operator": {"chart": chart_digest(options.chart)}}})
+    there = options.values is not None and options.values.exists()  # in a bundle of OLM it is only there if wanted
+    given = yaml.safe_load(options.values.read_text(encoding="utf-8")) if there and options.values else None
+    told = merged(related_images.values(os.environ), given or {})
+    return merged(told, {"global": {"operator": {"chart": chart_digest(options.chart)}}})
 
 
 def chart_digest(chart: Path) -> str:
