@@ -47,22 +47,31 @@ class FieldPath:
 
     def values(self, document: Any) -> Iterator[Any]:
         """Everything that stands there; nothing where the way ends before, or at what is null."""
-        yield from _walk(document, self.steps)
+        for _, value in self.places(document):
+            yield value
+
+    def places(self, document: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+        """:meth:`values`, each with the way to it."""
+        yield from _walk(document, self.steps, ())
 
 
-def _walk(value: Any, steps: tuple[str | int | None, ...]) -> Iterator[Any]:
+def _walk(
+    value: Any, steps: tuple[str | int | None, ...], way: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     if value is None:
         return
     if not steps:
-        yield value
+        yield way, value
         return
     step, rest = steps[0], steps[1:]
     if step is None:
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        for item in inner:
-            yield from _walk(item, rest)
+        inner: Iterator[tuple[Any, Any]] = iter(value.items() if isinstance(value, dict) else ())
+        if isinstance(value, list):
+            inner = enumerate(value)
+        for key, item in inner:
+            yield from _walk(item, rest, (*way, key))
     elif isinstance(step, int):
         if isinstance(value, list) and step < len(value):
-            yield from _walk(value[step], rest)
+            yield from _walk(value[step], rest, (*way, step))
     elif isinstance(value, dict):
-        yield from _walk(value.get(step), rest)
+        yield from _walk(value.get(step), rest, (*way, step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from image_registry.kube.client import ClusterClient
@@ -15,13 +16,21 @@ AS_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
 
 def items(
-    client: ClusterClient, path: str, *, limit: int, accept: str = "application/json", timeout: float = TIMEOUT
+    client: ClusterClient,
+    path: str,
+    *,
+    limit: int,
+    accept: str = "application/json",
+    timeout: float = TIMEOUT,
+    selectors: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Any]:
     """What a collection holds, in its order; what is no object is given as it is, so that it can be reported.
 
+    ``selectors`` are ``labelSelector`` and ``fieldSelector``.
+
     Raises KubeError and ClusterUnreachable; KubeError 410 when the list took so long that it has to begin again.
     """
-    query = {"limit": str(limit)}
+    query = {**selectors, "limit": str(limit)}
     while True:
         page = client.get(path, query=query, accept=accept, timeout=timeout)
         found = page.get("items")
@@ -30,4 +39,4 @@ def items(
         token = metadata.get("continue") if isinstance(metadata, Mapping) else None
         if not token:
             return
-        query = {"limit": str(limit), "continue": str(token)}
+        query = {**selectors, "limit": str(limit), "continue": str(token)}

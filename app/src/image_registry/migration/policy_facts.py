@@ -1,0 +1,114 @@
+"""What a legacy registry enforces and cleans up: push limits, the gateway, jobs that delete, how restores map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from image_registry.migration.facts import CleanupFact, LimitFact, LimitRule, ObjectName
+from image_registry.migration.generations import CLEANUP_LABEL, GATEWAY_DEPLOYMENT, LIMIT_MAPS, VELERO_MAP
+from image_registry.migration.reading import Reader, at, name_of, objects, text, texts, words
+
+PATCH_API = "operator.alauda.io/v1alpha1"
+_PRUNES = re.compile(r"\badm\b.*\bprune\b.*\bimages\b", re.DOTALL)
+_SECRET_FLAG = re.compile(r"^(--?(?:token|password|bearer)[\w-]*)(=.*)?$")
+
+
+def read_limits(reader: Reader, namespace: str, named: str) -> tuple[LimitFact, ...]:
+    """The ConfigMaps of the names that are read, and the one that the installation names."""
+    found = []
+    for name in dict.fromkeys((*((named,) if named else ()), *LIMIT_MAPS)):
+        place = ObjectName("ConfigMap", name, namespace)
+        document = reader.get("limits", place, "configmaps")
+        if document is not None:
+            found.append(limit_in(words(document.get("data")), place))
+    return tuple(found)
+
+
+def limit_in(data: Mapping[str, str], place: ObjectName) -> LimitFact:
+    """What the ConfigMap says; what cannot be understood is told and limits nothing here."""
+    size, count = data.get("max_image_size", "").strip(), data.get("tag_count_limit", "").strip()
+    try:
+        rules = yaml.safe_load(data.get("rules", "") or "[]")
+    except yaml.YAMLError:
+        return LimitFact(place, size, count, problem="its rules are no YAML")
+    if not isinstance(rules, list):
+        return LimitFact(place, size, count, problem="its rules are no list")
+    read = tuple(
+        LimitRule(
+            text(rule.get("path")),
+            text(at(rule, "limit", "max_image_size")),
+            text(at(rule, "limit", "tag_count_limit")),
+        )
+        for rule in objects(rules)
+    )
+    return LimitFact(place, size, count, read)
+
+
+def read_gateway(reader: Reader, namespace: str) -> ObjectName | None:
+    """The Deployment of the Registry Gateway plugin."""
+    name = ObjectName("Deployment", GATEWAY_DEPLOYMENT, namespace, "apps/v1")
+    return name if reader.get("gateway", name, "deployments") is not None else None
+
+
+def read_patches(reader: Reader) -> tuple[ObjectName, ...]:
+    """ResourcePatches about the registry or its gateway: the platform applies them again after every change."""
+    found = []
+    for document in reader.list("resource patches", PATCH_API, "resourcepatches"):
+        name = name_of(document, "ResourcePatch", PATCH_API)
+        target, release = (text(at(document, "spec", *way)) for way in (("target", "name"), ("release",)))
+        said = f"{name.name} {target} {release}"
+        if any(word in said for word in ("image-registry", "docker-registry", "registry-gateway")):
+            found.append(name)
+    return tuple(found)
+
+
+def read_cleanups(reader: Reader) -> tuple[CleanupFact, ...]:
+    """CronJobs, and Jobs that nobody made from one, which prune images or say that they do."""
+    found = []
+    for kind, resource, template in (
+        ("CronJob", "cronjobs", ("spec", "jobTemplate", "spec", "template", "spec")),
+        ("Job", "jobs", ("spec", "template", "spec")),
+    ):
+        for document in reader.list("cleanup jobs", "batch/v1", resource):
+            if kind == "Job" and at(document, "metadata", "ownerReferences"):
+                continue
+            arguments = tuple(_arguments(at(document, *template)))
+            labels = words(at(document, "metadata", "labels"))
+            if _PRUNES.search(" ".join(arguments)) or labels.get(CLEANUP_LABEL[0]) == CLEANUP_LABEL[1]:
+                spec = document.get("spec")
+                found.append(
+                    CleanupFact(
+                        name_of(document, kind, "batch/v1"),
+                        text(at(spec, "schedule")),
+                        at(spec, "suspend") is True,
+                        arguments,
+                    )
+                )
+    return tuple(found)
+
+
+def read_velero(reader: Reader, namespace: str) -> ObjectName | None:
+    """The mapping by which restores rewrite hosts of images."""
+    name = ObjectName("ConfigMap", VELERO_MAP, namespace)
+    return name if reader.get("restore mapping", name, "configmaps") is not None else None
+
+
+def _arguments(spec: Any) -> Iterator[str]:
+    """Words of the commands, those of a shell's script apart; the values of credentials are left out."""
+    hide = False
+    for container in objects(at(spec, "containers")):
+        for argument in (*texts(container.get("command")), *texts(container.get("args"))):
+            for word in argument.split():
+                flag = _SECRET_FLAG.match(word)
+                if hide:
+                    hide = False
+                    yield "***"
+                elif flag:
+                    hide = flag[2] is None
+                    yield f"{flag[1]}=***" if flag[2] else word
+                else:
+                    yield word.strip("\"'")
