@@ -1,8 +1,9 @@
 """The registry's configuration language in every place that it is spoken, derived from one source.
 
-The source is the chart: the shape is ``values.schema.json#/definitions/config``, defaults and meanings are in
-``values.yaml`` beside it, and what a shape can not say is in ``config_rules.yaml``. The CustomResourceDefinition of the
-operator and the options of the Ansible role are made from them, so that no name, type or choice can differ.
+The source is the chart: the shapes of ``config`` and ``imagePruner`` are definitions of ``values.schema.json``,
+defaults and meanings are in ``values.yaml`` beside it, and what a shape can not say is in ``config_rules.yaml`` and
+``pruner_rules.yaml``. The CustomResourceDefinitions of the operator and the options of the Ansible role are made of
+them, so that no name, type or choice can differ.
 """
 
 from __future__ import annotations
@@ -70,24 +71,25 @@ def documented(text: str) -> Iterator[tuple[str, str]]:
 
 @dataclass(slots=True)
 class Source:
-    """What the chart says about ``config``."""
+    """What the chart says about one of its values; ``rules`` are in the words of the object."""
 
+    name: str
     definitions: Schema
     meanings: dict[str, str]
     defaults: Schema
     rules: list[dict[str, str]] = field(default_factory=list)
 
     @classmethod
-    def of_the_chart(cls) -> Source:
+    def of_the_chart(cls, name: str, rules: Path) -> Source:
         """Read the chart of this repository."""
         text = (CHART / "values.yaml").read_text(encoding="utf-8")
         schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-        rules = yaml.safe_load((CHARTS / "config_rules.yaml").read_text(encoding="utf-8"))
-        return cls(schema["definitions"], dict(documented(text)), yaml.safe_load(text), rules)
+        said = yaml.safe_load(rules.read_text(encoding="utf-8"))
+        return cls(name, schema["definitions"], dict(documented(text)), yaml.safe_load(text), said)
 
-    def config(self) -> Field:
-        """The whole language."""
-        return self._field("config", {"$ref": "#/definitions/config"}, self.defaults["config"], required=True)
+    def language(self) -> Field:
+        """The whole of it."""
+        return self._field(self.name, {"$ref": f"#/definitions/{self.name}"}, self.defaults[self.name], required=True)
 
     def _field(self, path: str, part: Schema, default: Any, *, required: bool) -> Field:
         schema = self.resolved(part)

@@ -1,7 +1,9 @@
-"""The language as a CustomResourceDefinition: a structural schema with defaults, choices and rules in CEL."""
+"""The language as CustomResourceDefinitions: structural schemas with defaults, choices and rules in CEL."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,40 +17,91 @@ CONDITION = '.status.conditions[?(@.type=="{0}")].{1}'
 CHOSEN_BY_PEOPLE = {"managementState", "storage", "metadata"}
 """Members without a default in an object, though the chart has one: unset means something of its own."""
 
-COLUMNS = (
-    ("State", "string", ".spec.managementState", 0),
-    ("Available", "string", CONDITION.format("Available", "status"), 0),
-    ("Progressing", "string", CONDITION.format("Progressing", "status"), 0),
-    ("Degraded", "string", CONDITION.format("Degraded", "status"), 0),
-    ("Ready", "integer", ".status.readyReplicas", 0),
-    ("Version", "string", ".status.version", 0),
-    ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Read-only", "boolean", ".spec.readOnly", 1),
-    ("Reason", "string", CONDITION.format("Available", "reason"), 1),
-    ("Message", "string", CONDITION.format("Available", "message"), 1),
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the operator's kinds: a singleton whose ``spec`` is the chart's value ``value``."""
+
+    name: str
+    value: str
+    meaning: str
+    columns: tuple[tuple[str, str, str, int], ...]
+
+    @property
+    def plural(self) -> str:
+        """As in a path."""
+        return f"{self.name.lower()}s"
+
+    @property
+    def file(self) -> Path:
+        """Where the definition is."""
+        return CHARTS / f"cluster-image-registry-operator/templates/crds/{self.plural}.yaml"
+
+    @property
+    def rules(self) -> Path:
+        """Where the rules in CEL are."""
+        return CHARTS / ("config_rules.yaml" if self.value == "config" else "pruner_rules.yaml")
+
+
+CONFIG = Kind(
+    "Config",
+    "config",
+    "What the image registry of the cluster is to be; the operator makes it so.",
+    (
+        ("State", "string", ".spec.managementState", 0),
+        ("Available", "string", CONDITION.format("Available", "status"), 0),
+        ("Progressing", "string", CONDITION.format("Progressing", "status"), 0),
+        ("Degraded", "string", CONDITION.format("Degraded", "status"), 0),
+        ("Ready", "integer", ".status.readyReplicas", 0),
+        ("Version", "string", ".status.version", 0),
+        ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Read-only", "boolean", ".spec.readOnly", 1),
+        ("Reason", "string", CONDITION.format("Available", "reason"), 1),
+        ("Message", "string", CONDITION.format("Available", "message"), 1),
+    ),
 )
+PRUNER = Kind(
+    "ImagePruner",
+    "imagePruner",
+    "When images that nothing uses go, and what stays; the operator makes the CronJob image-pruner of it.",
+    (
+        ("Schedule", "string", ".spec.schedule", 0),
+        ("Suspend", "boolean", ".spec.suspend", 0),
+        ("Available", "string", CONDITION.format("Available", "status"), 0),
+        ("Failed", "string", CONDITION.format("Failed", "status"), 0),
+        ("Degraded", "string", CONDITION.format("Degraded", "status"), 0),
+        ("Last success", "date", ".status.lastSuccessfulTime", 0),
+        ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Freed bytes", "integer", ".status.lastRun.freedBytes", 1),
+        ("Message", "string", ".status.lastRun.message", 1),
+    ),
+)
+KINDS = (CONFIG, PRUNER)
 
 
-def definition(source: Source) -> Schema:
-    """``configs.imageregistry.operator.alauda.io``."""
+def definition(kind: Kind, source: Source) -> Schema:
+    """``configs.imageregistry.operator.alauda.io``, or that of the pruner."""
     rules: dict[str, list[dict[str, str]]] = {}
     for rule in source.rules:
-        place = rule["at"].replace("spec", "config", 1)
+        place = rule["at"].replace("spec", kind.value, 1)
         rules.setdefault(place, []).append({"rule": rule["rule"], "message": rule["message"]})
-    spec = structural(source.config(), rules)
-    status = yaml.safe_load((CHARTS / "config_status.yaml").read_text(encoding="utf-8"))
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": f"configs.{GROUP}",
+            "name": f"{kind.plural}.{GROUP}",
             "labels": {"app.kubernetes.io/part-of": "image-registry"},
             "annotations": {"helm.sh/resource-policy": "keep"},
         },
         "spec": {
             "group": GROUP,
             "scope": "Cluster",
-            "names": {"plural": "configs", "singular": "config", "kind": "Config", "listKind": "ConfigList"},
+            "names": {
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+            },
             "versions": [
                 {
                     "name": "v1",
@@ -56,20 +109,20 @@ def definition(source: Source) -> Schema:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path, "priority": priority}
-                        for name, kind, path, priority in COLUMNS
+                        {"name": name, "type": shown, "jsonPath": path, "priority": priority}
+                        for name, shown, path, priority in kind.columns
                     ],
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "What the image registry of the cluster is to be; the operator makes it so.",
+                            "description": kind.meaning,
                             "required": ["spec"],
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
-                                "spec": spec,
-                                "status": status,
+                                "spec": structural(source.language(), rules),
+                                "status": status(kind),
                             },
                             "x-kubernetes-validations": rules[""],
                         }
@@ -78,6 +131,16 @@ def definition(source: Source) -> Schema:
             ],
         },
     }
+
+
+def status(kind: Kind) -> Schema:
+    """What the operator writes; conditions are alike for every kind."""
+    found: Schema = yaml.safe_load((CHARTS / "config_status.yaml").read_text(encoding="utf-8"))
+    if kind is CONFIG:
+        return found
+    own: Schema = yaml.safe_load((CHARTS / "pruner_status.yaml").read_text(encoding="utf-8"))
+    own["conditions"] = {**found["properties"]["conditions"], "description": own["conditions"]}
+    return {**found, "properties": own}
 
 
 def structural(place: Field, rules: dict[str, list[dict[str, str]]]) -> Schema:
@@ -114,7 +177,7 @@ def _below(place: Field, rules: dict[str, list[dict[str, str]]]) -> Schema:
         if "name" in place.items.schema.get("required", ()):
             found |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
     elif place.schema.get("type") == "integer":
-        found["format"] = "int32"
+        found["format"] = place.schema.get("format", "int32")
     return found
 
 

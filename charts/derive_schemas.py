@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes what is derived from the chart's schema and values.
 
-That is the CustomResourceDefinition, the options of the Ansible role and the page about Config. ``--check`` changes
-nothing and fails when one of them is old.
+Those are the CustomResourceDefinitions, the options of the Ansible role and the pages about Config and ImagePruner.
+``--check`` changes nothing and fails when one of them is old.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import Any
 
 import yaml
 from config_language import CHARTS, Field, Source, kind_of
-from custom_resource import definition
+from custom_resource import KINDS, Kind, definition
 from role_options import options
 
 ROOT = CHARTS.parent
-CRD = CHARTS / "cluster-image-registry-operator/templates/crds/configs.yaml"
 ROLE = ROOT / "collections/ansible_collections/alauda/registry/roles/install/meta/argument_specs.yml"
-PAGE = ROOT / "docs/reference/config.md"
+PAGES = {"Config": ROOT / "docs/reference/config.md", "ImagePruner": ROOT / "docs/reference/image-pruner.md"}
+VARIABLES = {"Config": "registry_config", "ImagePruner": "registry_pruner"}
 NOTE = "# Made from the chart image-registry by charts/derive_schemas.py; do not edit."
-BEGIN, END = "# registry_config: begin (made by charts/derive_schemas.py)", "# registry_config: end"
 TABLE_BEGIN, TABLE_END = "<!-- fields: begin -->", "<!-- fields: end -->"
 RULES_BEGIN, RULES_END = "<!-- rules: begin -->", "<!-- rules: end -->"
 
@@ -59,17 +58,21 @@ def between(text: str, begin: str, end: str, new: str) -> str:
     return f"{head}{begin}\n{new}{end}{rest.partition(end)[2]}"
 
 
-def role(config: Field) -> str:
-    """The argument specs of the role with the options of ``registry_config``."""
-    block = textwrap.indent(dumped({"options": options(config)}), " " * 8)
-    return between(ROLE.read_text(encoding="utf-8"), f"        {BEGIN}", f"        {END}", block)
+def role(languages: dict[Kind, Field]) -> str:
+    """The argument specs of the role with the options of ``registry_config`` and ``registry_pruner``."""
+    text = ROLE.read_text(encoding="utf-8")
+    for kind, language in languages.items():
+        begin = f"        # {VARIABLES[kind.name]}: begin (made by charts/derive_schemas.py)"
+        block = textwrap.indent(dumped({"options": options(language)}), " " * 8)
+        text = between(text, begin, f"        # {VARIABLES[kind.name]}: end", block)
+    return text
 
 
-def page(source: Source, config: Field) -> str:
+def page(about: Kind, source: Source, language: Field) -> str:
     """The page with its table of fields and its list of rules."""
     rows = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
-    for place in config.all():
-        if place.path == "config" or not place.meaning or place.path.endswith(("[]", "*")):
+    for place in language.all():
+        if place.path == about.value or not place.meaning or place.path.endswith(("[]", "*")):
             continue
         kind = {"number-or-text": "quantity", "open": "object of Kubernetes"}.get(
             kind_of(place.schema), kind_of(place.schema)
@@ -77,9 +80,9 @@ def page(source: Source, config: Field) -> str:
         choices = place.schema.get("enum")
         shown = " ".join(f"`{choice}`" for choice in choices if choice != "") if choices else kind
         default = "**required**" if place.required else _shown(place)
-        name = place.path.replace("config", "spec", 1)
+        name = place.path.replace(about.value, "spec", 1)
         rows.append(f"| `{name}` | {shown} | {default} | {place.meaning.replace('|', chr(92) + '|')} |")
-    text = between(PAGE.read_text(encoding="utf-8"), TABLE_BEGIN, TABLE_END, "\n".join(rows) + "\n")
+    text = between(PAGES[about.name].read_text(encoding="utf-8"), TABLE_BEGIN, TABLE_END, "\n".join(rows) + "\n")
     rules = "".join(f"- `{rule['at'] or 'metadata'}`: {rule['message']}.\n" for rule in source.rules)
     return between(text, RULES_BEGIN, RULES_END, rules)
 
@@ -92,9 +95,11 @@ def _shown(place: Field) -> str:
 
 def derived() -> dict[Path, str]:
     """Every file that is made, with what it should hold."""
-    source = Source.of_the_chart()
-    config = source.config()
-    return {CRD: f"{NOTE}\n---\n{dumped(definition(source))}", ROLE: role(config), PAGE: page(source, config)}
+    sources = {kind: Source.of_the_chart(kind.value, kind.rules) for kind in KINDS}
+    languages = {kind: source.language() for kind, source in sources.items()}
+    found = {kind.file: f"{NOTE}\n---\n{dumped(definition(kind, source))}" for kind, source in sources.items()}
+    found |= {PAGES[kind.name]: page(kind, source, languages[kind]) for kind, source in sources.items()}
+    return {**found, ROLE: role(languages)}
 
 
 def main() -> None:

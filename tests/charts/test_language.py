@@ -11,13 +11,28 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-VALUES = yaml.safe_load((ROOT / "charts/image-registry/values.yaml").read_text())["config"]
+VALUES = yaml.safe_load((ROOT / "charts/image-registry/values.yaml").read_text())
 SCHEMA = json.loads((ROOT / "charts/image-registry/values.schema.json").read_text())
-CRD = yaml.safe_load((ROOT / "charts/cluster-image-registry-operator/templates/crds/configs.yaml").read_text())
-VERSION = CRD["spec"]["versions"][0]
-SPEC = VERSION["schema"]["openAPIV3Schema"]["properties"]["spec"]
 ROLE = ROOT / "collections/ansible_collections/alauda/registry/roles/install/meta/argument_specs.yml"
-OPTIONS = yaml.safe_load(ROLE.read_text())["argument_specs"]["main"]["options"]["registry_config"]
+OPTIONS = yaml.safe_load(ROLE.read_text())["argument_specs"]["main"]["options"]
+
+
+class Language:
+    """One object of the operator, the value of the chart and the variable of the role that say the same."""
+
+    def __init__(self, value: str, plural: str, variable: str) -> None:
+        crd = ROOT / f"charts/cluster-image-registry-operator/templates/crds/{plural}.yaml"
+        self.version = yaml.safe_load(crd.read_text())["spec"]["versions"][0]
+        self.parts = self.version["schema"]["openAPIV3Schema"]["properties"]
+        self.spec = self.parts["spec"]
+        self.chart = {"$ref": f"#/definitions/{value}"}
+        self.values = VALUES[value]
+        self.options = OPTIONS[variable]
+
+
+CONFIG = Language("config", "configs", "registry_config")
+PRUNER = Language("imagePruner", "imagepruners", "registry_pruner")
+BOTH = pytest.mark.parametrize("language", [CONFIG, PRUNER], ids=["Config", "ImagePruner"])
 
 # the three are read here without the program that makes two of them from the first
 
@@ -59,11 +74,12 @@ def in_the_role(part, path=""):
         yield from in_the_role(child, f"{below}.{name}")
 
 
-def test_the_three_know_the_same_names_and_choices():
-    chart = set(in_the_chart({"$ref": "#/definitions/config"}))
-    assert len(chart) > 100
-    assert chart == set(in_the_object(SPEC))
-    assert chart == set(in_the_role(OPTIONS))
+@BOTH
+def test_the_three_know_the_same_names_and_choices(language):
+    chart = set(in_the_chart(language.chart))
+    assert len(chart) > (100 if language is CONFIG else 18)
+    assert chart == set(in_the_object(language.spec))
+    assert chart == set(in_the_role(language.options))
 
 
 def required(part, path=""):
@@ -82,9 +98,10 @@ def needed(part, path=""):
         yield from needed(child, f"{below}.{name}")
 
 
-def test_the_object_and_the_role_require_the_same():
-    assert set(required(SPEC)) == set(needed(OPTIONS))
-    assert ".storage.s3.bucket" in set(required(SPEC))
+@BOTH
+def test_the_object_and_the_role_require_the_same(language):
+    assert set(required(language.spec)) == set(needed(language.options))
+    assert (".storage.s3.bucket" in set(required(language.spec))) is (language is CONFIG)
 
 
 def defaults(part, path=""):
@@ -94,18 +111,23 @@ def defaults(part, path=""):
         yield from defaults(child, f"{path}.{name}")
 
 
-def test_a_default_of_the_object_is_that_of_the_chart():
-    found = dict(defaults(SPEC))
-    assert {".replicas", ".readOnly", ".storage.pvc.size", ".requests.read.maxRunning"} <= set(found)
+@BOTH
+def test_a_default_of_the_object_is_that_of_the_chart(language):
+    found = dict(defaults(language.spec))
+    if language is CONFIG:
+        assert {".replicas", ".readOnly", ".storage.pvc.size", ".requests.read.maxRunning"} <= set(found)
+    else:
+        assert {".schedule", ".suspend", ".keepTagRevisions", ".resources"} <= set(found)
     for path, value in found.items():
-        there = VALUES
+        there = language.values
         for name in path.strip(".").split("."):
             there = there[name]
         assert value == there, path
 
 
 def test_what_means_something_when_it_is_unset_has_no_default():
-    found = dict(defaults(SPEC))
+    assert not {".keepYoungerThan", ".keepYoungerThanDuration"} & set(dict(defaults(PRUNER.spec)))
+    found = dict(defaults(CONFIG.spec))
     assert not {".managementState", ".storage", ".storage.pvc", ".metadata", ".metadata.postgresql.managed"} & set(
         found
     )
@@ -120,9 +142,10 @@ def undescribed(part, path="spec"):
         yield from undescribed(part["items"], f"{path}[]")
 
 
+@BOTH
 @pytest.mark.parametrize("part", ["spec", "status"])
-def test_every_field_of_the_object_says_what_it_means(part):
-    assert list(undescribed(VERSION["schema"]["openAPIV3Schema"]["properties"][part], part)) == []
+def test_every_field_of_the_object_says_what_it_means(language, part):
+    assert list(undescribed(language.parts[part], part)) == []
 
 
 def test_what_is_derived_is_up_to_date():

@@ -29,7 +29,8 @@ def test_the_names_of_the_contract_exist(render):
     assert release.names("Service") == {"image-registry", "image-api-server", "image-registry-db"}
     assert release.names("APIService") == {"v1.image.alauda.io"}
     assert release.names("PersistentVolumeClaim") == {"image-registry-storage"}
-    assert {"registry", "image-api-server", "node-ca"} <= release.names("ServiceAccount")
+    assert release.names("CronJob") == {"image-pruner", "image-registry-certificates"}
+    assert {"registry", "image-api-server", "node-ca", "pruner"} <= release.names("ServiceAccount")
     assert main_container(release, "image-registry")["name"] == "registry"
     labels = release.named("Deployment", "image-registry")["spec"]["template"]["metadata"]["labels"]
     assert labels["app.kubernetes.io/name"] == "image-registry"
@@ -364,15 +365,15 @@ def test_certificates_are_renewed_every_day_by_the_steps_of_an_upgrade(render):
 
 def test_the_renewal_of_certificates_is_left_out_on_request(render):
     for release in (render(values={"bootstrap": {"schedule": ""}}), render("removed")):
-        assert release.names("CronJob") == set()
+        assert release.names("CronJob") == {"image-pruner"}
         assert "image-registry-certificates" not in release.names("Role") | release.names("ServiceAccount")
 
 
 def test_every_job_runs_where_it_is_told(render):
     placement = {"nodeSelector": {"infra": "yes"}, "tolerations": [{"key": "infra", "operator": "Exists"}]}
-    pods = render(values={"bootstrap": placement}).pods()
+    pods = render(values={"bootstrap": placement, "imagePruner": placement}).pods()
     jobs = {owner: pod["spec"] for owner, pod in pods.items() if owner.startswith(("Job/", "CronJob/", "Pod/"))}
-    assert len(jobs) == 4
+    assert len(jobs) == 5
     for owner, spec in jobs.items():
         assert spec["nodeSelector"] == {"infra": "yes", "kubernetes.io/os": "linux"}, owner
         assert spec["tolerations"] == placement["tolerations"], owner

@@ -45,13 +45,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - system:image-registry-catalog-reader
 - system:image-registry-metrics-reader
 - system:image-signature-writer
-{{- range list "access-watcher" "image-registry-bootstrap-api-service" "image-registry-certificates" "image-triggers" "import-credentials" "limit-lister" "limit-reader" "namespace-reader" "pull-secret-reader" }}
+{{- range list "access-watcher" "image-registry-bootstrap-api-service" "image-registry-certificates" "image-triggers" "import-credentials" "limit-lister" "limit-reader" "namespace-reader" "pruner" "pull-secret-reader" }}
 - {{ $.Release.Namespace }}:{{ . }}
 {{- end }}
 {{- end -}}
 
 {{- define "operator.clusterRoleBindings" -}}
-{{- range list "image-api-server:access-watcher" "image-api-server:auth-delegator" "image-api-server:limit-lister" "image-api-server:namespace-reader" "image-registry-bootstrap-api-service" "image-registry-certificates" "image-triggers" "metrics-readers" "pull-secret-reader" "registry:access-watcher" "registry:auth-delegator" "registry:import-credentials" "registry:limit-reader" "registry:namespace-reader" }}
+{{- range list "image-api-server:access-watcher" "image-api-server:auth-delegator" "image-api-server:limit-lister" "image-api-server:namespace-reader" "image-registry-bootstrap-api-service" "image-registry-certificates" "image-triggers" "metrics-readers" "pruner" "pruner:image-pruner" "pull-secret-reader" "registry:access-watcher" "registry:auth-delegator" "registry:import-credentials" "registry:limit-reader" "registry:namespace-reader" }}
 - {{ $.Release.Namespace }}:{{ . }}
 {{- end }}
 {{- end -}}

@@ -4,7 +4,7 @@ so they do not depend on the release's name: there is one registry per cluster.
 */}}
 
 {{- define "image-registry.component" -}}
-{{- $components := dict "image-registry" "registry" "image-api-server" "api-server" "image-triggers" "triggers" "image-registry-db" "database" "node-ca" "node-ca" "image-registry-bootstrap" "bootstrap" "image-registry-certificates" "certificates" "image-registry-test" "test" -}}
+{{- $components := dict "image-registry" "registry" "image-api-server" "api-server" "image-triggers" "triggers" "image-pruner" "pruner" "image-registry-db" "database" "node-ca" "node-ca" "image-registry-bootstrap" "bootstrap" "image-registry-certificates" "certificates" "image-registry-test" "test" -}}
 {{- get $components . | required (printf "no component is known for %s" .) -}}
 {{- end -}}
 

@@ -129,6 +129,16 @@ def test_with_confirm_exactly_that_is_done(run: Run, pruned: PrunedCluster) -> N
     assert "Summary: would delete 0 objects" in run("--keep-tag-revisions=1").stdout
 
 
+def test_a_real_run_shows_its_plan_if_it_is_to_tell_more(run: Run, pruned: PrunedCluster) -> None:
+    digests = history(pruned)
+    done = run("--keep-tag-revisions=1", "--confirm", "--loglevel=4")
+    assert done.exit_code == 0, done.output
+    rows = [line for line in done.stdout.splitlines() if line.startswith(digests[3][:19])]
+    assert len(rows) == 1
+    assert "delete  nothing keeps it" in rows[0]
+    assert "Summary: deleted 4 image object(s)" in done.stdout
+
+
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 @pytest.mark.parametrize("filled", [True, False])
 def test_programs_get_one_document(

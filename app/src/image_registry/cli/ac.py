@@ -15,6 +15,7 @@ from image_registry import __version__
 from image_registry.cli.failures import FAILED, INTERRUPTED
 from image_registry.cli.kubectl import Root
 from image_registry.cli.prune_images import images
+from image_registry.cli.prune_scheduled import scheduled
 
 
 def main() -> None:
@@ -65,3 +66,4 @@ def prune() -> None:
 
 
 prune.add_command(images)
+prune.add_command(scheduled)

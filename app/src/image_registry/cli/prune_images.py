@@ -23,6 +23,9 @@ from image_registry.pruning.rules import InvalidRule, Rules, parse_duration, par
 
 NO_EFFECT = "Accepted for scripts of other pruners; changes nothing."
 
+PLAN_SHOWN = 4
+"""Log level of kubectl from which programs say what they do."""
+
 
 @click.command("images")
 @switch("--confirm", default=False, help_="Delete. Without it nothing is changed and the plan is shown.")
@@ -63,7 +66,9 @@ NO_EFFECT = "Accepted for scripts of other pruners; changes nothing."
 @switch("--force-insecure", default=False, help_=NO_EFFECT)
 @click.option("--certificate-authority", default="", help=NO_EFFECT)
 @click.option("--catalog-page-size", default="", help=NO_EFFECT)
-@click.option("-v", "--loglevel", default="", help=NO_EFFECT)
+@click.option(
+    "-v", "--loglevel", type=click.IntRange(0), default=0, help="From 4 on, show the plan of a real run, too."
+)
 @click.pass_context
 def images(context: click.Context, /, **options: Any) -> None:
     """Delete images that nothing uses.
@@ -81,7 +86,7 @@ def images(context: click.Context, /, **options: Any) -> None:
     """
     rules = _rules(context, options)
     fields = _fields(options["fields"])
-    shown = output(options["form"], confirm=options["confirm"])
+    shown = output(options["form"], confirm=options["confirm"], planned=options["loglevel"] >= PLAN_SHOWN)
     try:
         client = connect(options["kubeconfig"], options["context"])
         planner, local = _plan(client, rules, fields, options)

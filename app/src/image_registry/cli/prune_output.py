@@ -39,11 +39,11 @@ class Output(Protocol):
         ...
 
 
-def output(form: str | None, *, confirm: bool) -> Output:
-    """The one for a form."""
+def output(form: str | None, *, confirm: bool, planned: bool = False) -> Output:
+    """The one for a form; ``planned`` shows the plan even if it is then carried out."""
     if form in ("json", "yaml"):
         return Document(_json if form == "json" else _yaml)
-    return Lines(confirm=confirm, wide=form == "wide")
+    return Lines(confirm=confirm, wide=form == "wide", planned=planned)
 
 
 def size(number: float) -> str:
@@ -66,17 +66,18 @@ def age(seconds: int) -> str:
 class Lines:
     """For people. The plan goes to the standard output, what is wrong to that of errors."""
 
-    def __init__(self, *, confirm: bool, wide: bool) -> None:
-        self._confirm, self._wide = confirm, wide
+    def __init__(self, *, confirm: bool, wide: bool, planned: bool) -> None:
+        self._confirm, self._wide, self._planned = confirm, wide, planned
 
     def begin(self, plan: Plan) -> None:
         for finding in (*plan.usage.findings, *plan.findings):
             click.echo(f"Warning: {finding}", err=True)
         if plan.usage.more_findings:
             click.echo(f"Warning: {plan.usage.more_findings} more that could not be read", err=True)
-        if self._confirm:
+        if self._confirm and not self._planned:
             return
-        click.echo("Dry run: nothing is deleted. Use --confirm to delete.", err=True)
+        if not self._confirm:
+            click.echo("Dry run: nothing is deleted. Use --confirm to delete.", err=True)
         for change in plan.streams():
             events = len(change.events) + len(change.following)
             noun = "item" if events == 1 else "items"
