@@ -192,7 +192,8 @@ class Questions:
             return self._wire.send(question.method, url, sent, body=question.body, insecure=insecure)
 
         with ExitStack() as stack:
-            unknown = insecure and server not in self._schemes
+            # an address that is given whole teaches nothing about others
+            unknown = insecure and not question.at and server not in self._schemes
             try:
                 answer = stack.enter_context(send())
             except (Blocked, Unreachable, Untrusted):  # blocked by a proxy that makes connections to some ports alone

@@ -1,0 +1,174 @@
+"""What lies in a legacy registry, told by itself and by its storage: CNCF distribution as Debian packages it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_registry.migration.content import (
+    MISSING_BLOB,
+    MISSING_MANIFEST,
+    ContentFile,
+    ContentSummary,
+    ContentWriter,
+    RepositoryContent,
+)
+from image_registry.migration.documents import InvalidDocument
+from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, explained, survey_registry
+from image_registry.migration.survey_storage import survey_storage
+from image_registry.remote.asking import Access
+from image_registry.remote.credentials import Login
+from image_registry.remote.errors import NotFound, RemoteError, Unreachable
+from image_registry.storage.filesystem import FilesystemStore
+from tests.app.remote.conftest import Content, Remote, distribution, fill
+from tests.serve.conftest import free_port
+
+pytestmark = pytest.mark.slow
+
+NESTED = "team/tools/report"
+
+
+class Legacy:
+    """A running registry and its folder; two more repositories share the layers of nobody."""
+
+    def __init__(self, remote: Remote, root: Path) -> None:
+        self.remote, self.root = remote, root
+        self.nested: Content = fill(root, NESTED)
+        self.flat: Content = fill(root, "busybox")
+
+    def registry(self, **options: object) -> LegacyRegistry:
+        return LegacyRegistry(f"http://{self.remote.host}", Access(insecure=True), SurveyOptions(**options))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> Iterator[Legacy]:
+    with distribution(tmp_path / "legacy") as remote:
+        yield Legacy(remote, tmp_path / "legacy/data")
+
+
+def by_registry(legacy: Legacy, path: Path, **options: object) -> ContentSummary:
+    with ContentWriter(path, "registry", legacy.remote.host) as writer:
+        return survey_registry(legacy.registry(**options), writer)
+
+
+def by_storage(root: Path, path: Path) -> ContentSummary:
+    with ContentWriter(path, "storage", str(root)) as writer:
+        return survey_storage(FilesystemStore(root), writer)
+
+
+def content(path: Path) -> dict[str, RepositoryContent]:
+    return {repository.name: repository for repository in ContentFile(path).repositories()}
+
+
+def test_both_ways_find_the_same(legacy: Legacy, tmp_path: Path) -> None:
+    told, seen = tmp_path / "told", tmp_path / "seen"
+    asked, looked = by_registry(legacy, told), by_storage(legacy.root, seen)
+    assert content(told) == content(seen)
+    assert set(content(told)) == {"team/app", NESTED, "busybox"}
+    assert (asked.repositories, asked.nested, asked.tags, asked.manifests) == (3, 2, 15, 9)
+    assert (asked.size, asked.blobs, asked.problems) == (looked.size, looked.blobs, {})
+    assert looked.stored is not None
+    assert looked.stored > looked.size  # manifests are bytes too
+    assert content(told)["team/app"].tags["multi"] == str(legacy.remote.content.index)
+    assert asked == ContentFile(told).summary()
+
+
+def test_what_is_wrong_is_told_per_image_and_the_rest_goes_on(legacy: Legacy, tmp_path: Path) -> None:
+    layer = legacy.nested.blob
+    shutil.rmtree(legacy.root / f"docker/registry/v2/blobs/sha256/{layer.hex[:2]}/{layer.hex}")
+    folder = legacy.root / "docker/registry/v2/repositories/team/app/_manifests"
+    (folder / "tags/v1/current/link").write_text("")
+    arm = legacy.remote.content.arm
+    shutil.rmtree(legacy.root / f"docker/registry/v2/blobs/sha256/{arm.hex[:2]}/{arm.hex}")
+    told, seen = tmp_path / "told", tmp_path / "seen"
+    by_registry(legacy, told)
+    by_storage(legacy.root, seen)
+    for found in (content(told), content(seen)):
+        assert {problem.kind for problem in found[NESTED].problems} == {MISSING_BLOB}
+        assert not found["busybox"].problems
+    problems = {(problem.kind, problem.subject.partition(" ")[0]) for problem in content(told)["team/app"].problems}
+    assert (MISSING_MANIFEST, "1.1.0") in problems
+    assert (MISSING_MANIFEST, "multi") in problems  # one child of it
+    assert "damaged link" in {problem.kind for problem in content(seen)["team/app"].problems}
+    assert "latest" in content(told)["team/app"].tags
+
+
+def test_an_interrupted_survey_goes_on_behind_its_last_whole_line(legacy: Legacy, tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole", tmp_path / "path"
+    expected = by_registry(legacy, whole)
+    lines = whole.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    assert ContentFile(path).summary() is None
+    asked: list[str] = []
+    with ContentWriter(path, "registry", legacy.remote.host) as writer:
+        [before] = writer.done
+        registry = legacy.registry()
+        original = registry.repository
+        registry_class = type(registry)
+
+        class Counted(registry_class):  # type: ignore[misc, valid-type]
+            def repository(self, name: str, known: object) -> RepositoryContent:
+                asked.append(name)
+                return original(name, known)  # type: ignore[arg-type]
+
+        again = survey_registry(Counted(registry.url, registry.access, registry.options), writer)
+    assert before not in asked
+    assert len(asked) == 2
+    assert content(path) == content(whole)
+    assert (again.size, again.tags) == (expected.size, expected.tags)
+
+
+def test_a_file_of_another_survey_is_not_gone_on_with(legacy: Legacy, tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    by_storage(legacy.root, path)
+    with pytest.raises(InvalidDocument, match="by storage: name another file"), ContentWriter(path, "registry", "x"):
+        pass
+    path.write_text('{"something": "else"}\n')
+    with pytest.raises(InvalidDocument, match="line 1"):
+        list(ContentFile(path).repositories())
+
+
+def test_a_second_run_of_a_finished_survey_asks_for_no_repository(legacy: Legacy, tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    first = by_registry(legacy, path)
+    lines = path.read_bytes().splitlines()
+    second = by_registry(legacy, path)
+    assert path.read_bytes().splitlines()[:-1] == lines[:-1]
+    assert (first.digest, first.size) == (second.digest, second.size)
+
+
+def test_a_registry_that_does_not_answer_is_named() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(Unreachable) as caught:
+        LegacyRegistry(url, Access(insecure=True, patience=0.0)).ping()
+    assert "does not answer" in str(caught.value)
+    assert "storage" in explained(NotFound("no"), url)
+
+
+def test_credentials_are_needed_where_they_are(tmp_path: Path) -> None:
+    with distribution(tmp_path / "guarded", user="mary", password="right") as remote:
+        path = tmp_path / "content"
+        good = LegacyRegistry(f"http://{remote.host}", Access(remote.keyring(), insecure=True))
+        with ContentWriter(path, "registry", remote.host) as writer:
+            assert survey_registry(good, writer).tags == 5
+        bad = LegacyRegistry(f"http://{remote.host}", Access(login=Login("mary", "wrong"), insecure=True))
+        with pytest.raises(RemoteError, match="mary"):
+            bad.ping()
+        assert "right" not in path.read_text()
+
+
+@pytest.mark.parametrize("url", ["registry.example.com", "ftp://x", "http://x/path", "http://"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="no address of a registry"):
+        LegacyRegistry(url, Access())
+
+
+def test_lines_hold_no_more_than_they_say(legacy: Legacy, tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    by_registry(legacy, path, check_blobs=False)
+    for line in path.read_text().splitlines()[1:-1]:
+        assert set(json.loads(line)) <= {"name", "tags", "manifests", "blobs", "problems"}
