@@ -29,12 +29,14 @@ COVERS = {
     "containerd": "/var/lib/containerd",
     "cni-state": "/var/lib/cni",
     "cni-conf": "/etc/cni/net.d",
+    "etc-containerd": "/etc/containerd",
     "certs.d": "/etc/containerd/certs.d",
+    "docker-certs.d": "/etc/docker/certs.d",
     "pod-logs": "/var/log/pods",
     "container-logs": "/var/log/containers",
     "volumes": "/opt/local-path-provisioner",
 }
-"""Folders of a node and what they cover."""
+"""Folders of a node and what they cover, outer ones first."""
 
 START_SECONDS = 60.0
 API_SECONDS = 180.0
@@ -102,7 +104,7 @@ def main(node: str, places: Places) -> int:
 
 def _start_containerd(node: str, places: Places, status: Status) -> None:
     status.stage("containerd")
-    configuration = str(places.node(node) / "etc/containerd.toml")
+    configuration = "/etc/containerd/config.toml"
     _keep("containerd", ["containerd", "--config", configuration], node, places, status)
     if not wait(_containerd_answers, START_SECONDS, 0.1):
         raise LabError(f"containerd does not answer; {last_lines(_log(places, node, 'containerd'))}")
@@ -129,6 +131,7 @@ def _prepare_files(node: str, places: Places) -> None:
     shutil.rmtree(folder / "run", ignore_errors=True)  # sockets of the last start
     for name, target in COVERS.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
+        Path(target).mkdir(parents=True, exist_ok=True)  # below a folder that is covered already
         run(["mount", "--bind", str(folder / name), target])
     run(["mount", "--make-shared", "/var/lib/kubelet"])
     etc = folder / "etc"
@@ -141,7 +144,7 @@ def _prepare_files(node: str, places: Places) -> None:
         # empty: names that /etc/hosts does not have fail at once, there is no way out of the lab
         run(["mount", "--bind", str(etc / "resolv.conf"), "/etc/resolv.conf"])
     (folder / "cni-conf/10-lab.conflist").write_text(node_config.cni(node), encoding="ascii")
-    (etc / "containerd.toml").write_text(node_config.containerd(), encoding="ascii")
+    (folder / "etc-containerd/config.toml").write_text(node_config.containerd(), encoding="ascii")
     (etc / "kubelet.yaml").write_text(node_config.kubelet(node, places.keys, etc / "resolv.conf"), encoding="ascii")
     (etc / "kube-proxy.yaml").write_text(node_config.kube_proxy(node, places.keys), encoding="ascii")
 

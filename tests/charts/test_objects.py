@@ -119,7 +119,7 @@ def test_the_api_service_is_a_plain_object_without_a_ca_bundle(render):
 def test_no_secret_and_no_certificate_is_in_a_release(render, mode):
     release = render(mode)
     assert release.names("Secret") == set()
-    own = {"image-registry-db-start", "image-registry-modes", "image-registry-test"}
+    own = {"image-registry-db-start", "image-registry-modes", "image-registry-nodes", "image-registry-test"}
     assert release.names("ConfigMap") <= own | {"extra-map", "extra-text"}
 
 
@@ -406,7 +406,7 @@ def test_routes_reach_the_registry_by_https_without_limits_on_uploads(render):
     assert names == "default-route-image-registry-system.apps.example.com,registry.example.com"
 
 
-def test_node_ca_writes_only_the_two_places_it_is_given(render):
+def test_node_ca_writes_only_the_places_it_is_given(render):
     pod = render().named("DaemonSet", "node-ca")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["args"] == [
@@ -416,9 +416,14 @@ def test_node_ca_writes_only_the_two_places_it_is_given(render):
         "--certs-dir=/host/certs.d",
         "--hosts-file=/host/hosts",
         "--daemonset=image-registry-system/node-ca",
+        "--node=$(NODE_NAME)",
+        "--certs-place=/etc/containerd/certs.d",
+        "--docker-certs-dir=/host/docker-certs.d",
+        "--containerd-dir=/host/containerd",
+        "--containerd-place=/etc/containerd",
     ]
     writable = {m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")}
-    assert writable == {"/host/certs.d", "/host/hosts", "/tmp"}
+    assert writable == {"/host/certs.d", "/host/docker-certs.d", "/host/hosts", "/tmp"}
     assert render("everything").named("DaemonSet", "node-ca")["spec"]["template"]["spec"]["containers"][0][
         "securityContext"
     ] == {

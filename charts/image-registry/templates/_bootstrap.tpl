@@ -27,6 +27,9 @@ servers, `bootstrap secrets`; after them, `bootstrap api-service`, by which kube
 - bootstrap
 - secrets
 - --namespace={{ .Release.Namespace }}
+{{- if .Values.config.certificates.issuerRef.name }}
+- --issued
+{{- end }}
 {{- with include "image-registry.externalHostnames" . }}
 {{- range splitList "," . }}
 - --hostname={{ . }}

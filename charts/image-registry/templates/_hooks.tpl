@@ -9,7 +9,8 @@ helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* A ServiceAccount, a Role with its binding, and a Job. Argument: dict "root" "name" "events" "rules" "args" "clusterRules", the last three as text. */}}
+{{/* A ServiceAccount, a Role with its binding, and a Job. Argument: dict "root" "name" "events" "rules" "args" "clusterRules" "first", the last four as text;
+`first` are the arguments of a container that goes before. */}}
 {{- define "image-registry.hookJob" -}}
 {{- $self := dict "root" .root "name" "image-registry-bootstrap" -}}
 {{- $labels := include "image-registry.labels" $self -}}
@@ -111,6 +112,10 @@ spec:
       securityContext:
         {{- include "image-registry.podSecurityContext" 65532 | nindent 8 }}
       {{- include "image-registry.placement" $bootstrap | nindent 6 }}
+      {{- with .first }}
+      initContainers:
+        {{- include "image-registry.bootstrapContainer" (dict "root" $.root "name" "secrets" "args" .) | nindent 8 }}
+      {{- end }}
       containers:
         {{- include "image-registry.bootstrapContainer" (dict "root" .root "name" "bootstrap" "args" .args) | nindent 8 }}
       volumes:

@@ -60,6 +60,13 @@ Contradictions between values that the schema can not see: each ends in one sent
 {{- end -}}
 {{- $_ := set $seen .name true -}}
 {{- end -}}
+{{- $hosts := dict -}}
+{{- range (include "image-registry.routes" . | fromYaml).routes -}}
+{{- if hasKey $hosts .hostname -}}
+{{- fail (printf "config.routes has the host %s twice (the default route counts): set a host of its own for each route" .hostname) -}}
+{{- end -}}
+{{- $_ := set $hosts .hostname true -}}
+{{- end -}}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/part-of" -}}
 {{- if hasKey $.Values.commonLabels . -}}
 {{- fail (printf "commonLabels sets %s, which selectors of this chart use: choose a label key of your own" .) -}}

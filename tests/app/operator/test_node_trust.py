@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,15 +32,24 @@ def options(tmp_path: Path) -> NodeTrustOptions:
         certs_dir=tmp_path / "certs.d",
         hosts_file=tmp_path / "hosts",
         daemonset="image-registry-system/node-ca",
-        containerd_config=tmp_path / "config.toml",
+        containerd_dir=tmp_path / "containerd",
+        further_cas=(tmp_path / "route-cas", tmp_path / "further-cas"),
+        hosts=("registry.example.com",),
+        docker_certs_dir=tmp_path / "docker",
+        node="node-1",
     )
 
 
 class Cluster:
-    """Answers one question: the DaemonSet."""
+    """Answers one question, the DaemonSet, and takes one note, the node's state."""
 
     def __init__(self, answer: dict[str, Any] | Exception | None) -> None:
         self.answer = answer
+        self.noted: list[Any] = []
+
+    def merge(self, path: str, body: dict[str, Any]) -> None:
+        assert path == "/api/v1/namespaces/image-registry-system/configmaps/image-registry-nodes"
+        self.noted.append(body["data"]["node-1"])
 
     def find(self, path: str, **_: Any) -> dict[str, Any] | None:
         assert path == "/apis/apps/v1/namespaces/image-registry-system/daemonsets/node-ca"
@@ -158,20 +169,96 @@ def test_a_node_that_cannot_be_written_is_said_once_with_the_cure(
     assert said.count(cure) == said.count("/host/hosts") == 1
 
 
-@pytest.mark.parametrize(
-    ("config", "speaks"),
-    [
-        ("", True),
-        (
-            'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n',
-            False,
-        ),
-        ("version = 3\n", False),
-        ('version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n', False),
-    ],
-    ids=["nothing set", "set", "version 3", "set elsewhere"],
-)
-def test_a_containerd_that_would_not_read_certs_d_is_named(tmp_path: Path, config: str, speaks: bool) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(config, encoding="utf-8")
-    assert bool(node_trust.containerd_remark(path)) is speaks
+def write(folder: Path, name: str, text: str = CA) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text, encoding="ascii")
+
+
+def settle(options: NodeTrustOptions) -> tuple[list[str], tuple[str, ...]]:
+    return node_trust.once(options, lambda _: ["10.96.0.7"])
+
+
+def test_further_hosts_are_trusted_by_containerd_and_docker(options: NodeTrustOptions) -> None:
+    write(options.further_cas[0], "registry.example.com")
+    write(options.further_cas[1], "mirror.example.com..8443", CA.replace("AAAA", "BBBB"))
+    settle(options)
+    docker = options.docker_certs_dir
+    assert docker is not None
+    toml = tomllib.loads((options.certs_dir / "registry.example.com/hosts.toml").read_text())
+    assert toml["host"]["https://registry.example.com"]["ca"] == "ca.crt"
+    for folder in (options.certs_dir, docker):
+        assert "AAAA" in (folder / "registry.example.com/ca.crt").read_text()
+        assert "BBBB" in (folder / "mirror.example.com:8443/ca.crt").read_text()
+    assert (docker / f"{HOST}:5000/ca.crt").exists()
+    assert not (docker / f"{HOST}:5000/hosts.toml").exists()
+    assert settle(options) == ([], ())
+
+
+def test_a_host_that_nobody_wants_any_more_is_forgotten_and_others_stay(options: NodeTrustOptions) -> None:
+    write(options.further_cas[0], "registry.example.com")
+    write(options.further_cas[1], "mirror.example.com")
+    write(options.certs_dir, "by-hand")
+    (options.certs_dir / "docker.io").mkdir()
+    (options.certs_dir / "docker.io/hosts.toml").write_text('server = "https://mirror"', encoding="ascii")
+    settle(options)
+    (options.further_cas[0] / "registry.example.com").unlink()  # its Secret is made anew at this moment
+    (options.further_cas[1] / "mirror.example.com").unlink()
+    settle(options)
+    assert sorted(path.name for path in options.certs_dir.iterdir()) == [
+        "by-hand",
+        "docker.io",
+        f"{HOST}:5000",
+        "registry.example.com",
+    ]
+
+
+def test_a_folder_of_an_administrator_is_left_alone_and_said(options: NodeTrustOptions) -> None:
+    folder = options.certs_dir / "registry.example.com"
+    folder.mkdir(parents=True)
+    (folder / "hosts.toml").write_text('server = "https://mirror"', encoding="ascii")
+    write(options.further_cas[0], "registry.example.com")
+    _, notes = settle(options)
+    assert notes == (
+        "left alone certs.d/registry.example.com: its files are not ours; remove them to let them be written",
+    )
+    assert not (folder / "ca.crt").exists()
+
+
+def test_an_uninstall_takes_further_hosts_away_too(options: NodeTrustOptions) -> None:
+    write(options.further_cas[0], "registry.example.com")
+    run_once(options, None)
+    assert options.docker_certs_dir is not None
+    assert list(options.certs_dir.iterdir()) == list(options.docker_certs_dir.iterdir()) == []
+
+
+def noted(options: NodeTrustOptions, rounds: int, answer: dict[str, Any] | None = RUNNING) -> list[Any]:
+    """What the cluster was told in some looks."""
+    stop, cluster = threading.Event(), Cluster(answer)
+    seen = 0
+
+    def resolve(_: str) -> list[str]:
+        nonlocal seen
+        seen += 1
+        if seen == rounds:
+            stop.set()
+        return ["10.96.0.7"]
+
+    node_trust.run(options, stop, client=lambda: cluster, resolve=resolve)  # type: ignore[arg-type, return-value]
+    return [text if text is None else json.loads(text) for text in cluster.noted]
+
+
+def test_a_node_says_once_that_it_trusts_and_nothing_when_it_is_cleaned(
+    options: NodeTrustOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_trust, "INTERVAL", 0.0)
+    trusted = {"state": "Trusted", "message": ""}
+    assert noted(options, 3) == [trusted]
+    assert noted(options, 1, None) == [trusted, None]
+
+
+def test_a_node_whose_containerd_reads_no_certs_d_says_so(options: NodeTrustOptions) -> None:
+    assert options.containerd_dir is not None
+    write(options.containerd_dir, "config.toml", "version = 2\n")
+    (told,) = noted(options, 1)
+    assert told["state"] == "ConfigPathMissing"
+    assert 'config_path = "/etc/containerd/certs.d", restart containerd' in told["message"]

@@ -15,6 +15,12 @@ _KNOWN = (
         False,
     ),
     ("is invalid:", "ConfigurationInvalid", "correct the specification", False),
+    (
+        "no matches for kind",
+        "DefinitionMissing",
+        "install the definitions of the Gateway API (gateway) or cert-manager (issuerRef), or leave that field empty",
+        True,
+    ),
     ("forbidden", "PermissionDenied", "give the operator's ServiceAccount what its chart gives it", False),
     ("hooks failed", "BootstrapFailed", "see the Jobs and Pods of namespace image-registry-system", True),
     ("timed out waiting", "ApplyTimedOut", "see the Pods of namespace image-registry-system", True),

@@ -39,22 +39,40 @@ POLL = 1.0
 
 
 def ensure_secrets(
-    client: ClusterClient, options: BootstrapOptions, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    client: ClusterClient,
+    options: BootstrapOptions,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    wait: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
     """Create what is missing, renew what grows old; returns one line for each thing done or left alone.
 
-    Raises :class:`BootstrapFailed`, KubeError, ClusterUnreachable. A second run after a failure goes on from there.
+    ``wait`` is how many seconds others (cert-manager) get for what they make. A second run after a failure goes on from
+    there. Raises :class:`BootstrapFailed`, KubeError, ClusterUnreachable.
     """
     done: list[str] = []
-    for _ in range(ROUNDS):
+    rounds, left = 0, wait
+    while rounds < ROUNDS:
         proposal = plan(read(client, options.namespace), options, clock())
         try:
             done.extend(apply(client, options.namespace, proposal))
         except KubeError as error:
             # created or written by another bootstrap in between: what it made is as good as ours
             if error.conflict:
+                rounds += 1
                 continue
             raise
+        if wait and proposal.awaited:
+            if left <= 0:
+                names = " and ".join(proposal.awaited)
+                raise BootstrapFailed(
+                    f"cert-manager has not made Secret {names} in {wait:g} s: see kubectl -n {options.namespace} "
+                    f"describe certificates.cert-manager.io {proposal.awaited[0]}"
+                )
+            left -= POLL
+            sleep(POLL)
+            continue
         return [*done, *proposal.notes] or ["nothing to do: every Secret exists and is good for a while"]
     raise BootstrapFailed(f"others keep changing the Secrets of namespace {options.namespace}: stop them and run again")
 

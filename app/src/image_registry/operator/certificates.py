@@ -150,6 +150,11 @@ def bundle(parts: Iterable[bytes], now: datetime) -> bytes:
     return b"".join(found)
 
 
+def chain(certificate: bytes) -> bytes:
+    """What follows the first certificate: those that vouch for it. Raises :class:`InvalidCertificate`."""
+    return b"".join(found.public_bytes(serialization.Encoding.PEM) for found in _all(certificate)[1:])
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:

@@ -19,12 +19,15 @@ OWNER = "cluster-image-registry-operator-comparison"
 
 RESOURCES = {
     "APIService": "apiservices",
+    "BackendTLSPolicy": "backendtlspolicies",
+    "Certificate": "certificates",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
     "ConfigMap": "configmaps",
     "CronJob": "cronjobs",
     "DaemonSet": "daemonsets",
     "Deployment": "deployments",
+    "HTTPRoute": "httproutes",
     "Ingress": "ingresses",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "NetworkPolicy": "networkpolicies",
@@ -33,6 +36,7 @@ RESOURCES = {
     "PrometheusRule": "prometheusrules",
     "Role": "roles",
     "RoleBinding": "rolebindings",
+    "ServersTransport": "serverstransports",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
     "ServiceMonitor": "servicemonitors",

@@ -73,7 +73,7 @@ def plan(found: NodeFiles, wanted: Wanted) -> NodePlan:
     notes: list[str] = []
     where = f"certs.d/{wanted.authority}"
     if wanted.ca is not None:
-        ca, toml = f"{MARK}\n{wanted.ca.strip()}\n", hosts_toml(wanted)
+        ca, toml = f"{MARK}\n{wanted.ca.strip()}\n", hosts_toml(wanted.authority)
         if any(text is not None and not _ours(text) for text in (found.ca, found.hosts_toml)):
             notes.append(f"left alone {where}: its files are not ours; remove them to let them be written here")
         else:
@@ -105,9 +105,9 @@ def plan_removal(found: NodeFiles, authority: str) -> NodePlan:
     return NodePlan(tuple(steps))
 
 
-def hosts_toml(wanted: Wanted) -> str:
+def hosts_toml(authority: str) -> str:
     """For containerd 1.5 to 2.x. A relative ``ca`` is looked for beside the file, wherever the folder is mounted."""
-    url = f"https://{wanted.authority}"
+    url = f"https://{authority}"
     return f'{MARK}\nserver = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n  ca = "{CA_FILE}"\n'
 
 
@@ -116,8 +116,8 @@ def read(certs_dir: Path, hosts_file: Path, authority: str) -> NodeFiles:
     folder = certs_dir / authority
     return NodeFiles(
         hosts_file.read_bytes().decode("utf-8", "surrogateescape"),
-        _read(folder / CA_FILE),
-        _read(folder / HOSTS_TOML),
+        read_text(folder / CA_FILE),
+        read_text(folder / HOSTS_TOML),
     )
 
 
@@ -132,7 +132,7 @@ def apply(steps: Sequence[Step], certs_dir: Path, hosts_file: Path, authority: s
             (folder / names[step.file]).unlink(missing_ok=True)
         else:
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _write_whole(folder / names[step.file], step.text)
+            write_whole(folder / names[step.file], step.text)
     if any(step.text is None for step in steps) and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
@@ -141,7 +141,8 @@ def _ours(text: str) -> bool:
     return text.startswith(MARK)
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """The whole file as text; ``None`` if it does not exist. Raises :class:`OSError`."""
     try:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
@@ -165,8 +166,8 @@ def _with_lines(hosts: str, lines: Sequence[str]) -> str:
     return text + "".join(f"{line}\n" for line in lines)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """By rename: containerd may read at any moment."""
+def write_whole(path: Path, text: str) -> None:
+    """By rename: containerd may read at any moment. Raises :class:`OSError`."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,7 +1,9 @@
 """``image-registry node-ca``: keeps one node's container runtime finding and trusting the registry.
 
-Every 15 seconds it looks at the Service's address and at the CA, and writes when one has changed
-(:mod:`~image_registry.operator.node_files`).
+Every 15 seconds it looks at the Service's address and at the authorities, of the registry and of further hosts, and
+writes what has changed (:mod:`~image_registry.operator.node_files`, :mod:`~image_registry.operator.node_authorities`).
+What it cannot do, and a containerd that would not read it, it says in a ConfigMap
+(:mod:`~image_registry.operator.node_report`).
 
 The address comes from the cluster's DNS, not from the API: it needs no permission, and a thousand nodes that ask every
 15 seconds are nothing to the DNS, which answers from its cache, but would be a constant load on the API server. The
@@ -14,7 +16,6 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,8 +26,9 @@ import structlog
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.dns import RESOLV_CONF, cluster_domain
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
-from image_registry.operator import node_files
+from image_registry.operator import containerd_config, node_authorities, node_files
 from image_registry.operator.node_files import HostsFileReplaced, Wanted
+from image_registry.operator.node_report import NodeReport, state_of
 
 INTERVAL = 15.0
 """Seconds between two looks."""
@@ -39,7 +41,10 @@ class NodeTrustOptions:
     """``service_host`` is the pull address inside of the cluster, HOST:PORT; the paths are as this process sees them.
 
     ``daemonset`` (NAMESPACE/NAME) is asked about at the end: only if it is going, too, the node is cleaned.
-    ``containerd_config`` is looked at if it exists, to say when containerd would not read ``certs_dir``.
+    ``further_cas`` are folders of authorities in files named after their hosts; ``hosts`` are those that are wanted
+    even while their file is missing. ``docker_certs_dir`` gets the same authorities. ``containerd_dir`` is containerd's
+    ``containerd_place``, and ``certs_place`` is the node's name of ``certs_dir``: by them it is said when containerd
+    would not read what is written. ``node`` is this node's name, under which its state is written down.
     """
 
     service_host: str
@@ -47,7 +52,13 @@ class NodeTrustOptions:
     certs_dir: Path = Path("/etc/containerd/certs.d")
     hosts_file: Path = Path("/etc/hosts")
     daemonset: str | None = None
-    containerd_config: Path = Path("/etc/containerd/config.toml")
+    further_cas: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
+    docker_certs_dir: Path | None = None
+    containerd_dir: Path | None = Path("/etc/containerd")
+    containerd_place: Path = Path("/etc/containerd")
+    certs_place: str = "/etc/containerd/certs.d"
+    node: str = ""
 
     @property
     def host(self) -> str:
@@ -79,25 +90,48 @@ def run(
     again: a node is better served late than not at all.
     """
     log = structlog.get_logger()
-    if remark := containerd_remark(options.containerd_config):
-        log.warning(remark)
+    report = _report(options, client)
     said: tuple[str, ...] = ()
     while not stop.is_set():
+        failed = ""
         try:
             done, notes = once(options, resolve or cluster_addresses)
         except HostsFileReplaced:
             raise
         except OSError as error:
-            done, notes = [], (f"cannot keep the node's files: {error}{_cure(error)}",)
+            failed = f"cannot keep the node's files: {error}{_cure(error)}"
+            done, notes = [], (failed,)
+        remark = _remark(options)
         for sentence in done:
             log.info(sentence)
-        for note in notes:
+        told = (*notes, *([remark] if remark else []))
+        for note in told:
             if note not in said:
                 log.warning(note)
-        said = notes
+        said = told
+        if report:
+            report.tell(state_of(remark, notes, failed))
         stop.wait(INTERVAL)
     if options.daemonset and is_going(options.daemonset, client):
         remove(options)
+        if report:
+            report.forget()
+
+
+def _report(options: NodeTrustOptions, client: Callable[[], ClusterClient]) -> NodeReport | None:
+    if not options.node or not options.daemonset:
+        return None
+    try:
+        return NodeReport(client(), options.daemonset.partition("/")[0], options.node)
+    except (ClusterUnreachable, KubeconfigError) as error:
+        structlog.get_logger().warning("the node's state is not written down", reason=str(error))
+        return None
+
+
+def _remark(options: NodeTrustOptions) -> str:
+    if options.containerd_dir is None:
+        return ""
+    return containerd_config.remark(options.containerd_dir, options.containerd_place, options.certs_place)
 
 
 def once(options: NodeTrustOptions, resolve: Resolve) -> tuple[list[str], tuple[str, ...]]:
@@ -122,7 +156,30 @@ def once(options: NodeTrustOptions, resolve: Resolve) -> tuple[list[str], tuple[
     found = node_files.read(options.certs_dir, options.hosts_file, options.authority)
     proposal = node_files.plan(found, Wanted(options.host, options.port, address, ca))
     node_files.apply(proposal.steps, options.certs_dir, options.hosts_file, options.authority)
-    return [step.sentence for step in proposal.steps], (*notes, *proposal.notes)
+    done = [step.sentence for step in proposal.steps]
+    try:
+        further = node_authorities.wanted(options.further_cas)
+    except OSError as error:
+        return done, (*notes, *proposal.notes, f"cannot read further authorities: {error}; the last ones stay")
+    kept = frozenset({options.authority, *options.hosts})
+    further.pop(options.authority, None)
+    sentences, more = _keep(options.certs_dir, further, kept, toml=True)
+    done += sentences
+    if options.docker_certs_dir is not None:
+        everything = {**further, **({options.authority: ca} if ca is not None else {})}
+        sentences, others = _keep(options.docker_certs_dir, everything, kept, toml=False)
+        done += sentences
+        more += others
+    return done, (*notes, *proposal.notes, *more)
+
+
+def _keep(
+    certs_dir: Path, authorities: dict[str, str], kept: frozenset[str], *, toml: bool
+) -> tuple[list[str], list[str]]:
+    found = node_authorities.read(certs_dir)
+    steps, notes = node_authorities.plan(found, authorities, kept=kept, toml=toml)
+    node_authorities.apply(steps, certs_dir)
+    return [f"{step.sentence} of {certs_dir}" for step in steps], notes
 
 
 def remove(options: NodeTrustOptions) -> list[str]:
@@ -131,6 +188,9 @@ def remove(options: NodeTrustOptions) -> list[str]:
     proposal = node_files.plan_removal(found, options.authority)
     node_files.apply(proposal.steps, options.certs_dir, options.hosts_file, options.authority)
     done = [step.sentence for step in proposal.steps]
+    for folder in (options.certs_dir, options.docker_certs_dir):
+        if folder is not None:
+            done += _keep(folder, {}, frozenset(), toml=True)[0]
     log = structlog.get_logger()
     for sentence in done:
         log.info(sentence)
@@ -186,25 +246,3 @@ def cluster_addresses(host: str, resolv_conf: Path = RESOLV_CONF) -> list[str]:
         for family, _, _, _, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     }
     return [address for _, address in sorted(found, key=lambda item: (item[0] != socket.AF_INET, item[1]))]
-
-
-def containerd_remark(config: Path) -> str:
-    """What to change in containerd's configuration so that it reads ``certs.d``; empty if nothing."""
-    try:
-        document = tomllib.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    version = document.get("version", 1)
-    plugins = document.get("plugins")
-    for name in ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri", "cri"):
-        plugin = plugins.get(name) if isinstance(plugins, dict) else None
-        registry = plugin.get("registry") if isinstance(plugin, dict) else None
-        if isinstance(registry, dict) and registry.get("config_path"):
-            return ""
-    if document.get("imports") or (isinstance(version, int) and version >= 3):
-        return ""  # set elsewhere, or by containerd's own default
-    plugin_name = "io.containerd.grpc.v1.cri"
-    return (
-        f"{config} sets no registry config_path, so containerd does not read certs.d and pulls from the registry will "
-        f'fail: add [plugins."{plugin_name}".registry] with config_path = "/etc/containerd/certs.d", restart containerd'
-    )

@@ -33,6 +33,8 @@ OWNER = "image-registry-bootstrap"
 AUTHORITY = "image-registry-ca"
 """Name of the Secret with the CA and of the ConfigMap with the bundle that clients trust."""
 BUNDLE_KEY = "ca-bundle.crt"
+BUNDLE_KEYS = (BUNDLE_KEY, "ca.crt")
+"""The same bundle twice: for everybody, and under the name that the Gateway API asks for."""
 TOKEN_KEYS = "image-registry-token-keys"  # noqa: S105 - a name
 DATABASE = "image-registry-db"
 LEAVES = {
@@ -41,6 +43,12 @@ LEAVES = {
     "image-registry-db-tls": "image-registry-db",
 }
 """Serving certificates: Secret by Service."""
+
+ISSUED = tuple(name for name, service in LEAVES.items() if service != DATABASE)
+"""Those that clients see, and that an issuer of the cluster may make instead."""
+
+NOT_OURS = "cert-manager.io/certificate-name"
+"""Annotation of a Secret that cert-manager writes, whatever labels it had before."""
 
 SECRETS = (AUTHORITY, *LEAVES, TOKEN_KEYS, DATABASE)
 """Every Secret that is read and perhaps written, by name."""
@@ -61,11 +69,15 @@ class BootstrapFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapOptions:
-    """``hostnames`` are further names and addresses of the registry's own certificate."""
+    """``hostnames`` are further names and addresses of the registry's own certificate.
+
+    With ``issued`` somebody else (cert-manager) makes the certificates that clients see; their authority is taken up.
+    """
 
     namespace: str
     hostnames: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
+    issued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,8 @@ class Plan:
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
+    awaited: tuple[str, ...] = ()
+    """Secrets that somebody else is to make and has not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,7 @@ class _Planner:
         self._now = now
         self._changes: list[Change] = []
         self._notes: list[str] = []
+        self._awaited: list[str] = []
 
     def plan(self) -> Plan:
         authority, trusted = self._authority()
@@ -128,7 +143,7 @@ class _Planner:
             self._leaf(name, service, authority, trusted_text)
         self._token_keys()
         self._database()
-        return Plan(tuple(self._changes), tuple(self._notes))
+        return Plan(tuple(self._changes), tuple(self._notes), tuple(self._awaited))
 
     def _authority(self) -> tuple[KeyPair, list[bytes]]:
         """The CA that signs, and those that must be trusted."""
@@ -146,7 +161,7 @@ class _Planner:
         pair = self._pair(AUTHORITY, secret)
         if not certificates.is_authority(pair.certificate):
             raise BootstrapFailed(f"Secret {AUTHORITY} holds a certificate that may not sign others: put a CA there")
-        if not _ours(secret):
+        if not ours(secret):
             self._foreign(AUTHORITY, pair.certificate)
             return pair, [pair.certificate]
         return self._rotated(secret, pair)
@@ -179,7 +194,7 @@ class _Planner:
     def _bundle(self, trusted: list[bytes]) -> bytes:
         existing = self._found.bundle
         known = str((existing or {}).get("data", {}).get(BUNDLE_KEY, "")).encode()
-        if existing is not None and not _ours(existing):
+        if existing is not None and not ours(existing):
             if trusted[0].strip() not in known:
                 self._notes.append(
                     f"left alone ConfigMap {AUTHORITY}: it is not ours. It lacks the CA of Secret {AUTHORITY}, so its "
@@ -188,8 +203,8 @@ class _Planner:
             return known
         for name in LEAVES:
             secret = self._found.secrets.get(name)
-            if secret is not None and not _ours(secret):
-                trusted.append(_data(name, secret).get("ca.crt", b""))
+            if secret is not None and not ours(secret):
+                trusted.append(authority_of(_data(name, secret)))
         try:
             wanted = certificates.bundle([*trusted, known], self._now)
         except InvalidCertificate:
@@ -200,17 +215,17 @@ class _Planner:
                     "create",
                     "configmaps",
                     AUTHORITY,
-                    {**self._head("ConfigMap", AUTHORITY), "data": {BUNDLE_KEY: wanted.decode()}},
+                    {**self._head("ConfigMap", AUTHORITY), "data": dict.fromkeys(BUNDLE_KEYS, wanted.decode())},
                     f"created ConfigMap {AUTHORITY}: the certificate authorities to trust",
                 )
             )
-        elif wanted != known:
+        elif any(str(existing.get("data", {}).get(key, "")).encode() != wanted for key in BUNDLE_KEYS):
             self._changes.append(
                 Change(
                     "update",
                     "configmaps",
                     AUTHORITY,
-                    {**existing, "data": {**existing.get("data", {}), BUNDLE_KEY: wanted.decode()}},
+                    {**existing, "data": {**existing.get("data", {}), **dict.fromkeys(BUNDLE_KEYS, wanted.decode())}},
                     f"updated ConfigMap {AUTHORITY}: the certificate authorities to trust have changed",
                 )
             )
@@ -221,8 +236,12 @@ class _Planner:
         if service == "image-registry":
             wanted += tuple(_without_port(host) for host in self._options.hostnames)
         secret = self._found.secrets.get(name)
-        if secret is not None and not _ours(secret):
+        if secret is not None and not ours(secret):
             self._foreign(name, self._pair(name, secret).certificate)
+            return
+        if self._options.issued and name in ISSUED:
+            self._awaited.append(name)
+            self._notes.append(f"left Secret {name} to cert-manager, which has not made it yet")
             return
         if secret is not None:
             data = _data(name, secret)
@@ -266,7 +285,7 @@ class _Planner:
             return
         data = _data(TOKEN_KEYS, secret)
         known = sorted((key for key in data if key.endswith(".pem")), reverse=True)
-        if not _ours(secret):
+        if not ours(secret):
             if not known:
                 raise BootstrapFailed(
                     f"Secret {TOKEN_KEYS} is not ours and has no key that ends in .pem: add an EC P-256 private key, "
@@ -289,7 +308,7 @@ class _Planner:
             return
         data = _data(DATABASE, secret)
         lacking = sorted(key for key in made if not data.get(key))
-        if not _ours(secret):
+        if not ours(secret):
             if lacking:
                 raise BootstrapFailed(
                     f"Secret {DATABASE} is not ours and lacks {', '.join(lacking)}: add the missing keys, or delete "
@@ -336,9 +355,18 @@ class _Planner:
         return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
-def _ours(item: Mapping[str, Any]) -> bool:
-    labels: Callable[[str], object] = (item.get("metadata", {}).get("labels") or {}).get
+def ours(item: Mapping[str, Any]) -> bool:
+    """True for what was made here and nobody has taken over."""
+    metadata = item.get("metadata", {})
+    if NOT_OURS in (metadata.get("annotations") or {}):
+        return False
+    labels: Callable[[str], object] = (metadata.get("labels") or {}).get
     return labels(MANAGED_BY) == OWNER
+
+
+def authority_of(data: Mapping[str, bytes]) -> bytes:
+    """Who vouches for somebody else's certificate: ``ca.crt``, or else what follows the certificate in its chain."""
+    return data.get("ca.crt") or certificates.chain(data.get("tls.crt", b""))
 
 
 def _data(name: str, secret: Mapping[str, Any]) -> dict[str, bytes]:

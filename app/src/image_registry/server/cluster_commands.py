@@ -36,15 +36,25 @@ def bootstrap() -> None:
 @KUBECONFIG
 @click.option("--hostname", "hostnames", multiple=True, help="Further name or address in the registry's certificate.")
 @click.option("--cluster-domain", help="Domain of the cluster's Services; default: this Pod's, else cluster.local.")
-def secrets(namespace: str, kubeconfig: Path | None, hostnames: tuple[str, ...], cluster_domain: str | None) -> None:
+@click.option("--issued", is_flag=True, help="cert-manager makes the certificates that clients see.")
+@click.option("--wait", default=0, help="Seconds to wait for them.")
+def secrets(
+    *,
+    namespace: str,
+    kubeconfig: Path | None,
+    hostnames: tuple[str, ...],
+    cluster_domain: str | None,
+    issued: bool,
+    wait: int,
+) -> None:
     """Make missing Secrets (CA, certificates, token key, database password), renew old ones."""
     from image_registry.kube import dns
     from image_registry.operator.bootstrap import BootstrapOptions, ensure_secrets
 
     # another cluster's domain is not that of the Pod we may be in
     domain = cluster_domain or ("" if kubeconfig else dns.cluster_domain()) or "cluster.local"
-    options = BootstrapOptions(namespace=namespace, hostnames=hostnames, cluster_domain=domain)
-    for line in ensure_secrets(_cluster(kubeconfig), options):
+    options = BootstrapOptions(namespace=namespace, hostnames=hostnames, cluster_domain=domain, issued=issued)
+    for line in ensure_secrets(_cluster(kubeconfig), options, wait=wait):
         click.echo(line)
 
 
@@ -66,16 +76,49 @@ def api_service(namespace: str, kubeconfig: Path | None, timeout: int) -> None:
 @click.option("--certs-dir", type=FILE, default=Path("/etc/containerd/certs.d"), show_default=True)
 @click.option("--hosts-file", type=FILE, default=Path("/etc/hosts"), show_default=True)
 @click.option("--daemonset", metavar="NAMESPACE/NAME", help="Undo everything at the end if this DaemonSet is going.")
+@click.option(
+    "--further-cas", type=FILE, multiple=True, help="Folder of authorities in files named HOST or HOST..PORT."
+)
+@click.option("--host", "hosts", multiple=True, help="Host of such a file, kept as it is while the file is missing.")
+@click.option("--docker-certs-dir", type=FILE, help="The certs.d that Docker and CRI-O read.")
+@click.option("--containerd-dir", type=FILE, help="Folder of containerd's config.toml, looked at.")
+@click.option("--containerd-place", type=FILE, default=Path("/etc/containerd"), help="The same as the node sees it.")
+@click.option("--certs-place", default="/etc/containerd/certs.d", help="--certs-dir as the node sees it.")
+@click.option("--node", default="", help="Name of this node, for its line in ConfigMap image-registry-nodes.")
 @click.option("--remove", is_flag=True, help="Undo what was written to this node, then end.")
 def node_ca(
-    *, service_host: str, ca_file: Path, certs_dir: Path, hosts_file: Path, daemonset: str | None, remove: bool
+    *,
+    service_host: str,
+    ca_file: Path,
+    certs_dir: Path,
+    hosts_file: Path,
+    daemonset: str | None,
+    further_cas: tuple[Path, ...],
+    hosts: tuple[str, ...],
+    docker_certs_dir: Path | None,
+    containerd_dir: Path | None,
+    containerd_place: Path,
+    certs_place: str,
+    node: str,
+    remove: bool,
 ) -> None:
     """Let this node's container runtime find and trust the registry, and keep it so."""
     from image_registry.operator import node_trust
 
     configure(LogLevel.NORMAL)
     options = node_trust.NodeTrustOptions(
-        service_host=service_host, ca_file=ca_file, certs_dir=certs_dir, hosts_file=hosts_file, daemonset=daemonset
+        service_host=service_host,
+        ca_file=ca_file,
+        certs_dir=certs_dir,
+        hosts_file=hosts_file,
+        daemonset=daemonset,
+        further_cas=further_cas,
+        hosts=hosts,
+        docker_certs_dir=docker_certs_dir,
+        containerd_dir=containerd_dir,
+        containerd_place=containerd_place,
+        certs_place=certs_place,
+        node=node,
     )
     if remove:
         for line in node_trust.remove(options) or ["nothing to undo: this node has no files of the registry"]:
