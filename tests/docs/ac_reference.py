@@ -9,14 +9,28 @@ from pathlib import Path
 
 import click
 
-from image_registry.cli import ac
+from image_registry.cli import ac, failures
 
+EXIT_CODES = "\n".join(f"| {code} | {meaning} |" for code, meaning in failures.EXIT_CODES)
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/ac.md"
 
-HEAD = """# The command ac
+HEAD = f"""# The command ac
 
 Generated (`make docs`) from the commands, as `--help` shows them. Switches are written as kubectl has them:
-`--confirm`, `--confirm=true`, `--confirm=false`. How the commands are used: [prune](../how-to/prune.md).
+`--confirm`, `--confirm=true`, `--confirm=false`. How the commands are used: [images from the command
+line](../how-to/images.md), [prune](../how-to/prune.md).
+
+What is not listed here is kubectl's: `ac get pods` runs `kubectl get pods`, if kubectl is on the `PATH`. Whatever
+deletes images or tags shows what would go, and changes nothing without `--confirm`. Rows and documents go to the
+standard output, everything said besides to that of errors. In a Pod, `ac` speaks as its ServiceAccount.
+
+## Exit codes
+
+| Code | Meaning |
+| --- | --- |
+{EXIT_CODES}
+
+The code of a command that kubectl runs is kubectl's.
 """
 
 
@@ -24,6 +38,8 @@ def commands(found: click.Command, name: str) -> Iterator[tuple[str, click.Comma
     """Every command that does something, with its whole name."""
     if isinstance(found, click.Group):
         for part, command in sorted(found.commands.items()):
+            if part != command.name:
+                continue  # a second, short name
             yield from commands(command, f"{name} {part}")
     else:
         yield name, found

@@ -67,7 +67,6 @@ def test_without_a_command_the_help_is_shown() -> None:
     [
         ("get", "pods", "-A"),
         ("get", "-A", "pods", "-o", "wide"),
-        ("-n", "team", "get", "pods"),
         ("apply", "-f", "-"),
         ("create", "deployment", "web", "--image=web"),
         ("config", "view"),
@@ -76,6 +75,10 @@ def test_without_a_command_the_help_is_shown() -> None:
 def test_what_is_not_ours_is_kubectls_with_its_exit_code(kubectl: Path, arguments: tuple[str, ...]) -> None:
     done = run(*arguments, path=kubectl)
     assert (done.returncode, done.stdout, done.stderr) == (7, f"kubectl {' '.join(arguments)}\n", "")
+
+
+def test_what_stands_before_a_group_that_is_shared_goes_along(kubectl: Path) -> None:
+    assert run("-n", "team", "get", "pods", path=kubectl).stdout == "kubectl get pods -n team\n"
 
 
 def test_without_kubectl_it_is_said_what_is_missing() -> None:

@@ -6,16 +6,23 @@ lists only what works; for everything about clusters that is not ours, there is 
 
 from __future__ import annotations
 
-import platform
 import sys
 
 import click
 
 from image_registry import __version__
+from image_registry.cli.completion import completion
+from image_registry.cli.create_streams import create
 from image_registry.cli.failures import FAILED, INTERRUPTED
+from image_registry.cli.import_image import import_image
 from image_registry.cli.kubectl import Root
 from image_registry.cli.prune_images import images
 from image_registry.cli.prune_scheduled import scheduled
+from image_registry.cli.registry_access import registry
+from image_registry.cli.set_streams import set_group
+from image_registry.cli.stream_images import delete, get
+from image_registry.cli.tag import tag
+from image_registry.cli.versions import version
 
 
 def main() -> None:
@@ -41,18 +48,8 @@ def main() -> None:
 def cli() -> None:
     """Look after images of the Alauda Container Platform.
 
-    Streams and tags are Kubernetes objects: read and delete them with kubectl (kubectl get imagestreams,istag).
+    What is not listed here is kubectl's: the same words, its output and its exit code (ac get pods).
     """
-
-
-@cli.command()
-@click.option("--short", is_flag=True, help="The number alone.")
-def version(*, short: bool) -> None:
-    """Print the version of this program."""
-    if short:
-        click.echo(__version__)
-        return
-    click.echo(f"ac {__version__} (Python {platform.python_version()}, {platform.system()} {platform.machine()})")
 
 
 @cli.group()
@@ -67,3 +64,5 @@ def prune() -> None:
 
 prune.add_command(images)
 prune.add_command(scheduled)
+for command in (completion, create, delete, get, import_image, registry, set_group, tag, version):
+    cli.add_command(command)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from image_registry.cli.failures import UNREACHABLE, Unreachable
+from image_registry.cli.switches import bare
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import KubeconfigError
 
@@ -50,10 +51,20 @@ def place_options(command: F) -> F:
     )(command)
 
 
+class DryRun(click.Option):
+    """Bare, it takes no word behind it."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """As :class:`~image_registry.cli.switches.Switch`."""
+        super().add_to_parser(parser, ctx)
+        bare(parser, self.opts, "server")
+
+
 def dry_run_option(command: F) -> F:
     """``--dry-run``, as kubectl writes it. The server decides, and stores nothing."""
     return click.option(
         "--dry-run",
+        cls=DryRun,
         type=click.Choice(("none", "server", "client")),
         is_flag=False,
         flag_value="server",

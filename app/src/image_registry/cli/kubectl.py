@@ -40,13 +40,18 @@ class Shared(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Ours, or kubectl's."""
-        if args and self.get_command(ctx, args[0]) is None:
+        if args and not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
             hand_over([*_words(ctx), *args])
         return super().resolve_command(ctx, args)
 
     def _in_order(self, ctx: click.Context, args: list[str]) -> list[str]:
         known = {name for option in self.get_params(ctx) for name in (*option.opts, *option.secondary_opts)}
-        if not args or not args[0].startswith("-") or args[0] in (known | set(ctx.help_option_names)):
+        if (
+            ctx.resilient_parsing
+            or not args
+            or not args[0].startswith("-")
+            or args[0] in (known | set(ctx.help_option_names))
+        ):
             return args
         place = self._place(ctx, args)
         if place is None:

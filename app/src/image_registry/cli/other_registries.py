@@ -6,6 +6,7 @@ The person names every host, so every address may be asked; it is the serving pr
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,10 +43,13 @@ def registry_options(command: F) -> F:
     return registry_config_option(trust_options(command))
 
 
-def wire(authority: Path | None, environment: Mapping[str, str] = os.environ) -> Wire:
-    """Connections to anybody. Raises :class:`Wrong` for proxies that are none."""
-    text = authority.read_text(encoding="ascii", errors="replace") if authority else ""
-    return Wire(AddressRules.of(EVERYWHERE), authorities=text, proxies=proxies(environment))
+def wire(authority: Path | None, environment: Mapping[str, str] = os.environ, *, more: str = "") -> Wire:
+    """Connections to anybody, trusting ``more`` CAs, too. Raises :class:`Wrong` for what is no proxy or no CA."""
+    text = (authority.read_text(encoding="ascii", errors="replace") if authority else "") + more
+    try:
+        return Wire(AddressRules.of(EVERYWHERE), authorities=text, proxies=proxies(environment))
+    except ssl.SSLError:
+        raise Wrong(f"{authority or 'the CA of the cluster'} holds no CA in PEM (--certificate-authority)") from None
 
 
 def registries(options: Mapping[str, Any]) -> tuple[Registries, Access]:
