@@ -41,7 +41,6 @@ POINTS = {
 
 NOT_YET = {
     17: "managed pull Secrets are not there yet; Pods name a Secret of their own",
-    18: "managed pull Secrets are not there yet",
 }
 """Points without any test, and why. Delete the line when the first test says ``parity`` of it."""
 

@@ -107,7 +107,7 @@ class ControlPlane:
         for process in reversed(list(self._processes.values())):
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(3)  # it would wait for whoever still watches
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)

@@ -100,11 +100,14 @@ def test_nothing_of_that_was_refused(plane: ControlPlane, replicas: list[Process
 
 def test_its_rights_end_where_the_bundle_says(cluster: ApiServer, tmp_path: Path) -> None:
     account = cluster.as_account(tmp_path, OPERATOR, NAMESPACE)
-    secret = {"metadata": {"name": "taken"}}
+    taken = {"metadata": {"name": "taken"}}
     for where in ("kube-system", "default"):
         with pytest.raises(KubeError) as caught:
-            account.client.create(object_path("v1", "secrets", namespace=where), secret)
+            account.client.create(object_path("v1", "configmaps", namespace=where), taken)
         assert caught.value.forbidden
+        with pytest.raises(KubeError) as caught:
+            account.client.get(object_path("v1", "secrets", "taken", namespace=where))
+        assert caught.value.forbidden, "pull Secrets need to be written, never to be read one by one"
 
 
 def test_the_other_leads_within_seconds_when_the_leader_is_killed(cluster: ApiServer, replicas: list[Process]) -> None:

@@ -74,6 +74,10 @@ class ClusterClient:
         """As a kubeconfig says that was named by a person. Raises :class:`KubeconfigError`."""
         return cls(endpoints.from_kubeconfig(path, context))
 
+    def apart(self) -> ClusterClient:
+        """The same with connections of its own, for what keeps many of them busy."""
+        return ClusterClient(self._endpoint)
+
     @property
     def server(self) -> str:
         """The address of the API server."""

@@ -1,4 +1,4 @@
-"""Being told of changes: one watch of one collection, metadata alone, from a thread of its own.
+"""Being told of changes: one watch of one collection, metadata alone if no more is asked for, from a thread of its own.
 
 A watch is a help, not a foundation: it may be forbidden, or break, or be behind. Whoever uses one keeps answers
 that end by themselves, and forgets them sooner when a change is told. So nothing here waits, retries or fails loudly:
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 
@@ -28,18 +29,20 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts."""
 
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_WHOLE = "application/json"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """The API server refuses the one for a list and the other for a watch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """``type`` is ``ADDED``, ``MODIFIED`` or ``DELETED``."""
+    """``type`` is ``ADDED``, ``MODIFIED`` or ``DELETED``; ``item`` is what was sent, metadata or the whole object."""
 
     type: str
     namespace: str
     name: str
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    item: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
 
 
 class _Behind(Exception):
@@ -55,9 +58,15 @@ class Watch:
         path: str,
         changed: Callable[[Change], None],
         unsure: Callable[[], None],
+        *,
+        selector: Mapping[str, str] | None = None,
+        whole: bool = False,
     ) -> None:
+        """``selector`` is a part of the query; ``whole`` asks for objects as they are."""
         self._client = client
         self._path = path
+        self._selector = dict(selector or {})
+        self._accept = _WHOLE if whole else _METADATA
         self._changed = changed
         self._unsure = unsure
         self._stop = threading.Event()
@@ -104,17 +113,20 @@ class Watch:
 
     def _now(self) -> str:
         """The version of the collection, which a page of one object tells as well as all of them."""
-        found = self._client.get(self._path, query={"limit": "1"}, accept=_METADATA_LIST)
+        found = self._client.get(self._path, query={**self._selector, "limit": "1"}, accept=_METADATA_LIST)
         return str((found.get("metadata") or {}).get("resourceVersion") or "0")
 
     def _changes(self) -> Iterator[Change | None]:
         query = {
+            **self._selector,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
             "timeoutSeconds": str(LENGTH),
         }
-        for event in self._client.stream(self._path, query=query, accept=_METADATA, silence=SILENCE, opened=self._well):
+        for event in self._client.stream(
+            self._path, query=query, accept=self._accept, silence=SILENCE, opened=self._well
+        ):
             kind, item = event.get("type"), event.get("object") or {}
             if kind == "ERROR":
                 raise _Behind
@@ -124,7 +136,7 @@ class Watch:
                 yield None
             else:
                 namespace, name = (str(metadata.get(key) or "") for key in ("namespace", "name"))
-                yield Change(str(kind), namespace, name, metadata.get("annotations") or {})
+                yield Change(str(kind), namespace, name, metadata.get("annotations") or {}, item)
 
     def _well(self) -> None:
         self.following.set()

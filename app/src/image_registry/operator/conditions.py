@@ -53,6 +53,8 @@ class Observed:
     problem: Problem | None = None
     moved_from: str = ""
     """The place of the images before the storage was changed."""
+    pull_secrets: Condition | None = None
+    """What those who make pull Secrets say of them."""
 
 
 def conditions(
@@ -68,6 +70,7 @@ def conditions(
         _degraded(spec, observed, available, now - since),
         _removed(spec),
         _storage(spec, observed),
+        *([observed.pull_secrets] if observed.pull_secrets is not None else []),
     ]
     return [
         {

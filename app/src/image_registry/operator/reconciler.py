@@ -17,7 +17,7 @@ import structlog
 from image_registry.kube.errors import KubeError
 from image_registry.operator import config_values, release_plan
 from image_registry.operator.apply_problems import problem_of
-from image_registry.operator.conditions import Observed, Problem
+from image_registry.operator.conditions import Condition, Observed, Problem
 from image_registry.operator.config_status import status
 from image_registry.operator.config_values import REMOVED, UNMANAGED
 from image_registry.operator.helm import HelmRunner, Running
@@ -73,6 +73,8 @@ class Reconciler:
     metrics: OperatorMetrics
     base: Mapping[str, Any]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    pull_secrets: Callable[[], Condition | None] = lambda: None
+    """How managed pull Secrets are; nothing where nobody makes them."""
     _attempt: Attempt | None = None
     _failure: Failure | None = None
     _compared: datetime | None = None
@@ -177,6 +179,7 @@ class Reconciler:
             applying=f"helm upgrade runs: {self._attempt.why}" if self._attempt else "",
             problem=self._failure.problem if self._failure else None,
             moved_from=moved_from,
+            pull_secrets=self.pull_secrets(),
         )
         self._write({**config, "spec": shown}, observed, release, workloads, now)
 

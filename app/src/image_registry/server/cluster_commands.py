@@ -168,6 +168,13 @@ def image_triggers(namespace: str, kubeconfig: Path | None, lease: str) -> None:
 @click.option("--home", type=FILE, default=Path("/tmp/helm"), show_default=True, help="Folder that Helm may write.")  # noqa: S108
 @click.option("--listen", default=":8080", show_default=True, metavar="[HOST]:PORT", help="Health and metrics.")
 @click.option("--log-level", type=click.Choice([*map(str, LogLevel)]), default="Normal", show_default=True)
+@click.option("--pull-secrets", is_flag=True, help="Make pull Secrets for ServiceAccounts.")
+@click.option(
+    "--pull-secret-calls-per-second", type=click.FloatRange(1), default=100, show_default=True, help="At most."
+)
+@click.option(
+    "--system-namespace", multiple=True, help="A namespace without pull Secrets unless Config wants them there."
+)
 def operator(
     *,
     namespace: str,
@@ -178,8 +185,13 @@ def operator(
     home: Path,
     listen: str,
     log_level: str,
+    pull_secrets: bool,
+    pull_secret_calls_per_second: float,
+    system_namespace: tuple[str, ...],
 ) -> None:
     """Make the cluster what Config/cluster says, while this process leads."""
+    from image_registry.kube import dns
+    from image_registry.operator.pull_secret_settings import SYSTEM_NAMESPACES, PullSecretOptions
     from image_registry.server import operator_process
 
     configure(LogLevel(log_level))
@@ -194,6 +206,14 @@ def operator(
         home=home,
         kubeconfig=kubeconfig,
         listen=(host, int(port)),
+        pull_secrets=PullSecretOptions(
+            namespace=namespace,
+            cluster_domain=dns.cluster_domain() or "cluster.local",
+            system_namespaces=system_namespace or SYSTEM_NAMESPACES,
+            calls_per_second=pull_secret_calls_per_second,
+        )
+        if pull_secrets
+        else None,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

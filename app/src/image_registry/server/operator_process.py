@@ -29,6 +29,8 @@ from image_registry.operator.helm import Helm
 from image_registry.operator.operand import GROUP_VERSION, Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.pull_secret_settings import PullSecretOptions
+from image_registry.operator.pull_secrets import PullSecrets
 from image_registry.operator.reconciler import PERIOD, Reconciler
 
 STUCK = 180.0
@@ -65,6 +67,8 @@ class OperatorOptions:
     home: Path = Path("/tmp/helm")  # noqa: S108 - an emptyDir of the Pod
     kubeconfig: Path | None = None
     listen: tuple[str, int] = ("", 8080)
+    pull_secrets: PullSecretOptions | None = None
+    """``None``: nobody makes pull Secrets."""
 
 
 class Pulse:
@@ -125,6 +129,7 @@ def run(options: OperatorOptions, stop: threading.Event) -> int:
     identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
     lease = Lease(client, options.namespace, LEASE, identity)
     over, lost, wake = threading.Event(), threading.Event(), threading.Event()
+    beside: threading.Thread | None = None
     keeping = threading.Thread(target=lease.keep, args=(over,), name="lease")
     keeping.start()
     try:
@@ -137,9 +142,17 @@ def run(options: OperatorOptions, stop: threading.Event) -> int:
         pulse.beat()
         pulse.leads = True
         threading.Thread(target=guard, args=(lease, stop, lost), name="guard", daemon=True).start()
+        if options.pull_secrets is not None:
+            keeper = PullSecrets(client.apart(), options.pull_secrets, metrics.registry, wake.set)
+            reconciler.pull_secrets = keeper.condition
+            beside = threading.Thread(target=keeper.run, args=(stop,), name="pull secrets")
+            beside.start()
         work(reconciler, watches(client, options.namespace, wake), pulse, metrics, stop, wake)
     finally:
+        stop.set()
         reconciler.stop()
+        if beside is not None:
+            beside.join()
         over.set()
         keeping.join()
         server.shutdown()

@@ -1,0 +1,418 @@
+"""Managed pull Secrets: one for every ServiceAccount, with a token of its own, kept good by whoever leads (ADR 55).
+
+Led by the state: everything is listed at the beginning, told by watches after that and listed again from time to time;
+whatever may have changed is looked at, and written only where it is not as it should be. A restart writes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+import string
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.kube.events import Events
+from image_registry.kube.listing import items
+from image_registry.kube.own_access import Right, missing
+from image_registry.kube.watch import Change, Watch
+from image_registry.operator import pull_secret_content as content
+from image_registry.operator.conditions import Condition
+from image_registry.operator.config_values import MANAGED, REMOVED, UNMANAGED
+from image_registry.operator.operand import CONFIG, GROUP_VERSION
+from image_registry.operator.pull_secret_metrics import PullSecretMetrics
+from image_registry.operator.pull_secret_plan import BINDING, Renew, Surroundings, plan, plan_binding, renewed_at
+from image_registry.operator.pull_secret_settings import SERVICE, PullSecretOptions, Settings, settings
+from image_registry.operator.pull_secret_view import View
+from image_registry.operator.pull_secret_writes import RBAC, NameTaken, Writes
+from image_registry.operator.work_queue import Pace, WorkQueue
+
+COMPONENT = "cluster-image-registry-operator"
+
+LIST_AGAIN = 900.0
+SETTINGS_AGAIN, KEYS_AGAIN, RIGHTS_AGAIN = 30.0, 60.0, 20.0
+"""Seconds after which something is asked for again, whatever was told."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""Seconds until something is tried again that failed."""
+
+SOONEST = 60.0
+"""Seconds between two tokens of one Secret, at least, whatever clocks say."""
+
+PAGE = 500
+ROUNDS = 4
+"""Plans in a row for one ServiceAccount: a name, a Secret, and what had to be deleted before."""
+
+LABELLED = {"labelSelector": f"{content.LABEL}=true"}
+NAMED = {"fieldSelector": f"metadata.name={BINDING}"}
+COLLECTIONS: dict[str, tuple[str, dict[str, str], bool]] = {
+    # resource: group and version, part of the query, whether whole objects are needed
+    "namespaces": ("v1", {}, False),
+    "serviceaccounts": ("v1", {}, True),
+    "secrets": ("v1", LABELLED, True),
+    "rolebindings": (RBAC, NAMED, True),
+}
+RIGHTS = (
+    *(Right(verb, "", "namespaces") for verb in ("list", "watch")),
+    *(Right(verb, "", "serviceaccounts") for verb in ("get", "list", "patch", "watch")),
+    Right("create", "", "serviceaccounts", "token"),
+    *(Right(verb, "", "secrets") for verb in ("create", "delete", "list", "patch", "watch")),
+    *(Right(verb, "rbac.authorization.k8s.io", "rolebindings") for verb in ("create", "list", "watch")),
+)
+CURE = "give the operator's ServiceAccount what its chart gives it: helm upgrade cluster-image-registry-operator"
+CONDITION = "PullSecretsReady"
+
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+_SUFFIX = string.ascii_lowercase + string.digits
+
+Key = tuple[str, str]
+"""Namespace and ServiceAccount; the binding of a namespace has no name."""
+
+
+class PullSecrets:
+    """One term of the process that leads."""
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        options: PullSecretOptions,
+        registry: CollectorRegistry,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._options = options
+        self._changed = changed
+        self._clock = clock
+        self._ahead = 0.0
+        self._view = View()
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._pace = Pace(options.calls_per_second)
+        self._writes = Writes(client, self._view, self._call)
+        self._metrics = PullSecretMetrics(registry, self._managed, lambda: float(self._queue.waiting()), self._ends)
+        self._events, self._lock = Events(client, COMPONENT), threading.Lock()
+        self._settings = Settings(state=UNMANAGED)
+        self._keys: deque[frozenset[str]] = deque(maxlen=2)
+        self._keys_unknown = False
+        self._taken: set[Key] = set()
+        self._failures: dict[Key, tuple[int, str]] = {}
+        self._missing: tuple[Right, ...] = ()
+        self._refused = True
+        self._broken = ""
+        self._settled = False
+        self._told: Condition | None = None
+        self._due: dict[str, float] = dict.fromkeys((*COLLECTIONS, "settings", "keys", "rights"), 0.0)
+        self._listed: set[str] = set()
+        self._wake = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``."""
+        watches = self._watches()
+        for watch in watches:
+            watch.start()
+        workers: list[threading.Thread] = []
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                self._ask_again()
+                if not workers and len(self._listed) == len(COLLECTIONS):
+                    workers = self._start(stop)
+                self._tell()
+                self._wake.wait(1.0)
+        finally:
+            for watch in watches:
+                watch.stop()
+            self._queue.close()
+            for worker in workers:
+                worker.join(15)
+
+    def condition(self) -> Condition:
+        """How it is, for ``Config.status``."""
+        return self._told or Condition(CONDITION, "Unknown", "Starting", "ServiceAccounts are being looked at")
+
+    def _watches(self) -> list[Watch]:
+        def collection(resource: str, version: str, selector: dict[str, str], *, whole: bool) -> Watch:
+            def told(change: Change) -> None:
+                self.told(resource, change)
+
+            path = object_path(version, resource)
+            return Watch(self._client, path, told, lambda: self._ask(resource), selector=selector, whole=whole)
+
+        def one(path: str, name: str) -> Watch:
+            def ask(_: Change | None = None) -> None:
+                self._ask("settings")
+
+            return Watch(self._client, path, ask, ask, selector={"fieldSelector": f"metadata.name={name}"})
+
+        service = object_path("v1", "services", namespace=self._options.namespace)
+        return [
+            *(
+                collection(resource, version, selector, whole=whole)
+                for resource, (version, selector, whole) in COLLECTIONS.items()
+            ),
+            one(object_path(GROUP_VERSION, "configs"), "cluster"),
+            one(service, SERVICE),
+        ]
+
+    def _start(self, stop: threading.Event) -> list[threading.Thread]:
+        found = [
+            threading.Thread(target=self._work, args=(stop,), name=f"pull secrets {number}", daemon=True)
+            for number in range(self._options.workers)
+        ]
+        for worker in found:
+            worker.start()
+        return found
+
+    def told(self, resource: str, change: Change) -> None:
+        """Something changed in the cluster, or we have changed it."""
+        namespace, name = change.namespace, change.name
+        if change.type == "DELETED":
+            owner = self._view.remove(resource, namespace, name)
+        else:
+            found = self._seen(resource, change.item)
+            if found is None:
+                return
+            owner = found
+        key = {"secrets": (namespace, owner), "serviceaccounts": (namespace, name)}.get(
+            resource, (namespace or name, "")
+        )
+        if resource == "secrets" and not owner:
+            return
+        self._queue.add(key, urgent=True)
+
+    def _seen(self, resource: str, item: Any) -> str | None:
+        """Take note of it; whose Secret it is, and ``None`` if it is no news."""
+        if resource == "serviceaccounts":
+            return "" if self._view.put_account(item) else None
+        if resource == "secrets":
+            held = self._view.put_secret(item)
+            return held.account if held is not None else None
+        if resource == "rolebindings":
+            self._view.put_binding(item)
+        else:
+            self._view.put_namespace(item)
+        return ""
+
+    def _ask(self, what: str) -> None:
+        self._due[what] = 0.0
+        self._wake.set()
+
+    def _ask_again(self) -> None:
+        """Whatever is due is asked for: settings and keys before the lists, for these are compared with them."""
+        asked: dict[str, tuple[Callable[[], None], float]] = {
+            "settings": (self._read_settings, SETTINGS_AGAIN),
+            "keys": (self._read_keys, KEYS_AGAIN),
+            **{resource: (partial(self._list, resource), LIST_AGAIN) for resource in COLLECTIONS},
+            "rights": (self._check_rights, RIGHTS_AGAIN),
+        }
+        broken = ""
+        for what, (ask, again) in asked.items():
+            if self._due[what] > time.monotonic():
+                continue
+            self._due[what] = time.monotonic() + again
+            try:
+                ask()
+            except (KubeError, ClusterUnreachable, KubeconfigError) as error:
+                self._due[what] = time.monotonic() + 10 * random.uniform(0.7, 1.3)  # noqa: S311
+                self._refused |= isinstance(error, KubeError) and error.forbidden
+                broken = str(error)
+        if broken and broken != self._broken:
+            structlog.get_logger().warning("pull Secrets can not be looked after", reason=broken)
+        self._broken = broken
+
+    def _read_settings(self) -> None:
+        self._call()
+        config = self._client.find(CONFIG)
+        self._call()
+        service = self._client.find(object_path("v1", "services", SERVICE, namespace=self._options.namespace))
+        found = settings(config, service, self._options)
+        if found != self._settings:
+            structlog.get_logger().info("pull Secrets", state=found.state, hosts=sorted(found.hosts))
+            self._settings, self._settled = found, False
+            self._look_at_all()
+
+    def _read_keys(self) -> None:
+        """The keys by which tokens are checked; of two answers, because kube-apiservers learn of a new one in turn."""
+        self._call()
+        before = self._around().keys
+        try:
+            found = self._client.get("/openid/v1/jwks").get("keys") or ()
+        except KubeError as error:
+            self._keys.clear()
+            if not self._keys_unknown:
+                self._keys_unknown = True
+                structlog.get_logger().warning(
+                    "the keys of tokens are not known: after a change of keys pulls fail until tokens are renewed",
+                    reason=str(error),
+                )
+            return
+        self._keys_unknown = False
+        if now := frozenset(str(key.get("kid")) for key in found):
+            self._keys.append(now)
+        if before is not None and self._around().keys != before:
+            self._look_at_all()
+
+    def _check_rights(self) -> None:
+        """Only when something was refused: which right is it?"""
+        if not self._refused and not self._missing:
+            return
+        self._refused = False
+        self._missing = tuple(missing(self._client, RIGHTS))
+
+    def _list(self, resource: str) -> None:
+        version, selector, whole = COLLECTIONS[resource]
+        begun, there = time.monotonic(), set()
+        path, accept = object_path(version, resource), "application/json" if whole else _METADATA_LIST
+        self._call()
+        for item in items(self._client, path, limit=PAGE, accept=accept, selectors=selector):
+            metadata = item.get("metadata") or {}
+            there.add((str(metadata.get("namespace") or ""), str(metadata.get("name"))))
+            self._seen(resource, item)
+        self._view.sweep(resource, there, begun)
+        self._listed.add(resource)
+        if len(self._listed) == len(COLLECTIONS):
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        for namespace in self._view.namespaces():
+            self._queue.add((namespace, ""))
+        for key in self._view.accounts():
+            self._queue.add(key)
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            key = self._queue.take(1.0)
+            if key is None:
+                continue
+            try:
+                self._look_at(key)
+                self._failures.pop(key, None)
+            except (KubeError, ClusterUnreachable, KubeconfigError) as error:
+                self._try_later(key, error)
+            except Exception as error:  # noqa: BLE001 - one that nobody foresaw must not end the work for all others
+                self._try_later(key, error)
+            finally:
+                self._queue.done(key)
+
+    def _look_at(self, key: Key) -> None:
+        namespace, name = key
+        if not self._view.is_active(namespace):
+            return
+        if not name:
+            self._writes.bind(namespace, plan_binding(namespace, self._view.binding(namespace), self._settings))
+            return
+        renewed = False
+        for _ in range(ROUNDS):
+            around, now = self._around(), self._clock() + self._ahead
+            suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
+            found = plan(*self._view.account(namespace, name), around, now, suffix)
+            if not found.actions:
+                if found.again:
+                    self._queue.add(key, max(found.again - now, SOONEST))
+                return
+            for action in found.actions:
+                try:
+                    written = self._writes.do(action, around.settings.hosts)
+                except NameTaken as error:
+                    self._taken.add((namespace, str(error)))
+                    break
+                if written is not None and written.content is not None:
+                    self._ahead = written.content.issued - self._clock()
+                    self._metrics.wrote(action.why if isinstance(action, Renew) else "new")
+                    self._queue.add(key, max(renewed_at(written) - written.content.issued, SOONEST))
+                    renewed = True
+            if renewed:
+                return
+        self._queue.add(key, FIRST_PAUSE)
+
+    def _around(self) -> Surroundings:
+        keys = frozenset().union(*self._keys) if self._keys else None
+        return Surroundings(settings=self._settings, keys=keys, taken=frozenset(self._taken))
+
+    def _try_later(self, key: Key, error: Exception) -> None:
+        self._metrics.failed()
+        times = self._failures.get(key, (0, ""))[0] + 1
+        status = error.status if isinstance(error, KubeError) else 0
+        behind = isinstance(error, KubeError) and (error.conflict or error.not_found)
+        pause = min(FIRST_PAUSE * 2 ** (times - 1), LONGEST_PAUSE) * random.uniform(0.7, 1.3)  # noqa: S311
+        if behind and key[1]:
+            self._look_live(key)
+            pause = pause / 5
+        elif isinstance(error, KubeError) and error.forbidden:
+            self._refused = True
+        self._failures[key] = (times, str(error))
+        self._queue.add(key, pause)
+        if times == 3:  # what passes by itself is not worth a word
+            what = f"ServiceAccount {key[0]}/{key[1]}" if key[1] else f"namespace {key[0]}"
+            structlog.get_logger().warning("no pull Secret", of=what, status=status, reason=str(error) or repr(error))
+            self._say(key, str(error) or repr(error))
+
+    def _look_live(self, key: Key) -> None:
+        try:
+            self._writes.look(*key)
+        except (KubeError, ClusterUnreachable, KubeconfigError):
+            return  # it is tried again anyway
+
+    def _say(self, key: Key, reason: str) -> None:
+        account, _ = self._view.account(*key)
+        if account is None:
+            return
+        metadata = {"name": account.name, "namespace": account.namespace, "uid": account.uid}
+        about = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        with self._lock:
+            self._events.tell(about, "Warning", "PullSecretFailed", f"no pull Secret for the image registry: {reason}")
+
+    def _tell(self) -> None:
+        """Have the condition written when it is another one."""
+        if len(self._listed) == len(COLLECTIONS) and not self._queue.waiting():
+            self._settled = True
+        now = self._condition()
+        if now != self._told:
+            self._told = now
+            self._changed()
+
+    def _condition(self) -> Condition:
+        state = self._settings.state
+        if state == UNMANAGED:
+            message = "pull Secrets are left as they are; their tokens end within the hour"
+            return Condition(CONDITION, "Unknown", "Unmanaged", message)
+        if self._missing:
+            lacking = ", ".join(map(str, self._missing))
+            return Condition(CONDITION, "False", "PermissionDenied", f"the operator may not {lacking}; {CURE}")
+        if self._broken:
+            return Condition(CONDITION, "False", "Unreadable", f"{self._broken}; it is tried again")
+        lasting = sorted((key, why) for key, (times, why) in list(self._failures.items()) if times > 2)
+        if lasting:
+            (namespace, name), why = lasting[0]
+            first = f"{namespace}/{name}" if name else f"namespace {namespace}"
+            message = f"{len(lasting)} can not be served, first {first}: {why}"
+            return Condition(CONDITION, "False", "SomeFailed", message)
+        if state == REMOVED:
+            message = "the operator takes away what it made" if not self._settled else "nothing of them is left"
+            return Condition(CONDITION, "False", "Removed", message)
+        if state != MANAGED:
+            return Condition(CONDITION, "False", "WaitingForService", f"Service {SERVICE} does not exist yet")
+        if not self._settled:
+            return Condition(CONDITION, "False", "Progressing", "pull Secrets are being made or renewed")
+        return Condition(CONDITION, "True", "AsExpected", "every ServiceAccount has a pull Secret with a valid token")
+
+    def _call(self) -> None:
+        self._pace.wait()
+        self._metrics.called()
+
+    def _managed(self) -> float:
+        return float(sum(held.content is not None for held in self._view.held()))
+
+    def _ends(self) -> float:
+        ends = [held.content.expires for held in self._view.held() if held.content is not None]
+        return min(ends) - self._clock() - self._ahead if ends else math.inf

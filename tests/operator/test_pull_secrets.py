@@ -1,0 +1,413 @@
+"""Pull Secrets for ServiceAccounts against a real kube-apiserver, with the rights of the operator's chart and no other.
+
+Nobody collects garbage and nobody makes ServiceAccounts here, so what goes or comes is the operator's work alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.endpoint import Endpoint
+from image_registry.kube.errors import KubeError
+from image_registry.kube.reviews import TokenReviewer
+from image_registry.operator import pull_secret_content as content
+from image_registry.operator import pull_secret_plan
+from image_registry.operator.operand import CONFIG
+from image_registry.operator.pull_secret_plan import BINDING
+from image_registry.operator.pull_secret_settings import PullSecretOptions
+from image_registry.operator.pull_secrets import PullSecrets
+from tests.operator.conftest import NAMESPACE, ApiServer
+
+SERVICE = object_path("v1", "services", "image-registry", namespace=NAMESPACE)
+RBAC = "rbac.authorization.k8s.io/v1"
+PATIENCE = 20.0
+INTERNAL = {f"image-registry.{NAMESPACE}.svc:5000", f"image-registry.{NAMESPACE}.svc.cluster.local:5000"}
+names = (f"team-{number}" for number in itertools.count())
+
+Object = dict[str, Any]
+
+
+def until(true: Callable[[], bool], what: str) -> float:
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > PATIENCE:
+            pytest.fail(f"not {what} after {PATIENCE:g} s")
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+class Room:
+    """A namespace with one ServiceAccount, as people and tests see it."""
+
+    def __init__(self, client: ClusterClient, account: str = "default") -> None:
+        self.client, self.namespace, self.account = client, next(names), account
+        client.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+        self.join(account)
+
+    def join(self, account: str, **more: Any) -> Object:
+        return self.client.create(self.at("serviceaccounts"), {"metadata": {"name": account}, **more})
+
+    def at(self, resource: str, name: str = "", version: str = "v1") -> str:
+        return object_path(version, resource, name, namespace=self.namespace)
+
+    def secrets(self) -> list[Object]:
+        found: list[Object] = self.client.get(self.at("secrets"))["items"]
+        return found
+
+    def secret(self) -> Object:
+        (found,) = self.secrets()
+        return found
+
+    def listed(self, account: str = "") -> list[str]:
+        found = self.client.get(self.at("serviceaccounts", account or self.account))
+        return [entry["name"] for entry in found.get("imagePullSecrets") or []]
+
+    def good(self) -> bool:
+        """One Secret, with a token for this ServiceAccount, named by it; and the binding."""
+        found = self.secrets()
+        if len(found) != 1 or self.client.find(self.at("rolebindings", BINDING, RBAC)) is None:
+            return False
+        said = content.read(found[0])
+        return said is not None and said.secret_uid == found[0]["metadata"]["uid"] and self.named(found[0])
+
+    def named(self, secret: Object) -> bool:
+        account = self.client.get(self.at("serviceaccounts", self.account))
+        name = secret["metadata"]["name"]
+        reference = (account["metadata"].get("annotations") or {}).get(content.REFERENCE)
+        return reference == name and {"name": name} in (account.get("imagePullSecrets") or [])
+
+
+def auths(secret: Mapping[str, Any]) -> Object:
+    found: Object = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
+    return found
+
+
+def token(secret: Mapping[str, Any]) -> str:
+    (login,) = {base64.b64decode(entry["auth"]).decode() for entry in auths(secret).values()}
+    user, _, found = login.partition(":")
+    assert user == "<token>"
+    return found
+
+
+@contextmanager
+def running(operator: ApiServer) -> Iterator[PullSecrets]:
+    keeper = PullSecrets(operator.client.apart(), PullSecretOptions(namespace=NAMESPACE), CollectorRegistry())
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield keeper
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def registry(apiserver: ApiServer, operator: ApiServer, configs: str) -> Iterator[ClusterClient]:  # noqa: ARG001
+    """The administrator of a cluster with a registry."""
+    client = apiserver.client
+    spec = {"managementState": "Managed", "storage": {"emptyDir": {}}}
+    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config", "metadata": {"name": "cluster"}}
+    client.create(configs, {**kind, "spec": spec})
+    service = {"metadata": {"name": "image-registry"}, "spec": {"ports": [{"port": 5000}]}}
+    client.create(SERVICE.rpartition("/")[0], service)
+    try:
+        yield client
+    finally:
+        client.delete(CONFIG)
+        client.delete(SERVICE)
+
+
+@pytest.fixture
+def spec(registry: ClusterClient) -> Iterator[Callable[..., None]]:
+    """Change ``imagePullSecret`` of Config for one test."""
+
+    def change(**fields: Any) -> None:
+        registry.merge(CONFIG, {"spec": {"imagePullSecret": fields}})
+
+    yield change
+    registry.merge(CONFIG, {"spec": {"imagePullSecret": None, "managementState": "Managed"}})
+
+
+@pytest.fixture(scope="module")
+def keeper(registry: ClusterClient, operator: ApiServer) -> Iterator[PullSecrets]:  # noqa: ARG001
+    with running(operator) as found:
+        yield found
+
+
+@pytest.fixture
+def room(keeper: PullSecrets, registry: ClusterClient) -> Room:  # noqa: ARG001
+    found = Room(registry)
+    until(found.good, "a pull Secret")
+    return found
+
+
+@pytest.mark.parity(18)
+def test_a_new_namespace_has_a_pull_secret_and_the_right_to_pull(room: Room, registry: ClusterClient) -> None:
+    secret, account = room.secret(), registry.get(room.at("serviceaccounts", "default"))
+    metadata = secret["metadata"]
+    assert content.may_be_named("default", metadata["name"])
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    assert metadata["labels"]["imageregistry.operator.alauda.io/managed-pull-secret"] == "true"
+    assert metadata["annotations"][content.ACCOUNT] == "default"
+    assert metadata["annotations"][content.BINDING] == "bound"
+    assert [owner["uid"] for owner in metadata["ownerReferences"]] == [account["metadata"]["uid"]]
+    address = registry.get(SERVICE)["spec"]["clusterIP"]
+    assert set(auths(secret)) == {*INTERNAL, f"{address}:5000"}
+    binding = registry.get(room.at("rolebindings", BINDING, RBAC))
+    assert binding["roleRef"]["name"] == "system:image-puller"
+    assert [one["name"] for one in binding["subjects"]] == [f"system:serviceaccounts:{room.namespace}"]
+
+
+def test_others_in_the_list_stay(room: Room) -> None:
+    room.join("robot", imagePullSecrets=[{"name": "mine"}, {"name": "other-dockercfg-abcde"}])
+    until(lambda: len(room.listed("robot")) == 3, "named")
+    first, second, third = room.listed("robot")
+    assert (first, second) == ("mine", "other-dockercfg-abcde")
+    assert content.may_be_named("robot", third)
+
+
+@pytest.mark.parity(18)
+def test_the_token_is_for_the_registry_alone_and_dies_with_its_secret(room: Room, apiserver: ApiServer) -> None:
+    reviewer, found = TokenReviewer(apiserver.client), token(room.secret())
+    user = reviewer.review(found, "image-registry")
+    assert user is not None
+    assert user.username == f"system:serviceaccount:{room.namespace}:default"
+    assert reviewer.review(found) is None, "the kube-apiserver's own audience"
+    endpoint = ClusterClient.from_kubeconfig(apiserver.kubeconfig)._endpoint
+    stranger = ClusterClient(Endpoint(**{**_fields(endpoint), "token": found}))
+    with pytest.raises(KubeError) as caught:
+        stranger.get("/api/v1/namespaces/default")
+    assert caught.value.unauthorized
+    room.client.delete(room.at("secrets", room.secret()["metadata"]["name"]))
+    until(lambda: reviewer.review(found, "image-registry") is None, "refused")
+    until(room.good, "a new Secret")
+    assert reviewer.review(token(room.secret()), "image-registry") is not None
+
+
+def _fields(endpoint: Endpoint) -> Object:
+    return {name: getattr(endpoint, name) for name in endpoint.__dataclass_fields__}
+
+
+def lose_list(room: Room) -> None:
+    room.client.merge(room.at("serviceaccounts", "default"), {"imagePullSecrets": None})
+
+
+def lose_annotation(room: Room) -> None:
+    notes = {"annotations": {content.REFERENCE: None}}
+    room.client.merge(room.at("serviceaccounts", "default"), {"metadata": notes})
+
+
+def lose_label(room: Room) -> None:
+    path = room.at("secrets", room.secret()["metadata"]["name"])
+    room.client.merge(path, {"metadata": {"labels": {content.LABEL: None}}})
+
+
+def lose_owner(room: Room) -> None:
+    room.client.merge(room.at("secrets", room.secret()["metadata"]["name"]), {"metadata": {"ownerReferences": None}})
+
+
+def edit_content(room: Room) -> None:
+    body = {"data": {".dockerconfigjson": content.document(["elsewhere:5000"], "x")}}
+    room.client.merge(room.at("secrets", room.secret()["metadata"]["name"]), body)
+
+
+def freeze(room: Room) -> None:
+    body = {"immutable": True, "data": {".dockerconfigjson": content.document((), "")}}
+    room.client.merge(room.at("secrets", room.secret()["metadata"]["name"]), body)
+
+
+def lose_secret(room: Room) -> None:
+    room.client.delete(room.at("secrets", room.secret()["metadata"]["name"]))
+
+
+def lose_binding(room: Room) -> None:
+    room.client.delete(room.at("rolebindings", BINDING, RBAC))
+
+
+@pytest.mark.parity(18)
+@pytest.mark.parametrize(
+    "harm",
+    [lose_list, lose_annotation, lose_label, lose_owner, edit_content, freeze, lose_secret, lose_binding],
+)
+def test_what_somebody_takes_away_is_back_and_nothing_is_doubled(room: Room, harm: Callable[[Room], None]) -> None:
+    before = room.secret()["metadata"]["name"]
+    harm(room)
+
+    def whole() -> bool:
+        return room.good() and (room.secret()["metadata"].get("labels") or {}).get(content.LABEL) == "true"
+
+    until(lambda: whole() and bool(room.secret()["metadata"].get("ownerReferences")), "healed")
+    assert room.secret()["metadata"]["name"] == before
+    assert room.listed() == [before]
+
+
+def test_a_binding_that_somebody_edits_is_as_it_was(room: Room) -> None:
+    path = room.at("rolebindings", BINDING, RBAC)
+    before = room.client.get(path)["subjects"]
+    room.client.merge(path, {"subjects": [{**before[0], "name": "system:unauthenticated"}]})
+    until(lambda: room.client.get(path)["subjects"] == before, "as it was")
+    room.client.delete(path)
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    wrong = {"metadata": {"name": BINDING}, "roleRef": role, "subjects": before}
+    try:
+        room.client.create(path.rpartition("/")[0], wrong)
+    except KubeError as error:
+        assert error.conflict, "it was back already"  # noqa: PT017
+    until(lambda: (room.client.find(path) or wrong)["roleRef"]["name"] == "system:image-puller", "the right role")
+
+
+@pytest.mark.parity(18)
+def test_two_of_one_account_become_one(room: Room) -> None:
+    secret = room.secret()
+    metadata = {part: secret["metadata"][part] for part in ("labels", "annotations", "ownerReferences")}
+    copy = {"metadata": {"name": "default-dockercfg-aaaaa", **metadata}, "type": secret["type"], "data": secret["data"]}
+    room.client.create(room.at("secrets"), copy)
+    until(lambda: len(room.secrets()) == 1, "one")
+    assert room.secret()["metadata"]["name"] == secret["metadata"]["name"]
+
+
+@pytest.mark.parity(18)
+def test_a_secret_goes_with_its_account(room: Room) -> None:
+    room.client.delete(room.at("serviceaccounts", "default"))
+    until(lambda: not room.secrets(), "gone")
+
+
+def test_a_secret_of_somebody_else_is_never_taken(room: Room) -> None:
+    foreign = {"metadata": {"name": "robot-dockercfg-abcde"}, "stringData": {"key": "value"}}
+    room.client.create(room.at("secrets"), foreign)
+    room.join("robot", imagePullSecrets=[])
+    until(lambda: len(room.secrets()) == 3, "another name")
+    notes = {"annotations": {content.REFERENCE: "robot-dockercfg-abcde"}}
+    room.client.merge(room.at("serviceaccounts", "robot"), {"metadata": notes})
+    until(lambda: room.listed("robot") != ["robot-dockercfg-abcde"] and len(room.listed("robot")) == 1, "named")
+    left = room.client.get(room.at("secrets", "robot-dockercfg-abcde"))
+    assert left["data"] == {"key": base64.b64encode(b"value").decode()}
+    assert "labels" not in left["metadata"]
+
+
+def test_another_name_of_the_registry_reaches_every_secret(room: Room, spec: Callable[..., None]) -> None:
+    spec(additionalRegistryHosts=["registry.example.com", "10.1.2.3:5000"])
+    until(lambda: {"registry.example.com", "10.1.2.3:5000"} <= set(auths(room.secret())), "in the Secret")
+    spec(additionalRegistryHosts=None)
+    until(lambda: "registry.example.com" not in auths(room.secret()), "out of it")
+
+
+def test_ignored_namespaces_have_none(room: Room, spec: Callable[..., None]) -> None:
+    spec(ignoredNamespaces=[room.namespace])
+    path = room.at("rolebindings", BINDING, RBAC)
+    until(lambda: not room.secrets() and room.client.find(path) is None, "taken away")
+    assert room.listed() == []
+    spec(ignoredNamespaces=None)
+    until(room.good, "back")
+
+
+def test_namespaces_of_the_platform_have_none_unless_they_are_wanted(
+    room: Room, spec: Callable[..., None], registry: ClusterClient
+) -> None:
+    path = object_path("v1", "serviceaccounts", "platform", namespace="kube-public")
+    registry.create(path.rpartition("/")[0], {"metadata": {"name": "platform"}})
+    room.join("later")
+    until(lambda: len(room.secrets()) == 2, "told of what came later")
+    secrets = object_path("v1", "secrets", namespace="kube-public")
+    assert registry.get(secrets)["items"] == []
+    spec(ignoreSystemNamespaces=False)
+    until(lambda: bool(registry.get(secrets)["items"]), "wanted")
+    spec(ignoreSystemNamespaces=True)
+    until(lambda: not registry.get(secrets)["items"], "not wanted")
+    registry.delete(path)
+
+
+def test_unmanaged_leaves_everything_as_it_is(room: Room, spec: Callable[..., None], keeper: PullSecrets) -> None:
+    spec(managementState="Unmanaged")
+    until(lambda: keeper.condition().reason == "Unmanaged", "paused")
+    lose_list(room)
+    room.join("later")
+    time.sleep(0.5)
+    assert room.listed() == []
+    assert len(room.secrets()) == 1
+    spec(managementState="Managed")
+    until(lambda: len(room.listed()) == 1 and len(room.secrets()) == 2, "on again")
+
+
+def test_removed_takes_away_what_was_made_and_nothing_else(
+    room: Room, spec: Callable[..., None], keeper: PullSecrets, registry: ClusterClient
+) -> None:
+    room.client.create(room.at("secrets"), {"metadata": {"name": "mine"}, "stringData": {"key": "value"}})
+    room.client.merge(room.at("serviceaccounts", "default"), {"imagePullSecrets": [{"name": "mine"}]})
+    until(lambda: len(room.listed()) == 2, "both named")
+    spec(managementState="Removed")
+    until(lambda: [one["metadata"]["name"] for one in room.secrets()] == ["mine"], "taken away")
+    until(lambda: room.client.find(room.at("rolebindings", BINDING, RBAC)) is None, "no binding")
+    until(lambda: keeper.condition().message == "nothing of them is left", "said")
+    assert room.listed() == ["mine"]
+    left = registry.get("/api/v1/secrets", query={"labelSelector": content.LABEL})["items"]
+    assert left == []
+
+
+def test_a_restart_writes_nothing(registry: ClusterClient, operator: ApiServer, keeper: PullSecrets) -> None:
+    rooms = [Room(registry) for _ in range(5)]
+    until(lambda: all(room.good() for room in rooms), "all")
+    until(lambda: keeper.condition().reason == "AsExpected", "at rest")
+
+    def versions() -> dict[str, str]:
+        found = registry.get("/api/v1/secrets", query={"labelSelector": content.LABEL})["items"]
+        found += registry.get("/api/v1/serviceaccounts")["items"]
+        return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in found}
+
+    before = versions()
+    with running(operator) as second:
+        until(lambda: second.condition().reason == "AsExpected", "at rest")
+    assert versions() == before
+
+
+def test_a_new_token_comes_before_the_old_one_ends(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = room.secret()
+    said = content.read(before)
+    assert said is not None
+    assert said.expires - said.issued == 3600
+    monkeypatch.setattr(pull_secret_plan, "EARLIEST", 0.0)
+    monkeypatch.setattr(pull_secret_plan, "LATEST", 0.0)
+    room.client.merge(room.at("serviceaccounts", "default"), {"metadata": {"labels": {"look": "again"}}})
+    until(lambda: token(room.secret()) != token(before), "renewed")
+    assert room.good()
+    assert room.secret()["metadata"]["uid"] == before["metadata"]["uid"]
+    assert TokenReviewer(room.client).review(token(before), "image-registry") is not None, "who has it may go on"
+
+
+def test_what_is_not_permitted_is_named(registry: ClusterClient, apiserver: ApiServer, tmp_path: Path) -> None:
+    apiserver.client.create(
+        object_path("v1", "serviceaccounts", namespace=NAMESPACE), {"metadata": {"name": "powerless"}}
+    )
+    powerless = apiserver.as_account(tmp_path, "powerless", NAMESPACE)
+    rule = {"apiGroups": ["imageregistry.operator.alauda.io"], "resources": ["configs"], "verbs": ["get"]}
+    every = {
+        "apiGroups": [""],
+        "resources": ["namespaces", "serviceaccounts", "secrets", "services"],
+        "verbs": ["get", "list", "watch"],
+    }
+    registry.create(f"/apis/{RBAC}/clusterroles", {"metadata": {"name": "powerless"}, "rules": [rule, every]})
+    subject = {"kind": "ServiceAccount", "name": "powerless", "namespace": NAMESPACE}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "powerless"}
+    binding = {"metadata": {"name": "powerless"}, "roleRef": reference, "subjects": [subject]}
+    registry.create(f"/apis/{RBAC}/clusterrolebindings", binding)
+    with running(powerless) as keeper:
+        until(lambda: keeper.condition().reason == "PermissionDenied", "said")
+    message = keeper.condition().message
+    assert "create serviceaccounts/token" in message
+    assert "list rolebindings.rbac.authorization.k8s.io" in message
+    assert "list secrets" not in message
+    assert "helm upgrade cluster-image-registry-operator" in message
