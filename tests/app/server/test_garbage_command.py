@@ -81,8 +81,8 @@ def test_wide_names_them_for_people(root: Path) -> None:
     ("options", "said"),
     [
         (("--grace", "10m"), "is less than 7200 s"),
-        (("--grace", "a day"), "write 24h, 90m or 30s"),
-        (("--trash", "-1"), "write 24h, 90m or 30s"),
+        (("--grace", "a day"), "write it like 60m, 1h30m"),
+        (("--trash", "-1"), "write it like 60m, 1h30m"),
         (("--at-most", "101"), "101"),
     ],
 )

@@ -94,7 +94,7 @@ def test_durations_are_written_as_kubernetes_writes_them(text: str, seconds: flo
     assert Settings.from_environment(environment).requests_read_maxwaitinqueue == seconds
 
 
-@pytest.mark.parametrize("text", ["s", "-1s", "ten", "1d"])
+@pytest.mark.parametrize("text", ["s", "-1s", "ten", "1y"])
 def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
     environment = {"REGISTRY_DATABASE_URL": "sqlite://", "REGISTRY_REQUESTS_READ_MAXWAITINQUEUE": text}
     with pytest.raises(InvalidSettings, match=r"REGISTRY_REQUESTS_READ_MAXWAITINQUEUE is .* a duration such as 10s"):

@@ -65,6 +65,16 @@ def read_metrics() -> Access:
     return Access("get", "registry", "metrics")
 
 
+def start_upkeep() -> Access:
+    """Permission to start and stop collections, verifications and scrubs, which no namespace has."""
+    return Access("create", "registry", "upkeep")
+
+
+def look_at_upkeep() -> Access:
+    """Permission to read what those do and did; their reports name repositories of every namespace."""
+    return Access("get", "registry", "upkeep")
+
+
 def review_local_names() -> Access:
     """Permission to ask what short names in Pods mean, in whichever namespace: the kube-apiserver's own."""
     return Access("create", "localnamereviews")

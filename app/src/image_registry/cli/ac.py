@@ -19,6 +19,8 @@ from image_registry.cli.kubectl import Root
 from image_registry.cli.prune_images import images
 from image_registry.cli.prune_scheduled import scheduled
 from image_registry.cli.registry_access import registry
+from image_registry.cli.registry_gc import gc
+from image_registry.cli.registry_stop import runs, stop
 from image_registry.cli.set_streams import set_group
 from image_registry.cli.stream_images import delete, get
 from image_registry.cli.tag import tag
@@ -66,3 +68,13 @@ prune.add_command(images)
 prune.add_command(scheduled)
 for command in (completion, create, delete, get, import_image, registry, set_group, tag, version):
     cli.add_command(command)
+
+
+@adm.group("registry")
+def adm_registry() -> None:
+    """Look after what lies in the storage of the registry."""
+
+
+adm_registry.add_command(gc)
+adm_registry.add_command(runs)
+adm_registry.add_command(stop)

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import click
 import yaml
 
+from image_registry.measures import age
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FORMS = ("json", "yaml", "wide", "name")
@@ -78,11 +80,7 @@ def since(text: str, now: datetime | None = None) -> str:
     found = moment(text)
     if found is None or found.year <= 1:
         return "<unknown>"
-    seconds = int(((now or datetime.now(UTC)) - found).total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{max(seconds, 0)}s"
+    return age(((now or datetime.now(UTC)) - found).total_seconds())
 
 
 def on_a_terminal() -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import click
 import yaml
 
+from image_registry.measures import age, size
 from image_registry.pruning.applying import Outcome
 from image_registry.pruning.plan import Dropped, ImageVerdict, Plan
 from image_registry.pruning.reasons import Reason
@@ -19,8 +20,6 @@ from image_registry.pruning.reasons import Reason
 FORMS = ("json", "yaml", "wide")
 SHORT = 19
 """Characters of a digest where it need not be whole."""
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 class Output(Protocol):
@@ -44,23 +43,6 @@ def output(form: str | None, *, confirm: bool, planned: bool = False) -> Output:
     if form in ("json", "yaml"):
         return Document(_json if form == "json" else _yaml)
     return Lines(confirm=confirm, wide=form == "wide", planned=planned)
-
-
-def size(number: float) -> str:
-    """``1.5 GiB``."""
-    for unit in _UNITS:
-        if number < 1024 or unit == _UNITS[-1]:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    raise AssertionError
-
-
-def age(seconds: int) -> str:
-    """``3d``, as kubectl has it."""
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{max(seconds, 0)}s"
 
 
 class Lines:

@@ -15,6 +15,7 @@ from image_registry.distribution_api import (
     referrers,
     signatures,
     tokens,
+    upkeep,
     uploads,
 )
 from image_registry.distribution_api.direct import Direct, digest_of
@@ -42,7 +43,7 @@ def create_app(parts: Parts) -> Flask:
     pushed, described = Uploads(parts), Manifests(parts)
     app.register_blueprint(uploads.blueprint(pushed))
     app.register_blueprint(manifests.blueprint(described))
-    for room in (health, metrics, tokens, blobs, referrers, signatures):
+    for room in (health, metrics, tokens, blobs, referrers, signatures, upkeep):
         app.register_blueprint(room.blueprint(parts))
 
     @app.get("/v2")

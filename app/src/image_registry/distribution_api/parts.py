@@ -13,6 +13,7 @@ from image_registry.imagestreams.service import ImageStreams
 from image_registry.importing.pull_through import PullThrough
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore
+from image_registry.upkeep.asking import Upkeep
 
 MANIFEST_LIMIT = 4 << 20
 """Largest manifest in bytes unless a setting says otherwise: the distribution specification asks for at least 4 MiB."""
@@ -38,6 +39,8 @@ class Parts:
     """Who fetches content of imported images that is not here; ``None`` serves only what is."""
     echo: Callable[[Repository], None] | None = None
     """Told of each repository whose tags changed; without it their links are written before the answer."""
+    upkeep: Upkeep | None = None
+    """Where administrators ask for collections, verifications and scrubs."""
     manifest_limit: int = MANIFEST_LIMIT
     """Largest manifest that is taken, in bytes."""
     sparse_images: bool = False

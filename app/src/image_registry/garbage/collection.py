@@ -19,7 +19,7 @@ done was right by itself, and the next run goes on from there. Several at once d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from itertools import groupby
 
 from image_registry.garbage.links import forget_blobs
 from image_registry.garbage.marking import Mark
+from image_registry.garbage.rules import Rules as Rules
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.inventory import Inventory
 from image_registry.oci.digest import Digest, InvalidDigest
@@ -50,20 +51,6 @@ FEW = 20
 
 class CollectionRefused(Exception):
     """Something says that a run would be a mistake; the text says what, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How careful a run is."""
-
-    grace: timedelta
-    """Younger links and blobs are left alone: they may belong to a push that is on its way."""
-    trash: timedelta
-    """For so long what was thrown away can still be had back."""
-    share: float = 0.5
-    """A run that would throw away more than this part of all blobs is refused."""
-    rate: float = 0.0
-    """Changes per second at most; 0: as fast as it goes."""
 
 
 @dataclass(slots=True)
@@ -170,21 +157,25 @@ class Collector:
 
     def _survey(self, report: Report, before: datetime) -> tuple[Mark, list[tuple[str, Digest]]]:
         """What is referred to when old links have gone, and these links."""
-        mark, links = Mark(), list[tuple[str, Digest]]()
-        for number, linked in enumerate(self._store.all_linked(), 1):
-            self._progress("reading links", number)
+        links = list[tuple[str, Digest]]()
+
+        def staying(linked: Linked) -> Iterable[str]:
             old = self._old(report, linked, before)
-            mark.add(value for value in linked.values if value not in old)
-            links += ((linked.name, digest) for digest in old.values())
-        self._add_images(mark)
-        return mark, links
+            links.extend((linked.name, digest) for digest in old.values())
+            return (value for value in linked.values if value not in old)
+
+        return self._mark("reading links", staying), links
 
     def _everything_linked(self) -> Mark:
         """What is referred to, every link included."""
+        return self._mark("reading links again", lambda linked: linked.values)
+
+    def _mark(self, stage: str, staying: Callable[[Linked], Iterable[str]]) -> Mark:
+        """What those links refer to that are ``staying``, and then what Images are made of."""
         mark = Mark()
         for number, linked in enumerate(self._store.all_linked(), 1):
-            self._progress("reading links again", number)
-            mark.add(linked.values)
+            self._progress(stage, number)
+            mark.add(staying(linked))
         self._add_images(mark)
         return mark
 

@@ -88,6 +88,11 @@ class ClusterClient:
         """Where its user works; ``default`` if nobody says otherwise."""
         return self._endpoint.namespace or "default"
 
+    @property
+    def in_pod(self) -> bool:
+        """Whether we speak from inside of the cluster."""
+        return self._endpoint.in_pod
+
     def token(self) -> str:
         """The bearer token we are known by; empty if it is something else. Raises :class:`KubeconfigError`."""
         kind, _, token = self._credentials().get("Authorization", "").partition(" ")

@@ -40,6 +40,8 @@ class Endpoint:
     password: str = field(default="", repr=False)
     certificate: bytes = b""
     key: bytes = field(default=b"", repr=False)
+    in_pod: bool = False
+    """Whether we speak from inside of the cluster."""
 
     def files(self) -> tuple[tuple[int, int] | None, ...]:
         """Changes when the CA file does."""
@@ -105,6 +107,7 @@ def from_pod(environment: Mapping[str, str] = os.environ, folder: Path = SERVICE
         namespace=namespace,
         ca_file=ca_file,
         token_file=token_file,
+        in_pod=True,
     )
 
 

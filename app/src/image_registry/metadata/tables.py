@@ -354,3 +354,29 @@ import_attempts = Table(
 )
 """When a wanted tag was last imported, in which generation, how often that failed since it worked, and whether it is
 to be tried again although it is not scheduled."""
+
+upkeep = Table(
+    "upkeep",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("asked", DateTime(timezone=True), nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("begun", DateTime(timezone=True), nullable=True),
+    Column("ended", DateTime(timezone=True), nullable=True),
+    Column("outcome", String(16), nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("held_until", DateTime(timezone=True), nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("stop", Boolean, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("report", JSON(none_as_null=True), nullable=True),
+    Index("ix_upkeep_kind", "kind", "ended"),
+)
+"""Collections, verifications and scrubs that somebody asked the registry for: how far each is, who is at it until when,
+and what came of it. ``cursor`` and ``notes`` are what the next process goes on from when that one dies."""

@@ -112,6 +112,27 @@ class SignatureExists(RegistryError):
     default = "image signature already exists"
 
 
+class UpkeepInvalid(RegistryError):
+    """The door for administrators: a run that cannot be asked for."""
+
+    code, status = "UPKEEP_INVALID", HTTPStatus.BAD_REQUEST
+    default = "no such run can be made"
+
+
+class UpkeepUnknown(RegistryError):
+    """The door for administrators: no run of this name."""
+
+    code, status = "UPKEEP_UNKNOWN", HTTPStatus.NOT_FOUND
+    default = "no such run is remembered"
+
+
+class UpkeepAtWork(RegistryError):
+    """The door for administrators: a run of the same kind has no end yet."""
+
+    code, status = "UPKEEP_AT_WORK", HTTPStatus.CONFLICT
+    default = "a run of this kind is at work already"
+
+
 class Unauthorized(RegistryError):
     """Who are you: no credentials, or credentials that nobody accepts. Carries a challenge when it is raised."""
 

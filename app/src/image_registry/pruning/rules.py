@@ -6,11 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|d|h|m|s))+", re.ASCII)
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)", re.ASCII)
-_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_LONGEST = 100 * 365 * 86400
-"""Seconds; no registry is older, and digits without end are no number."""
+from image_registry.measures import seconds
 
 
 class InvalidRule(ValueError):
@@ -44,14 +40,12 @@ class Rules:
 
 def parse_duration(text: str) -> int:
     """Seconds of ``60m``, ``1h30m``, ``30d``. Raises :class:`InvalidRule`."""
-    if text.strip() == "0":
-        return 0
-    if not _DURATION.fullmatch(text.strip()):
-        raise InvalidRule(f"{text[:40]!r} is no duration; write it like 60m, 1h30m, 96h or 30d")
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if seconds > _LONGEST:
-        raise InvalidRule(f"{text[:40]!r} is more than a hundred years; write it like 60m, 1h30m, 96h or 30d")
-    return int(seconds)
+    if text.strip() != "0" and text.strip().isdigit():
+        raise InvalidRule(f"{text[:40]!r} says no unit; write it like 60m, 1h30m, 96h or 30d")
+    try:
+        return int(seconds(text))
+    except ValueError as error:
+        raise InvalidRule(str(error)) from None
 
 
 def parse_patterns(texts: Iterable[str]) -> tuple[re.Pattern[str], ...]:

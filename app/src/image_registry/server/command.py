@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 
 from image_registry import __version__
+from image_registry.measures import seconds
 from image_registry.server.cluster_commands import bootstrap, image_triggers, node_ca, operator
 from image_registry.server.log_lines import Audit
-from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings, seconds
+from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import KINDS, Filesystem
 

@@ -80,6 +80,22 @@ PULL_THROUGH = Family(
     ("type", "result"),
 )
 READ_ONLY = Family("imageregistry_read_only", "gauge", "Workers that refuse pushes and deletes for the moment.")
+UPKEEP_SUCCESS = Family(
+    "imageregistry_upkeep_last_success_timestamp_seconds",
+    "gauge",
+    "When the newest run of this kind ended well, dry runs of the collector not counted; 0: none is remembered.",
+    ("kind",),
+    combine="max",
+)
+UPKEEP_SECONDS = Family(
+    "imageregistry_upkeep_last_success_duration_seconds", "gauge", "How long that run took.", ("kind",), combine="max"
+)
+GARBAGE_BYTES = Family(
+    "imageregistry_garbage_last_freed_bytes", "gauge", "Bytes that the newest collection removed.", combine="max"
+)
+GARBAGE_BLOBS = Family(
+    "imageregistry_garbage_last_removed_blobs", "gauge", "Blobs that the newest collection removed.", combine="max"
+)
 LOG_LINES_LOST = Family("imageregistry_log_lines_lost_total", "counter", "Lines that standard output did not take.")
 BUILD = Family("imageregistry_build_info", "gauge", "Workers by process and version.", ("process", "version"))
 
@@ -103,6 +119,10 @@ FAMILIES = (
     LIMIT_DENIALS,
     PULL_THROUGH,
     READ_ONLY,
+    UPKEEP_SUCCESS,
+    UPKEEP_SECONDS,
+    GARBAGE_BYTES,
+    GARBAGE_BLOBS,
     LOG_LINES_LOST,
     BUILD,
 )

@@ -15,6 +15,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,8 @@ class Family:
     help: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    combine: Literal["sum", "max"] = "sum"
+    """What the numbers of several workers make together: ``max`` for what all of them know of one thing."""
 
 
 class Numbers:
@@ -126,7 +129,8 @@ class SharedNumbers:
             if family is None:
                 continue  # of another version of this program
             known = family.get(tuple(labels))
-            family[tuple(labels)] = value if known is None else [a + b for a, b in zip(known, value, strict=True)]
+            together = max if self._families[name].combine == "max" else add
+            family[tuple(labels)] = value if known is None else list(map(together, known, value))
         for name, series in totals.items():
             yield _metric(self._families[name], series)
 

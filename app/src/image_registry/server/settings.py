@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from image_registry import measures
 from image_registry.imagestreams.local_names import LocalNames
 from image_registry.remote.proxies import Proxies
 from image_registry.server.log_lines import AccessLog, Audit
@@ -30,7 +31,6 @@ _NUMBERS = ("http_workers", "http_threads", "http_graceful_timeout", "http_max_"
 _DURATIONS = ("_maxwaitinqueue", "_promise")
 _REQUESTS = ("maxrunning", "maxinqueue", "maxwaitinqueue")
 _DATABASE = re.compile(r"sqlite://(?:/.*)?|postgresql(?:\+psycopg)?://\S+", re.ASCII)
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 
 
 class AuthMode(StrEnum):
@@ -191,23 +191,12 @@ def database_url(environment: Mapping[str, str]) -> str:
     return f"postgresql+psycopg://{credentials}@{host}:{port}/{name}" + (f"?{query}" if query else "")
 
 
-def seconds(text: str) -> float:
-    """A duration as Kubernetes writes them, ``1m30s``; a bare number is seconds. Raises :class:`ValueError`."""
-    if text.isascii() and text.isdigit():
-        return int(text)
-    match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()):
-        raise ValueError(text)
-    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
-
-
 def _read(name: str, text: str) -> Any:
     variable = PREFIX + name.upper()
     try:
         match name:
             case _ if name.endswith(_DURATIONS):
-                return seconds(text)
+                return measures.seconds(text)
             case _ if name.startswith(_NUMBERS):
                 return int(text)
             case "read_only" | "sparse_images" | "http_hot_reads":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from image_registry.auth import revocation
@@ -32,7 +33,7 @@ from image_registry.metadata.database import Database
 from image_registry.metadata.follower import Follower
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.rebuilding.recording import Recorder
-from image_registry.server import importing_parts
+from image_registry.server import importing_parts, upkeep_options, upkeep_process
 from image_registry.server.background_rebuild import BackgroundRebuild
 from image_registry.server.background_records import BackgroundRecords
 from image_registry.server.cluster_limits import ClusterLimits
@@ -48,8 +49,11 @@ from image_registry.server.numbers import Numbers
 from image_registry.server.observability import Observability
 from image_registry.server.peer import WSGIApplication
 from image_registry.server.settings import AuthMode, InvalidSettings, Settings
+from image_registry.server.upkeep_keeper import Keeper
 from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.choice import open_store
+from image_registry.upkeep.asking import Upkeep
+from image_registry.upkeep.ledger import Ledger
 
 NOT_FOR_WATCHES = 8
 """One thread of so many stays for requests that end."""
@@ -216,6 +220,7 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
         return parts.read_only() is not None
 
     Maintenance(parts.store, parts.streams, paused).start()
+    upkeep = _upkeep(settings, watched.numbers, paused)
     echo = Echo(parts.store, parts.streams, paused)
     echo.start()
     hot = None
@@ -224,8 +229,16 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
         hot = HotReads(
             parts.gate, parts.store, follower, watched.observer, files=not limited, promise=settings.blob_promise
         )
-    application = create_app(replace(parts, echo=echo))
+    application = create_app(replace(parts, echo=echo, upkeep=upkeep))
     return watched.around(_limits(settings, watched.numbers).around(application), hot)
+
+
+def _upkeep(settings: Settings, numbers: Numbers, paused: Callable[[], bool]) -> Upkeep:
+    """Where collections and the like are asked for, and the thread that lets them be made."""
+    ledger = Ledger(Database(settings.database_url))
+    keeper = Keeper(ledger, partial(upkeep_process.begin, settings), paused, numbers)
+    keeper.start()
+    return Upkeep(ledger, partial(upkeep_options.check, promise=settings.blob_promise), keeper.wake)
 
 
 def _limits(settings: Settings, numbers: Numbers) -> RequestLimits:

@@ -1,0 +1,147 @@
+"""The thread of a worker that lets runs be made which somebody asked for, one process for each.
+
+Every worker of every replica looks; the database lets one of them have a run. What the last runs came to is read here
+for the metrics, so that it outlives every process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.server.metrics import GARBAGE_BLOBS, GARBAGE_BYTES, UPKEEP_SECONDS, UPKEEP_SUCCESS
+from image_registry.server.numbers import Family, Numbers
+from image_registry.upkeep.ledger import Kind, Ledger, Run
+
+INTERVAL, AT_WORK = 10.0, 1.0
+"""Seconds between two looks, and while a process is at work."""
+
+MEASURED = 30.0
+"""Seconds between two looks at what the last runs came to."""
+
+AGAIN = timedelta(seconds=5)
+"""How long a run waits whose process died."""
+
+Begin = Callable[[str, str], "subprocess.Popen[bytes]"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    run: Run
+    me: str
+    process: subprocess.Popen[bytes]
+
+
+class Keeper:
+    """A daemon thread. While ``paused`` no run is made that may change the storage, and those under way are broken off,
+    to be gone on with afterwards. ``begin`` starts the process for a run, by its id and the name of its holder."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        begin: Begin,
+        paused: Callable[[], bool] = lambda: False,
+        numbers: Numbers | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
+        self._ledger, self._begin, self._paused, self._interval = ledger, begin, paused, interval
+        self._at_work: list[_Process] = []
+        self._look_now, self._stopping = threading.Event(), False
+        self._last: dict[Kind, Run | None] = {}
+        self._measured = 0.0
+        self._said = ""
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        if numbers is not None:
+            self._watch(numbers)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; runs under way are broken off, and gone on with by whoever looks next."""
+        self._stopping = True
+        self._look_now.set()
+        self._thread.join()
+        for one in self._at_work:
+            one.process.kill()
+            self._give_back(one, "the registry was stopped")
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._look_now.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._look()
+            except MetadataUnavailable as error:
+                if str(error) != self._said:
+                    structlog.get_logger().warning("runs will be looked for later", reason=str(error))
+                self._said = str(error)
+            else:
+                self._said = ""
+            self._look_now.wait(AT_WORK if self._at_work else self._interval)
+            self._look_now.clear()
+
+    def _look(self) -> None:
+        paused = self._paused()
+        for one in self._at_work:
+            if paused and one.run.changes:
+                one.process.kill()
+                one.process.wait()
+        ended = [one for one in self._at_work if one.process.poll() is not None]
+        self._at_work = [one for one in self._at_work if one.process.returncode is None]
+        for one in ended:
+            if one.process.stdin is not None:
+                one.process.stdin.close()
+            if one.process.returncode:
+                self._give_back(one, f"its process ended with status {one.process.returncode}")
+        while not self._stopping:
+            me = uuid.uuid4().hex
+            run = self._ledger.take(me, datetime.now(UTC), changing=not paused)
+            if run is None:
+                break
+            self._at_work.append(_Process(run, me, self._begin(run.id, me)))
+        if ended or time.monotonic() - self._measured >= MEASURED:
+            self._measured = time.monotonic()
+            for kind in Kind:
+                self._last[kind] = self._ledger.last_success(kind, changing=kind is Kind.COLLECT)
+
+    def _give_back(self, one: _Process, why: str) -> None:
+        structlog.get_logger().warning("a run was broken off", run=one.run.id, kind=str(one.run.kind), reason=why)
+        self._ledger.give_back(one.run.id, one.me, why, datetime.now(UTC) + AGAIN)
+
+    def _watch(self, numbers: Numbers) -> None:
+        def watch(family: Family, kind: Kind, value: Callable[[Run], float], labels: tuple[str, ...] = ()) -> None:
+            def ask() -> float:
+                run = self._last.get(kind)
+                return value(run) if run is not None else 0.0
+
+            numbers.watch(family, labels, ask)
+
+        for kind in Kind:
+            watch(UPKEEP_SUCCESS, kind, _when, (str(kind),))
+            watch(UPKEEP_SECONDS, kind, _seconds, (str(kind),))
+        watch(GARBAGE_BYTES, Kind.COLLECT, lambda run: _removed(run, "bytes"))
+        watch(GARBAGE_BLOBS, Kind.COLLECT, lambda run: _removed(run, "blobs"))
+
+
+def _when(run: Run) -> float:
+    return run.ended.timestamp() if run.ended else 0.0
+
+
+def _seconds(run: Run) -> float:
+    return (run.ended - run.begun).total_seconds() if run.ended and run.begun else 0.0
+
+
+def _removed(run: Run, what: str) -> float:
+    return float((run.report or {}).get("totals", {}).get("removed", {}).get(what, 0))
