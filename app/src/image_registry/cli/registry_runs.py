@@ -47,9 +47,7 @@ def _start(door: Door, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 f"{refusal.message}, and is {'no' if options.get('confirm') else 'not only a'} dry run: wait for its "
                 f"end, or stop it by `ac adm registry stop {found['id']}`"
             ) from None
-        click.echo(
-            f"a run is at work already, which {found['askedBy'] or 'somebody'} asked for: following it", err=True
-        )
+        note(f"a run is at work already, which {found['askedBy'] or 'somebody'} asked for: following it")
         return found
 
 
