@@ -29,6 +29,7 @@ VALUES = {
     "digest": DIGEST,
     "reference": "v1",
     "upload_id": "00000000-0000-0000-0000-000000000000",
+    "run": "00000000-0000-0000-0000-000000000000",
 }
 """What takes the place of the variables of a route."""
 

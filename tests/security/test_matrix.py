@@ -41,6 +41,10 @@ DATA_PLANE: dict[tuple[str, str], set[str]] = {
     ("GET", "/healthz"): {"anybody"},
     ("GET", "/metrics"): {"metrics"},
     ("GET", "/extensions/v2/metrics"): {"metrics"},
+    ("GET", "/extensions/v2/upkeep"): {"see upkeep"},
+    ("POST", "/extensions/v2/upkeep"): {"see upkeep", "upkeep"},
+    ("GET", "/extensions/v2/upkeep/<run>"): {"see upkeep"},
+    ("DELETE", "/extensions/v2/upkeep/<run>"): {"upkeep"},
     ("GET", "/v2"): {"known"},
     ("GET", "/v2/"): {"known"},
     ("GET", "/v2/token"): {"shown"},
@@ -69,13 +73,13 @@ MEANT: dict[str, tuple[set[str], set[str]]] = {
     "system:image-puller": ({"pull"}, set()),
     "system:image-pusher": ({"pull", "push", "list"}, set()),
     "system:image-deleter": ({"delete"}, set()),
-    "system:image-pruner": ({"list"}, {"delete"}),
+    "system:image-pruner": ({"list"}, {"delete", "upkeep", "see upkeep"}),
     "system:image-signature-writer": ({"sign"}, set()),
     "system:image-registry-catalog-reader": ({"list"}, set()),
     "system:image-registry-metrics-reader": (set(), {"metrics"}),
     "image.alauda.io:view": ({"pull", "list"}, set()),
     "image.alauda.io:edit": ({"pull", "push", "delete", "list"}, set()),
-    "cluster-admin": ({"pull", "push", "delete", "list", "sign"}, {"metrics"}),
+    "cluster-admin": ({"pull", "push", "delete", "list", "sign"}, {"metrics", "upkeep", "see upkeep"}),
 }
 
 VERBS = {
@@ -241,7 +245,7 @@ def expected(needs: set[str], can: set[str], kind: str, *, lists: bool) -> str:
         return asked if ours else "yes"  # a token of ours never becomes another one
     if needs == {"catalog"}:
         return "yes" if lists or not anonymous else asked  # shows what may be listed, perhaps nothing
-    if needs == {"metrics"} and ours:
+    if needs & {"metrics", "upkeep", "see upkeep"} and ours:
         return asked
     return "yes" if needs <= can else no
 
