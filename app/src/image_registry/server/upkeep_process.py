@@ -7,16 +7,25 @@ process, and a worker that is there goes on with the run.
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import BinaryIO
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from image_registry.imagestreams.errors import MetadataUnavailable
-from image_registry.server.settings import Settings
+from image_registry.server.proxy_settings import read_proxies
+from image_registry.server.settings import AuthMode, LogLevel, Settings
+from image_registry.storage.choice import KINDS, Filesystem
+
+_FILES = {"trustedca"}
+_PATHS = {"rootdirectory", *_FILES}
+"""What is a path of a storage; a ``rootdirectory`` only of a file system."""
 
 NICE = 10
 """How far it steps back: kernels give it a tenth of the processor when somebody else wants all of it."""
@@ -31,15 +40,15 @@ def begin(settings: Settings, run: str, me: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
     if process.stdin is not None:
         with suppress(BrokenPipeError):  # it has ended already, and its status says so
-            process.stdin.write(pickle.dumps((settings, run, me)))
+            process.stdin.write(json.dumps(_orders(settings, run, me)).encode() + b"\n")
             process.stdin.flush()
     return process
 
 
-def main(orders: BinaryIO) -> int:
-    """Make the run that ``orders`` name; returns the exit status."""
-    settings, this, me = pickle.load(orders)  # noqa: S301 - written by the worker that started us, a moment ago
-    threading.Thread(target=_end_with, args=(orders,), name="lifeline", daemon=True).start()
+def main(lifeline: BinaryIO) -> int:
+    """Make the run that the first line names; returns the exit status."""
+    orders = json.loads(lifeline.readline())
+    threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
     os.nice(NICE)
     # not before there is something to do: they take longest
     from image_registry.metadata.database import Database
@@ -47,11 +56,12 @@ def main(orders: BinaryIO) -> int:
     from image_registry.server.upkeep_making import make
     from image_registry.upkeep.ledger import Ledger
 
+    settings, me = _settings(orders), orders["me"]
     configure(settings.log_level)
     database = Database(settings.database_url)
     try:
         ledger = Ledger(database)
-        run = ledger.find(this)
+        run = ledger.find(orders["run"])
         if run is not None and run.holder == me:
             make(settings, ledger, run, me)
     except MetadataUnavailable:
@@ -61,8 +71,38 @@ def main(orders: BinaryIO) -> int:
     return 0
 
 
-def _end_with(orders: BinaryIO) -> None:
-    while orders.read(1):
+def _orders(settings: Settings, run: str, me: str) -> dict[str, Any]:
+    """What the process needs to know; it holds secrets."""
+    kind = next(name for name, known in KINDS.items() if isinstance(settings.storage, known))
+    storage = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings.storage).items()}
+    return {
+        "run": run,
+        "me": me,
+        "kind": kind,
+        "storage": storage,
+        "database": settings.database_url,
+        "promise": settings.blob_promise,
+        "imports": settings.imports,
+        "logLevel": str(settings.log_level),
+    }
+
+
+def _settings(orders: Mapping[str, Any]) -> Settings:
+    storage, kind = orders["storage"], KINDS[orders["kind"]]
+    paths = {name for name in _PATHS if storage.get(name) is not None and (name in _FILES or kind is Filesystem)}
+    return Settings(
+        storage=kind(**{key: Path(value) if key in paths else value for key, value in storage.items()}),
+        database_url=orders["database"],
+        auth=AuthMode.NONE,
+        blob_promise=orders["promise"],
+        imports=orders["imports"],
+        proxy=read_proxies(os.environ),
+        log_level=LogLevel(orders["logLevel"]),
+    )
+
+
+def _end_with(lifeline: BinaryIO) -> None:
+    while lifeline.read(1):
         pass
     os._exit(NOT_ENDED)
 

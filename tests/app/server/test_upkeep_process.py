@@ -1,0 +1,27 @@
+"""What a process for a run is told about the registry it works for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from image_registry.server import upkeep_process
+from image_registry.server.settings import AuthMode, Settings
+from image_registry.storage.choice import GCS, S3, Azure, Filesystem, Storage, Swift
+
+KINDS: list[Storage] = [
+    Filesystem(rootdirectory=Path("/somewhere")),
+    S3(bucket="b", trustedca=Path("/ca"), rootdirectory="below", secretkey="hidden"),
+    GCS(bucket="b"),
+    Azure(accountname="a", container="c"),
+    Swift(authurl="https://keystone.test", container="c"),
+]
+
+
+@pytest.mark.parametrize("storage", KINDS, ids=lambda storage: type(storage).__name__)
+def test_the_process_opens_the_storage_and_the_database_of_the_registry(storage: Storage) -> None:
+    settings = Settings(storage=storage, database_url="sqlite:///x.db", auth=AuthMode.NONE, blob_promise=7.0)
+    told = json.loads(json.dumps(upkeep_process._orders(settings, "run", "me")))
+    assert upkeep_process._settings(told) == settings
