@@ -16,4 +16,5 @@ def test_every_option_explains_itself() -> None:
     for name, command in ac_reference.commands(ac.cli, "ac"):
         assert command.help, name
         for option in command.params:
-            assert isinstance(option, click.Argument) or getattr(option, "help", ""), f"{name}: {option.name}"
+            described = isinstance(option, click.Argument) or (isinstance(option, click.Option) and option.help)
+            assert described, f"{name}: {option.name}"

@@ -39,7 +39,7 @@ def left(served: Served) -> int:
 def ac(served: Served, *arguments: str, token: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("ac")
     where = ["--registry-url", f"http://{served.host}", "--token-file", str(token)]
-    command = [program, "adm", "registry", *arguments, *where]
+    command = [str(program), "adm", "registry", *arguments, *where]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 

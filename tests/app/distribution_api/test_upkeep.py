@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
@@ -45,7 +46,7 @@ def registry(build: Callable[..., Registry], tmp_path: Path) -> Registry:
     )
 
 
-def start(registry: Registry, user: str = "ann", kind: str = "gc", **options: object) -> tuple[int, dict[str, object]]:
+def start(registry: Registry, user: str = "ann", kind: str = "gc", **options: object) -> tuple[int, Any]:
     answer = registry.client.post(PATH, json={"kind": kind, "options": options}, headers=basic(user))
     return answer.status_code, json.loads(answer.data)
 
@@ -66,7 +67,7 @@ def test_a_run_is_started_found_listed_and_stopped(registry: Registry) -> None:
 def test_a_second_run_is_refused_and_the_first_is_named(registry: Registry) -> None:
     _, run = start(registry)
     status, refusal = start(registry)
-    [error] = refusal["errors"]  # type: ignore[misc]
+    [error] = refusal["errors"]
     assert (status, error["code"], error["detail"]["run"]["id"]) == (409, "UPKEEP_AT_WORK", run["id"])
 
 
@@ -76,7 +77,7 @@ def test_a_second_run_is_refused_and_the_first_is_named(registry: Registry) -> N
 )
 def test_each_missing_right_is_named(registry: Registry, user: str, missing: list[str]) -> None:
     status, refusal = start(registry, user)
-    [error] = refusal["errors"]  # type: ignore[misc]
+    [error] = refusal["errors"]
     assert status == 403
     rights = [f"{verb} registry/upkeep.image.alauda.io at the cluster scope" for verb in missing]
     assert error["detail"]["missing"] == rights

@@ -21,10 +21,10 @@ import click
 
 from image_registry.cli.connection import cluster_options, connect
 from image_registry.cli.failures import UNREACHABLE
-from image_registry.cli.prune_output import size
 from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry.measures import size
 
 PRUNE_FAILED, GARBAGE_FAILED, TOLD_TO_END = 10, 20, 143
 ATTEMPTS = 6

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.server.proxy_settings import read_proxies
 from image_registry.server.settings import AuthMode, LogLevel, Settings
-from image_registry.storage.choice import KINDS, Filesystem
+from image_registry.storage.choice import KINDS, Filesystem, Storage
 
 _FILES = {"trustedca"}
 _PATHS = {"rootdirectory", *_FILES}
@@ -88,7 +88,8 @@ def _orders(settings: Settings, run: str, me: str) -> dict[str, Any]:
 
 
 def _settings(orders: Mapping[str, Any]) -> Settings:
-    storage, kind = orders["storage"], KINDS[orders["kind"]]
+    storage: dict[str, Any] = orders["storage"]
+    kind: Callable[..., Storage] = KINDS[orders["kind"]]
     paths = {name for name in _PATHS if storage.get(name) is not None and (name in _FILES or kind is Filesystem)}
     return Settings(
         storage=kind(**{key: Path(value) if key in paths else value for key, value in storage.items()}),
