@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from image_registry.cli.failures import Failed, Unreachable
+from image_registry.cli.output import note
 from image_registry.cli.reading import Reading
 from image_registry.cli.registry_door import Door, Refused
 

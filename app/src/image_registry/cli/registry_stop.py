@@ -35,7 +35,7 @@ def runs(**options: Any) -> None:
 
 
 @click.command("stop")
-@click.argument("run")
+@click.argument("run", help="Its id, as `runs` lists it.")
 @registry_options
 @cluster_options
 def stop(run: str, **options: Any) -> None:
