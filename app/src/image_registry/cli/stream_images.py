@@ -13,9 +13,10 @@ from image_registry.cli.failures import FAILED, NotThere, Wrong, explained
 from image_registry.cli.image_api import Document, Named, kind_name, listed, path
 from image_registry.cli.kubectl import Shared
 from image_registry.cli.output import FORMS, document, note, output_option, rows, since
-from image_registry.cli.prune_output import SHORT, size
+from image_registry.cli.prune_output import SHORT
 from image_registry.cli.switches import confirm_option, switch
 from image_registry.kube.errors import KubeError
+from image_registry.measures import size
 from image_registry.remote.reference import parse_registry
 
 NO_EFFECT = "Accepted for scripts of before; changes nothing."
