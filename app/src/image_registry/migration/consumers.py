@@ -67,9 +67,10 @@ class Consumers:
         running = {
             digest_in(found.text): None
             for found in references
-            if isinstance(found, ImageReference) and found.running
+            if isinstance(found, ImageReference)
+            and found.running
             and any(self.hosts.is_ours(said) for said in (found.text, *found.names))
-        }  # fmt: skip
+        }
         unreadable = ""
         for found in references:
             if isinstance(found, Unreadable) and any(any(self.hosts.search(said)) for said in found.texts):

@@ -32,9 +32,11 @@ def read_exposures(
     found += [
         _announced(settings, match[1], setting)
         for name, setting in settings.items()
-        if (match := _HOST.fullmatch(name)) and setting.value and setting.value not in seen
+        if (match := _HOST.fullmatch(name))
+        and setting.value
+        and setting.value not in seen
         and settings.get("ingress.enabled", setting).value != "false"
-    ]  # fmt: skip
+    ]
     return tuple(found)
 
 

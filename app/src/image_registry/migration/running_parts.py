@@ -160,9 +160,10 @@ def _config_maps(known: Generation, deployment: Mapping[str, Any]) -> Iterator[s
 def _service(document: dict[str, Any], role: str) -> ServiceFact:
     spec = document.get("spec")
     addresses = tuple(
-        address for address in dict.fromkeys((text(at(spec, "clusterIP")), *(at(spec, "clusterIPs") or ())))
+        address
+        for address in dict.fromkeys((text(at(spec, "clusterIP")), *(at(spec, "clusterIPs") or ())))
         if address and address != "None"
-    )  # fmt: skip
+    )
     ports = tuple(
         ServicePort(whole(port.get("port")), text(port.get("targetPort")), whole(port.get("nodePort")))
         for port in objects(at(spec, "ports"))

@@ -1,0 +1,174 @@
+"""Findings about rights, pull Secrets, limits, exposure and jobs, and about what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from image_registry.migration.access_facts import OURS
+from image_registry.migration.case import Case
+from image_registry.migration.facts import RoleFact
+from image_registry.migration.findings import Finding, blocking, note, warning
+from image_registry.migration.generations import GENERATIONS
+from image_registry.migration.limit_conversion import convert_limits
+from image_registry.migration.pruner_conversion import convert_cleanups
+from image_registry.migration.role_conversion import convert_roles
+
+_RELEASES = frozenset(known.name for known in GENERATIONS)
+_TOLD_ELSEWHERE = ("consumers: ",)
+
+
+def access_findings(case: Case) -> Iterator[Finding]:
+    """Everything about what surrounds the registry."""
+    yield from _roles(case)
+    yield from _secrets(case)
+    yield from _limits(case)
+    yield from _exposure(case)
+    yield from _jobs(case)
+    yield from _unread(case)
+
+
+def _roles(case: Case) -> Iterator[Finding]:
+    target = case.inventory.target.namespace
+    for role in case.inventory.roles:
+        if role.object.kind == "ClusterRole" and role.object.name in OURS:
+            yield from _collision(role, target)
+    for conversion in convert_roles(case.inventory.roles):
+        if conversion.problem:
+            yield warning(
+                "role", conversion.object, conversion.problem, "give its subjects other rights on image streams"
+            )
+        elif "delete" in conversion.before and conversion.object.kind == "Role":
+            yield note("role", conversion.object, "deleting images becomes deleting tags and streams of the namespace")
+
+
+def _collision(role: RoleFact, target: str) -> Iterator[Finding]:
+    release = role.owner.rpartition("/")[2]
+    where = role.owner.partition("/")[0]
+    if role.foreign_rules:
+        yield blocking(
+            "role-collision",
+            role.object,
+            f"it has the name of a role of this registry, and {role.foreign_rules} rules about other things",
+            "give those rights by another role first, or install without the roles (clusterRoles.create=false)",
+        )
+    elif role.owner and release in _RELEASES and where != target:
+        yield warning(
+            "role-collision",
+            role.object,
+            f"it belongs to the release {role.owner} of the legacy registry, which this one needs too",
+            "nothing: it is saved, handed over, and holds the rules of both until the migration is finalized",
+        )
+    elif role.owner and where != target:
+        yield blocking(
+            "role-collision",
+            role.object,
+            f"it belongs to the release {role.owner}",
+            "let that release give it up, or install without the roles (clusterRoles.create=false)",
+        )
+    elif not role.owner:
+        yield warning(
+            "role-collision",
+            role.object,
+            "it exists and belongs to no release, so Helm would refuse to install over it",
+            "nothing: it is saved, and handed over to this registry",
+        )
+
+
+def _secrets(case: Case) -> Iterator[Finding]:
+    controller = case.inventory.controller
+    if controller is not None:
+        yield note(
+            "pull-secret-controller",
+            controller.object,
+            "it makes the pull Secrets of the ServiceAccounts named default anew every hour; an hour after it stops "
+            "none of them is good any more",
+            "nothing: this registry's Secrets for the legacy hosts are in place before it stops",
+        )
+    for secret in case.inventory.pull_secrets:
+        if not secret.managed:
+            yield warning(
+                "pull-secret",
+                secret.object,
+                f"it was made by hand for {', '.join(secret.hosts)}, used by {', '.join(secret.used_by) or 'nobody'}",
+                "this registry does not know that login: let its users use a ServiceAccount's Secret instead",
+            )
+
+
+def _limits(case: Case) -> Iterator[Finding]:
+    if len(case.inventory.limits) > 1:
+        names = ", ".join(fact.object.name for fact in case.inventory.limits)
+        yield warning(
+            "limits",
+            case.inventory.namespace,
+            f"there are several ConfigMaps with limits: {names}",
+            "the first one is converted",
+        )
+    plan = convert_limits(case.inventory.limits, case.namespaces)
+    for problem in plan.unconverted:
+        yield warning("limits", problem.partition(":")[0][:80], problem, "decide whether it still matters")
+    for namespace, limit in plan.ranges.items():
+        for entry in limit["spec"]["limits"]:
+            most = entry["max"].get("alauda.io/image-tags")
+            if most is not None and case.most_tags.get(namespace, 0) > int(most):
+                yield warning(
+                    "limit-exceeded",
+                    namespace,
+                    f"a repository has {case.most_tags[namespace]} tags and the limit is {most}",
+                    "tags that are there stay, new ones are refused: raise the limit, or prune",
+                )
+    if case.inventory.gateway is not None:
+        yield note(
+            "gateway", case.inventory.gateway, "pushes go through the gateway", "nothing: its limits become LimitRanges"
+        )
+    for name in case.inventory.patches:
+        yield warning(
+            "resource-patch",
+            name,
+            "the platform applies this change again after every other",
+            "remove it before the cutover",
+        )
+
+
+def _exposure(case: Case) -> Iterator[Finding]:
+    for exposed in case.installation.exposures if case.installation else ():
+        if exposed.object.kind == "Service":
+            yield warning(
+                "node-port",
+                exposed.object,
+                f"it can be reached by ports of nodes ({', '.join(exposed.hosts[:3])})",
+                "this registry has none: use a host (config.routes)",
+            )
+        elif exposed.tls_secret is not None and exposed.tls_secret_exists is False:
+            yield blocking(
+                "tls-secret", exposed.tls_secret, "the certificate of the route is not there", "make the Secret again"
+            )
+        elif exposed.tls_secret is None:
+            yield warning(
+                "plain-http",
+                exposed.object,
+                f"{', '.join(exposed.hosts)} is served without TLS",
+                "this registry speaks TLS alone: give a certificate (config.routes[].secretName)",
+            )
+
+
+def _jobs(case: Case) -> Iterator[Finding]:
+    for problem in convert_cleanups(case.inventory.cleanups).problems:
+        yield note("cleanup", problem.partition(":")[0], problem, "decide whether it still matters")
+    if case.inventory.velero is not None:
+        yield note(
+            "restore-mapping",
+            case.inventory.velero,
+            "restores map hosts of images",
+            "nothing: the new host is added to it",
+        )
+
+
+def _unread(case: Case) -> Iterator[Finding]:
+    for entry in case.inventory.unread:
+        if not entry.what.startswith(_TOLD_ELSEWHERE):
+            action = f"give the right to {entry.right}" if entry.right else "try again"
+            yield warning("unread", entry.what, entry.why, action)
+    if not case.inventory.global_cluster:
+        yield note(
+            "global-cluster", "ModuleInfo", "the global cluster was not asked", "nothing: what runs here says the same"
+        )

@@ -1,0 +1,36 @@
+"""What a person decides about a migration; everything else follows from what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+INTERNAL_HOST = "image-registry.image-registry-system.svc:5000"
+
+
+class Way(StrEnum):
+    """How the bytes get to this registry."""
+
+    REUSE = "reuse"
+    """They stay where they are, and this registry serves them there."""
+    COPY = "copy"
+    """They are copied from registry to registry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """``generation`` is needed where two registries run; ``way`` is chosen by what is possible unless it is given."""
+
+    generation: str = ""
+    way: Way | None = None
+    host: str = INTERNAL_HOST
+    """Under which workloads name images afterwards."""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
+    claim_size: int = 0
+    """Bytes of the claim that copies go to; 0: that of the installed registry, if there is one."""
+    mib_per_second: float = 60.0
+    """Of a copy; an estimate until the first one has been measured."""
+    images_per_second: float = 100.0
+    """Of a backfill and of the gates."""

@@ -1,0 +1,220 @@
+"""Steps from the bytes to the end: backfill, gates, cutover, observe, finalize. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from image_registry.migration.case import Case
+from image_registry.migration.choices import Way
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VELERO_MAP
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Step
+from image_registry.migration.rewriting import Change, ObjectRewrite
+
+RESTORE = "the saved object is written back"
+GATES = {
+    "tags": "every tag of the survey exists and means the same digest",
+    "manifests": "every digest can be read under its repository, children of indexes included",
+    "blobs": "every blob has its bytes, in the right number",
+    "hosts": "an image can be pulled by each host that workloads use",
+    "access": "who could pull and push before can here, asked for every binding",
+    "pull-secrets": "every namespace with workloads has a working pull Secret for the old and the new hosts",
+    "limits": "limits are set, or accepted as exceptions",
+}
+SETTLED = 600
+"""Seconds for which the first namespaces are watched before the next ones are changed."""
+
+
+def backfill(case: Case) -> Iterator[Step]:
+    """Streams, tags and Images in full."""
+    images = case.summary.manifests if case.summary else 0
+    if case.way is Way.REUSE:
+        yield Step(
+            "backfill",
+            Phase.BACKFILL,
+            Action.BACKFILL,
+            f"Make streams and {images} Images from the storage",
+            parameters={"images": images},
+            undo="streams that it made are removed; no byte is",
+            seconds=10 + images / case.choices.images_per_second,
+        )
+
+
+def gates(case: Case) -> Iterator[Step]:
+    """Over the whole list, never over samples."""
+    images = case.summary.manifests if case.summary else 0
+    for name, title in GATES.items():
+        yield Step(
+            f"gate/{name}",
+            Phase.GATES,
+            Action.GATE,
+            f"Gate: {title}",
+            parameters={"gate": name},
+            seconds=5 + (images / case.choices.images_per_second if name in ("manifests", "blobs") else 0),
+        )
+
+
+def cutover(case: Case, rewrites: Iterable[ObjectRewrite], pruner: Mapping[str, Any]) -> Iterator[Step]:
+    """Hosts move, workloads name the new one, namespace by namespace."""
+    target = case.inventory.target.namespace
+    for exposed in case.installation.exposures if case.installation else ():
+        if exposed.object.kind == "Ingress":
+            yield Step(
+                f"cutover/{exposed.object.name}",
+                Phase.CUTOVER,
+                Action.DELETE,
+                f"Move {', '.join(exposed.hosts)} from {exposed.object} to this registry's route",
+                exposed.object,
+                parameters={"hosts": list(exposed.hosts), "namespace": target},
+                undo=RESTORE,
+                seconds=10,
+            )
+    by_namespace: dict[str, list[ObjectRewrite]] = defaultdict(list)
+    for rewrite in rewrites:
+        if rewrite.changes:
+            by_namespace[rewrite.object.namespace].append(rewrite)
+        else:
+            yield Step(
+                f"cutover/by-hand/{rewrite.object}",
+                Phase.CUTOVER,
+                Action.BY_HAND,
+                f"{rewrite.object}: {rewrite.by_hand}",
+                rewrite.object,
+            )
+    for number, (namespace, found) in enumerate(sorted(by_namespace.items())):
+        for rewrite in sorted(found, key=lambda entry: entry.object):
+            yield Step(
+                f"cutover/{rewrite.object}",
+                Phase.CUTOVER,
+                Action.PATCH,
+                f"Let {rewrite.object} name this registry",
+                rewrite.object,
+                rewrite.changes,
+                parameters={"batch": namespace},
+                undo=RESTORE,
+                seconds=1,
+            )
+        yield Step(
+            f"cutover/rollout/{namespace}",
+            Phase.CUTOVER,
+            Action.WAIT,
+            f"Wait until the workloads of {namespace} run again",
+            parameters={"batch": namespace, "seconds": 600 if number else SETTLED},
+            seconds=30,
+        )
+    if case.inventory.controller is not None:
+        controller = case.inventory.controller
+        yield Step(
+            "cutover/controller",
+            Phase.CUTOVER,
+            Action.PATCH,
+            f"Stop {controller.object}",
+            controller.object,
+            (Change("/spec/replicas", str(controller.replicas), "0"),),
+            undo=RESTORE,
+            seconds=5,
+        )
+    yield Step(
+        "cutover/restore-mapping",
+        Phase.CUTOVER,
+        Action.APPLY,
+        "Let restores of backups map the old hosts to the new one",
+        ObjectName("ConfigMap", VELERO_MAP, case.inventory.namespace),
+        document=_velero(case),
+        undo=RESTORE,
+        seconds=1,
+    )
+    yield Step(
+        "cutover/write",
+        Phase.CUTOVER,
+        Action.INSTALL,
+        "Let this registry take pushes",
+        parameters={"values": {"readOnly": False}, "pruner": dict(pruner), "namespace": target},
+        undo="it is read-only again",
+        seconds=10,
+    )
+
+
+def _velero(case: Case) -> dict[str, Any]:
+    old = f"{case.installation.name}.{case.inventory.namespace}.svc" if case.installation else ""
+    labels = {"velero.io/plugin-config": "", "alauda.io/change-registry": "RestoreItemAction"}
+    metadata = {"name": VELERO_MAP, "namespace": case.inventory.namespace, "labels": labels}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"old": old, "new": case.choices.host},
+    }
+
+
+def observe(case: Case) -> Iterator[Step]:
+    """Nothing is taken away yet."""
+    yield Step(
+        "observe/pulls",
+        Phase.OBSERVE,
+        Action.WAIT,
+        "Watch: no failed pull, no Pod that waits for an image",
+        parameters={"seconds": 86400, "restartable": True},
+        seconds=86400,
+    )
+    if case.installation and case.installation.workload:
+        workload = case.installation.workload
+        yield Step(
+            "observe/stop",
+            Phase.OBSERVE,
+            Action.PATCH,
+            f"Stop {workload.object}, and keep it",
+            workload.object,
+            (Change("/spec/replicas", str(workload.replicas), "0"),),
+            undo=RESTORE,
+            seconds=30,
+        )
+
+
+def finalize(case: Case, pruner: Mapping[str, Any]) -> Iterator[Step]:
+    """From here on there is no way back by itself."""
+    for record in case.installation.records if case.installation else ():
+        yield Step(
+            f"finalize/{record.object.name}/{record.object.kind}",
+            Phase.FINALIZE,
+            Action.DELETE,
+            f"Remove {record.object} ({record.cluster} cluster)",
+            record.object,
+        )
+    for binding in case.inventory.bindings:
+        if binding.managed and binding.object.name == PULLER_BINDING:
+            yield Step(
+                f"finalize/{binding.object}",
+                Phase.FINALIZE,
+                Action.DELETE,
+                f"Remove {binding.object}",
+                binding.object,
+                seconds=1,
+            )
+    yield Step(
+        "finalize/pull-secrets",
+        Phase.FINALIZE,
+        Action.DELETE,
+        "Remove the pull Secrets that the old controller made",
+        parameters={"selector": f"{MANAGED_BY}=sa-imagepullsecret-controller", "kind": "Secret"},
+        seconds=10,
+    )
+    yield Step(
+        "finalize/roles",
+        Phase.FINALIZE,
+        Action.INSTALL,
+        "Take the rules of the old registry out of the roles",
+        parameters={"legacyRules": False},
+        seconds=10,
+    )
+    yield Step(
+        "finalize/pruner",
+        Phase.FINALIZE,
+        Action.INSTALL,
+        "Let the pruner run on its schedule",
+        parameters={"pruner": {**pruner, "suspend": False}},
+        seconds=10,
+    )

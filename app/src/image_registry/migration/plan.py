@@ -1,0 +1,127 @@
+"""A plan: phases of steps that later are executed as they stand here, by version and digest.
+
+A step says what it is about, what it expects and what it leaves; whoever executes it decides nothing. The values of
+Secrets are in none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from image_registry.migration.content import ContentSummary
+from image_registry.migration.documents import InvalidDocument, digest_of, from_document, to_document
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.findings import Finding, open_blockers
+from image_registry.migration.limit_conversion import LimitPlan
+from image_registry.migration.names import Rename
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.rewriting import Change, ObjectRewrite
+from image_registry.migration.role_conversion import RoleConversion
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``id`` is unique in the plan and stays the same as long as the step means the same."""
+
+    id: str
+    phase: Phase
+    action: Action
+    title: str
+    object: ObjectName | None = None
+    changes: tuple[Change, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    undo: str = ""
+    """How a rollback takes it back; empty: there is nothing to take back."""
+    seconds: float = 0.0
+    """An estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of what the plan was told and what was surveyed; ``pause`` is for how long writes are refused."""
+
+    bytes_copied: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    pause: float = 0.0
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``values`` are those of this registry's installation, in its one language."""
+
+    version: int
+    made: str
+    source: str
+    source_namespace: str
+    target_namespace: str
+    server: str
+    way: str
+    why: str
+    host: str
+    inventory: str
+    """Digest of the inventory it was made from."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    pruner: Mapping[str, Any] = field(default_factory=dict)
+    content: ContentSummary | None = None
+    steps: tuple[Step, ...] = ()
+    renames: tuple[Rename, ...] = ()
+    rewrites: tuple[ObjectRewrite, ...] = ()
+    roles: tuple[RoleConversion, ...] = ()
+    limits: LimitPlan = field(default_factory=LimitPlan)
+    gaps: tuple[str, ...] = ()
+    """Settings of the registry before that this one does not have."""
+    findings: tuple[Finding, ...] = ()
+    estimate: Estimate = field(default_factory=Estimate)
+    digest: str = ""
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """What stands in the way and was not accepted."""
+        return tuple(open_blockers(self.findings))
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be executed."""
+        return not self.blockers
+
+    @property
+    def exceptions(self) -> tuple[Finding, ...]:
+        """What was accepted by name."""
+        return tuple(finding for finding in self.findings if finding.accepted)
+
+    def phase(self, phase: Phase) -> Iterator[Step]:
+        """Steps of a phase, in their order."""
+        return (step for step in self.steps if step.phase is phase)
+
+
+def sealed(plan: Plan) -> Plan:
+    """With the digest of everything else in it, but the time at which it was made."""
+    plain = from_document(Plan, to_document(plan))  # numbers and lists as they are read again
+    return replace(plain, digest=_digest(plain))
+
+
+def write_plan(plan: Plan) -> dict[str, Any]:
+    """As a document, with the digest."""
+    found: dict[str, Any] = to_document(plan)
+    return found
+
+
+def read_plan(document: Any) -> Plan:
+    """Raises :class:`InvalidDocument` for what is none, of another version, or was changed after it was made."""
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise InvalidDocument(f"this is no plan of version {VERSION}: make it with `ac adm migrate plan`")
+    plan = from_document(Plan, document, "the plan")
+    if plan.digest != _digest(plan):
+        raise InvalidDocument("the plan was changed after it was made: make it anew, with the choices you want")
+    return plan
+
+
+def _digest(plan: Plan) -> str:
+    return digest_of(to_document(replace(plan, digest="", made="")))

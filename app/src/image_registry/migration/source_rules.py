@@ -1,0 +1,292 @@
+"""Findings about the legacy registry itself: is it whole, where do its bytes lie, can they stay, is there room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from image_registry.migration.case import Case
+from image_registry.migration.choices import Way
+from image_registry.migration.facts import Installation, StorageFact
+from image_registry.migration.findings import Finding, blocking, note, warning
+
+TIGHT = 0.8
+"""Part of a claim that should not be filled by the move alone."""
+
+CLAIM = "image-registry-storage"
+
+
+def source_findings(case: Case) -> Iterator[Finding]:
+    """Everything about the source and its storage."""
+    inventory, chosen = case.inventory, case.installation
+    if not inventory.installations:
+        yield blocking(
+            "no-registry",
+            inventory.namespace,
+            f"no legacy registry was found in namespace {inventory.namespace}",
+            "name its namespace, and see what could not be read",
+        )
+        return
+    yield from _generations(case)
+    if chosen is None:
+        return
+    yield from _installation(chosen)
+    yield from _records(chosen)
+    yield from _storage(case, chosen)
+    yield from _target(case)
+    yield from _space(case)
+
+
+def _generations(case: Case) -> Iterator[Finding]:
+    found = case.inventory.installations
+    if case.choices.generation and case.installation is None:
+        known = ", ".join(entry.name for entry in found)
+        yield blocking(
+            "generation",
+            case.choices.generation,
+            f"there is no registry {case.choices.generation} here",
+            f"choose of: {known}",
+        )
+    running = [entry.name for entry in found if entry.runs]
+    if len(running) > 1 and not case.choices.generation:
+        yield blocking(
+            "generation",
+            " and ".join(running),
+            "two registries run",
+            "choose one (--generation), migrate it, then the other",
+        )
+    for entry in found:
+        if entry is not case.installation and not entry.runs:
+            yield warning(
+                "leftover",
+                entry.name,
+                f"parts of a registry of {entry.versions} are left and nothing of it runs",
+                "remove them after the migration; workloads that still name its hosts are rewritten along",
+            )
+
+
+def _installation(chosen: Installation) -> Iterator[Finding]:
+    name = chosen.name
+    if chosen.workload is None:
+        yield warning(
+            "not-running",
+            name,
+            "there is no Deployment: images cannot be asked for, and can be read in their storage only",
+            "survey the storage (--storage-root or --survey-bucket)",
+        )
+    elif chosen.workload.ready == 0:
+        yield warning(
+            "not-running",
+            name,
+            f"none of {chosen.workload.replicas} Pods is ready",
+            f"look at the Pods of {chosen.workload.object}; or survey the storage",
+        )
+    for piece in chosen.missing:
+        if piece not in ("Deployment", "storage"):
+            yield note(
+                "partial",
+                f"{name}/{piece}",
+                f"an installation usually has one and this has no {piece}",
+                "nothing, if you know why",
+            )
+    if chosen.driver is not None and chosen.driver.delete_enabled is False:
+        yield note(
+            "delete-disabled",
+            name,
+            "its configuration refuses deletions",
+            "nothing: this registry allows them by right",
+        )
+
+
+def _records(chosen: Installation) -> Iterator[Finding]:
+    """What the platform was told, and what runs."""
+    for record in chosen.records:
+        if record.undocumented:
+            yield note(
+                "settings",
+                record.object,
+                f"settings that are not documented: {', '.join(record.undocumented[:10])}",
+                "see whether one of them matters to you; their values were not read",
+            )
+        for setting in record.settings:
+            if setting.name == "global.oidc.ldapID" and setting.value:
+                yield warning(
+                    "password-login",
+                    record.object,
+                    f"people log in with passwords of {setting.value}",
+                    "tell them to use `ac registry login` or a token: this registry takes tokens of the cluster alone",
+                )
+        if record.object.kind == "AppRelease":
+            yield note(
+                "reverted-edits",
+                record.object,
+                "the platform writes the registry's objects again from this release",
+                "nothing: the freeze takes rights away and changes none of these objects",
+            )
+
+
+def _storage(case: Case, chosen: Installation) -> Iterator[Finding]:
+    storage = chosen.storage
+    if storage is None or storage.kind == "unknown":
+        yield blocking(
+            "storage-unknown",
+            chosen.name,
+            "it is not known where the images lie",
+            "see what could not be read; a copy needs a registry that runs",
+        )
+        return
+    about = storage.claim or storage.bucket or storage.path or chosen.name
+    reason = case.why_not_reuse
+    if reason and case.choices.way is Way.REUSE:
+        yield blocking("no-reuse", about, f"the bytes cannot stay where they are: {reason}", "copy them (--way copy)")
+    elif reason:
+        severity = warning if chosen.runs else blocking
+        yield severity(
+            "unsupported-storage", about, f"{reason}: images are copied", "nothing, if the registry goes on running"
+        )
+    if storage.kind == "emptyDir":
+        yield warning("fleeting-storage", about, "images are gone when the Pod goes", "do not restart it; copy soon")
+    yield from {"pvc": _claim, "hostPath": _folder, "s3": _bucket}.get(storage.kind, _nothing)(case, storage)
+
+
+def _nothing(_case: Case, _storage: StorageFact) -> Iterator[Finding]:
+    return iter(())
+
+
+def _claim(case: Case, storage: StorageFact) -> Iterator[Finding]:
+    about = storage.claim
+    if storage.phase != "Bound":
+        yield blocking(
+            "storage-unreachable",
+            about,
+            f"the claim is {storage.phase or 'not there'}",
+            "let it be bound; see its events",
+        )
+        return
+    volume = storage.volume
+    if volume is None:
+        yield warning(
+            "volume-unknown", about, "its PersistentVolume could not be read", "give the right to get persistentvolumes"
+        )
+    elif volume.phase not in ("Bound", ""):
+        yield blocking("storage-unreachable", volume.object, f"the volume is {volume.phase}", "see its events")
+    elif volume.reclaim_policy == "Delete" and case.way is Way.REUSE:
+        yield note(
+            "reclaim-policy",
+            volume.object,
+            "the volume is deleted with its claim",
+            "nothing: the plan sets it to Retain before anything else is touched",
+        )
+    if case.way is Way.REUSE and "ReadWriteMany" not in storage.access_modes:
+        yield warning(
+            "single-node-volume",
+            about,
+            f"the volume is {', '.join(storage.access_modes) or 'of one node'}: both registries "
+            "cannot have it on different nodes",
+            "pulls pause while one registry ends and the other starts; or copy (--way copy)",
+        )
+    yield from _root(storage, str(about))
+
+
+def _root(storage: StorageFact, about: str) -> Iterator[Finding]:
+    below = storage.root.removeprefix(storage.mounted_at).strip("/") if storage.mounted_at else ""
+    if below:
+        yield warning(
+            "root-directory",
+            about,
+            f"images lie in the folder {below} of the volume, not at its root",
+            "mount that folder (subPath), or copy (--way copy)",
+        )
+
+
+def _folder(case: Case, storage: StorageFact) -> Iterator[Finding]:
+    states = case.inventory.nodes
+    for name in storage.nodes:
+        if states.get(name, "ready") != "ready":
+            yield blocking(
+                "storage-unreachable", f"Node {name}", f"the node is {states[name]}", "bring it back, or replace it"
+            )
+    if not storage.nodes:
+        yield warning(
+            "node-unknown", storage.path, "no node is named to which the folder belongs", "see where its Pod runs"
+        )
+    if case.way is Way.REUSE:
+        yield note(
+            "local-volume",
+            storage.path,
+            "the folder of a node becomes a static local volume for this registry",
+            "nothing: one replica, on that node, as before",
+        )
+
+
+def _bucket(case: Case, storage: StorageFact) -> Iterator[Finding]:
+    about = storage.bucket or "bucket"
+    if storage.secret is None and not case.inventory.could_not_read("storage credentials"):
+        yield warning(
+            "credentials-unknown",
+            about,
+            "no Secret with credentials is named",
+            "the node's own rights may be used: check",
+        )
+    elif storage.secret_missing:
+        yield blocking(
+            "storage-unreachable",
+            storage.secret,
+            f"there is no {', '.join(storage.secret_missing)} in it",
+            "put the credentials there again",
+        )
+    if storage.endpoint and "://" not in storage.endpoint:
+        yield note(
+            "endpoint-scheme", about, f"{storage.endpoint} has no scheme", "nothing: the plan writes https:// before it"
+        )
+    if storage.skip_verify:
+        yield warning(
+            "skip-verify",
+            about,
+            "its certificate is not verified",
+            "give its CA (storage.s3.trustedCA); until then the plan sets skipVerify, which a condition reports",
+        )
+
+
+def _target(case: Case) -> Iterator[Finding]:
+    target = case.inventory.target
+    if CLAIM in target.claims and case.way is Way.REUSE and case.storage and case.storage.kind != "s3":
+        yield blocking(
+            "target-claim",
+            f"{target.namespace}/{CLAIM}",
+            "this registry has a claim of its own already, which may hold images",
+            "see what is in it; copy (--way copy), or remove it and the registry",
+        )
+    if target.config_state == "Managed" and case.way is Way.REUSE:
+        yield warning(
+            "target-serves",
+            target.namespace,
+            "this registry serves already, from another storage",
+            "what was pushed to it is not in the storage that it gets: copy that first",
+        )
+
+
+def _space(case: Case) -> Iterator[Finding]:
+    if case.way is not Way.COPY:
+        return
+    size = case.choices.claim_size or case.inventory.target.claims.get(CLAIM, 0)
+    if case.summary is None:
+        yield note("space-unknown", "target", "it is not known how much is to be copied", "survey the registry")
+        return
+    if not size:
+        yield warning(
+            "space-unknown",
+            "target",
+            f"{case.summary.size} bytes are to be copied, into storage of unknown size",
+            "say how large it is (--claim-size), or use a bucket",
+        )
+    elif case.summary.size > size:
+        yield blocking(
+            "space",
+            "target",
+            f"{case.summary.size} bytes are to be copied into {size}",
+            "make the claim larger (config.storage.pvc.size)",
+        )
+    elif case.summary.size > size * TIGHT:
+        yield warning(
+            "space", "target", f"the copy fills {case.summary.size * 100 // size} % of the storage", "make it larger"
+        )

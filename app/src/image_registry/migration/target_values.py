@@ -1,0 +1,128 @@
+"""Settings of a legacy registry as values of this one, and those that have no place here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from image_registry.migration.case import Case
+from image_registry.migration.choices import Way
+from image_registry.migration.facts import ExposureFact, Setting, StorageFact
+from image_registry.migration.install_records import settings_of
+
+CREDENTIALS = "image-registry-private-configuration-user"
+CLAIM = "image-registry-storage"
+_INFRA = {"node-role.kubernetes.io/infra": ""}
+_OWN_ANNOTATIONS = ("helm.sh/", "meta.helm.sh/", "cpaas.io/", "cert-manager.io/")
+
+
+def target_values(case: Case) -> dict[str, Any]:
+    """``config`` as Config, chart and role have it."""
+    installation = case.installation
+    settings = settings_of(list(installation.records)) if installation else {}
+    replicas = settings.get("global.replicas")
+    values: dict[str, Any] = {
+        "managementState": "Managed",
+        "replicas": _number(replicas.value if replicas else "", 1),
+        "storage": _storage(case),
+    }
+    resources: dict[str, dict[str, str]] = {}
+    for setting in installation.workload.resources if installation and installation.workload else ():
+        part, _, key = setting.name.partition(".")
+        resources.setdefault(part, {})[key] = setting.value
+    if resources:
+        values["resources"] = resources
+    if _says(settings, "infra.enabled") == "true":
+        values["nodeSelector"] = dict(_INFRA)
+        values["tolerations"] = [{"key": next(iter(_INFRA)), "operator": "Exists"}]
+    routes = list(_routes(case))
+    if routes:
+        values["routes"] = routes
+    if _single(case):
+        values |= {"replicas": 1, "rolloutStrategy": "Recreate"}
+    hosts = sorted({host for secret in case.inventory.pull_secrets for host in secret.hosts} | _legacy_hosts(case))
+    values["imagePullSecret"] = {"managementState": "Managed", "additionalRegistryHosts": hosts}
+    return values
+
+
+def gaps(case: Case) -> tuple[str, ...]:
+    """Settings without a place here, as sentences."""
+    installation = case.installation
+    settings = settings_of(list(installation.records)) if installation else {}
+    found = []
+    if _says(settings, "global.expose") == "true" or _says(settings, "service.nodePort"):
+        found.append("service.nodePort / global.expose: there are no ports of nodes here; a route is made instead")
+    if _says(settings, "global.oidc.ldapID"):
+        found.append("global.oidc.ldapID: people log in with tokens of the cluster; there is no login by password")
+    if _says(settings, "global.isIPv6") == "true":
+        found.append("global.isIPv6: follows the cluster's Services")
+    if _says(settings, "ingress.insecure") == "true":
+        found.append("ingress.insecure: this registry speaks TLS alone")
+    if _says(settings, "access.enabled") == "true":
+        found.append("access.enabled: nobody documents what it does")
+    return tuple(found)
+
+
+def _storage(case: Case) -> dict[str, Any]:
+    storage = case.storage
+    if case.way is Way.COPY or storage is None:
+        size = case.choices.claim_size
+        return {"pvc": {"size": f"{-(-size >> 30) or 1}Gi"} if size else {}}
+    if storage.kind == "s3":
+        endpoint = storage.endpoint
+        if endpoint and "://" not in endpoint:
+            endpoint = f"https://{endpoint}"
+        found: dict[str, Any] = {"bucket": storage.bucket, "region": storage.region or "us-east-1"}
+        if endpoint:
+            found["regionEndpoint"] = endpoint
+        if storage.root.strip("/"):
+            found["rootDirectory"] = storage.root.strip("/")
+        if storage.skip_verify:
+            found["skipVerify"] = True
+        return {"managementState": "Unmanaged", "pvc": None, "s3": found}
+    modes = storage.access_modes or ("ReadWriteOnce",)
+    mode = "ReadWriteMany" if "ReadWriteMany" in modes else modes[0]
+    return {"managementState": "Unmanaged", "pvc": {"claim": CLAIM, "accessMode": mode}}
+
+
+def _single(case: Case) -> bool:
+    """Whether only one Pod can have the storage."""
+    storage: StorageFact | None = case.storage
+    if storage is None or case.way is Way.COPY or storage.kind == "s3":
+        return False
+    return "ReadWriteMany" not in storage.access_modes
+
+
+def _routes(case: Case) -> Iterator[dict[str, Any]]:
+    for exposed in case.installation.exposures if case.installation else ():
+        if exposed.object.kind != "Service":
+            for number, host in enumerate(exposed.hosts):
+                yield _route(exposed, host, number)
+
+
+def _route(exposed: ExposureFact, host: str, number: int) -> dict[str, Any]:
+    route: dict[str, Any] = {"name": f"legacy-{number}" if number else "legacy", "hostname": host}
+    if exposed.tls_secret is not None:
+        route["secretName"] = exposed.tls_secret.name
+    if exposed.class_name:
+        route["ingressClassName"] = exposed.class_name
+    kept = {key: value for key, value in exposed.annotations.items() if not key.startswith(_OWN_ANNOTATIONS)}
+    if kept:
+        route["annotations"] = kept
+    return route
+
+
+def _legacy_hosts(case: Case) -> set[str]:
+    """Those in the cluster under which workloads pull until they are rewritten."""
+    if case.installation is None:
+        return set()
+    name = f"{case.installation.name}.{case.inventory.namespace}.svc"
+    return {name, *case.moving_hosts}
+
+
+def _says(settings: Mapping[str, Setting], name: str) -> str:
+    return settings[name].value if name in settings else ""
+
+
+def _number(text: str, default: int) -> int:
+    return int(text) if text.isdecimal() and int(text) else default
