@@ -80,6 +80,8 @@ def test_managed_installs_the_registry_and_never_writes_the_specification(cluste
         "Degraded": "False AsExpected",
         "Removed": "False Managed",
         "StorageExists": "True ClaimBound",
+        "CertificatesValid": "False CertificateInvalid",  # nor does anybody make certificates
+        "NodeCADaemonAvailable": "True AsExpected",
     }
     assert status["readyReplicas"] == 1
     assert status["latestAvailableRevision"] == 1
@@ -106,7 +108,7 @@ def test_a_quiet_cluster_is_only_looked_at(cluster: Cluster, monkeypatch: pytest
     cluster.reconciler._compared = None
     cluster.reconciler.turn()
     assert set(asked) == {"GET"}
-    assert len(asked) < 80, "twice a minute"
+    assert len(asked) < 90, "twice a minute"
     monkeypatch.undo()
     assert cluster.config() == before, "no revision, no status, no time is written"
 
@@ -326,6 +328,48 @@ def test_removed_takes_the_servers_away_and_keeps_claim_and_database(cluster: Cl
     cluster.change(managementState="Managed")
     cluster.settle()
     assert cluster.find("apps/v1", "deployments", "image-registry") is not None
+
+
+def test_removed_with_managed_storage_lets_go_of_what_the_operator_made(cluster: Cluster) -> None:
+    database = {
+        "metadata": {
+            "name": "data-image-registry-db-0",
+            "labels": {"app.kubernetes.io/instance": "image-registry", "app.kubernetes.io/name": "image-registry-db"},
+        },
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    claims = cluster.path("v1", "persistentvolumeclaims")
+    cluster.client.create(claims, database)  # what the controller of StatefulSets would make
+    cluster.change(storage={"managementState": "Managed"})
+    cluster.settle()
+    both = ["image-registry-storage", "data-image-registry-db-0"]
+    assert cluster.config()["status"]["ownedClaims"] == both
+    assert "Removed would delete claim image-registry-storage and data-image-registry-db-0" in cluster.message(
+        "StorageExists"
+    )
+
+    def going() -> bool:
+        found = [cluster.find("v1", "persistentvolumeclaims", name) for name in both]
+        return all(claim is None or claim["metadata"].get("deletionTimestamp") for claim in found)
+
+    cluster.change(managementState="Removed")
+    cluster.until(going, "both claims are deleted")
+    assert cluster.find("apps/v1", "statefulsets", "image-registry-db") is None
+    assert "StorageDeleted" in cluster.events()
+    for name in both:
+        if cluster.find("v1", "persistentvolumeclaims", name) is not None:  # nobody protects claims here
+            cluster.client.merge(f"{claims}/{name}", {"metadata": {"finalizers": None}})
+    cluster.settle()
+    revision = cluster.revision()
+    compared_again(cluster)
+    for _ in range(3):
+        cluster.reconciler.turn()
+    assert cluster.revision() == revision, "nothing is made again"
+    assert cluster.said()["StorageExists"] == "False ClaimDeleted"
+    cluster.change(managementState="Managed", storage={"managementState": None})
+    cluster.settle()
+    assert cluster.find("v1", "persistentvolumeclaims", "image-registry-storage") is not None
+    assert cluster.find("apps/v1", "statefulsets", "image-registry-db") is not None
 
 
 @pytest.mark.parity(16)

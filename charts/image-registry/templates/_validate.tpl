@@ -12,6 +12,9 @@ Contradictions between values that the schema can not see: each ends in one sent
 {{- if eq $config.managementState "Unmanaged" -}}
 {{- fail "config.managementState is Unmanaged, which tells the operator to leave the release alone: with Helm use Managed, or simply do not upgrade" -}}
 {{- end -}}
+{{- if and .Values.deleteStorage (ne $config.managementState "Removed") -}}
+{{- fail "deleteStorage is true but config.managementState is not Removed: set deleteStorage to false, the registry needs its storage" -}}
+{{- end -}}
 {{- $kinds := splitList " " (include "image-registry.storageKinds" .) -}}
 {{- if gt (len $kinds) 1 -}}
 {{- fail (printf "config.storage has both %s and %s, and exactly one storage type can be configured: keep one and set the other to null (config.storage.%s: null for %s)" (first $kinds) (index $kinds 1) (first $kinds) (index $kinds 1)) -}}

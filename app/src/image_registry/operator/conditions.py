@@ -55,6 +55,10 @@ class Observed:
     """The place of the images before the storage was changed."""
     pull_secrets: Condition | None = None
     """What those who make pull Secrets say of them."""
+    further: tuple[Condition, ...] = ()
+    """Conditions about what is looked at beside the release: certificates, routes, nodes."""
+    goes: tuple[str, ...] = ()
+    """Claims that the operator has made, and that go when a registry with Managed storage is Removed."""
 
 
 def conditions(
@@ -71,6 +75,7 @@ def conditions(
         _removed(spec),
         _storage(spec, observed),
         *([observed.pull_secrets] if observed.pull_secrets is not None else []),
+        *observed.further,
     ]
     return [
         {
@@ -109,6 +114,11 @@ def _resting(kind: str, spec: Mapping[str, Any], status: Status) -> Condition | 
 
 
 def _absence(spec: Mapping[str, Any]) -> str:
+    if spec.get("managementState") and config_values.own_claims(spec):
+        return (
+            "the registry is removed, and with it go the claims that the operator has made, because "
+            "spec.storage.managementState is Managed; what was there before it is kept"
+        )
     if spec.get("managementState"):
         return "the registry is removed, its images are kept: set spec.managementState to Managed to have it run"
     return (
@@ -193,19 +203,25 @@ def _storage(spec: Mapping[str, Any], observed: Observed) -> Condition:
     moved = ""
     if observed.moved_from:
         moved = f"; images in {observed.moved_from} were not moved: copy them, or change spec.storage back"
+    if observed.goes and config_values.state_of(spec) != REMOVED:
+        names = " and ".join(observed.goes)
+        moved += f"; spec.managementState Removed would delete claim {names}, and every image with it"
     place = config_values.place_of(spec)
     if found is None:
         return Condition("StorageExists", "Unknown", "StorageNotConfigured", "spec.storage names no storage")
     kind, settings = found
-    reason = "StorageConfigurationChanged" if moved else "StorageConfigured"
+    changed = bool(observed.moved_from)
+    reason = "StorageConfigurationChanged" if changed else "StorageConfigured"
     if kind == "emptyDir":
         lost = "images are kept in the Pod only and are lost with it: for tests"
-        return Condition("StorageExists", "True", reason if moved else "EmptyDir", lost + moved)
+        return Condition("StorageExists", "True", reason if changed else "EmptyDir", lost + moved)
     if kind != "pvc":
         message = f"{place}; the registry itself checks that it answers, and its Pods are not ready while it does not"
         return Condition("StorageExists", "Unknown", reason, message + moved)
     name = settings.get("claim") or config_values.CLAIM
     if observed.claim is None:
+        if config_values.state_of(spec) == REMOVED and config_values.own_claims(spec):
+            return Condition("StorageExists", "False", "ClaimDeleted", f"claim {name} was deleted with the registry")
         if config_values.state_of(spec) != MANAGED:
             return Condition("StorageExists", "False", "ClaimNotFound", f"claim {name} does not exist")
         cure = (
@@ -214,7 +230,7 @@ def _storage(spec: Mapping[str, Any], observed: Observed) -> Condition:
         return Condition("StorageExists", "False", "ClaimNotFound", f"claim {name} does not exist: {cure}")
     phase = (observed.claim.get("status") or {}).get("phase")
     if phase == "Bound":
-        return Condition("StorageExists", "True", reason if moved else "ClaimBound", f"claim {name} is bound{moved}")
+        return Condition("StorageExists", "True", reason if changed else "ClaimBound", f"claim {name} is bound{moved}")
     message = f"claim {name} is {phase}: see kubectl -n image-registry-system describe pvc {name}"
     return Condition("StorageExists", "False", f"Claim{phase or 'Unknown'}", message + moved)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from image_registry.operator import config_values
+from image_registry.operator import config_values, route_facts
 from image_registry.operator.conditions import Observed, conditions
 from image_registry.operator.config_values import REMOVED, UNMANAGED
 from image_registry.operator.release_record import Release
+from image_registry.operator.route_facts import RouteFact
 
 WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
@@ -21,6 +22,7 @@ def status(
     workloads: list[Mapping[str, Any]],
     now: datetime,
     namespace: str,
+    routes: Sequence[RouteFact] = (),
 ) -> dict[str, Any]:
     """What is to be written; equal to what is there if nothing has changed."""
     spec, before = config.get("spec") or {}, config.get("status") or {}
@@ -32,6 +34,10 @@ def status(
         "readyReplicas": int((registry.get("status") or {}).get("readyReplicas") or 0),
         "generations": generations(workloads),
     }
+    if observed.goes:
+        found["ownedClaims"] = list(observed.goes)
+    if routes:
+        found["routes"] = [fact.shown() for fact in routes]
     if release is not None:
         found["latestAvailableRevision"] = release.revision
         found["version"] = release.app_version
@@ -47,10 +53,7 @@ def status(
 
 def hostnames(applied: Mapping[str, Any], namespace: str) -> dict[str, Any]:
     """Where the registry answers."""
-    external = [str(route["hostname"]) for route in applied.get("routes") or []]
-    domain = (applied.get("routeDefaults") or {}).get("domain")
-    if applied.get("defaultRoute") and domain:
-        external.insert(0, f"default-route-{namespace}.{domain}")
+    external = [route.hostname for route in route_facts.routes(applied, namespace)]
     found: dict[str, Any] = {"internal": f"image-registry.{namespace}.svc:5000"}
     return found | ({"external": external} if external else {})
 

@@ -14,6 +14,12 @@ STORAGE_KINDS = ("pvc", "emptyDir", "s3", "gcs", "azure", "swift", "ibmcos", "os
 CLAIM = "image-registry-storage"
 """The claim that the chart makes when none is named."""
 
+DATABASE_CLAIM = "data-image-registry-db-0"
+"""The claim of the bundled database, which Kubernetes makes from the StatefulSet."""
+
+DELETE_STORAGE = "deleteStorage"
+"""The chart's value by which a Removed registry lets go of its claim and its database."""
+
 MANAGED, UNMANAGED, REMOVED = "Managed", "Unmanaged", "Removed"
 
 Object = dict[str, Any]
@@ -55,11 +61,30 @@ def place_of(config: Mapping[str, Any]) -> str:
     return f"{kind} {name}{f' of {where}' if where else ''}{f', folder {folder}' if folder else ''}"
 
 
-def values(spec: Mapping[str, Any], base: Mapping[str, Any], applied: Mapping[str, Any] | None = None) -> Object:
+def own_claims(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Claims that the operator makes for a configuration whose storage is Managed; none for what somebody else made."""
+    found = storage_of(config)
+    if found is None or (config.get("storage") or {}).get("managementState") != MANAGED:
+        return ()
+    kind, settings = found
+    if kind not in ("pvc", "emptyDir") or settings.get("claim"):
+        return ()  # what is adopted stays, and with it the names of its images
+    bundled = not ((config.get("metadata") or {}).get("postgresql") or {}).get("secretName")
+    return (*((CLAIM,) if kind == "pvc" else ()), *((DATABASE_CLAIM,) if bundled else ()))
+
+
+def values(
+    spec: Mapping[str, Any],
+    base: Mapping[str, Any],
+    applied: Mapping[str, Any] | None = None,
+    *,
+    delete_storage: bool = False,
+) -> Object:
     """The chart's values: ``base`` is what the operator was installed with, ``applied`` the ``config`` of the release.
 
     While the registry is Removed a specification may say less than the release knows; then storage and database stay
-    what they were, so that nothing is made or let go in passing.
+    what they were, so that nothing is made or let go in passing. ``delete_storage`` counts for a Removed registry whose
+    storage is Managed.
     """
     config = copy.deepcopy(dict(spec))
     config["managementState"] = state_of(spec)
@@ -74,7 +99,10 @@ def values(spec: Mapping[str, Any], base: Mapping[str, Any], applied: Mapping[st
         config["metadata"] = copy.deepcopy(earlier["metadata"])
     elif database.get("secretName"):
         config["metadata"]["postgresql"]["managed"] = None
-    return merged(base, {"config": config})
+    found = merged(base, {"config": config})
+    if delete_storage and config["managementState"] == REMOVED and own_claims(config):
+        found[DELETE_STORAGE] = True
+    return found
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Object:

@@ -12,6 +12,7 @@ from image_registry.operator.config_status import WORKLOADS
 from image_registry.operator.drift import Comparison
 from image_registry.operator.release_record import RELEASE, Release, read
 from image_registry.operator.secret_plan import AUTHORITY, LEAVES, TOKEN_KEYS
+from image_registry.operator.surroundings import Lookout
 
 GROUP_VERSION = "imageregistry.operator.alauda.io/v1"
 API_SERVICE = "v1.image.alauda.io"
@@ -29,6 +30,7 @@ class Operand:
         self._client = client
         self.namespace = namespace
         self._comparison = Comparison(client, namespace)
+        self.lookout = Lookout(client, namespace)
         self._records: dict[tuple[str, str], Release | None] = {}
 
     def config(self) -> dict[str, Any] | None:
@@ -79,6 +81,34 @@ class Operand:
             return None
         name = str(storage[1].get("claim") or config_values.CLAIM)
         return self._client.find(self._path("v1", "persistentvolumeclaims", name))
+
+    def owned_claims(self, config: Mapping[str, Any], applied: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """Claims that were made for this Config and go with it, if its storage is Managed.
+
+        What is older than Config was there before the operator: it is adopted, and so is then everything.
+        """
+        spec = dict(config.get("spec") or {})
+        if config_values.storage_of(spec) is None:
+            spec["storage"] = applied.get("storage") or {}
+        spec["metadata"] = spec.get("metadata") or applied.get("metadata") or {}
+        found = []
+        for name in config_values.own_claims(spec):
+            claim = self._client.find(self._path("v1", "persistentvolumeclaims", name))
+            if claim is None:
+                continue
+            labels = claim["metadata"].get("labels") or {}
+            made = str(claim["metadata"].get("creationTimestamp") or "")
+            ours = labels.get("app.kubernetes.io/instance") == RELEASE
+            if not ours or made < str(config["metadata"].get("creationTimestamp") or "9999"):
+                return ()
+            found.append(claim)
+        return tuple(found)
+
+    def delete_claim(self, claim: Mapping[str, Any]) -> None:
+        """Delete exactly this one; another of the same name that came after it stays."""
+        path = self._path("v1", "persistentvolumeclaims", str(claim["metadata"]["name"]))
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": claim["metadata"]["uid"]}}
+        self._client.request("DELETE", path, only)
 
     def image_api(self) -> str:
         """Why the Image API is not available; empty if it is."""

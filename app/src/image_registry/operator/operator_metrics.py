@@ -7,6 +7,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from image_registry.operator.surroundings import Surroundings
+
 PREFIX = "image_registry_operator"
 
 
@@ -24,6 +26,11 @@ class OperatorMetrics:
         self._healed = Counter(f"{PREFIX}_releases_healed", "Revisions left pending.", registry=self.registry)
         self._storage = Counter(f"{PREFIX}_storage_reconfigured", "Changes of the storage.", registry=self.registry)
         self._condition = Gauge(f"{PREFIX}_condition", "1 if it holds.", ["type", "reason"], registry=self.registry)
+        self._expires = Gauge(
+            f"{PREFIX}_certificate_expiry_timestamp_seconds", "When it ends.", ["secret"], registry=self.registry
+        )
+        self._nodes = Gauge(f"{PREFIX}_nodes_untrusting", "Nodes that cannot pull.", ["state"], registry=self.registry)
+        self._routes = Gauge(f"{PREFIX}_route_admitted", "1 if it is served.", ["route"], registry=self.registry)
         self._leads = Gauge(f"{PREFIX}_leader", "1 in the process that works.", registry=self.registry)
         self._watches = Gauge(f"{PREFIX}_watches", "Watches that are told of changes.", registry=self.registry)
         self._last = Gauge(f"{PREFIX}_last_pass_timestamp_seconds", "When a pass succeeded.", registry=self.registry)
@@ -61,6 +68,19 @@ class OperatorMetrics:
     def watches(self, following: int) -> None:
         """How many watches are told of changes."""
         self._watches.set(following)
+
+    def surroundings(self, found: Surroundings) -> None:
+        """Certificates, routes and nodes."""
+        self._expires.clear()
+        for fact in found.certificates:
+            if fact.expires:
+                self._expires.labels(fact.secret).set(fact.expires.timestamp())
+        self._routes.clear()
+        for route in found.routes:
+            self._routes.labels(route.route.name).set(int(route.admitted))
+        self._nodes.clear()
+        for state in (found.nodes or {}).values():
+            self._nodes.labels(state.state).inc()
 
     def conditions(self, found: Iterable[Mapping[str, Any]]) -> None:
         """What the status says."""

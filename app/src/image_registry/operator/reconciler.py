@@ -7,7 +7,7 @@ current while it waits, and is told to end when the specification has changed un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
 from image_registry.operator.release_plan import Plan
 from image_registry.operator.release_record import Release
+from image_registry.operator.surroundings import Surroundings
 
 PERIOD = 30.0
 """Seconds between two passes when nothing is told: deletions and edits are repaired within a minute."""
@@ -92,9 +93,13 @@ class Reconciler:
             history = self.operand.releases()
             release = history[0] if history else None
             applying = self._attempt.wanted if self._attempt else None
-            plan = release_plan.plan(spec, release, self.base, self._changes(spec, release, now), now, applying)
+            drift = self._changes(spec, release, now)
+            claims = self.operand.owned_claims(config, (release.values.get("config") or {}) if release else {})
+            plan = release_plan.plan(spec, release, self.base, drift, now, applying, owned=bool(claims))
             self._act(config, plan, release, now)
-            self._tell(config, release, release_plan.left_place(history), now)
+            if plan.action == "rest" and release and release.values.get(config_values.DELETE_STORAGE):
+                self._delete(config, claims)
+            self._tell(config, release, release_plan.left_place(history), now, claims)
         except KubeError as error:
             if not error.forbidden:
                 raise
@@ -127,6 +132,14 @@ class Reconciler:
             self._begin(config, plan, now)
         elif plan.action == "rest":
             self._failure = None
+
+    def _delete(self, config: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> None:
+        """What Helm has let go of: the registry is Removed and its storage is Managed."""
+        for claim in claims:
+            if not claim["metadata"].get("deletionTimestamp"):
+                self.operand.delete_claim(claim)
+                said = f"claim {claim['metadata']['name']} is deleted, because spec.storage.managementState is Managed"
+                self.events.say(config, "Warning", "StorageDeleted", said)
 
     def _waits(self, plan: Plan, now: datetime) -> bool:
         failure = self._failure
@@ -166,12 +179,21 @@ class Reconciler:
         self._failure = Failure(attempt.wanted, problem, pause, now + timedelta(seconds=pause))
         self.events.say(config, "Warning", problem.reason, problem.message)
 
-    def _tell(self, config: Mapping[str, Any], release: Release | None, moved_from: str, now: datetime) -> None:
+    def _tell(
+        self,
+        config: Mapping[str, Any],
+        release: Release | None,
+        moved_from: str,
+        now: datetime,
+        claims: Sequence[Mapping[str, Any]],
+    ) -> None:
         spec = config.get("spec") or {}
         workloads = self.operand.workloads()
         shown = dict(spec)
         if config_values.storage_of(shown) is None and release is not None:
             shown["storage"] = (release.values.get("config") or {}).get("storage") or {}
+        applied = (release.values.get("config") or {}) if release is not None else {}
+        around = self.operand.lookout.look(applied, workloads, now) if release is not None else Surroundings()
         observed = Observed(
             deployments=self.operand.servers(workloads),
             claim=self.operand.claim(shown),
@@ -180,8 +202,10 @@ class Reconciler:
             problem=self._failure.problem if self._failure else None,
             moved_from=moved_from,
             pull_secrets=self.pull_secrets(),
+            further=around.conditions,
+            goes=tuple(str(claim["metadata"]["name"]) for claim in claims),
         )
-        self._write({**config, "spec": shown}, observed, release, workloads, now)
+        self._write({**config, "spec": shown}, observed, release, workloads, now, around)
 
     def _tell_forbidden(self, config: Mapping[str, Any], error: KubeError, now: datetime) -> None:
         cure = (
@@ -193,7 +217,9 @@ class Reconciler:
         before = config.get("status") or {}
         seen = {item["type"]: item for item in before.get("conditions") or [] if item["type"] in SEEN}
         found = status(config, Observed(deployments={}, problem=problem), None, [], now, self.operand.namespace)
-        found["conditions"] = [seen.get(item["type"], item) for item in found["conditions"]]
+        told_of = {item["type"] for item in found["conditions"]}
+        kept = [item for item in before.get("conditions") or [] if item["type"] not in told_of]
+        found["conditions"] = [*(seen.get(item["type"], item) for item in found["conditions"]), *kept]
         told = {name: found[name] for name in ("observedGeneration", "conditions")}
         self.operand.write_status(config, {**found, **before, **told})
         self.metrics.conditions(found["conditions"])
@@ -205,10 +231,15 @@ class Reconciler:
         release: Release | None,
         workloads: list[dict[str, Any]],
         now: datetime,
+        around: Surroundings,
     ) -> None:
-        found = status(config, observed, release, list(workloads), now, self.operand.namespace)
+        found = status(config, observed, release, list(workloads), now, self.operand.namespace, around.routes)
         self.operand.write_status(config, found)
         self.metrics.conditions(found["conditions"])
+        self.metrics.surroundings(around)
+        for item in around.conditions:
+            if item.status == ("True" if item.type.endswith("Degraded") else "False"):
+                self.events.say(config, "Warning", item.reason, item.message)
         if not (config.get("spec") or {}).get("managementState"):
             message = next(item["message"] for item in found["conditions"] if item["type"] == "Removed")
             self.events.say(config, "Normal", "Removed", message)

@@ -35,11 +35,16 @@ def plan(
     drift: tuple[str, ...],
     now: datetime,
     applying: Mapping[str, Any] | None = None,
+    *,
+    owned: bool = False,
 ) -> Plan:
-    """``base`` are the values that the operator was installed with, ``applying`` those of an upgrade that runs."""
+    """``base`` are the values that the operator was installed with, ``applying`` those of an upgrade that runs.
+
+    ``owned`` is true if the operator itself has made what the images and their names lie in.
+    """
     state = config_values.state_of(spec)
     if applying is not None:
-        return _meanwhile(spec, base, applying)
+        return _meanwhile(spec, base, applying, owned=owned)
     if state == UNMANAGED:
         return Plan("rest", "spec.managementState is Unmanaged")
     if release is not None and release.pending:
@@ -49,7 +54,8 @@ def plan(
     if release is None and state == REMOVED:
         return Plan("rest", "there is nothing to remove")
     applied = (release.values.get("config") or {}) if release is not None else {}
-    wanted = config_values.values(spec, base, applied)
+    gone = release is not None and bool(release.values.get(config_values.DELETE_STORAGE))
+    wanted = config_values.values(spec, base, applied, delete_storage=owned or gone)
     if release is None:
         return Plan("apply", "there is no registry yet", wanted)
     moved = moved_from(wanted["config"], applied)
@@ -63,9 +69,10 @@ def plan(
     return Plan("rest", "the release is what the specification says")
 
 
-def _meanwhile(spec: Mapping[str, Any], base: Mapping[str, Any], applying: Mapping[str, Any]) -> Plan:
+def _meanwhile(spec: Mapping[str, Any], base: Mapping[str, Any], applying: Mapping[str, Any], *, owned: bool) -> Plan:
     """While Helm runs its record is pending, which is no concern; only that it runs towards what is wanted."""
-    wanted = config_values.values(spec, base, applying.get("config"))
+    delete = owned or bool(applying.get(config_values.DELETE_STORAGE))
+    wanted = config_values.values(spec, base, applying.get("config"), delete_storage=delete)
     if config_values.state_of(spec) == UNMANAGED or wanted != applying:
         return Plan("stop", "the specification changed while helm ran")
     return Plan("wait", "helm runs")
