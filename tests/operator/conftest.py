@@ -21,6 +21,7 @@ from tests.operator.control_plane import ApiServer, ControlPlane, NotReady
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_CHART = ROOT / "charts/cluster-image-registry-operator"
 CRD = OPERATOR_CHART / "templates/crds/configs.yaml"
+PRUNER_CRD = OPERATOR_CHART / "templates/crds/imagepruners.yaml"
 READY_SECONDS = 60
 
 
@@ -68,11 +69,24 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture(scope="session")
-def configs(apiserver: ApiServer) -> str:
-    """The path of Config objects, once the API server serves them."""
-    body = yaml.safe_load(CRD.read_text(encoding="utf-8"))
-    apiserver.client.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
-    path = "/apis/imageregistry.operator.alauda.io/v1/configs"
+def configs(apiserver: ApiServer, pruners: str) -> str:
+    """The path of Config objects, once the API server serves them; the other kind of the operator is there as well."""
+    del pruners
+    return served(apiserver, CRD)
+
+
+@pytest.fixture(scope="session")
+def pruners(apiserver: ApiServer) -> str:
+    """The path of ImagePruner objects, once the API server serves them."""
+    return served(apiserver, PRUNER_CRD)
+
+
+def served(apiserver: ApiServer, file: Path) -> str:
+    """Make the definition in a file; returns the path of its objects."""
+    body = yaml.safe_load(file.read_text(encoding="utf-8"))
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    apiserver.client.create(definitions, body)
+    path = f"/apis/imageregistry.operator.alauda.io/v1/{body['spec']['names']['plural']}"
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
@@ -80,10 +94,8 @@ def configs(apiserver: ApiServer) -> str:
             break
         except KubeError:
             if time.monotonic() > deadline:
-                crd = apiserver.client.get(
-                    f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{body['metadata']['name']}"
-                )
-                pytest.fail(f"the API server does not serve Config: {crd['status']}")
+                crd = apiserver.client.get(f"{definitions}/{body['metadata']['name']}")
+                pytest.fail(f"the API server does not serve {path}: {crd['status']}")
             time.sleep(0.1)
     return path
 

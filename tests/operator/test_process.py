@@ -12,11 +12,13 @@ import pytest
 
 from image_registry.kube.client import object_path
 from image_registry.operator.operand import CONFIG
-from image_registry.server.operator_process import STUCK, Pulse
+from image_registry.server.operator_process import CLUSTER_WIDE, NAMESPACED, STUCK, Pulse
 from tests.operator.conftest import NAMESPACE, ApiServer
 from tests.operator.processes import Process, until
 
 LEASE = object_path("coordination.k8s.io/v1", "leases", "cluster-image-registry-operator", namespace=NAMESPACE)
+
+WATCHED = len(NAMESPACED) + len(CLUSTER_WIDE)
 
 
 @pytest.fixture
@@ -41,7 +43,8 @@ def test_two_replicas_one_leads_the_other_takes_over(apiserver: ApiServer, opera
         apiserver.client.merge(CONFIG, {"spec": {"logLevel": "Debug"}})
         until(lambda: observed() == apiserver.client.get(CONFIG)["metadata"]["generation"] > 1, "a reaction", first)
         assert time.monotonic() - began < 15, "told by a watch, not found at the next pass"
-        until(lambda: "image_registry_operator_watches 9.0" in first.asked("/metrics")[1], "all watches", first)
+        all_of_them = f"image_registry_operator_watches {WATCHED}.0"
+        until(lambda: all_of_them in first.asked("/metrics")[1], "all watches", first)
         assert first.asked("/healthz") == (200, "ok\n")
         until(second.answers, "ready", second)
         assert not second.leads()

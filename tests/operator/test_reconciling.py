@@ -19,6 +19,8 @@ from image_registry.operator.helm import Helm
 from image_registry.operator.operand import CONFIG, Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.pruner import PRUNER, Pruner
+from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.reconciler import Reconciler
 from image_registry.operator.release_record import Release
 from image_registry.operator.secret_plan import SECRETS
@@ -41,7 +43,9 @@ def cluster(
         client.create(object_path("v1", "secrets", namespace=NAMESPACE), {"metadata": {"name": name}})
     helm = Helm(program("helm"), CHART, NAMESPACE, tmp_path_factory.mktemp("helm"), operator.kubeconfig)
     base = {"global": {"operator": {"chart": chart_digest(CHART)}}}
-    reconciler = Reconciler(Operand(operator.client, NAMESPACE), helm, Events(operator.client), OperatorMetrics(), base)
+    events, metrics = Events(operator.client), OperatorMetrics()
+    pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
+    reconciler = Reconciler(Operand(operator.client, NAMESPACE), helm, events, metrics, base, pruner)
     client.create(
         configs,
         {
@@ -55,6 +59,7 @@ def cluster(
         yield Cluster(client, reconciler, hands)
         reconciler.stop()
     client.delete(CONFIG)
+    client.delete(PRUNER)
 
 
 def test_without_a_state_nothing_is_installed_and_the_next_step_is_told(cluster: Cluster) -> None:

@@ -77,6 +77,14 @@ def conditions(
         *([observed.pull_secrets] if observed.pull_secrets is not None else []),
         *observed.further,
     ]
+    return dated(found, known.values(), generation, now)
+
+
+def dated(
+    found: Iterable[Condition], earlier: Iterable[Mapping[str, Any]], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Conditions as they are written, with the time since when each has its status."""
+    known = {str(item.get("type")): item for item in earlier}
     return [
         {
             "type": item.type,

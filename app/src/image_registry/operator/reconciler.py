@@ -24,6 +24,7 @@ from image_registry.operator.helm import HelmRunner, Running
 from image_registry.operator.operand import Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.pruner import Pruner
 from image_registry.operator.release_plan import Plan
 from image_registry.operator.release_record import Release
 from image_registry.operator.surroundings import Surroundings
@@ -73,6 +74,7 @@ class Reconciler:
     events: Events
     metrics: OperatorMetrics
     base: Mapping[str, Any]
+    pruner: Pruner
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pull_secrets: Callable[[], Condition | None] = lambda: None
     """How managed pull Secrets are; nothing where nobody makes them."""
@@ -86,6 +88,7 @@ class Reconciler:
         config = self.operand.config()
         if config is None:
             self.stop()
+            self.pruner.tell(None, None, None, self.clock())
             return PERIOD
         spec, now = config.get("spec") or {}, self.clock()
         try:
@@ -93,13 +96,15 @@ class Reconciler:
             history = self.operand.releases()
             release = history[0] if history else None
             applying = self._attempt.wanted if self._attempt else None
+            base = config_values.merged(self.base, self.pruner.look(config, self.base, release))
             drift = self._changes(spec, release, now)
             claims = self.operand.owned_claims(config, (release.values.get("config") or {}) if release else {})
-            plan = release_plan.plan(spec, release, self.base, drift, now, applying, owned=bool(claims))
+            plan = release_plan.plan(spec, release, base, drift, now, applying, owned=bool(claims))
             self._act(config, plan, release, now)
             if plan.action == "rest" and release and release.values.get(config_values.DELETE_STORAGE):
                 self._delete(config, claims)
             self._tell(config, release, release_plan.left_place(history), now, claims)
+            self.pruner.tell(config, release, self._failure.problem if self._failure else None, now)
         except KubeError as error:
             if not error.forbidden:
                 raise

@@ -29,6 +29,8 @@ from image_registry.operator.helm import Helm
 from image_registry.operator.operand import GROUP_VERSION, Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.pruner import Pruner
+from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.pull_secret_settings import PullSecretOptions
 from image_registry.operator.pull_secrets import PullSecrets
 from image_registry.operator.reconciler import PERIOD, Reconciler
@@ -50,9 +52,15 @@ NAMESPACED = (
     ("apps/v1", "deployments"),
     ("apps/v1", "statefulsets"),
     ("apps/v1", "daemonsets"),
+    ("batch/v1", "cronjobs"),
+    ("batch/v1", "jobs"),
     ("networking.k8s.io/v1", "ingresses"),
 )
-CLUSTER_WIDE = ((GROUP_VERSION, "configs"), ("apiregistration.k8s.io/v1", "apiservices"))
+CLUSTER_WIDE = (
+    (GROUP_VERSION, "configs"),
+    (GROUP_VERSION, "imagepruners"),
+    ("apiregistration.k8s.io/v1", "apiservices"),
+)
 """Collections whose changes wake the operator at once; what is not here is seen at the next pass."""
 
 
@@ -124,7 +132,9 @@ def run(options: OperatorOptions, stop: threading.Event) -> int:
     options.home.mkdir(parents=True, exist_ok=True)
     helm = Helm(options.helm, options.chart, options.namespace, options.home, options.kubeconfig)
     operand = Operand(client, options.namespace)
-    reconciler = Reconciler(operand, helm, Events(client), metrics, base_values(options))
+    events = Events(client)
+    pruner = Pruner(client, options.namespace, events, PrunerMetrics(metrics.registry))
+    reconciler = Reconciler(operand, helm, events, metrics, base_values(options), pruner)
     server = serve(options.listen, pulse, metrics)
     identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
     lease = Lease(client, options.namespace, LEASE, identity)
