@@ -16,6 +16,7 @@ from image_registry.cli.create_streams import create
 from image_registry.cli.failures import FAILED, INTERRUPTED
 from image_registry.cli.import_image import import_image
 from image_registry.cli.kubectl import Root
+from image_registry.cli.migrate import migrate
 from image_registry.cli.prune_images import images
 from image_registry.cli.prune_scheduled import scheduled
 from image_registry.cli.registry_access import registry
@@ -78,3 +79,4 @@ def adm_registry() -> None:
 adm_registry.add_command(gc)
 adm_registry.add_command(runs)
 adm_registry.add_command(stop)
+adm.add_command(migrate)

@@ -1,0 +1,314 @@
+"""``ac adm migrate``: what there is of a legacy registry, what stands in the way, and the plan. Nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from image_registry.cli import output
+from image_registry.cli.connection import Unreachable, cluster_options, connect
+from image_registry.cli.failures import FAILED, Wrong
+from image_registry.cli.migrate_survey import survey, survey_options
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.errors import KubeconfigError
+from image_registry.kube.image_references import CustomField
+from image_registry.kube.quantity import whole as quantity
+from image_registry.migration.assess import assess as judge
+from image_registry.migration.case import Case, make_case
+from image_registry.migration.choices import INTERNAL_HOST, Choices, Way
+from image_registry.migration.content import ContentFile
+from image_registry.migration.discovery import Question, WrongNamespace
+from image_registry.migration.discovery import discover as look
+from image_registry.migration.documents import InvalidDocument, from_document, to_document
+from image_registry.migration.facts import Inventory
+from image_registry.migration.findings import Finding, open_blockers
+from image_registry.migration.generations import GENERATIONS, NAMESPACE
+from image_registry.migration.plan import write_plan
+from image_registry.migration.planning import plan as make_plan
+from image_registry.migration.report import duration, html, size
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMS = ("table", "json", "yaml")
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def migrate() -> None:
+    """Move from a legacy registry to this one: discover, assess, plan.
+
+    These three change nothing, in the cluster or in the registry.
+    """
+
+
+def form_option(command: F) -> F:
+    return click.option(
+        "-o",
+        "--output",
+        "form",
+        type=click.Choice(FORMS),
+        default="table",
+        show_default=True,
+        help="Form of the result.",
+    )(command)
+
+
+def discover_options(command: F) -> F:
+    """What is looked at."""
+    for option in reversed(
+        (
+            click.option("--inventory", type=FILE, default=None, help="Read this inventory instead of the cluster."),
+            click.option("-n", "--namespace", default=NAMESPACE, show_default=True, help="Of the legacy registry."),
+            click.option("--target-namespace", default="image-registry-system", show_default=True, help="Of this one."),
+            click.option(
+                "--image-field",
+                "fields",
+                multiple=True,
+                metavar="GROUP/VERSION/RESOURCE=PATH",
+                help="Where objects of a custom resource name an image. Repeatable.",
+            ),
+            click.option("--registry-host", "hosts", multiple=True, metavar="HOST", help="One more name. Repeatable."),
+            click.option(
+                "--global-kubeconfig", type=FILE, default=None, help="Of the global cluster, if it may be asked."
+            ),
+            click.option("--cluster", default="", metavar="NAME", help="Name of this cluster in the global one."),
+        )
+    ):
+        command = option(command)
+    return cluster_options(command)
+
+
+def choice_options(command: F) -> F:
+    """What a person decides."""
+    for option in reversed(
+        (
+            click.option("--content", type=FILE, default=None, help="The survey, as discover --content wrote it."),
+            click.option(
+                "--generation",
+                type=click.Choice([known.name for known in GENERATIONS]),
+                default=None,
+                help="Needed where two legacy registries run.",
+            ),
+            click.option(
+                "--way",
+                type=click.Choice([way.value for way in Way]),
+                default=None,
+                help="Keep the storage, or copy. Else what is possible.",
+            ),
+            click.option(
+                "--host", default=INTERNAL_HOST, show_default=True, help="Under which workloads name images then."
+            ),
+            click.option("--rename", "renames", multiple=True, metavar="OLD=NEW", help="Another name. Repeatable."),
+            click.option(
+                "--accept",
+                "accepted",
+                multiple=True,
+                metavar="ID",
+                help="A finding that is accepted, * for any text. Repeatable.",
+            ),
+            click.option("--claim-size", default="", metavar="QUANTITY", help="Of the claim that a copy goes to."),
+            click.option("--rate", default=60.0, show_default=True, help="MiB that a copy moves in a second."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@migrate.command()
+@discover_options
+@survey_options
+@form_option
+@click.option("--html", "page", type=FILE, default=None, help="Write a report for people there.")
+def discover(form: str, page: Path | None, **options: Any) -> None:
+    """Find the legacy registries of a cluster, and everything that hangs on them.
+
+    With --content what lies in the registry is surveyed too, through its API (--registry-url), in a folder
+    (--storage-root) or in its bucket (--survey-bucket). A survey that was interrupted goes on where it was.
+
+    \b
+    What cannot be read is part of the result, with the right that is missing; nothing else stops.
+    """
+    found, client = inventory(options)
+    if options["content"] is not None:
+        survey(found, client, options)
+    if page is not None:
+        page.write_text(html(found, ()), encoding="utf-8")
+    if form != "table":
+        output.document(form, to_document(found))
+        return
+    _table(found)
+
+
+@migrate.command()
+@discover_options
+@choice_options
+@form_option
+@click.option("--html", "page", type=FILE, default=None, help="Write a report for people there.")
+@click.pass_context
+def assess(context: click.Context, /, form: str, page: Path | None, **options: Any) -> None:
+    """Say what stands in the way of a migration, and what to do about each thing.
+
+    \b
+    Exit codes:
+      0  nothing blocks, or everything that does was accepted
+      1  something blocks
+    """
+    case = _case(options)
+    findings = judge(case)
+    if page is not None:
+        page.write_text(html(case.inventory, findings), encoding="utf-8")
+    if form == "table":
+        _show(findings)
+    else:
+        output.document(form, {"findings": [{"id": found.id, **to_document(found)} for found in findings]})
+    _end(context, findings)
+
+
+@migrate.command()
+@discover_options
+@choice_options
+@form_option
+@click.option("--html", "page", type=FILE, default=None, help="Write a report for people there.")
+@click.option("--out", type=FILE, default=None, help="Write the plan (JSON) there.")
+@click.pass_context
+def plan(context: click.Context, /, form: str, page: Path | None, out: Path | None, **options: Any) -> None:
+    """Plan a migration: phases, steps, diffs of workloads, time and bytes. Nothing is changed.
+
+    \b
+    Exit codes:
+      0  the plan can be executed
+      1  something blocks; the plan is made all the same
+    """
+    case = _case(options)
+    made = make_plan(case, made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if out is not None:
+        out.write_text(json.dumps(write_plan(made), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(html(case.inventory, made.findings, made), encoding="utf-8")
+    if form != "table":
+        output.document(form, write_plan(made))
+    else:
+        _show(made.findings)
+        copied = size(made.estimate.bytes_copied)
+        click.echo(
+            f"\nWay: {made.way} ({made.why}), {copied} copied, about {duration(made.estimate.seconds)}, ", nl=False
+        )
+        click.echo(f"pushes refused for about {duration(made.estimate.pause)}; {'; '.join(made.estimate.assumptions)}")
+        output.rows(("PHASE", "STEP", "WHAT"), ((step.phase.value, step.id, step.title) for step in made.steps))
+        for rewrite in made.rewrites:
+            click.echo(rewrite.diff)
+        click.echo(f"plan {made.digest}: {'can be executed' if made.ready else 'cannot be executed yet'}")
+    _end(context, made.findings)
+
+
+def inventory(options: Mapping[str, Any]) -> tuple[Inventory, ClusterClient | None]:
+    """From a file, or from the cluster. Raises :class:`Wrong` and :class:`Unreachable`."""
+    if options["inventory"] is not None:
+        return _read(options["inventory"]), None
+    try:
+        fields = tuple(CustomField.parse(text) for text in options["fields"])
+    except ValueError as error:
+        raise Wrong(f"--image-field: {error}") from None
+    beyond = None
+    if options["global_kubeconfig"] is not None:
+        if not options["cluster"]:
+            raise Wrong("--global-kubeconfig needs --cluster: the name of this cluster in the global one")
+        try:
+            beyond = ClusterClient.from_kubeconfig(options["global_kubeconfig"])
+        except KubeconfigError as error:
+            raise Unreachable(str(error)) from None
+    question = Question(
+        options["namespace"], options["target_namespace"], options["cluster"], fields, tuple(options["hosts"])
+    )
+    client = connect(options["kubeconfig"], options["context"])
+    client.get("/version")  # nobody to ask is another thing than nothing to be found
+    try:
+        return look(client, question, global_client=beyond), client
+    except WrongNamespace as error:
+        raise Wrong(str(error)) from None
+
+
+def _read(path: Path) -> Inventory:
+    try:
+        return from_document(Inventory, yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except OSError as error:
+        raise Wrong(f"cannot read {path}: {error.strerror}") from None
+    except (InvalidDocument, yaml.YAMLError) as error:
+        raise Wrong(f"{path} is no inventory: {error}") from None
+
+
+def _case(options: Mapping[str, Any]) -> Case:
+    renames = dict(text.partition("=")[::2] for text in options["renames"])
+    if not all(renames.values()):
+        raise Wrong("--rename wants OLD=NEW, as in --rename team/tools/report=team/report")
+    try:
+        claim = quantity(options["claim_size"]) if options["claim_size"] else 0
+    except ValueError as error:
+        raise Wrong(f"--claim-size: {error}") from None
+    choices = Choices(
+        generation=options["generation"] or "",
+        way=Way(options["way"]) if options["way"] else None,
+        host=options["host"],
+        renames=renames,
+        accepted=tuple(options["accepted"]),
+        claim_size=claim,
+        mib_per_second=max(options["rate"], 0.001),
+    )
+    found, _ = inventory(options)
+    try:
+        return make_case(found, ContentFile(options["content"]) if options["content"] else None, choices)
+    except InvalidDocument as error:
+        raise Wrong(str(error)) from None
+
+
+def _table(found: Inventory) -> None:
+    for entry in found.installations:
+        storage = entry.storage
+        place = (storage.claim or storage.bucket or storage.path or "") if storage else ""
+        click.echo(f"{entry.name} ({entry.versions}) in {found.namespace}, {'runs' if entry.runs else 'does not run'}")
+        lines = [
+            ("storage", f"{storage.kind if storage else 'unknown'} {place}".rstrip(), storage.source if storage else "")
+        ]
+        lines += [
+            ("service", f"{fact.object.name} ({fact.role})", ", ".join(fact.addresses)) for fact in entry.services
+        ]
+        lines += [("exposed", ", ".join(fact.hosts), str(fact.object)) for fact in entry.exposures]
+        lines += [("record", str(fact.object), fact.version) for fact in entry.records]
+        lines += [("missing", piece, "") for piece in entry.missing]
+        output.rows(("WHAT", "VALUE", "SOURCE"), lines)
+        click.echo()
+    if not found.installations:
+        click.echo(f"No legacy registry was found in namespace {found.namespace}.")
+    counts = (
+        ("workloads", len(found.consumers)),
+        ("pull secrets", len(found.pull_secrets)),
+        ("roles", len(found.roles)),
+        ("bindings", len(found.bindings)),
+        ("limits", len(found.limits)),
+        ("cleanup jobs", len(found.cleanups)),
+    )
+    click.echo(", ".join(f"{number} {what}" for what, number in counts))
+    for unread in found.unread:
+        output.warn(
+            f"not read: {unread.what}: {unread.why}" + (f" (missing right: {unread.right})" if unread.right else "")
+        )
+
+
+def _show(findings: tuple[Finding, ...]) -> None:
+    lines = [
+        (found.severity.value + (" (accepted)" if found.accepted else ""), found.id, f"{found.cause}: {found.action}")
+        for found in findings
+    ]
+    output.rows(("SEVERITY", "ID", "CAUSE AND WHAT TO DO"), lines)
+
+
+def _end(context: click.Context, findings: tuple[Finding, ...]) -> None:
+    blockers = list(open_blockers(findings))
+    if blockers:
+        output.note(f"{len(blockers)} findings block; remove their causes, or accept them by --accept ID")
+        context.exit(FAILED)
