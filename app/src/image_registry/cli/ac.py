@@ -14,6 +14,7 @@ from image_registry import __version__
 from image_registry.cli.completion import completion
 from image_registry.cli.create_streams import create
 from image_registry.cli.failures import FAILED, INTERRUPTED
+from image_registry.cli.image_mirror import mirror
 from image_registry.cli.import_image import import_image
 from image_registry.cli.kubectl import Root
 from image_registry.cli.migrate import migrate
@@ -80,3 +81,11 @@ adm_registry.add_command(gc)
 adm_registry.add_command(runs)
 adm_registry.add_command(stop)
 adm.add_command(migrate)
+
+
+@cli.group()
+def image() -> None:
+    """Images themselves, in any registry."""
+
+
+image.add_command(mirror)
