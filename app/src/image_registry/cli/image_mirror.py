@@ -48,7 +48,7 @@ OLDER = "Accepted for scripts of other clients; what is copied is always verifie
 
 
 @click.command("mirror")
-@click.argument("words", nargs=-1, metavar="SRC DST [DST …] | SRC=DST …")
+@click.argument("words", nargs=-1, metavar="SRC DST [DST …] | SRC=DST …", help="From where to where.")
 @click.option(
     "-f", "--filename", type=click.File(encoding="utf-8"), default=None,
     help="File of mappings, one SRC=DST a line; - is the standard input.",

@@ -20,20 +20,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from image_registry.measures import size
 from image_registry.mirroring.mirror import Prepared
 from image_registry.mirroring.planner import ImagePlan, Plan
 from image_registry.mirroring.results import COPIED, FAILED, NOT_TRIED, PRESENT, SKIPPED, Report, Result
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-
-
-def size(number: float) -> str:
-    """``12.3 MiB``."""
-    for unit in _UNITS[:-1]:
-        if number < 1024:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} {_UNITS[-1]}"
 
 
 class Watcher:
