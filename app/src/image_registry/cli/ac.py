@@ -14,10 +14,14 @@ from image_registry import __version__
 from image_registry.cli.completion import completion
 from image_registry.cli.create_streams import create
 from image_registry.cli.failures import FAILED, INTERRUPTED
+from image_registry.cli.image_append import append
+from image_registry.cli.image_extract import extract
+from image_registry.cli.image_info import info
 from image_registry.cli.image_mirror import mirror
 from image_registry.cli.import_image import import_image
 from image_registry.cli.kubectl import Root
 from image_registry.cli.migrate import migrate
+from image_registry.cli.policy import policy
 from image_registry.cli.prune_images import images
 from image_registry.cli.prune_scheduled import scheduled
 from image_registry.cli.registry_access import registry
@@ -26,6 +30,7 @@ from image_registry.cli.registry_stop import runs, stop
 from image_registry.cli.set_streams import set_group
 from image_registry.cli.stream_images import delete, get
 from image_registry.cli.tag import tag
+from image_registry.cli.top import top
 from image_registry.cli.versions import version
 
 
@@ -81,11 +86,16 @@ adm_registry.add_command(gc)
 adm_registry.add_command(runs)
 adm_registry.add_command(stop)
 adm.add_command(migrate)
+adm.add_command(policy)
+adm.add_command(top)
 
 
 @cli.group()
 def image() -> None:
-    """Images themselves, in any registry."""
+    """Images themselves, in registries, folders and layouts; no cluster is needed."""
 
 
+image.add_command(append)
+image.add_command(extract)
+image.add_command(info)
 image.add_command(mirror)
