@@ -25,6 +25,7 @@ from tests.serve.conftest import CACHE, free_port, program, wait_for_port
 pytestmark = pytest.mark.lab
 
 KIND = "configs.imageregistry.operator.alauda.io"
+PRUNER_KIND = "imagepruners.imageregistry.operator.alauda.io"
 SECONDS = 240
 HEALED = 60
 
@@ -89,6 +90,7 @@ def operated(lab_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     operand = {
         "image": reference(lab["IMAGE_REGISTRY_IMAGE"]),
         "postgresql": {"image": reference(lab["POSTGRESQL_IMAGE"])},
+        "extraEnv": [{"name": "REGISTRY_BLOB_PROMISE", "value": "1"}],  # so that garbage need not be old
     }
     values.write_text(json.dumps({"image": reference(lab["OPERATOR_IMAGE"]), "operand": operand, "replicas": 2}))
     kubectl("create", "namespace", NAMESPACE)
@@ -111,10 +113,11 @@ def operated(lab_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     finally:
         helm("uninstall", OPERATOR, "--wait")
         assert KIND in kubectl.names("customresourcedefinitions"), "it is kept on purpose"
-        kubectl("delete", KIND, "cluster", "--ignore-not-found")
+        for kind in (KIND, PRUNER_KIND):
+            kubectl("delete", kind, "cluster", "--ignore-not-found")
         helm("uninstall", "image-registry", "--ignore-not-found", "--wait")
         kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
-        kubectl("delete", "customresourcedefinition", KIND)
+        kubectl("delete", "customresourcedefinition", KIND, PRUNER_KIND)
 
 
 def config(**spec: Any) -> dict[str, Any]:

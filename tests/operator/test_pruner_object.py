@@ -63,7 +63,6 @@ def test_a_schedule_is_taken_by_the_object_by_the_operator_and_by_kubernetes(
         apiserver.client.create(CRON_JOBS, cron_job(schedule), query=STRICT)
 
 
-@pytest.mark.parity(20)
 @pytest.mark.parametrize(("schedule", "sentence"), BAD)
 def test_a_schedule_is_refused_by_the_object_by_the_operator_and_by_kubernetes(
     apiserver: ApiServer, pruners: str, schedule: str, sentence: str

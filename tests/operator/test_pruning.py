@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
+from image_registry.kube.own_access import Right, missing
 from image_registry.operator.helm import Helm
 from image_registry.operator.operand import CONFIG, Operand
 from image_registry.operator.operator_events import Events
@@ -20,6 +22,8 @@ from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.pruner_status import CRON_JOB
 from image_registry.operator.reconciler import Reconciler
 from image_registry.operator.secret_plan import SECRETS
+from image_registry.pruning.gathering import check_rights
+from image_registry.pruning.rules import Rules
 from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, program
 from tests.operator.hands import Hands
 from tests.operator.reconciled import Cluster
@@ -76,7 +80,6 @@ def cluster(
     client.delete(PRUNER)
 
 
-@pytest.mark.parity(20)
 def test_images_are_pruned_from_the_first_day_and_the_object_says_how(cluster: Pruned) -> None:
     cluster.settle()
     pruner = cluster.pruner()
@@ -89,6 +92,19 @@ def test_images_are_pruned_from_the_first_day_and_the_object_says_how(cluster: P
     }
     assert pruner["status"]["schedule"] == "0 0 * * *"
     assert cluster.number("install_status") == 2
+
+
+def test_its_account_has_every_right_that_both_steps_ask_for(
+    cluster: Pruned, apiserver: ApiServer, tmp_path: Path
+) -> None:
+    cluster.settle()
+    account = apiserver.as_account(tmp_path, "pruner", NAMESPACE).client
+    check_rights(account, Rules(now=0), [], confirm=True, local_usage=False)
+    upkeep = [Right(verb, "image.alauda.io", "registry", "upkeep") for verb in ("create", "get")]
+    assert missing(account, upkeep) == []
+    assert account.get(CONFIG)["spec"]["managementState"] == "Managed"
+    with pytest.raises(KubeError):
+        account.get(cluster.path("v1", "secrets"))
 
 
 def test_the_cron_job_follows_the_object_which_is_never_written(cluster: Pruned) -> None:

@@ -77,7 +77,6 @@ def run(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     del cluster
     script, log, message = tmp_path / "steps.py", tmp_path / "log", tmp_path / "message"
     script.write_text(STEPS)
-    monkeypatch.setattr(prune_scheduled, "_known", lambda *_: True)
     before = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: str, prune: tuple[int, ...] = (0,), gc: tuple[int, ...] = (0,)) -> Ran:
@@ -95,12 +94,18 @@ def run(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 def test_both_steps_run_in_their_order(run: Run) -> None:
     url = "--registry-url=https://image-registry.x.svc:5000"
     done = run(
-        "--confirm", url, "--certificate-authority=/ca.crt", "--", "--keep-tag-revisions=5", "--whitelist=^base/"
+        "--grace=1h",
+        "--confirm",
+        url,
+        "--certificate-authority=/ca.crt",
+        "--",
+        "--keep-tag-revisions=5",
+        "--whitelist=^base/",
     )
     assert done.code == 0, done.output
     assert done.calls == [
         "prune adm prune images --confirm=true --keep-tag-revisions=5 --whitelist=^base/",
-        f"gc adm registry gc --confirm=true {url} --certificate-authority=/ca.crt --output=json",
+        f"gc adm registry gc --confirm=true {url} --certificate-authority=/ca.crt --grace=1h --output=json",
     ]
     assert done.message == {
         "prune": "done",

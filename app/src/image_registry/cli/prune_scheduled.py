@@ -127,6 +127,8 @@ class Steps:
     "--pause", type=click.FloatRange(0), default=PAUSE, show_default=True,
     help="Seconds before the second try; each later pause is as much longer.",
 )  # fmt: skip
+@click.option("--grace", default="", metavar="DURATION", help="As of `ac adm registry gc`.")
+@click.option("--trash", default="", metavar="DURATION", help="As of `ac adm registry gc`.")
 @click.option("--registry-url", default="", metavar="URL", help="Where garbage collection is asked for.")
 @click.option("--certificate-authority", default="", metavar="FILE", help="CA of the registry.")
 @click.option(
@@ -160,9 +162,9 @@ def scheduled(context: click.Context, /, *, confirm: bool, attempts: int, pause:
         account.say("there is no registry in this cluster (the Image API is not installed): nothing to do")
     else:
         _prune(account, steps, ["adm", "prune", "images", confirmed, *where, *context.args])
-        if options["collect_garbage"] and not steps.over and _wanted(account, client) and _known(account, context):
-            named = (("registry-url", "registry_url"), ("certificate-authority", "certificate_authority"))
-            where += [f"--{name}={options[key]}" for name, key in named if options[key]]
+        if options["collect_garbage"] and not steps.over and _wanted(account, client):
+            named = ("registry-url", "certificate-authority", "grace", "trash")
+            where += [f"--{name}={options[key]}" for name in named if options[key := name.replace("-", "_")]]
             _collect(account, steps, ["adm", "registry", "gc", confirmed, *where, "--output=json"])
     if steps.over:
         account.say("told to end before all was done")
@@ -210,15 +212,6 @@ def _wanted(account: Account, client: ClusterClient) -> bool:
     if state != MANAGED:
         account.say(f"no garbage is collected, because managementState of Config/cluster is {state}")
     return state == MANAGED
-
-
-def _known(account: Account, context: click.Context) -> bool:
-    command: Any = context.find_root().command
-    for name in ("adm", "registry", "gc"):
-        command = getattr(command, "commands", {}).get(name)
-    if command is None:
-        account.say("no garbage is collected, because this version of ac can not ask for it")
-    return command is not None
 
 
 def _collect(account: Account, steps: Steps, arguments: list[str]) -> None:
