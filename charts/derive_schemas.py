@@ -23,6 +23,7 @@ ROLE = ROOT / "collections/ansible_collections/alauda/registry/roles/install/met
 PAGES = {"Config": ROOT / "docs/reference/config.md", "ImagePruner": ROOT / "docs/reference/image-pruner.md"}
 VARIABLES = {"Config": "registry_config", "ImagePruner": "registry_pruner"}
 NOTE = "# Made from the chart image-registry by charts/derive_schemas.py; do not edit."
+MADE_BY = "imageregistry.operator.alauda.io/made-by-version"
 TABLE_BEGIN, TABLE_END = "<!-- fields: begin -->", "<!-- fields: end -->"
 RULES_BEGIN, RULES_END = "<!-- rules: begin -->", "<!-- rules: end -->"
 
@@ -93,11 +94,25 @@ def _shown(place: Field) -> str:
     return f"`{json.dumps(place.default, ensure_ascii=False)}`"
 
 
+def template(document: dict[str, Any]) -> str:
+    """A definition as a template of the operator's chart that is left out where a newer version's is in the cluster.
+
+    A definition that goes back takes fields out of objects that are there. The words for Helm are comments for
+    everybody else, so that the file is YAML also before it is rendered.
+    """
+    name = document["metadata"]["name"]
+    document["metadata"]["annotations"][MADE_BY] = "{{ .Chart.Version }}"
+    live = f'lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "{name}"'
+    theirs = f'dig "metadata" "annotations" "{MADE_BY}" "0.0.0-0" ({live} | default dict)'
+    begin = f"# {{{{- if ge ((semver .Chart.Version).Compare (semver ({theirs}))) 0 }}}}"
+    return f"{NOTE}\n{begin}\n---\n{dumped(document)}# {{{{- end }}}}\n"
+
+
 def derived() -> dict[Path, str]:
     """Every file that is made, with what it should hold."""
     sources = {kind: Source.of_the_chart(kind.value, kind.rules) for kind in KINDS}
     languages = {kind: source.language() for kind, source in sources.items()}
-    found = {kind.file: f"{NOTE}\n---\n{dumped(definition(kind, source))}" for kind, source in sources.items()}
+    found = {kind.file: template(definition(kind, source)) for kind, source in sources.items()}
     found |= {PAGES[kind.name]: page(kind, source, languages[kind]) for kind, source in sources.items()}
     return {**found, ROLE: role(languages)}
 

@@ -13,19 +13,32 @@ from pathlib import Path
 import pytest
 import yaml
 
+from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
 from image_registry.operator import drift
+from image_registry.operator.helm import Helm
+from image_registry.operator.known_fields import Language
+from image_registry.operator.operand import CONFIG, Operand
+from image_registry.operator.operator_events import Events
+from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.pruner import PRUNER, Pruner
+from image_registry.operator.pruner_metrics import PrunerMetrics
+from image_registry.operator.reconciler import Reconciler
+from image_registry.operator.secret_plan import SECRETS
+from image_registry.server.operator_process import chart_digest
 from image_registry_lab.places import Places, cache
 from tests.operator.control_plane import ApiServer, ControlPlane, NotReady
+from tests.operator.hands import Hands
+from tests.operator.reconciled import NAMESPACE, Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts/image-registry"
 OPERATOR_CHART = ROOT / "charts/cluster-image-registry-operator"
 CRD = OPERATOR_CHART / "templates/crds/configs.yaml"
 PRUNER_CRD = OPERATOR_CHART / "templates/crds/imagepruners.yaml"
 READY_SECONDS = 60
 
 
-NAMESPACE = "image-registry-system"
 OPERATOR = "cluster-image-registry-operator"
 
 
@@ -119,3 +132,28 @@ def operator(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
         path = drift.path_of(item, NAMESPACE)
         apiserver.client.create(path.rpartition("/")[0], item)
     return apiserver.as_account(folder, OPERATOR, NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    apiserver: ApiServer, operator: ApiServer, configs: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A registry looked after by the operator, for all tests of one file in their order; the next file finds it."""
+    client = apiserver.client
+    for name in SECRETS:  # the hook Jobs are done without doing anything
+        path = object_path("v1", "secrets", name, namespace=NAMESPACE)
+        if client.find(path) is None:
+            client.create(path.rpartition("/")[0], {"metadata": {"name": name}})
+    helm = Helm(program("helm"), CHART, NAMESPACE, tmp_path_factory.mktemp("helm"), operator.kubeconfig)
+    base = {"global": {"operator": {"chart": chart_digest(CHART)}}}
+    operand, events, metrics = Operand(operator.client, NAMESPACE), Events(operator.client), OperatorMetrics()
+    pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
+    reconciler = Reconciler(operand, helm, events, metrics, base, pruner, Language.of_chart(CHART))
+    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
+    client.create(configs, {**kind, "metadata": {"name": "cluster"}, "spec": {}})
+    with Hands(client, NAMESPACE) as hands:
+        yield Cluster(client, reconciler, hands)
+        reconciler.stop()
+    client.delete(CONFIG)
+    if client.find(PRUNER) is not None:
+        client.delete(PRUNER)

@@ -12,9 +12,9 @@ import pytest
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.operator.operand import CONFIG
 from image_registry.operator.reconciler import Reconciler
-from tests.operator.conftest import NAMESPACE
 from tests.operator.hands import Hands
 
+NAMESPACE = "image-registry-system"
 PATIENCE = 60.0
 
 

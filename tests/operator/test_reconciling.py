@@ -7,59 +7,20 @@ import dataclasses
 import gzip
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.client import ClusterClient
 from image_registry.operator.drift import RESOURCES
-from image_registry.operator.helm import Helm
-from image_registry.operator.operand import CONFIG, Operand
-from image_registry.operator.operator_events import Events
-from image_registry.operator.operator_metrics import OperatorMetrics
-from image_registry.operator.pruner import PRUNER, Pruner
-from image_registry.operator.pruner_metrics import PrunerMetrics
-from image_registry.operator.reconciler import Reconciler
+from image_registry.operator.operand import CONFIG
 from image_registry.operator.release_record import Release
-from image_registry.operator.secret_plan import SECRETS
-from image_registry.server.operator_process import chart_digest
-from tests.operator.conftest import NAMESPACE, OPERATOR, ROOT, ApiServer, program
-from tests.operator.hands import Hands
+from tests.operator.conftest import OPERATOR, ROOT
 from tests.operator.reconciled import Cluster
 
 CHART = ROOT / "charts/image-registry"
 PVC: dict[str, Any] = {"managementState": "Managed", "storage": {"pvc": {"size": "1Gi"}}}
-
-
-@pytest.fixture(scope="module")
-def cluster(
-    apiserver: ApiServer, operator: ApiServer, configs: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
-    """A registry that was installed by the operator, for all tests of this file in their order."""
-    client = apiserver.client
-    for name in SECRETS:  # the hook Jobs are done without doing anything
-        client.create(object_path("v1", "secrets", namespace=NAMESPACE), {"metadata": {"name": name}})
-    helm = Helm(program("helm"), CHART, NAMESPACE, tmp_path_factory.mktemp("helm"), operator.kubeconfig)
-    base = {"global": {"operator": {"chart": chart_digest(CHART)}}}
-    events, metrics = Events(operator.client), OperatorMetrics()
-    pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
-    reconciler = Reconciler(Operand(operator.client, NAMESPACE), helm, events, metrics, base, pruner)
-    client.create(
-        configs,
-        {
-            "apiVersion": "imageregistry.operator.alauda.io/v1",
-            "kind": "Config",
-            "metadata": {"name": "cluster"},
-            "spec": {},
-        },
-    )
-    with Hands(client, NAMESPACE) as hands:
-        yield Cluster(client, reconciler, hands)
-        reconciler.stop()
-    client.delete(CONFIG)
-    client.delete(PRUNER)
 
 
 def test_without_a_state_nothing_is_installed_and_the_next_step_is_told(cluster: Cluster) -> None:

@@ -25,7 +25,7 @@ from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata, rebuild
 from tests.at_once import at_once
 
-NEWEST = "0015"
+NEWEST = "0016"
 
 
 def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url: str) -> None:
@@ -110,7 +110,27 @@ def test_a_downgrade_leaves_no_table(empty_database_url: str) -> None:
 def test_a_schema_of_a_newer_version_is_refused_with_a_way_out(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE schema_reach SET oldest = '9998'"))
+    assert not database.is_current()
     with pytest.raises(SchemaTooNew, match=r"schema 9999, which this version does not know.*database downgrade --to"):
+        database.upgrade()
+
+
+@pytest.mark.parametrize("oldest", ["0016", NEWEST])
+def test_a_newer_schema_that_says_this_version_can_work_with_it_is_served(database: Database, oldest: str) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE schema_reach SET oldest = :oldest"), {"oldest": oldest})
+    assert database.is_current()
+    assert database.upgrade() == ("9999", "9999")
+    assert schema.upgrade(database) == ("9999", "9999")
+
+
+def test_a_newer_schema_that_says_nothing_is_refused(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("DROP TABLE schema_reach"))
+    with pytest.raises(SchemaTooNew):
         database.upgrade()
 
 

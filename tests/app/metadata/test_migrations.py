@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     insert,
     select,
+    text,
 )
 from sqlalchemy import update as change
 
@@ -126,6 +127,19 @@ def test_every_step_keeps_rows_up_and_down_and_lets_the_version_before_go_on(emp
             assert {table.name for table in tables(connection)} == {table.name for table in old}
             assert contents(connection, old) == known, f"{after} back to {before} changed what was there"
         migrate(empty, command.upgrade, after)
+
+
+def test_who_can_work_with_a_schema_is_said_by_the_step_that_takes_something_away(empty: Database) -> None:
+    scripts = ScriptDirectory.from_config(schema._config())
+    for script in scripts.walk_revisions():
+        last = CONTRACTS.get(script.revision)
+        assert (last is None) or getattr(script.module, "needs", "") > last, (
+            f"{script.revision} breaks {last}: say `needs`"
+        )
+    empty.upgrade()
+    with empty.read() as connection:
+        said = connection.execute(text("SELECT oldest FROM schema_reach")).scalar_one()
+    assert said == schema.oldest(scripts, scripts.get_current_head() or "") >= schema.FIRST
 
 
 def test_what_a_step_takes_away_is_said() -> None:

@@ -98,19 +98,24 @@ class Database:
     def upgrade(self) -> tuple[str | None, str]:
         """Bring the schema to this version: see :func:`image_registry.metadata.schema.upgrade`."""
         if self.is_current():
-            return version.newest(), version.newest()
+            with self.read() as connection:
+                found = version.current(connection) or ""
+            return found, found
         from image_registry.metadata import schema  # serving processes never need to load the migration tool
 
         return schema.upgrade(self)
 
     def is_current(self) -> bool:
-        """Whether there is nothing to upgrade; false also if nobody can say. Makes no file."""
+        """Whether there is nothing to upgrade: it is this version's, or a newer one's that this version can work with.
+
+        False also if nobody can say. Makes no file.
+        """
         file = self._engine.url.database
         if not self.is_postgresql and file and not os.path.exists(file):
             return False
         try:
             with self.read() as connection:
-                return version.current(connection) == version.newest()
+                return version.served_by_this(connection)
         except DatabaseUnavailable:
             return False
 

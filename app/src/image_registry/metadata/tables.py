@@ -269,6 +269,14 @@ Until ``finished`` is set the tables speak only for repositories up to ``after_n
 in ``rebuilt``; for all others the links in storage do.
 """
 
+schema_reach = Table(
+    "schema_reach",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("oldest", String(32), nullable=False),
+)
+"""One row: programs that know at least the schema ``oldest`` can work with this one, though theirs is older."""
+
 rebuilt = Table(
     "rebuilt",
     metadata,

@@ -59,6 +59,8 @@ class Observed:
     """Conditions about what is looked at beside the release: certificates, routes, nodes."""
     goes: tuple[str, ...] = ()
     """Claims that the operator has made, and that go when a registry with Managed storage is Removed."""
+    unknown: tuple[str, ...] = ()
+    """Fields of the specification that this version does not know."""
 
 
 def conditions(
@@ -76,6 +78,7 @@ def conditions(
         _storage(spec, observed),
         *([observed.pull_secrets] if observed.pull_secrets is not None else []),
         *observed.further,
+        *_unknown(observed),
     ]
     return dated(found, known.values(), generation, now)
 
@@ -206,6 +209,17 @@ def _removed(spec: Mapping[str, Any]) -> Condition:
     return Condition("Removed", "False", state, f"spec.managementState is {state}")
 
 
+def _unknown(observed: Observed) -> list[Condition]:
+    """Only where there is something to say: a newer version wrote more than this one understands."""
+    if not observed.unknown:
+        return []
+    message = (
+        f"this version does not know {', '.join(observed.unknown)}: it works without them and leaves them where they "
+        "are; upgrade the operator to have them"
+    )
+    return [Condition("FieldsIgnored", "True", "UnknownFields", message)]
+
+
 def _storage(spec: Mapping[str, Any], observed: Observed) -> Condition:
     found = config_values.storage_of(spec)
     moved = ""
@@ -226,6 +240,11 @@ def _storage(spec: Mapping[str, Any], observed: Observed) -> Condition:
     if kind != "pvc":
         message = f"{place}; the registry itself checks that it answers, and its Pods are not ready while it does not"
         return Condition("StorageExists", "Unknown", reason, message + moved)
+    return _claim(spec, observed, settings, moved)
+
+
+def _claim(spec: Mapping[str, Any], observed: Observed, settings: Mapping[str, Any], moved: str) -> Condition:
+    """How the claim is; one that is deleted with its registry, or while it is used, says so."""
     name = settings.get("claim") or config_values.CLAIM
     if observed.claim is None:
         if config_values.state_of(spec) == REMOVED and config_values.own_claims(spec):
@@ -236,9 +255,16 @@ def _storage(spec: Mapping[str, Any], observed: Observed) -> Condition:
             f"make claim {name}, or leave spec.storage.pvc.claim empty" if settings.get("claim") else "it is made soon"
         )
         return Condition("StorageExists", "False", "ClaimNotFound", f"claim {name} does not exist: {cure}")
+    if (observed.claim.get("metadata") or {}).get("deletionTimestamp") and config_values.state_of(spec) != REMOVED:
+        message = (
+            f"claim {name} was deleted and goes with its images when the last Pod that uses it ends: copy the images "
+            f"while they can still be pulled; then an empty claim is made in its place{moved}"
+        )
+        return Condition("StorageExists", "False", "ClaimDeleted", message)
     phase = (observed.claim.get("status") or {}).get("phase")
     if phase == "Bound":
-        return Condition("StorageExists", "True", reason if changed else "ClaimBound", f"claim {name} is bound{moved}")
+        reason = "StorageConfigurationChanged" if observed.moved_from else "ClaimBound"
+        return Condition("StorageExists", "True", reason, f"claim {name} is bound{moved}")
     message = f"claim {name} is {phase}: see kubectl -n image-registry-system describe pvc {name}"
     return Condition("StorageExists", "False", f"Claim{phase or 'Unknown'}", message + moved)
 

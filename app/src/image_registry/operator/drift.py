@@ -85,10 +85,12 @@ class Comparison:
 
     def _is_right(self, revision: str, path: str, item: Mapping[str, Any]) -> bool:
         live = self._client.find(path, accept=_METADATA)
-        if live is None or (live.get("metadata") or {}).get("deletionTimestamp"):
+        if live is None:
             return False
         if item["kind"] in CHANGING:
-            return True
+            return True  # also while it is being deleted: nothing can keep it, and a new one is made when it is gone
+        if (live.get("metadata") or {}).get("deletionTimestamp"):
+            return False
         mark = _mark(live)
         if self._right.get((revision, path)) == mark:
             return True

@@ -21,6 +21,7 @@ from image_registry.operator.conditions import Condition, Observed, Problem
 from image_registry.operator.config_status import status
 from image_registry.operator.config_values import REMOVED, UNMANAGED
 from image_registry.operator.helm import HelmRunner, Running
+from image_registry.operator.known_fields import Language
 from image_registry.operator.operand import Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
@@ -75,6 +76,8 @@ class Reconciler:
     metrics: OperatorMetrics
     base: Mapping[str, Any]
     pruner: Pruner
+    language: Language | None = None
+    """What a specification may hold; without it all of it is passed on."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pull_secrets: Callable[[], Condition | None] = lambda: None
     """How managed pull Secrets are; nothing where nobody makes them."""
@@ -82,6 +85,7 @@ class Reconciler:
     _failure: Failure | None = None
     _compared: datetime | None = None
     _drift: tuple[str, ...] = ()
+    _unknown: tuple[str, ...] = ()
 
     def turn(self) -> float:
         """Look, plan, act, tell; returns the seconds until the next turn. Raises KubeError, ClusterUnreachable."""
@@ -91,6 +95,9 @@ class Reconciler:
             self.pruner.tell(None, None, None, self.clock())
             return PERIOD
         spec, now = config.get("spec") or {}, self.clock()
+        if self.language is not None:
+            spec, self._unknown = self.language.understood(spec)
+            config = {**config, "spec": spec}
         try:
             self._finish(config, now)  # before its record is read, which else might be older than its end
             history = self.operand.releases()
@@ -162,6 +169,9 @@ class Reconciler:
             )  # fmt: skip
         if self._drift:
             self.metrics.drifted(len(self._drift))
+        for lost in (one for one in self._drift if one.startswith("PersistentVolumeClaim ")):
+            cure = "an empty one is made: restore its content from a backup, or push the images again"
+            self.events.say(config, "Warning", "StorageLost", f"{lost} is gone with all that was in it; {cure}")
         self.events.say(config, "Normal", "DriftRepaired" if self._drift else "Applying", plan.why)
         self._compared = None
         self._attempt = Attempt(self.helm.upgrade(plan.values), plan.values, plan.why, now)
@@ -209,6 +219,7 @@ class Reconciler:
             pull_secrets=self.pull_secrets(),
             further=around.conditions,
             goes=tuple(str(claim["metadata"]["name"]) for claim in claims),
+            unknown=self._unknown,
         )
         self._write({**config, "spec": shown}, observed, release, workloads, now, around)
 

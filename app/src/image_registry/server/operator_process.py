@@ -26,6 +26,7 @@ from image_registry.kube.watch import Watch
 from image_registry.operator import related_images
 from image_registry.operator.config_values import merged
 from image_registry.operator.helm import Helm
+from image_registry.operator.known_fields import Language
 from image_registry.operator.operand import GROUP_VERSION, Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
@@ -134,7 +135,8 @@ def run(options: OperatorOptions, stop: threading.Event) -> int:
     operand = Operand(client, options.namespace)
     events = Events(client)
     pruner = Pruner(client, options.namespace, events, PrunerMetrics(metrics.registry))
-    reconciler = Reconciler(operand, helm, events, metrics, base_values(options), pruner)
+    language = Language.of_chart(options.chart)
+    reconciler = Reconciler(operand, helm, events, metrics, base_values(options), pruner, language)
     server = serve(options.listen, pulse, metrics)
     identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
     lease = Lease(client, options.namespace, LEASE, identity)
