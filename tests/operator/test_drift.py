@@ -83,6 +83,13 @@ def content(live: Object) -> Object:
     }
 
 
+def gone(cluster: Cluster, item: Object) -> None:
+    """Deleted, and nobody uses it, as a controller would find that is not here."""
+    if item["kind"] == "PersistentVolumeClaim":
+        cluster.client.merge(path(item), {"metadata": {"finalizers": []}})
+    cluster.client.delete(path(item))
+
+
 def until_nothing_differs(cluster: Cluster) -> float:
     began = time.monotonic()
     cluster.reconciler._compared = None
@@ -111,7 +118,7 @@ def test_every_object_that_is_edited_is_seen_and_changed_back(cluster: Cluster, 
 
 def test_every_object_that_is_deleted_is_seen_and_made_again(cluster: Cluster, items: list[Object]) -> None:
     for item in items:
-        cluster.client.delete(path(item))
+        gone(cluster, item)
     seen = set(cluster.reconciler.operand.drift(cluster.reconciler.operand.releases()[0]))
     assert seen >= {name(item) for item in items}
     assert until_nothing_differs(cluster) < MINUTE
@@ -125,7 +132,7 @@ def test_unmanaged_neither_is_touched(cluster: Cluster, items: list[Object]) -> 
     for item in items[:half]:
         cluster.client.merge(path(item), edited(item))
     for item in items[half:]:
-        cluster.client.delete(path(item))
+        gone(cluster, item)
     left = {
         name(item): content(cluster.client.get(path(item))) for item in items[:half] if item["kind"] != "Deployment"
     }
@@ -134,3 +141,29 @@ def test_unmanaged_neither_is_touched(cluster: Cluster, items: list[Object]) -> 
         cluster.reconciler.turn()
     assert {name(item): content(cluster.client.get(path(item))) for item in items[:half]} == left
     assert [name(item) for item in items[half:] if cluster.client.find(path(item)) is not None] == []
+
+
+def test_what_somebody_writes_again_and_again_is_told_and_fought_over_ever_less_often(
+    cluster: Cluster, items: list[Object]
+) -> None:
+    (service,) = [item for item in items if name(item) == "Service image-registry"]
+    runs = 0
+
+    def told() -> bool:
+        nonlocal runs
+        cluster.client.merge(path(service), edited(service))
+        cluster.reconciler._compared = None
+        runs = len(cluster.reconciler.operand.releases())
+        return cluster.said()["Progressing"] == "True Error"
+
+    cluster.until(told, "told")
+    assert "Service image-registry differs again" in cluster.message("Progressing")
+    assert "DriftNotRepaired" in cluster.events()
+    for _ in range(5):
+        cluster.client.merge(path(service), edited(service))
+        cluster.reconciler._compared = None
+        cluster.reconciler.turn()
+    assert len(cluster.reconciler.operand.releases()) == runs, "ten seconds have not passed"
+    assert cluster.reconciler._failure is not None
+    cluster.reconciler._failure = None
+    assert until_nothing_differs(cluster) < MINUTE

@@ -1,4 +1,4 @@
-"""The operator in a real cluster, by kubectl and helm alone: installed, used, broken, removed, restored.
+"""The operator in a real cluster, by kubectl alone: installed, used, broken, upgraded, removed, restored.
 
 One walk in the order of this file, in an empty lab; it leaves the lab as it was.
 """
@@ -9,6 +9,7 @@ import base64
 import itertools
 import json
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,18 @@ from typing import Any
 
 import pytest
 
+from image_registry.kube.client import ClusterClient
+from image_registry.operator import drift, release_record
+from image_registry_lab.addresses import HOST
+from image_registry_lab.images import Images
+from image_registry_lab.places import Places, cache
 from tests.clients.programs import Crane, Refused, Registry
 from tests.cluster.kubernetes import NAMESPACE, ROOT, CommandFailed, Kubectl, Team
+from tests.operator import olm, versions
 from tests.operator.conftest import OPERATOR, OPERATOR_CHART
+from tests.operator.under_load import Load
 from tests.serve.conftest import CACHE, free_port, program, wait_for_port
+from tests.stores import servers
 
 pytestmark = pytest.mark.lab
 
@@ -28,12 +37,6 @@ KIND = "configs.imageregistry.operator.alauda.io"
 PRUNER_KIND = "imagepruners.imageregistry.operator.alauda.io"
 SECONDS = 240
 HEALED = 60
-
-
-def reference(image: str) -> dict[str, str]:
-    registry, _, rest = image.partition("/")
-    repository, _, tag = rest.rpartition(":")
-    return {"registry": registry, "repository": repository, "tag": tag}
 
 
 class Operated:
@@ -77,47 +80,56 @@ class Operated:
         return True
 
 
+def installed(lab: dict[str, str]) -> list[dict[str, Any]]:
+    """What OLM would make of the bundle, with the images of the lab; ``version`` is that of the operator's image."""
+    images = {
+        "RELATED_IMAGE_IMAGE_REGISTRY": lab["IMAGE_REGISTRY_IMAGE"],
+        "RELATED_IMAGE_POSTGRESQL": lab["POSTGRESQL_IMAGE"],
+    }
+    found = olm.install(OPERATOR_CHART / "bundle", NAMESPACE)
+    for item in found:
+        if item["kind"] == "Deployment":
+            item["spec"]["replicas"] = 2
+            (container,) = item["spec"]["template"]["spec"]["containers"]
+            container["image"] = lab["OPERATOR_IMAGE"]
+            container["env"] = [{**one, "value": images.get(one["name"], one["value"])} for one in container["env"]]
+    return found
+
+
 @pytest.fixture(scope="module")
-def operated(lab_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    """The operator, installed by Helm as the how-to says."""
+def lab() -> dict[str, str]:
+    """Programs and images of the lab."""
+    said = subprocess.run([ROOT / "lab/lab", "env"], capture_output=True, text=True, check=True).stdout
+    found = dict(line.split("=", 1) for line in said.splitlines())
+    assert "OPERATOR_IMAGE" in found, "run `lab/lab image --operator`"
+    return found
+
+
+@pytest.fixture(scope="module")
+def operated(lab_kubeconfig: Path, lab: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    """The operator, installed by kubectl alone from the objects that OLM makes of the bundle."""
     kubectl = Kubectl(lab_kubeconfig)
     if NAMESPACE in kubectl.names("namespaces"):
         pytest.fail(f"namespace {NAMESPACE} exists: this walk wants an empty lab (lab/lab down --purge; lab/lab up)")
-    said = subprocess.run([ROOT / "lab/lab", "env"], capture_output=True, text=True, check=True).stdout
-    lab = dict(line.split("=", 1) for line in said.splitlines())
-    assert "OPERATOR_IMAGE" in lab, "run `lab/lab image --operator`"
-    values = tmp_path_factory.mktemp("values") / "values.json"
-    operand = {
-        "image": reference(lab["IMAGE_REGISTRY_IMAGE"]),
-        "postgresql": {"image": reference(lab["POSTGRESQL_IMAGE"])},
-        "extraEnv": [{"name": "REGISTRY_BLOB_PROMISE", "value": "1"}],  # so that garbage need not be old
-    }
-    values.write_text(json.dumps({"image": reference(lab["OPERATOR_IMAGE"]), "operand": operand, "replicas": 2}))
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=privileged")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(values.parent), "KUBECONFIG": str(lab_kubeconfig)}
-
-    def helm(*arguments: str) -> None:
-        done = subprocess.run(
-            [lab["HELM"], *arguments, "--namespace", NAMESPACE],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-
-    helm("install", OPERATOR, str(OPERATOR_CHART), "--values", str(values), "--wait", "--timeout", "120s")
+    objects = installed(lab)
+    kubectl.apply(*objects)
+    kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s")
     try:
         yield Operated(kubectl)
     finally:
-        helm("uninstall", OPERATOR, "--wait")
-        assert KIND in kubectl.names("customresourcedefinitions"), "it is kept on purpose"
         for kind in (KIND, PRUNER_KIND):
             kubectl("delete", kind, "cluster", "--ignore-not-found")
-        helm("uninstall", "image-registry", "--ignore-not-found", "--wait")
+        kubectl("-n", NAMESPACE, "delete", "deployment", OPERATOR)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path_factory.mktemp("home"))}
+        command = [lab["HELM"], "--kubeconfig", str(lab_kubeconfig), "--namespace", NAMESPACE, "uninstall", "--wait"]
+        subprocess.run([*command, "image-registry"], check=False, capture_output=True, env=environment)
         kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
         kubectl("delete", "customresourcedefinition", KIND, PRUNER_KIND)
+        for item in objects:
+            if item["kind"].startswith("ClusterRole"):
+                kubectl("delete", item["kind"].lower(), item["metadata"]["name"], "--ignore-not-found")
 
 
 def config(**spec: Any) -> dict[str, Any]:
@@ -230,6 +242,43 @@ def test_what_somebody_edits_is_changed_back_within_a_minute(operated: Operated)
     operated.ready()
 
 
+@pytest.mark.parametrize("step", ["edited", "deleted"])
+def test_every_object_of_the_release_is_put_back_within_a_minute(operated: Operated, step: str) -> None:
+    kubectl = operated.kubectl
+    (newest, *_) = sorted(kubectl.names("-n", NAMESPACE, "secrets", "-l", "owner=helm,status=deployed"), reverse=True)
+    release = release_record.read(kubectl.json("-n", NAMESPACE, "get", "secret", newest))
+    assert release is not None
+    for item in release.objects():
+        kind, name = drift.RESOURCES[item["kind"]], item["metadata"]["name"]
+        if item["kind"] == "PersistentVolumeClaim":
+            continue  # its end is the end of the images
+        if "/" in item["apiVersion"]:
+            version = item["apiVersion"].partition("/")
+            kind = f"{kind}.{version[2]}.{version[0]}"
+        where = ["-n", item["metadata"].get("namespace", NAMESPACE)]
+        if step == "deleted":
+            kubectl(*where, "delete", kind, name, "--wait=false")
+        else:
+            label = next(iter(item["metadata"]["labels"]))
+            kubectl(*where, "label", "--overwrite", kind, name, f"{label}=edited")
+    began = time.monotonic()
+    operated.until(lambda: not drifted(operated, release), f"everything that was {step} as it was", HEALED + SECONDS)
+    print(f"{len(release.objects())} objects {step}: as they were after {time.monotonic() - began:.0f} s")  # noqa: T201
+    operated.ready()
+
+
+def drifted(operated: Operated, release: release_record.Release) -> list[str]:
+    """What is not there, or has another label than the chart says."""
+    client = ClusterClient.from_kubeconfig(operated.kubectl.kubeconfig)
+    found = []
+    for item in release.objects():
+        live = client.find(drift.path_of(item, NAMESPACE))
+        labels = (live or {}).get("metadata", {}).get("labels") or {}
+        if live is None or not (item["metadata"].get("labels") or {}).items() <= labels.items():
+            found.append(f"{item['kind']} {item['metadata']['name']}")
+    return found
+
+
 def test_another_leader_takes_over(operated: Operated) -> None:
     def leader() -> str:
         spec = operated.kubectl.json("-n", NAMESPACE, "get", "lease", OPERATOR)["spec"]
@@ -276,6 +325,109 @@ def test_restored_it_has_them_again(operated: Operated, team: Team) -> None:
 @pytest.mark.parity(16)
 def test_the_image_from_before_can_be_pulled(crane: Crane, team: Team) -> None:
     assert crane.pull(f"{team.namespace}/hello:1").startswith("sha256:")
+
+
+def test_images_in_a_pod_are_said_to_be_lost_with_it(operated: Operated) -> None:
+    operated.patch(storage={"pvc": None, "emptyDir": {}})
+    operated.ready()
+    assert operated.said()["StorageExists"] == "True StorageConfigurationChanged"
+    assert operated.there("pvc/image-registry-storage"), "kept, with its images"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An S3 server at the lab's bridge, where Pods reach it."""
+    folder = tmp_path_factory.mktemp("store")
+    (folder / "s3/images").mkdir(parents=True)
+    host = f"{HOST}:{free_port()}"
+    keys = {"ROOT_ACCESS_KEY": secrets.token_hex(10), "ROOT_SECRET_KEY": secrets.token_hex(20)}
+    command = [servers.program("versitygw"), "--port", host, "--keep-alive", "posix", str(folder / "s3")]
+    with servers.running(command, host, folder / "log", **keys):
+        yield {**keys, "endpoint": f"http://{host}"}
+
+
+def test_an_object_store_serves_two_replicas(operated: Operated, store: dict[str, str]) -> None:
+    keys = {
+        "REGISTRY_STORAGE_S3_ACCESSKEY": store["ROOT_ACCESS_KEY"],
+        "REGISTRY_STORAGE_S3_SECRETKEY": store["ROOT_SECRET_KEY"],
+    }
+    name = {"name": "image-registry-private-configuration-user", "namespace": NAMESPACE}
+    operated.kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": name, "stringData": keys})
+    s3 = {"bucket": "images", "region": "us-east-1", "regionEndpoint": store["endpoint"]}
+    operated.patch(storage={"pvc": None, "emptyDir": None, "s3": s3}, replicas=2)
+    operated.ready()
+    assert operated.said()["StorageExists"] == "Unknown StorageConfigurationChanged"
+    assert operated.config()["status"]["readyReplicas"] == 2
+
+
+@pytest.fixture(scope="module")
+def newer(lab: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Images of a newer version, with a step more of the database's schema, loaded into the lab."""
+    folder = tmp_path_factory.mktemp("newer")
+    charts = versions.newer(folder)
+    images = Images(Places(cache()), print)
+    app, operator = "lab.local/image-registry:newer", "lab.local/cluster-image-registry-operator:newer"
+    steps = sorted(path.name for path in (ROOT / "app/src/image_registry/metadata/migrations/versions").glob("v*.py"))
+    (folder / versions.MIGRATION).write_text(versions.migration(steps[-1][1:5]))
+    place = "/opt/image-registry/lib/python3.11/site-packages/image_registry/metadata/migrations/versions/"
+    text = f"FROM {lab['IMAGE_REGISTRY_IMAGE']}\nCOPY {versions.MIGRATION} {place}\n"
+    (folder / "Containerfile").write_text(text)
+    images._build(app, folder / "Containerfile", folder, {})
+    told = {"IMAGE": app, "HELM_IMAGE": "lab.local/helm:1"}
+    images._build(operator, ROOT / "app/operator.Containerfile", charts, told)
+    for number, image in enumerate((app, operator)):
+        images._buildah("push", "--quiet", image, f"docker-archive:{folder}/{number}.tar:{image}")
+        subprocess.run([ROOT / "lab/lab", "load", f"{folder}/{number}.tar"], check=True, capture_output=True)
+    return {**lab, "IMAGE_REGISTRY_IMAGE": app, "OPERATOR_IMAGE": operator, "charts": str(charts)}
+
+
+def test_to_a_newer_version_and_back_nobody_notices(
+    operated: Operated,
+    lab: dict[str, str],
+    newer: dict[str, str],
+    crane: Crane,
+    team: Team,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubectl = operated.kubectl
+    archive = str(CACHE / "images/bb.tar")
+    crane.run("push", archive, crane.at(f"{team.namespace}/hello:1"))
+
+    def runs(images: dict[str, str]) -> Callable[[], bool]:
+        def true() -> bool:
+            found = kubectl.json("-n", NAMESPACE, "get", "deployment", "image-registry")
+            (container,) = found["spec"]["template"]["spec"]["containers"]
+            return bool(container["image"] == images["IMAGE_REGISTRY_IMAGE"])
+
+        return true
+
+    definition = Path(newer["charts"]) / "cluster-image-registry-operator/templates/crds/configs.yaml"
+    text = definition.read_text().replace("{{ .Chart.Version }}", versions.NUMBER)
+    load = Load(crane, ClusterClient.from_kubeconfig(kubectl.kubeconfig), archive, team.namespace)
+    with load:
+        for images in (newer, lab):
+            if images is newer:
+                kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+            # a definition never goes back: who applies by hand leaves it out
+            kubectl.apply(*(item for item in installed(images) if item["kind"] == "Deployment"))
+            operated.until(runs(images), "the other version", SECONDS)
+            if images is newer:
+                operated.patch(**{versions.FIELD: "hello"})
+            operated.ready()
+            kubectl("-n", NAMESPACE, "rollout", "status", "deployment/image-registry", "--timeout=180s")
+            kubectl("-n", NAMESPACE, "rollout", "status", "deployment/image-api-server", "--timeout=180s")
+    with capsys.disabled():
+        longest = max(load.outages, default=0.0)
+        print(  # noqa: T201
+            f"\nthere and back: {load.pulled} pulls, {len(load.pushed)} pushes, {len(load.failed)} failed; "
+            f"Image API asked {load.asked} times, longest outage {longest:.2f} s"
+        )
+    assert load.failed == []
+    assert [one for one in load.pushed if not crane.pull(one).startswith("sha256:")] == []
+    assert len(load.pushed) > 5
+    assert max(load.outages, default=0.0) < 1.0
+    assert operated.config()["spec"][versions.FIELD] == "hello"
+    assert operated.said()["FieldsIgnored"] == "True UnknownFields"
 
 
 def test_what_the_operator_costs_at_rest_is_printed(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,8 @@ from image_registry.kube.errors import KubeError
 OWNER = "cluster-image-registry-operator-comparison"
 """Field manager of dry runs; it never owns anything."""
 
+MENDER = "cluster-image-registry-operator"
+
 RESOURCES = {
     "APIService": "apiservices",
     "BackendTLSPolicy": "backendtlspolicies",
@@ -49,7 +51,11 @@ WITHOUT_NAMESPACE = {"APIService", "ClusterRole", "ClusterRoleBinding", "Mutatin
 CHANGING = {"PersistentVolumeClaim"}
 """Kinds of which people may change what the chart said first: a claim is enlarged, never shrunk."""
 
+UNKNOWN_TO_HELM = {"APIService", "PrometheusRule", "ServiceMonitor"}
+"""Kinds of which Helm compares its own two revisions only, and so does not see what somebody else has changed."""
+
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_APPLY = "application/apply-patch+yaml"
 _BOOKKEEPING = ("managedFields", "resourceVersion", "generation")
 
 
@@ -83,6 +89,14 @@ class Comparison:
         self._right = {key: mark for key, mark in self._right.items() if key[0] == revision}
         return tuple(found)
 
+    def mend(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Change back what Helm would leave as somebody edited it; what is missing is made by Helm."""
+        for item in items:
+            path = path_of(item, self._namespace)
+            if path and item["kind"] in UNKNOWN_TO_HELM and self._client.find(path, accept=_METADATA) is not None:
+                query = {"fieldManager": MENDER, "force": "true"}
+                self._client.request("PATCH", path, item, query=query, content_type=_APPLY)
+
     def _is_right(self, revision: str, path: str, item: Mapping[str, Any]) -> bool:
         live = self._client.find(path, accept=_METADATA)
         if live is None:
@@ -105,9 +119,7 @@ class Comparison:
             return False
         query = {"fieldManager": OWNER, "force": "true", "dryRun": "All"}
         try:
-            applied = self._client.request(
-                "PATCH", path, item, query=query, content_type="application/apply-patch+yaml"
-            )
+            applied = self._client.request("PATCH", path, item, query=query, content_type=_APPLY)
         except KubeError as error:
             if error.status in (409, 422):  # what can not be changed back can not be repaired
                 return True

@@ -23,6 +23,10 @@ ALWAYS = (AUTHORITY, *(name for name in LEAVES if name != "image-registry-db-tls
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item['kind']} {item['metadata']['name']}"
+
+
 class Operand:
     """Thread-confined: the reconciler's. Everything raises KubeError and ClusterUnreachable."""
 
@@ -64,6 +68,10 @@ class Operand:
             there = {item["metadata"]["name"] for item in listed.get("items") or []}
             found += [f"Secret {name}" for name in ALWAYS if name not in there]
         return tuple(found)
+
+    def mend(self, release: Release, changed: tuple[str, ...]) -> None:
+        """Change back what was edited and Helm would not."""
+        self._comparison.mend(item for item in release.objects() if _name(item) in changed)
 
     def workloads(self) -> list[dict[str, Any]]:
         """Deployments, StatefulSets and DaemonSets of the release."""

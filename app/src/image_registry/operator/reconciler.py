@@ -86,6 +86,9 @@ class Reconciler:
     _compared: datetime | None = None
     _drift: tuple[str, ...] = ()
     _unknown: tuple[str, ...] = ()
+    _repaired: tuple[str, ...] = ()
+    """What was changed back last and has not been seen to be right since."""
+    _truce: float = 0.0
 
     def turn(self) -> float:
         """Look, plan, act, tell; returns the seconds until the next turn. Raises KubeError, ClusterUnreachable."""
@@ -141,9 +144,13 @@ class Reconciler:
             self.metrics.healed()
             self.events.say(config, "Warning", "ReleaseHealed", f"{plan.why}: it is taken out of Helm's history")
         elif plan.action == "apply" and not self._waits(plan, now):
+            if self._drift and release is not None:
+                if self._is_fought_over(config, plan, now):
+                    return
+                self.operand.mend(release, self._drift)
             self._begin(config, plan, now)
         elif plan.action == "rest":
-            self._failure = None
+            self._failure, self._repaired, self._truce = None, (), 0.0
 
     def _delete(self, config: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> None:
         """What Helm has let go of: the registry is Removed and its storage is Managed."""
@@ -157,6 +164,20 @@ class Reconciler:
         failure = self._failure
         return failure is not None and failure.wanted == plan.values and now < failure.until
 
+    def _is_fought_over(self, config: Mapping[str, Any], plan: Plan, now: datetime) -> bool:
+        """Whether the very same was just changed back and is changed again: then it is tried less and less often."""
+        if self._drift != self._repaired or (self._failure is not None and self._failure.wanted == plan.values):
+            return False
+        self._truce = min(max(self._truce * 2, FIRST_PAUSE), LONGEST_PAUSE)
+        cure = "see who writes it in metadata.managedFields, or set spec.managementState to Unmanaged"
+        names = ", ".join(self._drift)
+        problem = Problem(
+            "DriftNotRepaired", f"{names} differs again right after it was changed back; {cure}", passing=True
+        )
+        self._failure = Failure(plan.values, problem, self._truce, now + timedelta(seconds=self._truce))
+        self.events.say(config, "Warning", problem.reason, problem.message)
+        return True
+
     def _begin(self, config: Mapping[str, Any], plan: Plan, now: datetime) -> None:
         if plan.keep_claim:
             self.operand.keep_claim(plan.keep_claim)
@@ -169,6 +190,7 @@ class Reconciler:
             )  # fmt: skip
         if self._drift:
             self.metrics.drifted(len(self._drift))
+            self._repaired = self._drift
         for lost in (one for one in self._drift if one.startswith("PersistentVolumeClaim ")):
             cure = "an empty one is made: restore its content from a backup, or push the images again"
             self.events.say(config, "Warning", "StorageLost", f"{lost} is gone with all that was in it; {cure}")
