@@ -152,6 +152,10 @@ bench-api: setup ## Measure the Image API with 100,000 Images and 200,000 tags i
 bench-garbage: setup ## Time the search for garbage beside CNCF distribution's, on one tree. ARGS='--manifests 1000 -o json'.
 	@$(BIN)/python -m benchmarks.garbage $(ARGS)
 
+.PHONY: bench-operator
+bench-operator: setup ## What the operator costs at rest: processor, memory, requests by verb. ARGS='--seconds 120'.
+	@PYTHONPATH=lab $(BIN)/python -m tests.operator.idle $(ARGS)
+
 ##@ Housekeeping
 .PHONY: docs
 docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity, ac.

@@ -21,7 +21,7 @@ AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [{"level": "Metadata", "users": ["system:serviceaccount:image-registry-system:*"]}, {"level": "None"}],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:image-registry-system"]}, {"level": "None"}],
 }
 
 

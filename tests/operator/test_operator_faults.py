@@ -47,7 +47,7 @@ def test_of_two_people_who_edit_at_once_the_last_one_gets_what_he_wrote(cluster:
     wanted = cluster.config()["spec"]
     (newest, *_) = cluster.reconciler.operand.releases()
     assert newest.deployed
-    assert newest.values["config"]["logLevel"] == wanted["logLevel"]
+    assert newest.values["config"]["logLevel"] == wanted["logLevel"], cluster.config()["status"]["conditions"]
     assert newest.values["config"]["readOnly"] == wanted["readOnly"]
     assert cluster.said()["Degraded"] == "False AsExpected"
 
@@ -105,6 +105,7 @@ def test_a_claim_of_somebody_that_vanishes_is_told_with_its_cure_and_never_made(
     cluster.client.create(path.rpartition("/")[0], body)
     cluster.change(storage={"pvc": {"claim": "theirs"}})
     cluster.settle()
+    cluster.client.merge(path, {"metadata": {"finalizers": []}})
     cluster.client.delete(path)
     cluster.until(lambda: cluster.said()["StorageExists"] == "False ClaimNotFound", "told")
     assert "make claim theirs" in cluster.message("StorageExists")

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal
 
 import structlog
 
@@ -25,7 +26,10 @@ BELIEVED = 10.0
 """Seconds after a sign of life for which the holder believes in itself; less than :data:`DURATION`."""
 
 PAUSE = 2.0
-"""Seconds between two signs of life, and between two tries to take over."""
+"""Seconds between two tries to take over."""
+
+KEPT = 4.0
+"""Seconds between two signs of life: two may fail before the holder stops believing in itself."""
 
 _GROUP_VERSION = "coordination.k8s.io/v1"
 
@@ -48,6 +52,8 @@ class Lease:
         self._clock = clock
         self._held_until = float("-inf")
         self._seen: tuple[object, float] = (None, 0.0)
+        self._mine: dict[str, Any] | None = None
+        """The Lease as it was written last, which is asked for again only when somebody else has changed it."""
         self._broken = ""
 
     def held(self) -> bool:
@@ -57,8 +63,7 @@ class Lease:
     def keep(self, stop: threading.Event) -> None:
         """Hold it, or wait for it, until ``stop``; then give it back."""
         while not stop.is_set():
-            self.try_once()
-            stop.wait(PAUSE)
+            stop.wait(KEPT if self.try_once() else PAUSE)
         self.give_back()
 
     def try_once(self) -> bool:
@@ -94,6 +99,9 @@ class Lease:
         return object_path(_GROUP_VERSION, "leases", self._name, namespace=self._namespace)
 
     def _write(self, now: float) -> bool:
+        mine, self._mine = self._mine, None
+        if mine is not None and self._sent("PUT", self._path, {**mine, "spec": self._record(_spec(mine))}):
+            return True
         found = self._client.find(self._path)
         if found is None:
             document = {
@@ -102,21 +110,21 @@ class Lease:
                 "metadata": {"name": self._name, "namespace": self._namespace},
                 "spec": self._record({}),
             }
-            return self._sent(
-                lambda: self._client.create(object_path(_GROUP_VERSION, "leases", namespace=self._namespace), document)
-            )
+            return self._sent("POST", object_path(_GROUP_VERSION, "leases", namespace=self._namespace), document)
         spec = _spec(found)
         if spec.get("holderIdentity") not in (self._identity, "", None) and not self._has_ended(spec, now):
             return False
-        return self._sent(lambda: self._client.replace(self._path, {**found, "spec": self._record(spec)}))
+        return self._sent("PUT", self._path, {**found, "spec": self._record(spec)})
 
-    @staticmethod
-    def _sent(write: Callable[[], object]) -> bool:
+    def _sent(self, method: Literal["POST", "PUT"], path: str, document: dict[str, Any]) -> bool:
         try:
-            write()
+            if method == "POST":
+                self._mine = self._client.create(path, document)
+            else:
+                self._mine = self._client.replace(path, document)
         except KubeError as error:
-            if error.conflict:
-                return False  # another was faster
+            if error.conflict or error.status == HTTPStatus.NOT_FOUND:
+                return False  # another was faster, or somebody deleted it
             raise
         return True
 
