@@ -17,6 +17,8 @@ from image_registry.operator.known_fields import Language
 from image_registry.operator.operand import CONFIG, Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
+from image_registry.operator.pruner import Pruner
+from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.reconciler import Reconciler
 from image_registry.operator.secret_plan import SECRETS
 from image_registry.server.operator_process import chart_digest
@@ -53,8 +55,9 @@ class Versions:
         account = self.server.as_account(self.folder, OPERATOR, NAMESPACE)
         helm = Helm(program("helm"), chart, NAMESPACE, self.folder / "helm", account.kubeconfig)
         base = {"global": {"operator": {"chart": chart_digest(chart)}}}
-        operand, events = Operand(account.client, NAMESPACE), Events(account.client)
-        made = Reconciler(operand, helm, events, OperatorMetrics(), base, Language.of_chart(chart))
+        operand, events, metrics = Operand(account.client, NAMESPACE), Events(account.client), OperatorMetrics()
+        pruner = Pruner(account.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
+        made = Reconciler(operand, helm, events, metrics, base, pruner, Language.of_chart(chart))
         return Cluster(self.server.client, made, self.hands)
 
 

@@ -23,7 +23,7 @@ from image_registry.metadata.tables import schema_reach
 
 _UPGRADE_LOCK = 7_201_900_416
 
-FIRST = "0016"
+FIRST = "0017"
 """The first schema that says who can work with it.
 
 A step that older programs can not work with has ``needs``: the oldest schema whose programs can.
