@@ -2,8 +2,8 @@
 
 OLM makes the ServiceAccount, the cluster-wide rights and the Deployment from the ClusterServiceVersion. Rights in the
 operator's own namespace are objects of their own in the bundle and not ``permissions`` of the ClusterServiceVersion:
-for an operator of all namespaces OLM makes those cluster-wide, and this one could change every Deployment. A bundle can have
-objects in no other namespace, so what the chart gives in single other namespaces becomes cluster-wide.
+for an operator of all namespaces OLM makes those cluster-wide, and this one could change every Deployment. A bundle can
+have objects in no other namespace, so what the chart gives in single other namespaces becomes cluster-wide.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Operated:
 
 
 def installed(lab: dict[str, str]) -> list[dict[str, Any]]:
-    """What OLM would make of the bundle, with the images of the lab; ``version`` is that of the operator's image."""
+    """What OLM would make of the bundle, with the images of the lab."""
     images = {
         "RELATED_IMAGE_IMAGE_REGISTRY": lab["IMAGE_REGISTRY_IMAGE"],
         "RELATED_IMAGE_POSTGRESQL": lab["POSTGRESQL_IMAGE"],
@@ -92,7 +92,9 @@ def installed(lab: dict[str, str]) -> list[dict[str, Any]]:
             item["spec"]["replicas"] = 2
             (container,) = item["spec"]["template"]["spec"]["containers"]
             container["image"] = lab["OPERATOR_IMAGE"]
-            container["env"] = [{**one, "value": images.get(one["name"], one["value"])} for one in container["env"]]
+            container["env"] = [
+                {**one, "value": images[one["name"]]} if one["name"] in images else one for one in container["env"]
+            ]
     return found
 
 
@@ -114,6 +116,12 @@ def operated(lab_kubeconfig: Path, lab: dict[str, str], tmp_path_factory: pytest
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=privileged")
     objects = installed(lab)
+    # values of the operand that no image is: the ConfigMap that a bundle does not have
+    values = json.dumps(
+        {"extraEnv": [{"name": "REGISTRY_BLOB_PROMISE", "value": "1"}]}
+    )  # so that garbage need not be old
+    named = {"name": OPERATOR, "namespace": NAMESPACE}
+    kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": {"operand.yaml": values}})
     kubectl.apply(*objects)
     kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s")
     try:
