@@ -156,6 +156,10 @@ bench-garbage: setup ## Time the search for garbage beside CNCF distribution's, 
 bench-operator: setup ## What the operator costs at rest: processor, memory, requests by verb. ARGS='--seconds 120'.
 	@PYTHONPATH=lab $(BIN)/python -m tests.operator.idle $(ARGS)
 
+.PHONY: bench-pull-secrets
+bench-pull-secrets: setup ## Measure pull Secrets of 5,000 ServiceAccounts with a real kube-apiserver. ARGS='--namespaces 50 --rate 200'.
+	@PYTHONPATH=lab $(BIN)/python -m benchmarks.pull_secrets $(ARGS)
+
 ##@ Housekeeping
 .PHONY: docs
 docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity, ac.

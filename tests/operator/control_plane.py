@@ -59,7 +59,7 @@ class ControlPlane:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         token = secrets.token_hex(16)
         (folder / "tokens.csv").write_text(f'{token},admin,1,"system:masters"\n')
-        key = _key(folder)
+        key = new_key(folder)
         self.audit = folder / "audit.log"
         self._commands = {
             "etcd": [
@@ -154,7 +154,8 @@ def _write_kubeconfig(target: Path, port: int, authority: Path, token: str) -> N
     target.write_text(json.dumps(document))
 
 
-def _key(folder: Path) -> Path:
+def new_key(folder: Path) -> Path:
+    """The key of ServiceAccounts' tokens; the API server reads it when it starts."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()

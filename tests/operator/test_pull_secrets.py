@@ -6,17 +6,11 @@ Nobody collects garbage and nobody makes ServiceAccounts here, so what goes or c
 from __future__ import annotations
 
 import base64
-import itertools
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.endpoint import Endpoint
@@ -26,109 +20,16 @@ from image_registry.operator import pull_secret_content as content
 from image_registry.operator import pull_secret_plan
 from image_registry.operator.operand import CONFIG
 from image_registry.operator.pull_secret_plan import BINDING
-from image_registry.operator.pull_secret_settings import PullSecretOptions
 from image_registry.operator.pull_secrets import PullSecrets
-from tests.operator.conftest import NAMESPACE, ApiServer
-
-SERVICE = object_path("v1", "services", "image-registry", namespace=NAMESPACE)
-RBAC = "rbac.authorization.k8s.io/v1"
-PATIENCE = 20.0
-INTERNAL = {f"image-registry.{NAMESPACE}.svc:5000", f"image-registry.{NAMESPACE}.svc.cluster.local:5000"}
-names = (f"team-{number}" for number in itertools.count())
-
-Object = dict[str, Any]
-
-
-def until(true: Callable[[], bool], what: str) -> float:
-    began = time.monotonic()
-    while not true():
-        if time.monotonic() - began > PATIENCE:
-            pytest.fail(f"not {what} after {PATIENCE:g} s")
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-class Room:
-    """A namespace with one ServiceAccount, as people and tests see it."""
-
-    def __init__(self, client: ClusterClient, account: str = "default") -> None:
-        self.client, self.namespace, self.account = client, next(names), account
-        client.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
-        self.join(account)
-
-    def join(self, account: str, **more: Any) -> Object:
-        return self.client.create(self.at("serviceaccounts"), {"metadata": {"name": account}, **more})
-
-    def at(self, resource: str, name: str = "", version: str = "v1") -> str:
-        return object_path(version, resource, name, namespace=self.namespace)
-
-    def secrets(self) -> list[Object]:
-        found: list[Object] = self.client.get(self.at("secrets"))["items"]
-        return found
-
-    def secret(self) -> Object:
-        (found,) = self.secrets()
-        return found
-
-    def listed(self, account: str = "") -> list[str]:
-        found = self.client.get(self.at("serviceaccounts", account or self.account))
-        return [entry["name"] for entry in found.get("imagePullSecrets") or []]
-
-    def good(self) -> bool:
-        """One Secret, with a token for this ServiceAccount, named by it; and the binding."""
-        found = self.secrets()
-        if len(found) != 1 or self.client.find(self.at("rolebindings", BINDING, RBAC)) is None:
-            return False
-        said = content.read(found[0])
-        return said is not None and said.secret_uid == found[0]["metadata"]["uid"] and self.named(found[0])
-
-    def named(self, secret: Object) -> bool:
-        account = self.client.get(self.at("serviceaccounts", self.account))
-        name = secret["metadata"]["name"]
-        reference = (account["metadata"].get("annotations") or {}).get(content.REFERENCE)
-        return reference == name and {"name": name} in (account.get("imagePullSecrets") or [])
-
-
-def auths(secret: Mapping[str, Any]) -> Object:
-    found: Object = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
-    return found
-
-
-def token(secret: Mapping[str, Any]) -> str:
-    (login,) = {base64.b64decode(entry["auth"]).decode() for entry in auths(secret).values()}
-    user, _, found = login.partition(":")
-    assert user == "<token>"
-    return found
-
-
-@contextmanager
-def running(operator: ApiServer) -> Iterator[PullSecrets]:
-    keeper = PullSecrets(operator.client.apart(), PullSecretOptions(namespace=NAMESPACE), CollectorRegistry())
-    stop = threading.Event()
-    thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield keeper
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
+from tests.operator.conftest import ApiServer
+from tests.operator.rooms import INTERNAL, RBAC, SERVICE, Object, Room, auths, running, token, until, with_registry
 
 
 @pytest.fixture(scope="module")
 def registry(apiserver: ApiServer, operator: ApiServer, configs: str) -> Iterator[ClusterClient]:  # noqa: ARG001
     """The administrator of a cluster with a registry."""
-    client = apiserver.client
-    spec = {"managementState": "Managed", "storage": {"emptyDir": {}}}
-    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config", "metadata": {"name": "cluster"}}
-    client.create(configs, {**kind, "spec": spec})
-    service = {"metadata": {"name": "image-registry"}, "spec": {"ports": [{"port": 5000}]}}
-    client.create(SERVICE.rpartition("/")[0], service)
-    try:
-        yield client
-    finally:
-        client.delete(CONFIG)
-        client.delete(SERVICE)
+    with with_registry(apiserver.client) as found:
+        yield found
 
 
 @pytest.fixture
@@ -386,28 +287,3 @@ def test_a_new_token_comes_before_the_old_one_ends(room: Room, monkeypatch: pyte
     assert room.good()
     assert room.secret()["metadata"]["uid"] == before["metadata"]["uid"]
     assert TokenReviewer(room.client).review(token(before), "image-registry") is not None, "who has it may go on"
-
-
-def test_what_is_not_permitted_is_named(registry: ClusterClient, apiserver: ApiServer, tmp_path: Path) -> None:
-    apiserver.client.create(
-        object_path("v1", "serviceaccounts", namespace=NAMESPACE), {"metadata": {"name": "powerless"}}
-    )
-    powerless = apiserver.as_account(tmp_path, "powerless", NAMESPACE)
-    rule = {"apiGroups": ["imageregistry.operator.alauda.io"], "resources": ["configs"], "verbs": ["get"]}
-    every = {
-        "apiGroups": [""],
-        "resources": ["namespaces", "serviceaccounts", "secrets", "services"],
-        "verbs": ["get", "list", "watch"],
-    }
-    registry.create(f"/apis/{RBAC}/clusterroles", {"metadata": {"name": "powerless"}, "rules": [rule, every]})
-    subject = {"kind": "ServiceAccount", "name": "powerless", "namespace": NAMESPACE}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "powerless"}
-    binding = {"metadata": {"name": "powerless"}, "roleRef": reference, "subjects": [subject]}
-    registry.create(f"/apis/{RBAC}/clusterrolebindings", binding)
-    with running(powerless) as keeper:
-        until(lambda: keeper.condition().reason == "PermissionDenied", "said")
-    message = keeper.condition().message
-    assert "create serviceaccounts/token" in message
-    assert "list rolebindings.rbac.authorization.k8s.io" in message
-    assert "list secrets" not in message
-    assert "helm upgrade cluster-image-registry-operator" in message

@@ -12,7 +12,6 @@ import secrets
 import string
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,18 +22,28 @@ from prometheus_client import CollectorRegistry
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.kube.events import Events
-from image_registry.kube.listing import items
+from image_registry.kube.listing import AS_METADATA, items
 from image_registry.kube.own_access import Right, missing
 from image_registry.kube.watch import Change, Watch
 from image_registry.operator import pull_secret_content as content
 from image_registry.operator.conditions import Condition
-from image_registry.operator.config_values import MANAGED, REMOVED, UNMANAGED
+from image_registry.operator.config_values import UNMANAGED
 from image_registry.operator.operand import CONFIG, GROUP_VERSION
+from image_registry.operator.pull_secret_condition import STARTING, Health, condition
 from image_registry.operator.pull_secret_metrics import PullSecretMetrics
-from image_registry.operator.pull_secret_plan import BINDING, Renew, Surroundings, plan, plan_binding, renewed_at
+from image_registry.operator.pull_secret_plan import (
+    BINDING,
+    Action,
+    Renew,
+    Surroundings,
+    plan,
+    plan_binding,
+    renewed_at,
+)
 from image_registry.operator.pull_secret_settings import SERVICE, PullSecretOptions, Settings, settings
 from image_registry.operator.pull_secret_view import View
 from image_registry.operator.pull_secret_writes import RBAC, NameTaken, Writes
+from image_registry.operator.signing_keys import SigningKeys
 from image_registry.operator.work_queue import Pace, WorkQueue
 
 COMPONENT = "cluster-image-registry-operator"
@@ -43,11 +52,15 @@ LIST_AGAIN = 900.0
 SETTINGS_AGAIN, KEYS_AGAIN, RIGHTS_AGAIN = 30.0, 60.0, 20.0
 """Seconds after which something is asked for again, whatever was told."""
 
+AFTER_ERROR = 3.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds until something is tried again that failed."""
 
 SOONEST = 60.0
 """Seconds between two tokens of one Secret, at least, whatever clocks say."""
+
+LASTING = 3
+"""Failures in a row that are worth a word: what passes by itself is not."""
 
 PAGE = 500
 ROUNDS = 4
@@ -69,10 +82,6 @@ RIGHTS = (
     *(Right(verb, "", "secrets") for verb in ("create", "delete", "list", "patch", "watch")),
     *(Right(verb, "rbac.authorization.k8s.io", "rolebindings") for verb in ("create", "list", "watch")),
 )
-CURE = "give the operator's ServiceAccount what its chart gives it: helm upgrade cluster-image-registry-operator"
-CONDITION = "PullSecretsReady"
-
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _SUFFIX = string.ascii_lowercase + string.digits
 
 Key = tuple[str, str]
@@ -102,8 +111,7 @@ class PullSecrets:
         self._metrics = PullSecretMetrics(registry, self._managed, lambda: float(self._queue.waiting()), self._ends)
         self._events, self._lock = Events(client, COMPONENT), threading.Lock()
         self._settings = Settings(state=UNMANAGED)
-        self._keys: deque[frozenset[str]] = deque(maxlen=2)
-        self._keys_unknown = False
+        self._keys = SigningKeys()
         self._taken: set[Key] = set()
         self._failures: dict[Key, tuple[int, str]] = {}
         self._missing: tuple[Right, ...] = ()
@@ -138,7 +146,7 @@ class PullSecrets:
 
     def condition(self) -> Condition:
         """How it is, for ``Config.status``."""
-        return self._told or Condition(CONDITION, "Unknown", "Starting", "ServiceAccounts are being looked at")
+        return self._told or STARTING
 
     def _watches(self) -> list[Watch]:
         def collection(resource: str, version: str, selector: dict[str, str], *, whole: bool) -> Watch:
@@ -223,7 +231,7 @@ class PullSecrets:
             try:
                 ask()
             except (KubeError, ClusterUnreachable, KubeconfigError) as error:
-                self._due[what] = time.monotonic() + 10 * random.uniform(0.7, 1.3)  # noqa: S311
+                self._due[what] = time.monotonic() + AFTER_ERROR * random.uniform(0.7, 1.3)  # noqa: S311
                 self._refused |= isinstance(error, KubeError) and error.forbidden
                 broken = str(error)
         if broken and broken != self._broken:
@@ -242,24 +250,8 @@ class PullSecrets:
             self._look_at_all()
 
     def _read_keys(self) -> None:
-        """The keys by which tokens are checked; of two answers, because kube-apiservers learn of a new one in turn."""
         self._call()
-        before = self._around().keys
-        try:
-            found = self._client.get("/openid/v1/jwks").get("keys") or ()
-        except KubeError as error:
-            self._keys.clear()
-            if not self._keys_unknown:
-                self._keys_unknown = True
-                structlog.get_logger().warning(
-                    "the keys of tokens are not known: after a change of keys pulls fail until tokens are renewed",
-                    reason=str(error),
-                )
-            return
-        self._keys_unknown = False
-        if now := frozenset(str(key.get("kid")) for key in found):
-            self._keys.append(now)
-        if before is not None and self._around().keys != before:
+        if self._keys.read(self._client):
             self._look_at_all()
 
     def _check_rights(self) -> None:
@@ -272,7 +264,7 @@ class PullSecrets:
     def _list(self, resource: str) -> None:
         version, selector, whole = COLLECTIONS[resource]
         begun, there = time.monotonic(), set()
-        path, accept = object_path(version, resource), "application/json" if whole else _METADATA_LIST
+        path, accept = object_path(version, resource), "application/json" if whole else AS_METADATA
         self._call()
         for item in items(self._client, path, limit=PAGE, accept=accept, selectors=selector):
             metadata = item.get("metadata") or {}
@@ -311,7 +303,6 @@ class PullSecrets:
         if not name:
             self._writes.bind(namespace, plan_binding(namespace, self._view.binding(namespace), self._settings))
             return
-        renewed = False
         for _ in range(ROUNDS):
             around, now = self._around(), self._clock() + self._ahead
             suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
@@ -320,24 +311,31 @@ class PullSecrets:
                 if found.again:
                     self._queue.add(key, max(found.again - now, SOONEST))
                 return
-            for action in found.actions:
-                try:
-                    written = self._writes.do(action, around.settings.hosts)
-                except NameTaken as error:
-                    self._taken.add((namespace, str(error)))
-                    break
-                if written is not None and written.content is not None:
-                    self._ahead = written.content.issued - self._clock()
-                    self._metrics.wrote(action.why if isinstance(action, Renew) else "new")
-                    self._queue.add(key, max(renewed_at(written) - written.content.issued, SOONEST))
-                    renewed = True
-            if renewed:
+            if self._do(key, found.actions, around.settings.hosts):
                 return
         self._queue.add(key, FIRST_PAUSE)
 
+    def _do(self, key: Key, actions: tuple[Action, ...], hosts: frozenset[str]) -> bool:
+        """One plan; says whether there is a new token."""
+        renewed = False
+        for action in actions:
+            try:
+                written = self._writes.do(action, hosts)
+            except NameTaken as error:
+                self._taken.add((key[0], str(error)))
+                return False
+            if written is not None and written.content is not None:
+                renewed = True
+                said = written.content
+                self._ahead = said.issued - self._clock()
+                self._metrics.wrote(action.why if isinstance(action, Renew) else "new")
+                self._queue.add(key, max(renewed_at(written) - said.issued, SOONEST))
+                if self._keys.issued(said.key):
+                    self._ask("keys")
+        return renewed
+
     def _around(self) -> Surroundings:
-        keys = frozenset().union(*self._keys) if self._keys else None
-        return Surroundings(settings=self._settings, keys=keys, taken=frozenset(self._taken))
+        return Surroundings(settings=self._settings, keys=self._keys.good, taken=frozenset(self._taken))
 
     def _try_later(self, key: Key, error: Exception) -> None:
         self._metrics.failed()
@@ -352,7 +350,7 @@ class PullSecrets:
             self._refused = True
         self._failures[key] = (times, str(error))
         self._queue.add(key, pause)
-        if times == 3:  # what passes by itself is not worth a word
+        if times == LASTING:  # what passes by itself is not worth a word
             what = f"ServiceAccount {key[0]}/{key[1]}" if key[1] else f"namespace {key[0]}"
             structlog.get_logger().warning("no pull Secret", of=what, status=status, reason=str(error) or repr(error))
             self._say(key, str(error) or repr(error))
@@ -382,29 +380,16 @@ class PullSecrets:
             self._changed()
 
     def _condition(self) -> Condition:
-        state = self._settings.state
-        if state == UNMANAGED:
-            message = "pull Secrets are left as they are; their tokens end within the hour"
-            return Condition(CONDITION, "Unknown", "Unmanaged", message)
-        if self._missing:
-            lacking = ", ".join(map(str, self._missing))
-            return Condition(CONDITION, "False", "PermissionDenied", f"the operator may not {lacking}; {CURE}")
-        if self._broken:
-            return Condition(CONDITION, "False", "Unreadable", f"{self._broken}; it is tried again")
-        lasting = sorted((key, why) for key, (times, why) in list(self._failures.items()) if times > 2)
-        if lasting:
-            (namespace, name), why = lasting[0]
-            first = f"{namespace}/{name}" if name else f"namespace {namespace}"
-            message = f"{len(lasting)} can not be served, first {first}: {why}"
-            return Condition(CONDITION, "False", "SomeFailed", message)
-        if state == REMOVED:
-            message = "the operator takes away what it made" if not self._settled else "nothing of them is left"
-            return Condition(CONDITION, "False", "Removed", message)
-        if state != MANAGED:
-            return Condition(CONDITION, "False", "WaitingForService", f"Service {SERVICE} does not exist yet")
-        if not self._settled:
-            return Condition(CONDITION, "False", "Progressing", "pull Secrets are being made or renewed")
-        return Condition(CONDITION, "True", "AsExpected", "every ServiceAccount has a pull Secret with a valid token")
+        lasting = {key: why for key, (times, why) in list(self._failures.items()) if times >= LASTING}
+        return condition(
+            Health(
+                state=self._settings.state,
+                settled=self._settled,
+                missing=self._missing,
+                broken=self._broken,
+                failed=lasting,
+            )
+        )
 
     def _call(self) -> None:
         self._pace.wait()
