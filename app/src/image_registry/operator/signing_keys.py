@@ -30,7 +30,7 @@ class SigningKeys:
         """``None`` if that is not known."""
 
     def read(self, client: ClusterClient) -> bool:
-        """Ask; says whether the answer is another one. Raises KubeError and ClusterUnreachable when it may be tried again."""
+        """Ask; says whether the answer is another one. Raises KubeError and ClusterUnreachable for what passes."""
         before = self.good
         try:
             found = client.get(PATH, accept=FORM).get("keys") or ()
