@@ -31,6 +31,7 @@ from image_registry.cli.set_streams import set_group
 from image_registry.cli.stream_images import delete, get
 from image_registry.cli.tag import tag
 from image_registry.cli.top import top
+from image_registry.cli.verify_signature import verify
 from image_registry.cli.versions import version
 
 
@@ -88,6 +89,7 @@ adm_registry.add_command(stop)
 adm.add_command(migrate)
 adm.add_command(policy)
 adm.add_command(top)
+adm.add_command(verify)
 
 
 @cli.group()
