@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
 CHART = ROOT / "charts/image-registry"
 INSTALL = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
-MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("registry_*.py"))
+MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
+WITHOUT_CLUSTER = {"legacy_migration_plan"}
+"""Modules that ask nobody: the cluster of the group would be an unknown option."""
 ROLES = ["install", "uninstall"]
 
 
@@ -65,7 +67,9 @@ def test_the_tables_of_the_roles_are_up_to_date() -> None:
 
 
 def test_one_module_default_names_the_cluster_for_every_module() -> None:
-    assert load(COLLECTION / "meta/runtime.yml")["action_groups"]["registry"] == MODULES
+    assert load(COLLECTION / "meta/runtime.yml")["action_groups"]["registry"] == [
+        name for name in MODULES if name not in WITHOUT_CLUSTER
+    ]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
 
     def refuse(self, status: int, code: str, message: str) -> None:
-        """As the protocol has it, with both challenges for who brought nothing."""
+        """As the protocol has it."""
         self.close_connection = True
         self.tell(status, {"errors": [{"code": code, "message": message}]})
 
@@ -166,7 +166,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="registry"')
-            self.send_header("WWW-Authenticate", f'Bearer realm="http://{self.headers.get("Host", "registry")}/auth"')
+            if "kubectl-acp" in self.headers.get("User-Agent", ""):  # all others would ask there for a token
+                self.send_header("WWW-Authenticate", f'Bearer realm="http://{self.headers.get("Host")}/auth"')
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

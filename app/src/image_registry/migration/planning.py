@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from image_registry.migration import moving_steps, preparing_steps
 from image_registry.migration.assess import assess
@@ -55,10 +56,10 @@ def plan(case: Case, *, made: str = "") -> Plan:
             case.way.value,
             why or "it was chosen",
             case.choices.host,
-            digest_of(to_document(case.inventory)),
+            digest_of(to_document(replace(case.inventory, taken=""))),
             values,
             pruner,
-            case.summary,
+            replace(case.summary, seconds=0.0) if case.summary else None,
             tuple(found),
             case.renames,
             changed,

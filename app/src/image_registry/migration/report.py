@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from image_registry import measures
 from image_registry.migration.facts import Inventory
 from image_registry.migration.findings import Finding, Severity
 from image_registry.migration.phases import ORDER, READ_ONLY
@@ -16,8 +17,6 @@ from image_registry.migration.plan import Plan
 
 MOST_ROWS = 500
 """Of a table; the documents have all of them."""
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def html(inventory: Inventory, findings: tuple[Finding, ...], plan: Plan | None = None) -> str:
@@ -38,13 +37,7 @@ def html(inventory: Inventory, findings: tuple[Finding, ...], plan: Plan | None 
 
 def size(number: float | None) -> str:
     """``1.5 GiB``; a dash for what is not known."""
-    if number is None:
-        return "-"
-    for unit in _UNITS:
-        if number < 1024 or unit == _UNITS[-1]:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    raise AssertionError
+    return "-" if number is None else measures.size(number)
 
 
 def duration(seconds: float) -> str:

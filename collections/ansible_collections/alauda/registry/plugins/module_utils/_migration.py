@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The door to the migration engine of the Python package, which the modules about legacy registries need.
+
+Private to this collection. No rule is here: arguments are turned into its questions, answers into documents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+IMPORT_ERROR: str | None = None
+try:
+    from image_registry.kube.client import ClusterClient
+    from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+    from image_registry.kube.image_references import CustomField
+    from image_registry.kube.quantity import whole
+    from image_registry.migration.case import make_case
+    from image_registry.migration.choices import Choices, Way
+    from image_registry.migration.content import ContentFile, ContentWriter
+    from image_registry.migration.discovery import Question, WrongNamespace, discover
+    from image_registry.migration.documents import InvalidDocument, from_document, to_document
+    from image_registry.migration.facts import Inventory
+    from image_registry.migration.plan import write_plan
+    from image_registry.migration.planning import plan
+    from image_registry.migration.report import html
+    from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, explained, survey_registry
+    from image_registry.migration.survey_storage import survey_storage
+    from image_registry.remote.asking import Access
+    from image_registry.remote.credentials import Login
+    from image_registry.remote.errors import RemoteError
+    from image_registry.storage.blob_store import StorageFault
+    from image_registry.storage.filesystem import FilesystemStore
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+
+class MigrationError(Exception):
+    """What cannot be done, and what to do about it."""
+
+
+def need_package(module: AnsibleModule) -> None:
+    """Name the Python package that is missing."""
+    if IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+
+
+def inventory(asked: dict[str, Any]) -> dict[str, Any]:
+    """Discover. Raises :class:`MigrationError`."""
+    if asked["global_kubeconfig"] and not asked["cluster"]:
+        raise MigrationError("global_kubeconfig needs cluster: the name of this cluster in the global one")
+    from pathlib import Path
+
+    try:
+        fields = tuple(CustomField.parse(text) for text in asked["image_fields"])
+        client = ClusterClient.from_kubeconfig(Path(asked["kubeconfig"]), asked["context"])
+        beyond = None
+        if asked["global_kubeconfig"]:
+            beyond = ClusterClient.from_kubeconfig(Path(asked["global_kubeconfig"]))
+        client.get("/version")
+        question = Question(
+            asked["legacy_namespace"], asked["namespace"], asked["cluster"], fields, tuple(asked["registry_hosts"])
+        )
+        return to_document(discover(client, question, global_client=beyond))
+    except (ValueError, KubeconfigError, WrongNamespace, KubeError, ClusterUnreachable) as error:
+        raise MigrationError(str(error)) from None
+
+
+def survey(asked: dict[str, Any]) -> dict[str, Any]:
+    """Look at what lies in the registry, into the file ``content``. Raises :class:`MigrationError`."""
+    from pathlib import Path
+
+    path = Path(asked["content"])
+    try:
+        if asked["storage_root"]:
+            root = Path(asked["storage_root"])
+            if not root.is_dir():
+                raise MigrationError(f"storage_root {root} is no folder: name the one that holds docker/registry/v2")
+            with ContentWriter(path, "storage", str(root.resolve())) as writer:
+                return to_document(survey_storage(FilesystemStore(root), writer))
+        return _survey_registry(asked, path)
+    except InvalidDocument as error:
+        raise MigrationError(f"content: {error}") from None
+    except StorageFault as error:
+        raise MigrationError(f"the storage cannot be read: {error}") from None
+
+
+def _survey_registry(asked: dict[str, Any], path: Any) -> dict[str, Any]:
+    url = asked["registry_url"]
+    login = Login(registry_token=asked["token"]) if asked["token"] else None
+    access = Access(insecure=not asked["validate_certs"] or url.startswith("http://"), login=login)
+    options = SurveyOptions(at_once=asked["at_once"], per_second=asked["per_second"], check_blobs=asked["check_blobs"])
+    authorities = ""
+    if asked["ca_path"]:
+        with open(asked["ca_path"], encoding="ascii") as stream:
+            authorities = stream.read()
+    try:
+        registry = LegacyRegistry(url, access, options, authorities)
+        registry.ping()
+        with ContentWriter(path, "registry", url) as writer:
+            return to_document(survey_registry(registry, writer))
+    except RemoteError as error:
+        raise MigrationError(explained(error, url)) from None
+    except ValueError as error:
+        raise MigrationError(f"registry_url: {error}") from None
+
+
+def planned(asked: dict[str, Any]) -> tuple[dict[str, Any], str, list[str], str]:
+    """The plan as a document, the page for people, identities of what blocks, the diff of workloads.
+
+    Raises :class:`MigrationError`.
+    """
+    from pathlib import Path
+
+    try:
+        choices = Choices(
+            generation=asked["generation"] or "",
+            way=Way(asked["way"]) if asked["way"] else None,
+            host=asked["host"],
+            renames=asked["renames"],
+            accepted=tuple(asked["accept"]),
+            claim_size=whole(asked["claim_size"]) if asked["claim_size"] else 0,
+            mib_per_second=asked["rate"],
+        )
+        found = from_document(Inventory, asked["inventory"], "inventory")
+        content = ContentFile(Path(asked["content"])) if asked["content"] else None
+        made = plan(make_case(found, content, choices))
+    except ValueError as error:
+        raise MigrationError(str(error)) from None
+    diff = "\n".join(rewrite.diff for rewrite in made.rewrites if rewrite.changes)
+    return write_plan(made), html(found, made.findings, made), [entry.id for entry in made.blockers], diff
+
+
+def differs(path: str, digest: str) -> bool:
+    """Whether a file is of another plan, or is not there. A digest says everything but when the plan was made."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return digest not in stream.read()
+    except OSError:
+        return True
+
+
+def write(module: AnsibleModule, path: str, content: str) -> None:
+    """Whole, or as it was."""
+    temporary = os.path.join(module.tmpdir, os.path.basename(path) or "plan")
+    with open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(content)
+    module.atomic_move(temporary, path)
+
+
+def as_json(document: dict[str, Any]) -> str:
+    """As ``ac adm migrate plan --out`` writes it."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: the plan of a migration from a legacy registry."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: legacy_migration_plan
+short_description: Plan the migration from a legacy registry
+version_added: 2.0.0
+description:
+  - Judges what M(alauda.registry.legacy_registry_info) found, and plans the migration to the last object. No cluster
+    is asked.
+  - The same inventory, survey and choices give the same plan, with the same digest.
+  - It can write the plan and a report for people. A file that is of the same plan already is left alone.
+extends_documentation_fragment:
+  - alauda.registry._cluster.attributes
+options:
+  inventory:
+    description: RV(alauda.registry.legacy_registry_info#module:inventory).
+    type: dict
+    required: true
+  content:
+    description: File of the survey. Without it a plan can be read and not be executed.
+    type: path
+  generation:
+    description: Which of two legacy registries, where two run.
+    type: str
+    choices: [image-registry, internal-docker-registry]
+  way:
+    description: Keep the storage, or copy; what is possible if not given.
+    type: str
+    choices: [reuse, copy]
+  host:
+    description: Under which workloads name images afterwards.
+    type: str
+    default: image-registry.image-registry-system.svc:5000
+  renames:
+    description: New names that were chosen, by the old ones.
+    type: dict
+    default: {}
+  accept:
+    description: Identities of findings that are accepted; C(*) stands for any text.
+    type: list
+    elements: str
+    default: []
+  claim_size:
+    description: Size of the claim that a copy goes to, as V(500Gi).
+    type: str
+    default: ""
+  rate:
+    description: MiB that a copy moves in a second, for the estimate.
+    type: float
+    default: 60.0
+  dest:
+    description: File to write the plan to.
+    type: path
+  html:
+    description: File to write the report for people to.
+    type: path
+  require_ready:
+    description: Fail if the plan cannot be executed. Files are written before.
+    type: bool
+    default: false
+attributes:
+  diff_mode:
+    support: full
+    description: Shows what the plan would change in workloads, when it is another plan than in O(dest).
+requirements:
+  - alauda-image-registry
+author:
+  - Alauda Container Platform (@alauda)
+seealso:
+  - module: alauda.registry.legacy_registry_info
+"""
+
+EXAMPLES = r"""
+- name: Plan, with one exception
+  alauda.registry.legacy_migration_plan:
+    inventory: "{{ legacy.inventory }}"
+    content: content.jsonl
+    accept:
+      - nested-path:team/tools/report
+    dest: plan.json
+    html: plan.html
+    require_ready: true
+"""
+
+RETURN = r"""
+plan:
+  description: The plan, as C(ac adm migrate plan --out) writes it.
+  returned: always
+  type: dict
+  sample: {version: 1, way: reuse, host: "image-registry.image-registry-system.svc:5000"}
+ready:
+  description: Whether it may be executed.
+  returned: always
+  type: bool
+blockers:
+  description: Identities of findings that stand in the way and were not accepted.
+  returned: always
+  type: list
+  elements: str
+  sample: ["nested-path:team/tools/report"]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _migration
+
+
+def main() -> None:
+    """Plan; write what is new."""
+    module = AnsibleModule(
+        argument_spec={
+            "inventory": {"type": "dict", "required": True},
+            "content": {"type": "path"},
+            "generation": {"type": "str", "choices": ["image-registry", "internal-docker-registry"]},
+            "way": {"type": "str", "choices": ["reuse", "copy"]},
+            "host": {"type": "str", "default": "image-registry.image-registry-system.svc:5000"},
+            "renames": {"type": "dict", "default": {}},
+            "accept": {"type": "list", "elements": "str", "default": []},
+            "claim_size": {"type": "str", "default": ""},
+            "rate": {"type": "float", "default": 60.0},
+            "dest": {"type": "path"},
+            "html": {"type": "path"},
+            "require_ready": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    _migration.need_package(module)
+    try:
+        plan, page, blockers, changes = _migration.planned(module.params)
+    except _migration.MigrationError as error:
+        module.fail_json(msg=str(error))
+    files = {module.params["dest"]: _migration.as_json(plan), module.params["html"]: page}
+    new = [path for path in files if path and _migration.differs(path, plan["digest"])]
+    if not module.check_mode:
+        for path in new:
+            _migration.write(module, path, files[path])
+    result = {
+        "changed": bool(new),
+        "plan": plan,
+        "ready": not blockers,
+        "blockers": blockers,
+        "diff": {"prepared": changes} if new else {},
+    }
+    if blockers and module.params["require_ready"]:
+        module.fail_json(
+            msg=f"{len(blockers)} findings stand in the way: {', '.join(blockers[:10])}. Remove their causes, or "
+            "accept them by name (accept)",
+            **result,
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

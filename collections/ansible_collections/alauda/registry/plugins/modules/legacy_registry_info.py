@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: what there is of a legacy registry."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: legacy_registry_info
+short_description: Find the legacy registries of a cluster, and everything that hangs on them
+version_added: 2.0.0
+description:
+  - Reads the registries of the platform's first generations with storage, exposure, rights, limits, jobs and every
+    object that
+    names or runs an image of theirs. Each fact says where it comes from.
+  - What may not be read is part of the result, with the right that is missing; nothing else stops.
+  - With O(content) it also looks at what lies in the registry. A survey that was interrupted goes on where it was.
+  - Nothing is written but the file O(content). Values of Secrets are never returned.
+extends_documentation_fragment:
+  - alauda.registry._cluster.attributes
+options:
+  kubeconfig:
+    description:
+      - Path of the kubeconfig of the cluster, on the machine where the module runs.
+      - Nothing else is looked at.
+    type: path
+    required: true
+  context:
+    description: Context of the kubeconfig; its current context if not given.
+    type: str
+  namespace:
+    description: Namespace of this registry.
+    type: str
+    default: image-registry-system
+  legacy_namespace:
+    description: Namespace of the legacy registry. V(kube-system) holds one of the platform's own and is refused.
+    type: str
+    default: cpaas-system
+  global_kubeconfig:
+    description: Path of the kubeconfig of the global cluster, if that may be asked.
+    type: path
+  cluster:
+    description: Name of the cluster in the global one; needed with O(global_kubeconfig).
+    type: str
+    default: ""
+  image_fields:
+    description: Where objects of custom resources name images, as C(<group>/<version>/<resource>=<path>).
+    type: list
+    elements: str
+    default: []
+  registry_hosts:
+    description: Further names of the legacy registry.
+    type: list
+    elements: str
+    default: []
+  content:
+    description: File of the survey. Needs one of O(registry_url) and O(storage_root). Not written in check mode.
+    type: path
+  registry_url:
+    description: Address of the legacy registry, C(http(s\)://host[:port]).
+    type: str
+    default: ""
+  token:
+    description: Token of the cluster with which the legacy registry is asked.
+    type: str
+  ca_path:
+    description: File with CAs that are trusted beside those of the system.
+    type: path
+  validate_certs:
+    description: Whether the certificate of the legacy registry must be trusted.
+    type: bool
+    default: true
+  storage_root:
+    description: Folder that holds C(docker/registry/v2) of the legacy registry.
+    type: path
+  at_once:
+    description: Repositories that are asked for at a time.
+    type: int
+    default: 4
+  per_second:
+    description: Requests in a second, at most.
+    type: int
+    default: 400
+  check_blobs:
+    description: Ask of every blob whether it is there.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    support: partial
+    details:
+      - The survey is skipped.
+  diff_mode:
+    support: N/A
+requirements:
+  - alauda-image-registry
+notes:
+  - The module speaks to the Kubernetes API from where it runs; let it run on the machine that starts Ansible
+    (C(connection=local)).
+author:
+  - Alauda Container Platform (@alauda)
+seealso:
+  - module: alauda.registry.legacy_migration_plan
+"""
+
+EXAMPLES = r"""
+- name: See what there is
+  alauda.registry.legacy_registry_info:
+    kubeconfig: /etc/kubernetes/admin.conf
+  register: legacy
+
+- name: See what lies in it, too
+  alauda.registry.legacy_registry_info:
+    kubeconfig: /etc/kubernetes/admin.conf
+    content: content.jsonl
+    registry_url: http://10.4.0.17
+    token: "{{ registry_token }}"
+"""
+
+RETURN = r"""
+inventory:
+  description: Everything that was found, as C(ac adm migrate discover -o json) prints it.
+  returned: always
+  type: dict
+  sample: {version: 1, namespace: cpaas-system, installations: [{name: image-registry, versions: 4.2 and 4.3}]}
+found:
+  description: Names of the legacy registries.
+  returned: always
+  type: list
+  elements: str
+  sample: [image-registry]
+unread:
+  description: What could not be read, why, and the right that would help.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{what: pull secrets, why: "secrets is forbidden", right: list secrets}]
+survey:
+  description: Numbers of the survey; empty without one.
+  returned: always
+  type: dict
+  sample: {repositories: 3, tags: 15, blobs: 9, size: 2100252, source: registry}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _migration
+
+
+def main() -> None:
+    """Ask, and return what was told."""
+    module = AnsibleModule(
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "context": {"type": "str"},
+            "namespace": {"type": "str", "default": "image-registry-system"},
+            "legacy_namespace": {"type": "str", "default": "cpaas-system"},
+            "global_kubeconfig": {"type": "path"},
+            "cluster": {"type": "str", "default": ""},
+            "image_fields": {"type": "list", "elements": "str", "default": []},
+            "registry_hosts": {"type": "list", "elements": "str", "default": []},
+            "content": {"type": "path"},
+            "registry_url": {"type": "str", "default": ""},
+            "token": {"type": "str", "no_log": True},
+            "ca_path": {"type": "path"},
+            "validate_certs": {"type": "bool", "default": True},
+            "storage_root": {"type": "path"},
+            "at_once": {"type": "int", "default": 4},
+            "per_second": {"type": "int", "default": 400},
+            "check_blobs": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    _migration.need_package(module)
+    asked = module.params
+    if asked["content"] and bool(asked["registry_url"]) == bool(asked["storage_root"]):
+        module.fail_json(msg="content needs exactly one of registry_url and storage_root")
+    try:
+        found = _migration.inventory(asked)
+        survey = _migration.survey(asked) if asked["content"] and not module.check_mode else {}
+    except _migration.MigrationError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        inventory=found,
+        found=[entry["name"] for entry in found.get("installations", [])],
+        unread=found.get("unread", []),
+        survey=survey,
+    )
+
+
+if __name__ == "__main__":
+    main()

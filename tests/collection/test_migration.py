@@ -1,0 +1,141 @@
+"""The modules about legacy registries: thin, honest in check mode, the same twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.alauda.registry.plugins.module_utils import _migration
+from ansible_collections.alauda.registry.plugins.modules import legacy_migration_plan, legacy_registry_info
+
+from image_registry.migration.documents import to_document
+from image_registry_lab.legacy.variants import VARIANTS
+from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
+from tests.app.migration.test_plans import APP, NESTED, surveyed
+from tests.app.remote.conftest import fill
+from tests.collection.conftest import Result
+
+Run = Callable[..., Any]
+ACCEPTED = ["nested-path:*"]
+
+
+@pytest.fixture
+def legacy(monkeypatch: pytest.MonkeyPatch) -> LegacyCluster:
+    found = cluster_of(VARIANTS["4.2-pvc"])
+    monkeypatch.setattr(_migration.ClusterClient, "from_kubeconfig", lambda _path, _context=None: found)
+    return found
+
+
+@pytest.fixture
+def plan_arguments(tmp_path: Path) -> dict[str, Any]:
+    found = json.loads(json.dumps(to_document(inventory_of(cluster_of(VARIANTS["4.2-pvc"])))))
+    content = str(surveyed(tmp_path, APP, NESTED).path)
+    return {
+        "inventory": found,
+        "content": content,
+        "dest": str(tmp_path / "plan.json"),
+        "html": str(tmp_path / "plan.html"),
+    }
+
+
+@pytest.fixture
+def run_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """The module that knows no cluster."""
+
+    def run_module(*, check: bool = False, **arguments: Any) -> Result:
+        given = {**arguments, "_ansible_check_mode": check, "_ansible_remote_tmp": str(tmp_path)}
+        capsys.readouterr()
+        with patch_module_args(given), pytest.raises(SystemExit) as ended:
+            legacy_migration_plan.main()
+        return Result(bool(ended.value.code), json.loads(capsys.readouterr().out.strip().splitlines()[-1]))
+
+    return run_module
+
+
+def test_what_was_found_is_returned_and_nothing_written(legacy: LegacyCluster, run: Run) -> None:
+    done = run(legacy_registry_info)
+    assert not done.failed
+    assert done["found"] == ["image-registry"]
+    assert (done["changed"], done["unread"], done["survey"]) == (False, [], {})
+    assert legacy.written == []
+
+
+def test_a_missing_right_is_in_the_result(legacy: LegacyCluster, run: Run) -> None:
+    legacy.denied.add("list secrets")
+    done = run(legacy_registry_info)
+    assert not done.failed
+    assert [entry["right"] for entry in done["unread"]] == ["list secrets"]
+
+
+@pytest.mark.usefixtures("legacy")
+def test_a_survey_is_made_but_not_in_check_mode(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "storage")
+    target = tmp_path / "content.jsonl"
+    asked = {"content": str(target), "storage_root": str(tmp_path / "storage")}
+    checked = run(legacy_registry_info, check=True, **asked)
+    assert not checked.failed
+    assert not target.exists()
+    done = run(legacy_registry_info, **asked)
+    assert done["survey"]["tags"] == 5
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"content": "x"}, "exactly one of"),
+        ({"legacy_namespace": "kube-system"}, "is not migrated"),
+        ({"image_fields": ["x"]}, "names no field"),
+        ({"global_kubeconfig": "x"}, "needs cluster"),
+        ({"content": "x", "storage_root": "/nowhere"}, "is no folder"),
+        ({"content": "x", "registry_url": "registry.test"}, "no address of a registry"),
+    ],
+)
+@pytest.mark.usefixtures("legacy")
+def test_what_cannot_be_meant_is_said(run: Run, arguments: dict[str, Any], said: str) -> None:
+    done = run(legacy_registry_info, **arguments)
+    assert done.failed
+    assert said in done["msg"]
+
+
+def test_a_plan_is_written_once(run_plan: Run, plan_arguments: dict[str, Any]) -> None:
+    asked = {**plan_arguments, "accept": ACCEPTED}
+    checked = run_plan(check=True, **asked)
+    assert checked["changed"]
+    assert not Path(asked["dest"]).exists()
+    assert "+ image-registry.image-registry-system.svc:5000/team-a/app:v1" in checked["diff"]["prepared"]
+    first = run_plan(**asked)
+    assert first["changed"]
+    assert first["ready"]
+    assert json.loads(Path(asked["dest"]).read_text())["digest"] == first["plan"]["digest"]
+    again = run_plan(**asked)
+    assert not again["changed"]
+    assert not again["diff"]
+    other = run_plan(**{**asked, "host": "registry.example.com"})
+    assert other["changed"]
+
+
+def test_what_blocks_is_named_and_fails_where_that_is_wanted(run_plan: Run, plan_arguments: dict[str, Any]) -> None:
+    told = run_plan(**plan_arguments)
+    assert not told.failed
+    assert told["blockers"] == ["nested-path:team-a/tools/report"]
+    failed = run_plan(**plan_arguments, require_ready=True)
+    assert failed.failed
+    assert "nested-path:team-a/tools/report" in failed["msg"]
+
+
+def test_an_inventory_that_is_none_is_refused(run_plan: Run) -> None:
+    done = run_plan(inventory={"version": 1})
+    assert done.failed
+    assert "inventory has no" in done["msg"]
+
+
+def test_without_the_package_its_name_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_migration, "IMPORT_ERROR", "Traceback")
+    done = run(legacy_registry_info)
+    assert done.failed
+    assert "alauda-image-registry" in done["msg"]
