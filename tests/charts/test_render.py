@@ -85,7 +85,10 @@ def test_every_pod_is_restricted_except_node_ca(render, mode):
             assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, owner
         host_paths = {volume["name"] for volume in spec["volumes"] if "hostPath" in volume}
         if owner == "DaemonSet/node-ca":
-            assert host_paths == {"certs", "hosts"}
+            assert host_paths == {"certs", "hosts", "docker-certs", "containerd"}
+            mounts = {mount["name"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+            written = {name for name in host_paths if not mounts[name].get("readOnly")}
+            assert written == {"certs", "hosts", "docker-certs"}, "a runtime's configuration is only read"
             assert spec["securityContext"]["runAsUser"] == 0
         else:
             assert not host_paths, owner
