@@ -155,6 +155,7 @@ def test_an_image_that_is_needed_stays_and_the_others_go_on(ac: Ac, office: Offi
     assert "error: team/app:none: there is no team/app:none" in done.stderr
     assert office.api.names("namespaces/team/imagestreamtags") == ["app:v1"]
     assert "a whole repository" in ac.bad(2, "delete", "images", "team/app")
+    assert "kubectl delete images.image.alauda.io" in ac.bad(2, "delete", "images", digest)
 
 
 def test_short_names_are_switched_on_for_streams_and_workloads(ac: Ac, office: Office) -> None:

@@ -10,7 +10,7 @@ import click
 
 from image_registry.cli.connection import Place, here, place_options
 from image_registry.cli.failures import FAILED, NotThere, Wrong, explained
-from image_registry.cli.image_api import Document, Named, kind_name, listed, path
+from image_registry.cli.image_api import GROUP, Document, Named, kind_name, listed, path
 from image_registry.cli.kubectl import Shared
 from image_registry.cli.output import FORMS, document, note, output_option, rows, since
 from image_registry.cli.prune_output import SHORT
@@ -155,7 +155,9 @@ def delete_images(
 
 
 def _local(text: str) -> str:
-    """Without a registry in front."""
+    """Without a registry in front. Raises :class:`Wrong` for an Image of the cluster."""
+    if text.startswith(("sha256:", "sha512:")):
+        raise Wrong(f"{text} is an Image of the whole cluster: `kubectl delete images.{GROUP}` deletes those")
     first, slash, rest = text.partition("/")
     if slash and "/" in rest:
         parse_registry(first)
