@@ -24,6 +24,7 @@ from tests.operator.conftest import NAMESPACE, OPERATOR, OPERATOR_CHART, ApiServ
 from tests.operator.control_plane import ControlPlane
 from tests.operator.hands import Hands
 from tests.operator.processes import Process, until
+from tests.operator.rooms import Room
 
 BUNDLE = OPERATOR_CHART / "bundle"
 INSTALLED = olm.install(BUNDLE, NAMESPACE)
@@ -58,7 +59,8 @@ def replicas(cluster: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> It
     (deployment,) = [item for item in INSTALLED if item["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     told = {item["name"]: item["value"] for item in container["env"]}
-    more = [word for word in container["args"] if word.startswith("--values")]
+    passed = ("--values", "--pull-secret", "--system-namespace")
+    more = [word for word in container["args"] if word.startswith(passed)]
     account = cluster.as_account(folder, OPERATOR, NAMESPACE)
     made = [Process(account, folder, name, more, told) for name in ("first", "second")]
     try:
@@ -90,6 +92,12 @@ def test_the_example_of_the_bundle_becomes_a_registry(cluster: ApiServer, replic
     version, _ = olm.read(BUNDLE)
     related = {item["name"]: item["image"] for item in version["spec"]["relatedImages"]}
     assert container["image"] == related["image-registry"]
+
+
+def test_a_new_namespace_has_a_pull_secret(cluster: ApiServer, replicas: list[Process]) -> None:
+    room = Room(cluster.client)
+    until(room.good, "a pull Secret", *replicas)
+    until(lambda: conditions(cluster).get("PullSecretsReady") == "True AsExpected", "said", *replicas)
 
 
 def test_nothing_of_that_was_refused(plane: ControlPlane, replicas: list[Process]) -> None:

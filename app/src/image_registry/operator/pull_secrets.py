@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -22,17 +21,13 @@ from prometheus_client import CollectorRegistry
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.kube.events import Events
-from image_registry.kube.listing import AS_METADATA, items
 from image_registry.kube.own_access import Right, missing
-from image_registry.kube.watch import Change, Watch
-from image_registry.operator import pull_secret_content as content
 from image_registry.operator.conditions import Condition
 from image_registry.operator.config_values import UNMANAGED
-from image_registry.operator.operand import CONFIG, GROUP_VERSION
+from image_registry.operator.operand import CONFIG
 from image_registry.operator.pull_secret_condition import STARTING, Health, condition
 from image_registry.operator.pull_secret_metrics import PullSecretMetrics
 from image_registry.operator.pull_secret_plan import (
-    BINDING,
     Action,
     Renew,
     Surroundings,
@@ -41,8 +36,9 @@ from image_registry.operator.pull_secret_plan import (
     renewed_at,
 )
 from image_registry.operator.pull_secret_settings import SERVICE, PullSecretOptions, Settings, settings
+from image_registry.operator.pull_secret_sources import COLLECTIONS, Key, Sources
 from image_registry.operator.pull_secret_view import View
-from image_registry.operator.pull_secret_writes import RBAC, NameTaken, Writes
+from image_registry.operator.pull_secret_writes import NameTaken, Writes
 from image_registry.operator.signing_keys import SigningKeys
 from image_registry.operator.work_queue import Pace, WorkQueue
 
@@ -62,19 +58,9 @@ SOONEST = 60.0
 LASTING = 3
 """Failures in a row that are worth a word: what passes by itself is not."""
 
-PAGE = 500
 ROUNDS = 4
 """Plans in a row for one ServiceAccount: a name, a Secret, and what had to be deleted before."""
 
-LABELLED = {"labelSelector": f"{content.LABEL}=true"}
-NAMED = {"fieldSelector": f"metadata.name={BINDING}"}
-COLLECTIONS: dict[str, tuple[str, dict[str, str], bool]] = {
-    # resource: group and version, part of the query, whether whole objects are needed
-    "namespaces": ("v1", {}, False),
-    "serviceaccounts": ("v1", {}, True),
-    "secrets": ("v1", LABELLED, True),
-    "rolebindings": (RBAC, NAMED, True),
-}
 RIGHTS = (
     *(Right(verb, "", "namespaces") for verb in ("list", "watch")),
     *(Right(verb, "", "serviceaccounts") for verb in ("get", "list", "patch", "watch")),
@@ -83,9 +69,6 @@ RIGHTS = (
     *(Right(verb, "rbac.authorization.k8s.io", "rolebindings") for verb in ("create", "list", "watch")),
 )
 _SUFFIX = string.ascii_lowercase + string.digits
-
-Key = tuple[str, str]
-"""Namespace and ServiceAccount; the binding of a namespace has no name."""
 
 
 class PullSecrets:
@@ -107,6 +90,7 @@ class PullSecrets:
         self._view = View()
         self._queue: WorkQueue[Key] = WorkQueue()
         self._pace = Pace(options.calls_per_second)
+        self._sources = Sources(client, options.namespace, self._view, self._look_at_now, self._ask)
         self._writes = Writes(client, self._view, self._call)
         self._metrics = PullSecretMetrics(registry, self._managed, lambda: float(self._queue.waiting()), self._ends)
         self._events, self._lock = Events(client, COMPONENT), threading.Lock()
@@ -125,7 +109,7 @@ class PullSecrets:
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``."""
-        watches = self._watches()
+        watches = self._sources.watches()
         for watch in watches:
             watch.start()
         workers: list[threading.Thread] = []
@@ -148,30 +132,6 @@ class PullSecrets:
         """How it is, for ``Config.status``."""
         return self._told or STARTING
 
-    def _watches(self) -> list[Watch]:
-        def collection(resource: str, version: str, selector: dict[str, str], *, whole: bool) -> Watch:
-            def told(change: Change) -> None:
-                self.told(resource, change)
-
-            path = object_path(version, resource)
-            return Watch(self._client, path, told, lambda: self._ask(resource), selector=selector, whole=whole)
-
-        def one(path: str, name: str) -> Watch:
-            def ask(_: Change | None = None) -> None:
-                self._ask("settings")
-
-            return Watch(self._client, path, ask, ask, selector={"fieldSelector": f"metadata.name={name}"})
-
-        service = object_path("v1", "services", namespace=self._options.namespace)
-        return [
-            *(
-                collection(resource, version, selector, whole=whole)
-                for resource, (version, selector, whole) in COLLECTIONS.items()
-            ),
-            one(object_path(GROUP_VERSION, "configs"), "cluster"),
-            one(service, SERVICE),
-        ]
-
     def _start(self, stop: threading.Event) -> list[threading.Thread]:
         found = [
             threading.Thread(target=self._work, args=(stop,), name=f"pull secrets {number}", daemon=True)
@@ -180,36 +140,6 @@ class PullSecrets:
         for worker in found:
             worker.start()
         return found
-
-    def told(self, resource: str, change: Change) -> None:
-        """Something changed in the cluster, or we have changed it."""
-        namespace, name = change.namespace, change.name
-        if change.type == "DELETED":
-            owner = self._view.remove(resource, namespace, name)
-        else:
-            found = self._seen(resource, change.item)
-            if found is None:
-                return
-            owner = found
-        key = {"secrets": (namespace, owner), "serviceaccounts": (namespace, name)}.get(
-            resource, (namespace or name, "")
-        )
-        if resource == "secrets" and not owner:
-            return
-        self._queue.add(key, urgent=True)
-
-    def _seen(self, resource: str, item: Any) -> str | None:
-        """Take note of it; whose Secret it is, and ``None`` if it is no news."""
-        if resource == "serviceaccounts":
-            return "" if self._view.put_account(item) else None
-        if resource == "secrets":
-            held = self._view.put_secret(item)
-            return held.account if held is not None else None
-        if resource == "rolebindings":
-            self._view.put_binding(item)
-        else:
-            self._view.put_namespace(item)
-        return ""
 
     def _ask(self, what: str) -> None:
         self._due[what] = 0.0
@@ -262,18 +192,14 @@ class PullSecrets:
         self._missing = tuple(missing(self._client, RIGHTS))
 
     def _list(self, resource: str) -> None:
-        version, selector, whole = COLLECTIONS[resource]
-        begun, there = time.monotonic(), set()
-        path, accept = object_path(version, resource), "application/json" if whole else AS_METADATA
         self._call()
-        for item in items(self._client, path, limit=PAGE, accept=accept, selectors=selector):
-            metadata = item.get("metadata") or {}
-            there.add((str(metadata.get("namespace") or ""), str(metadata.get("name"))))
-            self._seen(resource, item)
-        self._view.sweep(resource, there, begun)
+        self._sources.list(resource)
         self._listed.add(resource)
         if len(self._listed) == len(COLLECTIONS):
             self._look_at_all()
+
+    def _look_at_now(self, key: Key) -> None:
+        self._queue.add(key, urgent=True)
 
     def _look_at_all(self) -> None:
         for namespace in self._view.namespaces():
