@@ -148,6 +148,10 @@ bench: setup ## Measure image-registry serve beside CNCF distribution and nginx.
 bench-api: setup ## Measure the Image API with 100,000 Images and 200,000 tags in PostgreSQL. ARGS='--tags 20000 … -o json'.
 	@$(BIN)/python -m benchmarks.api $(ARGS)
 
+.PHONY: bench-mirror
+bench-mirror: setup ## Measure copying images beside `skopeo sync` and `crane copy`. ARGS='--repeats 5 --only ac -o json'.
+	@$(BIN)/python -m benchmarks.mirror $(ARGS)
+
 .PHONY: bench-garbage
 bench-garbage: setup ## Time the search for garbage beside CNCF distribution's, on one tree. ARGS='--manifests 1000 -o json'.
 	@$(BIN)/python -m benchmarks.garbage $(ARGS)

@@ -52,6 +52,14 @@ def location(running: Served) -> str:
     return ask(running.host, "POST", f"{REPOSITORY}/blobs/uploads/").expect(202).headers["Location"]
 
 
+def test_who_begins_with_tls_is_told_at_once_that_there_is_none(running: Served) -> None:
+    started = time.monotonic()
+    heard = say(running, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200))
+    assert statuses(heard) == [400]
+    assert b"without TLS" in heard
+    assert time.monotonic() - started < 2
+
+
 @pytest.mark.parametrize(
     "body",
     [

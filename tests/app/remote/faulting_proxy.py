@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -105,6 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named so by the library
         """Say nothing."""
 
+    def handle(self) -> None:
+        """As a server does that knows TLS when it sees it: some clients try it first."""
+        if isinstance(self.connection, ssl.SSLSocket) or self.connection.recv(1, socket.MSG_PEEK) != b"\x16":
+            super().handle()
+
     def do_GET(self) -> None:
         owner = self.owner
         owner.seen.append(Seen(self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
@@ -113,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.taken is not None:
             return self._break_off(self.rfile.read(fault.taken))
         sent = self.rfile.read(length)
+        if len(sent) < length:  # the client is gone
+            return self._break_off(sent)
         owner.received += len(sent)
         if fault.status:
             return self._answer(fault.status, list(fault.headers.items()), fault.body, fault)

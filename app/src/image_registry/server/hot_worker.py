@@ -44,6 +44,10 @@ HEAD_PATIENCE = 20.0
 MOST = 128 << 10
 """Bytes of a head at most: users in hundreds of groups need tens of thousands."""
 
+HELLO = b"\x16"
+"""How TLS begins, and no request: clients that may do without TLS try it first, and wait for an answer."""
+
+NO_TLS = refusal("400 Bad Request", "this port speaks HTTP without TLS")
 TOO_LONG = refusal("431 Request Header Fields Too Large", f"the head of the request is longer than {MOST} bytes")
 
 LOOK = 1.0
@@ -181,6 +185,11 @@ class HotWorker(PlainWorker):
 
     def _arrived(self, conn: Connection, started: float) -> None:
         head = conn.head
+        if head[:1] == HELLO and not self.cfg.is_ssl:
+            with suppress(OSError):
+                conn.sock.send(NO_TLS)
+            self._drop(conn)
+            return
         if b"\r\n\r\n" not in head:
             if len(head) > MOST:
                 with suppress(OSError):
