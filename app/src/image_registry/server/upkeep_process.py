@@ -109,4 +109,5 @@ def _end_with(lifeline: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.stdin.buffer))
+    # without a buffer, whose lock a thread that waits in it would hold when the interpreter ends
+    sys.exit(main(os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)))
