@@ -14,6 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import urllib3
 
 from image_registry.garbage.collection import Collector, Report, Rules
 from image_registry.imagestreams.errors import ImageInUse, ImageUnknown
@@ -59,7 +62,9 @@ def soak(host: str, root: Path, seconds: float, *, clients: int, seed: int, say:
     result, stop, collecting = Result(memory), threading.Event(), threading.Event()
     database = Database(f"sqlite:///{root / 'metadata.db'}")
     workers = [threading.Thread(target=_work, args=(host, memory, seed + n, stop), daemon=True) for n in range(clients)]
-    gardener = threading.Thread(target=_garden, args=(root, database, result, stop, collecting, seed), daemon=True)
+    gardener = threading.Thread(
+        target=_garden, args=(host, root, database, result, stop, collecting, seed), daemon=True
+    )
     for thread in (*workers, gardener):
         thread.start()
     time.sleep(seconds / 4)
@@ -89,9 +94,15 @@ def _work(host: str, memory: Memory, seed: int, stop: threading.Event) -> None:
 
 
 def _garden(
-    root: Path, database: Database, result: Result, stop: threading.Event, collecting: threading.Event, seed: int
+    host: str,
+    root: Path,
+    database: Database,
+    result: Result,
+    stop: threading.Event,
+    collecting: threading.Event,
+    seed: int,
 ) -> None:
-    """Prune Images that nobody holds and collect, again and again, in this process and in some that are killed."""
+    """Prune Images that nobody holds and let the registry collect, again and again; beside it some are killed."""
     mind = random.Random(seed)  # noqa: S311 - a choice that can be made again, not a secret
     try:
         while not stop.wait(0.05):
@@ -101,10 +112,35 @@ def _garden(
             if result.cycles % 10 == 9:
                 _kill_one(root, mind.uniform(0.5, 2.5))
                 result.kills += 1
-            _add(result, _collect(root, database))
+            _add_run(result, _ask(host))
     except Exception as error:
         result.memory.fail(f"the collector: {error!r}")
         raise
+
+
+def _ask(host: str) -> dict[str, Any]:
+    """Let the registry collect, in its own process as it does in a cluster; the run after its end."""
+    options = {"confirm": True, "grace": f"{GRACE:.0f}s", "trash": "0s", "atMost": 100}
+    door = f"http://{host}/extensions/v2/upkeep"
+    run = urllib3.request("POST", door, json={"kind": "gc", "options": options}, timeout=30).json()
+    deadline = time.monotonic() + 120
+    while not run.get("ended"):
+        if "id" not in run or time.monotonic() > deadline:
+            raise RuntimeError(f"no collection: {run}")
+        time.sleep(0.1)
+        run = urllib3.request("GET", f"{door}/{run['id']}", timeout=30).json()
+    if run["state"] != "succeeded":
+        raise RuntimeError(f"a collection {run['state']}: {run['error']}")
+    found: dict[str, Any] = run["report"]["totals"]
+    return found
+
+
+def _add_run(result: Result, totals: dict[str, Any]) -> None:
+    result.cycles += 1
+    result.links += totals["links"]
+    result.thrown_away += totals["thrownAway"]["blobs"]
+    result.taken_back += totals["takenBack"]
+    result.removed += totals["removed"]["blobs"]
 
 
 def _collect(root: Path, database: Database) -> Report:

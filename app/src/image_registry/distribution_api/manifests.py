@@ -188,7 +188,7 @@ class Manifests:
             else:
                 condition = conditions.check if conditions.stated() else None
                 self._streams.delete_tag(repository, wanted, precondition=condition)
-            clean(self._store, self._streams, repository)
+            clean(self._store, self._streams, repository, self._parts.behind)
         return Response(status=202)
 
     def tags(self, namespace: str, name: str) -> Response:

@@ -41,6 +41,8 @@ class Parts:
     """Told of each repository whose tags changed; without it their links are written before the answer."""
     upkeep: Upkeep | None = None
     """Where administrators ask for collections, verifications and scrubs."""
+    behind: Callable[[], bool] = lambda: False
+    """Whether the tables are known to be older than the storage, so that nothing may be concluded from them."""
     manifest_limit: int = MANIFEST_LIMIT
     """Largest manifest that is taken, in bytes."""
     sparse_images: bool = False

@@ -14,17 +14,26 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.storage.blob_store import BlobStore, Held, StorageFault
 
+Behind = Callable[[], bool]
+"""Says whether the tables are known to be older than the storage."""
+
 LONGEST = 5.0
 """Seconds for which pushes to the repository wait at most, and on SQLite all; long before a database would end the
 transaction that holds the lock, because it hears nothing."""
 
 
-def clean(store: BlobStore, streams: ImageStreams, repository: Repository) -> bool:
-    """Make the links of one repository equal to what it holds, if somebody asked for it; true when it is clean."""
+def clean(store: BlobStore, streams: ImageStreams, repository: Repository, behind: Behind = lambda: False) -> bool:
+    """Make the links of one repository equal to what it holds, if somebody asked for it; true when it is clean.
+
+    Where the tables are ``behind`` it waits: they were restored from a backup, and what they do not hold was pushed
+    since.
+    """
+    if behind():
+        return False
     return streams.clean(repository, _comparison(store, repository))
 
 
-def clean_pending(store: BlobStore, streams: ImageStreams) -> int:
+def clean_pending(store: BlobStore, streams: ImageStreams, behind: Behind = lambda: False) -> int:
     """Clean every repository that waits for it; returns how many are clean now.
 
     One that cannot be cleaned does not keep the others waiting; its failure is raised at the end.
@@ -32,7 +41,7 @@ def clean_pending(store: BlobStore, streams: ImageStreams) -> int:
     cleaned, failure = 0, None
     for repository in streams.pending_cleanups():
         try:
-            cleaned += clean(store, streams, repository)
+            cleaned += clean(store, streams, repository, behind)
         except StorageFault as error:
             failure = error
     if failure is not None:

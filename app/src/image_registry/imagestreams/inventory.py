@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from image_registry.imagestreams import echo
 from image_registry.imagestreams.cleaning import Kept, kept_by
-from image_registry.metadata import inventory, rebuilds, streams
+from image_registry.metadata import inventory, origins, rebuilds, streams
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 
@@ -55,6 +55,24 @@ class Inventory:
         """What a repository holds at the moment; nobody is kept from changing it."""
         with self._database.read() as connection:
             return _kept(connection, repository, None)
+
+    def imported(self, repository: Repository) -> frozenset[str]:
+        """Manifests of a repository that another registry has as well, and whose bytes may still be there."""
+        with self._database.read() as connection:
+            stream = streams.find_id(connection, repository.namespace, repository.name)
+            return frozenset(origins.of_stream(connection, stream)) if stream is not None else frozenset()
+
+    def repositories(self, namespace: str = "") -> Iterator[Repository]:
+        """All that the tables know, or those of a namespace, in order."""
+        after = ("", "")
+        while True:
+            with self._database.read() as connection:
+                page = inventory.names(connection, namespace, after=after, limit=PAGE)
+            for row in page:
+                yield Repository(row.namespace, row.name)
+            if len(page) < PAGE:
+                return
+            after = (page[-1].namespace, page[-1].name)
 
     def compare(self, repository: Repository, before: datetime, sweep: Callable[[Kept], bool]) -> bool:
         """Let ``sweep`` remove links to blobs that are not kept, under the lock of the repository.

@@ -51,6 +51,7 @@ def _cure(error: Exception) -> str | None:
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew, UnknownSchema
     from image_registry.operator.secret_plan import BootstrapFailed
     from image_registry.storage.blob_store import StorageFault
+    from image_registry.upkeep.asking import Refused
 
     if isinstance(error, DatabaseUnavailable):
         return "; see that it runs, and that REGISTRY_DATABASE_… or --database say where it is and who may use it"
@@ -68,6 +69,7 @@ def _cure(error: Exception) -> str | None:
         StorageFault,
         UnknownSchema,
         OSError,
+        Refused,
     )
     return "" if isinstance(error, curable) else None
 
@@ -293,6 +295,42 @@ def garbage_collect(
     settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
     rules = garbage_command.rules(settings, grace=grace, trash=trash, at_most=at_most, rate=rate)
     sys.exit(garbage_command.run(settings, rules, dry_run=not confirm, output=output))
+
+
+@cli.command()
+@click.argument("name", default="", metavar="[NAMESPACE[/REPOSITORY]]")
+@click.option("--root", type=click.Path(path_type=Path, exists=True), help="Folder of `image-registry serve`.")
+@click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option("--deep", is_flag=True, help="Read every byte, and compare it with its digest.")
+@click.option("--rate", type=click.FloatRange(min=0), default=0, help="MiB per second at most; 0: no limit.")
+@click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True)
+def verify(*, name: str, root: Path | None, database: str | None, deep: bool, rate: float, output: str) -> None:
+    """Say whether everything is there that the registry says it has; changes nothing, while the registry serves.
+
+    Without a name everything is looked at. Exits with 1 if something is missing or wrong.
+    """
+    from image_registry.server import integrity_commands
+
+    settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
+    sys.exit(integrity_commands.verify(settings, name, deep=deep, rate=rate, output=output))
+
+
+@cli.command()
+@click.option("--root", type=click.Path(path_type=Path, exists=True), help="Folder of `image-registry serve`.")
+@click.option("--database", metavar="URL", help="Metadata database; default: SQLite in the root folder.")
+@click.option("--confirm", is_flag=True, help="Put aside what is corrupt; without this it is only named.")
+@click.option("--rate", type=click.FloatRange(min=0), default=0, help="MiB per second at most; 0: no limit.")
+@click.option("--after", default="", metavar="DIGEST", help="Go on behind this digest.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def scrub(*, root: Path | None, database: str | None, confirm: bool, rate: float, after: str, output: str) -> None:
+    """Read every blob again and compare it with its digest, while the registry serves.
+
+    What is put aside is not removed: pulls of it are refused, and a push of the same digest repairs it.
+    """
+    from image_registry.server import integrity_commands
+
+    settings = Settings.from_environment(os.environ) if root is None else _local(root, database)
+    sys.exit(integrity_commands.scrub(settings, confirm=confirm, rate=rate, after=after, output=output))
 
 
 def _promise(text: str) -> float:

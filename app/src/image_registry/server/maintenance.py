@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from image_registry.garbage.links import clean_pending
+from image_registry.garbage.links import Behind, clean_pending
 from image_registry.imagestreams.errors import ImageStreamsError
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.oci.reference import Repository
@@ -33,7 +33,14 @@ class Maintenance:
     While ``paused`` nothing is removed: a registry that is read-only does not change its storage.
     """
 
-    def __init__(self, store: BlobStore, streams: ImageStreams, paused: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        streams: ImageStreams,
+        paused: Callable[[], bool] = lambda: False,
+        behind: Behind = lambda: False,
+    ) -> None:
+        self._behind = behind
         self._paused = paused
         self._store = store
         self._streams = streams
@@ -66,7 +73,7 @@ class Maintenance:
             raise failure
 
     def _clean(self) -> None:
-        clean_pending(self._store, self._streams)
+        clean_pending(self._store, self._streams, self._behind)
 
     def _sweep(self) -> None:
         """Uploads have rows, and go with them; this is for what a crash left without one."""

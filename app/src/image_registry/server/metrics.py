@@ -96,6 +96,18 @@ GARBAGE_BYTES = Family(
 GARBAGE_BLOBS = Family(
     "imageregistry_garbage_last_removed_blobs", "gauge", "Blobs that the newest collection removed.", combine="max"
 )
+SCRUB_CORRUPT = Family(
+    "imageregistry_scrub_last_corrupt_blobs",
+    "gauge",
+    "Blobs that the newest scrub could not read, or whose bytes were not what their digest says.",
+    combine="max",
+)
+QUARANTINED = Family(
+    "imageregistry_quarantined_blobs", "gauge", "Blobs that lay aside when the newest scrub ended.", combine="max"
+)
+VERIFY_FAULTS = Family(
+    "imageregistry_verify_last_faults", "gauge", "Faults that the newest verification found.", combine="max"
+)
 LOG_LINES_LOST = Family("imageregistry_log_lines_lost_total", "counter", "Lines that standard output did not take.")
 BUILD = Family("imageregistry_build_info", "gauge", "Workers by process and version.", ("process", "version"))
 
@@ -123,6 +135,9 @@ FAMILIES = (
     UPKEEP_SECONDS,
     GARBAGE_BYTES,
     GARBAGE_BLOBS,
+    SCRUB_CORRUPT,
+    QUARANTINED,
+    VERIFY_FAULTS,
     LOG_LINES_LOST,
     BUILD,
 )

@@ -18,6 +18,7 @@ from image_registry.metadata.database import Database
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.rebuilding.recording import Recorder
 from image_registry.server.settings import Settings
+from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.choice import open_store
 
 
@@ -41,6 +42,16 @@ def rebuild_tools(settings: Settings) -> Iterator[RebuildTools]:
         ledger, tables, store = RebuildLedger(database), Records(database), open_store(settings.storage)
         rebuild, recorder = Rebuild(store, streams, ledger, tables), Recorder(store, tables, ledger)
         yield RebuildTools(database, streams, ledger, rebuild, recorder)
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def integrity_tools(settings: Settings) -> Iterator[tuple[BlobStore, Inventory]]:
+    """For the length of a command that verifies or scrubs."""
+    database = Database(settings.database_url)
+    try:
+        yield open_store(settings.storage), Inventory(database)
     finally:
         database.dispose()
 

@@ -10,16 +10,26 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 
 from image_registry.imagestreams.errors import MetadataUnavailable
-from image_registry.server.metrics import GARBAGE_BLOBS, GARBAGE_BYTES, UPKEEP_SECONDS, UPKEEP_SUCCESS
+from image_registry.server.metrics import (
+    GARBAGE_BLOBS,
+    GARBAGE_BYTES,
+    QUARANTINED,
+    SCRUB_CORRUPT,
+    UPKEEP_SECONDS,
+    UPKEEP_SUCCESS,
+    VERIFY_FAULTS,
+)
 from image_registry.server.numbers import Family, Numbers
 from image_registry.upkeep.ledger import Kind, Ledger, Run
+from image_registry.upkeep.verifying import FAULTS
 
 INTERVAL, AT_WORK = 10.0, 1.0
 """Seconds between two looks, and while a process is at work."""
@@ -133,6 +143,9 @@ class Keeper:
             watch(UPKEEP_SECONDS, kind, _seconds, (str(kind),))
         watch(GARBAGE_BYTES, Kind.COLLECT, lambda run: _removed(run, "bytes"))
         watch(GARBAGE_BLOBS, Kind.COLLECT, lambda run: _removed(run, "blobs"))
+        watch(SCRUB_CORRUPT, Kind.SCRUB, lambda run: sum(_totals(run).values()))
+        watch(QUARANTINED, Kind.SCRUB, lambda run: (run.report or {}).get("quarantined", 0))
+        watch(VERIFY_FAULTS, Kind.VERIFY, lambda run: sum(_totals(run).get(kind, 0) for kind in FAULTS))
 
 
 def _when(run: Run) -> float:
@@ -144,4 +157,9 @@ def _seconds(run: Run) -> float:
 
 
 def _removed(run: Run, what: str) -> float:
-    return float((run.report or {}).get("totals", {}).get("removed", {}).get(what, 0))
+    return float(_totals(run).get("removed", {}).get(what, 0))
+
+
+def _totals(run: Run) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (run.report or {}).get("totals", {})
+    return found

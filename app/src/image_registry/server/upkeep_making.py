@@ -16,10 +16,15 @@ from image_registry.garbage.collection import CollectionRefused
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.metadata.database import DatabaseUnavailable
 from image_registry.server.settings import Settings
-from image_registry.server.tools import garbage_tools
-from image_registry.server.upkeep_options import collection_rules
+from image_registry.server.tools import garbage_tools, integrity_tools
+from image_registry.server.upkeep_options import SCRUBBED, collection_rules, rate, scope
 from image_registry.storage.blob_store import StorageFault
+from image_registry.upkeep import scrubbing, verifying
+from image_registry.upkeep.asking import Refused
+from image_registry.upkeep.hashing import Hashing
 from image_registry.upkeep.ledger import Kind, Ledger, Outcome, Run
+from image_registry.upkeep.scrubbing import Scrubbed
+from image_registry.upkeep.verifying import Verifier
 
 SIGN = 3.0
 """Seconds between two signs of life."""
@@ -58,6 +63,10 @@ class Making:
     def progress(self, stage: str, count: int) -> None:
         """So many of this have been done. Raises :class:`Stopped`."""
         self._stage, self._done = stage, count
+        self.still()
+
+    def still(self) -> None:
+        """Raises :class:`Stopped` when it is not to go on."""
         if self._over.is_set():
             raise Stopped
 
@@ -102,7 +111,7 @@ def make(settings: Settings, ledger: Ledger, run: Run, me: str, interval: float 
             making.end(Outcome.STOPPED)
             log.info("the run was stopped")
             return Outcome.STOPPED
-        except CollectionRefused as refusal:
+        except (CollectionRefused, Refused) as refusal:
             making.end(Outcome.FAILED, error=str(refusal))
             log.warning("the run was refused", reason=str(refusal))
             return Outcome.FAILED
@@ -126,7 +135,37 @@ def _collect(settings: Settings, making: Making) -> Mapping[str, Any]:
     return garbage_reports.document(report, rules, time.monotonic() - started, at_most=LISTED)
 
 
-MAKERS: Mapping[Kind, Maker] = {Kind.COLLECT: _collect}
+def _verify(settings: Settings, making: Making) -> Mapping[str, Any]:
+    wanted, started = scope(making.run.options), time.monotonic()
+    with integrity_tools(settings) as (store, inventory):
+        hashing = Hashing(store, wanted.rate, making.still) if wanted.deep else None
+        verifier = Verifier(store, inventory, deep=hashing, progress=making.progress)
+        found = verifier.run(wanted.namespace, wanted.repository)
+    read = hashing.read if hashing is not None else None
+    return verifying.document(found, str(wanted), time.monotonic() - started, read, at_most=LISTED)
+
+
+def _scrub(settings: Settings, making: Making) -> Mapping[str, Any]:
+    run, started = making.run, time.monotonic()
+    pace = rate(run.options, {"confirm", "rate"}, SCRUBBED)
+    with integrity_tools(settings) as (store, _):
+        found = scrubbing.scrub(
+            store,
+            Hashing(store, pace, making.still),
+            confirm=run.changes,
+            after=run.cursor,
+            found=Scrubbed.of(run.notes),
+            progress=making.progress,
+            advance=making.advance,
+        )
+        aside = sum(1 for _ in store.quarantined())
+    for each in found.corrupt:
+        structlog.get_logger().error("a blob is corrupt", put_aside=run.changes, **each)
+    spent = time.monotonic() - started
+    return scrubbing.document(found, spent, confirm=run.changes, quarantined=aside, at_most=LISTED)
+
+
+MAKERS: Mapping[Kind, Maker] = {Kind.COLLECT: _collect, Kind.VERIFY: _verify, Kind.SCRUB: _scrub}
 
 
 def _now() -> datetime:

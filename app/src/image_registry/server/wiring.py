@@ -219,8 +219,10 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     def paused() -> bool:
         return parts.read_only() is not None
 
-    Maintenance(parts.store, parts.streams, paused).start()
-    upkeep = _upkeep(settings, watched.numbers, paused)
+    database = Database(settings.database_url)
+    parts = replace(parts, behind=Recorder(parts.store, Records(database), RebuildLedger(database)).is_behind)
+    Maintenance(parts.store, parts.streams, paused, parts.behind).start()
+    upkeep = _upkeep(settings, Ledger(database), watched.numbers, paused)
     echo = Echo(parts.store, parts.streams, paused)
     echo.start()
     hot = None
@@ -233,9 +235,8 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     return watched.around(_limits(settings, watched.numbers).around(application), hot)
 
 
-def _upkeep(settings: Settings, numbers: Numbers, paused: Callable[[], bool]) -> Upkeep:
+def _upkeep(settings: Settings, ledger: Ledger, numbers: Numbers, paused: Callable[[], bool]) -> Upkeep:
     """Where collections and the like are asked for, and the thread that lets them be made."""
-    ledger = Ledger(Database(settings.database_url))
     keeper = Keeper(ledger, partial(upkeep_process.begin, settings), paused, numbers)
     keeper.start()
     return Upkeep(ledger, partial(upkeep_options.check, promise=settings.blob_promise), keeper.wake)

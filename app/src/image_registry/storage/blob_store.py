@@ -217,6 +217,17 @@ class BlobStore(Protocol):
         """Remove a blob from the trash; ``False`` if it is not there any more."""
         ...
 
+    def quarantine(self, digest: Digest) -> bool:
+        """Put a blob aside whose bytes are wrong; ``False`` if it is not there.
+
+        Nobody finds it there: :meth:`stat` says ``None``, and whoever pushes the digest again writes it anew.
+        """
+        ...
+
+    def quarantined(self) -> Iterator[Stored]:
+        """What was put aside, each of them as often as that happened."""
+        ...
+
     def strays(self) -> Iterator[str]:
         """Names of repositories in the layout that are not ``<namespace>/<repository>``, in no particular order."""
         ...

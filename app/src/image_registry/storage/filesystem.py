@@ -220,6 +220,12 @@ class FilesystemStore:
     def remove_for_good(self, digest: Digest) -> bool:
         return self._trash.remove(digest)
 
+    def quarantine(self, digest: Digest) -> bool:
+        return self._trash.quarantine(digest)
+
+    def quarantined(self) -> Iterator[Stored]:
+        return self._trash.quarantined()
+
     def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
         for found in self._disk.names(layout.NAMESPACES) if namespace is None else [namespace]:
             for name in self._disk.names(f"{layout.NAMESPACES}/{found}"):

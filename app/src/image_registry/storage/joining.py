@@ -11,6 +11,12 @@ from dataclasses import dataclass
 
 MINIMUM = 5 << 20
 
+LARGEST = 5 << 30
+"""Bytes that S3 copies at once; blobs may be larger."""
+
+COPIED = 1 << 30
+"""Bytes of the parts into which a larger piece is cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -51,6 +57,9 @@ def plan(sizes: Sequence[int]) -> list[Part]:
             if start == missing:
                 parts.append(Part(tuple(waiting)))
                 waiting = []
+        while size - start > LARGEST:
+            parts.append(Part((Section(index, start, start + COPIED, whole=False),)))
+            start += COPIED
         rest = Section(index, start, size, whole=start == 0)
         if rest.size > MINIMUM or (rest.whole and rest.size == MINIMUM):
             parts.append(Part((rest,)))

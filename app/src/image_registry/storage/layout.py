@@ -16,6 +16,8 @@ NAMESPACES = f"{ROOT}/repositories"
 BLOBS = f"{ROOT}/blobs"
 TRASH = f"{ROOT}/.trash"
 """Blobs that nobody refers to, until they are removed for good; CNCF distribution never looks there."""
+QUARANTINE = f"{ROOT}/.quarantine"
+"""Blobs whose bytes are not what their digest says, for who wants to look into it; nobody ever removes them."""
 STAGING = f"{ROOT}/.staging"
 """Content on its way to its place; CNCF distribution never looks here."""
 
@@ -40,6 +42,11 @@ def blob_data(digest: Digest) -> str:
 def thrown_away(digest: Digest) -> str:
     """The bytes of a blob in the trash."""
     return f"{TRASH}/{digest.algorithm}/{digest.hex}"
+
+
+def quarantined(digest: Digest, mark: str) -> str:
+    """The bytes of a blob that are not what they should be; ``mark`` tells those of one digest apart."""
+    return f"{QUARANTINE}/{digest.algorithm}/{digest.hex}.{mark}"
 
 
 def repository(name: Repository) -> str:

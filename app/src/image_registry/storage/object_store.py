@@ -168,6 +168,13 @@ class ObjectStore:
     def remove_for_good(self, digest: Digest) -> bool:
         return self._garbage.remove(digest)
 
+    def quarantine(self, digest: Digest) -> bool:
+        self._sizes.forget(digest)
+        return self._garbage.quarantine(digest)
+
+    def quarantined(self) -> Iterator[Stored]:
+        return self._garbage.quarantined()
+
     # tags
 
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:

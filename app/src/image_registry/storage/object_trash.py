@@ -7,6 +7,7 @@ because its answer got lost, may still be on its way to the place. Its time in t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -70,6 +71,25 @@ class ObjectTrash:
             return False
         self._client.delete([key])
         return True
+
+    def quarantine(self, digest: Digest) -> bool:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.quarantine`."""
+        found = self._entry(layout.blob_data(digest))
+        if found is None:
+            return False
+        with suppress(ObjectMissing):
+            self._client.join(layout.quarantined(digest, str(time.time_ns())), [found])
+            self._client.delete([found.key])
+            return True
+        return False
+
+    def quarantined(self) -> Iterator[Stored]:
+        """What was put aside."""
+        prefix = f"{layout.QUARANTINE}/"
+        for entry in self._client.entries(prefix):
+            algorithm, _, name = entry.key.removeprefix(prefix).partition("/")
+            with suppress(InvalidDigest):
+                yield Stored(Digest.parse(f"{algorithm}:{name.partition('.')[0]}"), entry.size, entry.modified)
 
     def _entry(self, key: str) -> Entry | None:
         return next((entry for entry in self._client.entries(key) if entry.key == key), None)

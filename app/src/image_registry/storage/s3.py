@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import S3
-from image_registry.storage.joining import Part, plan
+from image_registry.storage.joining import LARGEST, Part, plan
 from image_registry.storage.object_client import Entry, Incoming, ObjectExists, ObjectMissing
 
 CONNECT, READ, ATTEMPTS = 5.0, 60.0, 4
@@ -133,7 +133,7 @@ class S3Client:
 
     def join(self, key: str, pieces: Sequence[Entry]) -> None:
         target = {"Bucket": self._bucket, "Key": self._prefix + key}
-        if len(pieces) == 1:
+        if len(pieces) == 1 and pieces[0].size <= LARGEST:
             with self._faults("copy to", key):
                 self._s3.copy_object(**target, CopySource=self._source(pieces[0]), **self._encryption)
             return

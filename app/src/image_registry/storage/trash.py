@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -86,6 +87,27 @@ class Trash:
             except GONE:
                 return False
             return True
+
+    def quarantine(self, digest: Digest) -> bool:
+        """See :meth:`~image_registry.storage.blob_store.BlobStore.quarantine`."""
+        source = self._path(layout.blob_data(digest))
+        with faults("put aside", layout.blob_data(digest)):
+            try:
+                self._in_folder(os.replace, source, self._path(layout.quarantined(digest, str(time.time_ns()))))
+            except GONE:
+                return False
+            with suppress(OSError):  # somebody may be putting it there again
+                os.rmdir(os.path.dirname(source))
+            return True
+
+    def quarantined(self) -> Iterator[Stored]:
+        """What was put aside."""
+        for algorithm in HEX_LENGTH:
+            for name in self._names(f"{layout.QUARANTINE}/{algorithm}"):
+                with suppress(InvalidDigest, *GONE):
+                    status = os.stat(self._path(f"{layout.QUARANTINE}/{algorithm}/{name}"))
+                    digest = Digest.parse(f"{algorithm}:{name.partition('.')[0]}")
+                    yield Stored(digest, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def _in_folder(self, move: Callable[[str, str], None], source: str, target: str) -> None:
         """Give a file a name in a folder that may be missing or be taken away meanwhile. Raises

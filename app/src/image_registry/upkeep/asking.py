@@ -14,6 +14,10 @@ class InvalidOption(ValueError):
     """Something that was asked for cannot be; the text names it and says what to write instead."""
 
 
+class Refused(Exception):
+    """Something says that a run would make no sense now; the text says what, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upkeep:
     """``check`` raises :class:`InvalidOption` for options of a kind that make no sense; ``wake`` lets somebody look for
