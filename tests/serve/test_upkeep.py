@@ -15,18 +15,20 @@ import urllib3
 
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
+from image_registry.storage import layout
 from image_registry.storage.filesystem import FilesystemStore
+from tests.app.distribution_api.conftest import manifest_of
 from tests.serve.conftest import Served
 
 PATH = "/extensions/v2/upkeep"
 OLD = 3 * 24 * 3600
 
 
-def fill(served: Served, blobs: int) -> None:
+def fill(served: Served, blobs: int, size: int = 512) -> None:
     """Blobs of long ago that belong to no image."""
     store = FilesystemStore(served.root)
     for number in range(blobs):
-        data = b"%d" % number * 512
+        data = b"%d" % number * size
         store.put_blob(Repository("demo", "app"), data, Digest.of(data))
     for path in (served.root / "docker").rglob("*"):
         os.utime(path, (time.time() - OLD,) * 2)
@@ -98,6 +100,54 @@ def test_a_run_that_is_stopped_ends_soon_and_says_so(served: Served) -> None:
     last = ended(served, run)
     assert last["state"] == "stopped"
     assert left(served) > 50
+
+
+def test_ac_verifies_scrubs_and_puts_aside_what_is_corrupt(served: Served, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("anybody", encoding="ascii")
+    layer = push(served.host, "demo/app", "v1")
+    assert ac(served, "verify", "--deep", token=token).returncode == 0
+    path = served.root / layout.blob_data(layer)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    found = ac(served, "verify", "demo/app", "--deep", "-o", "json", token=token)
+    assert found.returncode == 1, found
+    assert json.loads(found.stdout)["report"]["totals"] == {"corrupt": 1}
+    shown = ac(served, "scrub", token=token)
+    assert (shown.returncode, f"corrupt: {layer}" in shown.stdout) == (1, True), shown
+    assert urllib3.request("GET", f"http://{served.host}/v2/demo/app/blobs/{layer}").status == 200
+    assert ac(served, "scrub", "--confirm", token=token).returncode == 1
+    assert urllib3.request("GET", f"http://{served.host}/v2/demo/app/blobs/{layer}").status == 404
+    assert ac(served, "verify", token=token).returncode == 1
+    push(served.host, "demo/app", "v1")
+    assert urllib3.request("GET", f"http://{served.host}/v2/demo/app/blobs/{layer}").status == 200
+    assert ac(served, "scrub", token=token).returncode == 0
+
+
+def test_a_scrub_whose_process_is_killed_goes_on_where_it_was(served: Served) -> None:
+    fill(served, 200, 50_000)
+    run = ask("POST", served, kind="scrub", options={"rate": 6})  # 100 blobs of 150 KiB take two and a half seconds
+    wait_for(lambda: ask("GET", served, f"/{run['id']}")["progress"]["count"] >= 100)
+    victim = wait_for(lambda: at_work(served))
+    os.kill(victim, signal.SIGKILL)
+    last = ended(served, run)
+    assert (last["state"], last["report"]["blobs"], last["report"]["clean"]) == ("succeeded", 200, True)
+
+
+def push(host: str, repository: str, tag: str) -> Digest:
+    """A small image; the digest of its layer."""
+    config, layer = b"{}", b"the bytes of a layer" * 100
+    for data in (config, layer):
+        start = urllib3.request("POST", f"http://{host}/v2/{repository}/blobs/uploads/")
+        place = start.headers["Location"]
+        place = place if place.startswith("http") else f"http://{host}{place}"
+        glue = "&" if "?" in place else "?"
+        done = urllib3.request("PUT", f"{place}{glue}digest={Digest.of(data)}", body=data)
+        assert done.status == 201, done.data
+    headers = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    path = f"http://{host}/v2/{repository}/manifests/{tag}"
+    done = urllib3.request("PUT", path, body=manifest_of(config, layer), headers=headers)
+    assert done.status == 201, done.data
+    return Digest.of(layer)
 
 
 def at_work(served: Served) -> int | None:

@@ -167,3 +167,31 @@ def test_an_old_link_is_renewed_and_a_young_one_is_not_written(storage: Storage)
     store.renew_blob(OTHER, DIGEST)  # nothing to renew
     assert not store.blob_linked(OTHER, DIGEST)
     assert store.blob_linked_at(OTHER, DIGEST) is None
+
+
+def test_what_is_wrong_is_put_aside_and_written_anew_by_the_next_push(storage: Storage) -> None:
+    store = open_store(storage)
+    digest = uploaded(store, DATA)
+    assert store.stat(digest) == len(DATA)
+    for times in (1, 2):
+        assert store.quarantine(digest)
+        assert store.stat(digest) is None
+        assert not store.take_back(digest)
+        assert not store.quarantine(digest)
+        aside = list(store.quarantined())
+        assert [(blob.digest, blob.size) for blob in aside] == [(digest, len(DATA))] * times
+        assert in_place(store) == set()
+        assert uploaded(store, DATA) == digest
+        assert store.read(digest) == DATA
+
+
+def test_what_a_store_does_not_copy_at_once_is_thrown_away_and_comes_back(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("s3", "joining"):
+        monkeypatch.setattr(f"image_registry.storage.{module}.LARGEST", 6 << 20)
+    monkeypatch.setattr("image_registry.storage.joining.COPIED", 5 << 20)
+    data = bytes(range(256)) * (28 << 10)
+    store.put(data, Digest.of(data))
+    assert store.throw_away(Digest.of(data), later())
+    assert store.read(Digest.of(data)) == data

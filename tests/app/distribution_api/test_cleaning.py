@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from image_registry.garbage.links import clean_pending
@@ -42,3 +44,19 @@ def test_a_repository_that_cannot_be_cleaned_does_not_keep_the_others_waiting(
     monkeypatch.undo()
     assert clean_pending(registry.store, registry.streams) == 1
     assert registry.streams.pending_cleanups() == []
+
+
+def test_tables_that_are_older_than_the_storage_clean_nothing(
+    build: Callable[..., Registry],
+) -> None:
+    known = build()
+    known.push("demo/app", "v1")
+    known.push("demo/app", "v2", layer=b"another")
+    older = build(behind=lambda: True)
+    assert older.client.delete("/v2/demo/app/manifests/v1").status_code == 202
+    app = Repository("demo", "app")
+    assert known.store.tags(app) == ["v1", "v2"]
+    assert clean_pending(known.store, known.streams, lambda: True) == 0
+    assert known.store.tags(app) == ["v1", "v2"]
+    assert clean_pending(known.store, known.streams) == 1
+    assert known.store.tags(app) == ["v2"]

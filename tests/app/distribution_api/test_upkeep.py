@@ -110,6 +110,11 @@ def test_a_registry_token_is_no_key_to_this_door(registry: Registry) -> None:
         (b'{"kind": "gc", "options": {"atMost": 101}}', "atMost: 101 is no number from 0 to 100"),
         (b'{"kind": "gc", "options": {"rate": true}}', "rate: True is no number"),
         (b'{"kind": "gc", "options": {"colour": "red"}}', "colour: there is no such option"),
+        (b'{"kind": "verify", "options": {"repository": "app"}}', "needs its namespace"),
+        (b'{"kind": "verify", "options": {"namespace": "A b"}}', "name"),
+        (b'{"kind": "verify", "options": {"deep": 1}}', "deep is true or false"),
+        (b'{"kind": "scrub", "options": {"rate": -1}}', "rate: -1 is no number of MiB"),
+        (b'{"kind": "scrub", "options": {"deep": true}}', "deep: there is no such option"),
         (b" " * (65 << 10), "longer than"),
     ],
 )

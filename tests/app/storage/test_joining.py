@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_registry.storage.joining import MINIMUM, Part, plan
+from image_registry.storage.joining import COPIED, LARGEST, MINIMUM, Part, plan
 
 SMALL = st.integers(1, MINIMUM - 1)
 LARGE = st.integers(MINIMUM, 3 * MINIMUM)
@@ -52,3 +52,14 @@ def test_what_passes_through_the_registry_is_small(sizes: list[int]) -> None:
 )
 def test_whole_pieces_stay_in_the_store(sizes: list[int], inside: list[bool]) -> None:
     assert [part.inside for part in plan(sizes)] == inside
+
+
+@pytest.mark.parametrize("size", [LARGEST + 1, LARGEST + MINIMUM, 3 * LARGEST, 3 * LARGEST + 17])
+def test_what_a_store_does_not_copy_at_once_is_copied_in_parts(size: int) -> None:
+    parts = plan([size])
+    assert [section.start for part in parts for section in part.sections] == [
+        number * COPIED for number in range(len(parts))
+    ]
+    assert sum(section.size for part in parts for section in part.sections) == size
+    assert all(part.inside for part in parts[:-1])
+    assert max(section.size for part in parts for section in part.sections) <= LARGEST
