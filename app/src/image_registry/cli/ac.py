@@ -27,7 +27,8 @@ from image_registry.cli.prune_scheduled import scheduled
 from image_registry.cli.registry_access import registry
 from image_registry.cli.registry_gc import gc
 from image_registry.cli.registry_stop import runs, stop
-from image_registry.cli.registry_verify import scrub, verify
+from image_registry.cli.registry_verify import scrub
+from image_registry.cli.registry_verify import verify as verify_storage
 from image_registry.cli.set_streams import set_group
 from image_registry.cli.stream_images import delete, get
 from image_registry.cli.tag import tag
@@ -87,7 +88,7 @@ def adm_registry() -> None:
 adm_registry.add_command(gc)
 adm_registry.add_command(runs)
 adm_registry.add_command(stop)
-adm_registry.add_command(verify)
+adm_registry.add_command(verify_storage)
 adm_registry.add_command(scrub)
 adm.add_command(migrate)
 adm.add_command(policy)
