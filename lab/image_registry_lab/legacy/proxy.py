@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ACCOUNT = Path(os.environ.get("PROXY_ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount"))
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 NAMESPACED = re.compile(r"/v2/([^/]+)/.+")
 HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "host", "authorization"}

@@ -50,4 +50,4 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "4.2-partial": Variant(partial=True),
     }
 )
-"""By the names that ``lab/legacy`` takes."""
+"""By generation and what is particular."""
