@@ -82,6 +82,65 @@ def test_the_three_know_the_same_names_and_choices(language):
     assert chart == set(in_the_role(language.options))
 
 
+LIMITS = ("minimum", "maximum", "minLength", "maxLength", "maxItems")
+KINDS = {
+    "dict": "object",
+    "list": "array",
+    "str": "string",
+    "bool": "boolean",
+    "int": "integer",
+    "raw": "number-or-text",
+}
+
+
+def shapes(part, path="", *, chart=False):
+    """Type, limits and pattern of every place, however a choice or a reference writes them."""
+    if "$ref" in part:
+        part = SCHEMA["definitions"][part["$ref"].rsplit("/", 1)[1]]
+    if chart and "anyOf" in part:
+        rest = [choice for choice in part["anyOf"] if choice not in ({"type": "null"}, {"const": ""})]
+        if len(rest) == 1:
+            known = dict(shapes(rest[0], path, chart=True))
+            if {"const": ""} in part["anyOf"]:
+                kind, limits, pattern = known[path]
+                known[path] = (kind, limits, f"^$|{pattern}")
+            yield from known.items()
+            return
+    kind = "number-or-text" if "anyOf" in part else "string" if "enum" in part else part["type"]
+    limits = frozenset((word, part[word]) for word in LIMITS if word in part)
+    pattern = part.get("pattern") if "anyOf" not in part else None
+    yield path, (kind, limits, pattern)
+    for name, child in part.get("properties", {}).items():
+        yield from shapes(child, f"{path}.{name}", chart=chart)
+    if "items" in part and part["items"] != {"type": "object"}:
+        yield from shapes(part["items"], f"{path}[]", chart=chart)
+
+
+def in_the_options(part, path=""):
+    yield path, KINDS[part["type"]]
+    below = f"{path}[]" if part["type"] == "list" else path
+    if part["type"] == "list" and part.get("elements") != "dict":
+        yield below, KINDS[part["elements"]]
+    for name, child in part.get("options", {}).items():
+        yield from in_the_options(child, f"{below}.{name}")
+
+
+@BOTH
+def test_types_limits_and_patterns_of_the_object_are_those_of_the_chart(language):
+    chart = dict(shapes(language.chart, chart=True))
+    found = {path: shape for path, shape in shapes(language.spec) if path in chart}
+    assert len(found) > (120 if language is CONFIG else 10)
+    assert found == {path: shape for path, shape in chart.items() if path in found}
+
+
+@BOTH
+def test_types_of_the_role_are_those_of_the_chart(language):
+    chart = {path: shape[0] for path, shape in shapes(language.chart, chart=True)}
+    found = {path: kind for path, kind in in_the_options(language.options) if path in chart and path}
+    assert len(found) > (100 if language is CONFIG else 10)
+    assert found == {path: kind for path, kind in chart.items() if path in found}
+
+
 def required(part, path=""):
     yield from (f"{path}.{name}" for name in part.get("required", []))
     for name, child in part.get("properties", {}).items():

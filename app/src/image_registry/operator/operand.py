@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from image_registry.kube.client import ClusterClient, object_path
@@ -11,6 +12,7 @@ from image_registry.operator.conditions import SERVERS
 from image_registry.operator.config_status import WORKLOADS
 from image_registry.operator.drift import Comparison
 from image_registry.operator.release_record import RELEASE, Release, read
+from image_registry.operator.renewal import Renewal
 from image_registry.operator.secret_plan import AUTHORITY, LEAVES, TOKEN_KEYS
 from image_registry.operator.surroundings import Lookout
 
@@ -34,6 +36,7 @@ class Operand:
         self._client = client
         self.namespace = namespace
         self._comparison = Comparison(client, namespace)
+        self._renewal = Renewal(client, namespace)
         self.lookout = Lookout(client, namespace)
         self._records: dict[tuple[str, str], Release | None] = {}
 
@@ -67,6 +70,8 @@ class Operand:
             listed = self._client.get(self._path("v1", "secrets"), accept=_METADATA_LIST)
             there = {item["metadata"]["name"] for item in listed.get("items") or []}
             found += [f"Secret {name}" for name in ALWAYS if name not in there]
+            config = release.values.get("config") or {}
+            found += self._renewal.due(config, listed.get("items") or [], datetime.now(UTC))
         return tuple(found)
 
     def mend(self, release: Release, changed: tuple[str, ...]) -> None:
