@@ -14,6 +14,9 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 from tests.clients.programs import Crane, Refused
 
 API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v1.image.alauda.io"
+PAUSE = 1.0
+"""Seconds between two pulls and between two pushes: a lab on two cores has to start the new version beside them."""
+
 API = "/apis/image.alauda.io/v1/imagestreams"
 
 
@@ -69,7 +72,7 @@ class Load:
                 work()
             except Refused as error:
                 self.failed.append(f"{began} {error}")
-            time.sleep(0.1)
+            time.sleep(PAUSE)
 
     def _asks(self) -> None:
         since = 0.0
