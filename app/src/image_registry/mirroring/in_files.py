@@ -16,7 +16,7 @@ from image_registry.mirroring.places import Place
 from image_registry.mirroring.repositories import Attached
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.manifest import Descriptor, InvalidManifest, Manifest, parse_manifest
-from image_registry.oci.reference import referrers_tag
+from image_registry.oci.reference import is_tag, referrers_tag
 from image_registry.remote.contents import InFile
 from image_registry.remote.errors import Mismatch, NotFound, Unreadable, Unusable
 from image_registry.remote.referrers import list_with
@@ -105,4 +105,6 @@ class FileRepository:
         return self._folder / "blobs" / str(digest)
 
     def _manifest(self, wanted: Digest | str) -> Path:
+        if isinstance(wanted, str) and not is_tag(wanted):  # named by the other side, and a file is replaced by it
+            raise Unusable(f"{wanted[:140]!r} is not a tag, so nothing is called that in {self._folder}")
         return self._folder / "manifests" / str(wanted)

@@ -73,6 +73,11 @@ def is_referrers_tag(tag: str) -> bool:
     return _REFERRERS_TAG.fullmatch(tag) is not None
 
 
+def is_tag(text: str) -> bool:
+    """Whether it is one: what another registry or a folder lists may be anything, also a way out of a folder."""
+    return _TAG.fullmatch(text) is not None
+
+
 def parse_tag(text: str) -> str:
     """Return ``text`` if it is a tag (at most 128 characters); raises :class:`InvalidTag`."""
     if not _TAG.fullmatch(text):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ REFERENCE = f"{PREFIX}/internal-registry-pull-secret-ref"
 TYPE = "kubernetes.io/dockerconfigjson"
 KEY = ".dockerconfigjson"
 USER = "<token>"
+LONGEST_LIFE = 7 * 86400.0
+"""Seconds that no token of ours is good for, whatever a cluster makes of the hour that is asked for."""
+
 LONGEST_BASE = 58
 """Characters of the ServiceAccount's name in that of its Secret."""
 
@@ -79,7 +83,11 @@ def digest(encoded: str) -> str:
 
 
 def read(secret: Mapping[str, Any]) -> Content | None:
-    """``None`` for what the operator would not have written."""
+    """``None`` for what the operator would not have written.
+
+    Whoever may edit Secrets in a namespace of their own writes what they like, digest and claims included, so nothing
+    in here may end the work for others: neither by a failure nor by a time that is none.
+    """
     notes = (secret.get("metadata") or {}).get("annotations") or {}
     encoded = (secret.get("data") or {}).get(KEY)
     if not isinstance(encoded, str) or notes.get(DIGEST) != digest(encoded):
@@ -92,7 +100,8 @@ def read(secret: Mapping[str, Any]) -> Content | None:
         head, body, signature = token.split(".")
         header, claims = _part(head), _part(body)
         bound, audiences = claims["kubernetes.io"], claims["aud"]
-        if user != USER or not signature:
+        issued, expires = float(claims["iat"]), float(claims["exp"])
+        if user != USER or not signature or not 0 < expires - issued <= LONGEST_LIFE or not math.isfinite(issued):
             return None
         return Content(
             hosts=frozenset(auths),
@@ -101,10 +110,10 @@ def read(secret: Mapping[str, Any]) -> Content | None:
             secret_uid=str(bound["secret"]["uid"]),
             audiences=frozenset(audiences if isinstance(audiences, list) else [audiences]),
             key=str(header.get("kid") or ""),
-            issued=float(claims["iat"]),
-            expires=float(claims["exp"]),
+            issued=issued,
+            expires=expires,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

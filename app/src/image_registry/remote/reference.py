@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from image_registry.oci.digest import Digest, InvalidDigest
-from image_registry.oci.reference import InvalidTag, parse_tag
+from image_registry.oci.reference import InvalidTag, is_tag, parse_tag
 from image_registry.remote.errors import InvalidReference
 
 DOCKER_HUB = "docker.io"
@@ -56,6 +56,8 @@ class RemoteReference:
         """The same name with this digest or tag, and no other."""
         if isinstance(wanted, Digest):
             return replace(self, tag="", digest=wanted)
+        if not is_tag(wanted):  # as another side may list it; it becomes a part of an address
+            raise InvalidReference(f"{wanted[:140]!r} is not a tag, so {self.name} has none of that name")
         return replace(self, tag=wanted, digest=None)
 
     @staticmethod

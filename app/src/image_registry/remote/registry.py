@@ -18,6 +18,7 @@ from typing import TypeVar
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
+from image_registry.oci.reference import is_tag
 from image_registry.remote.asking import Access, Questions
 from image_registry.remote.budget import Budget
 from image_registry.remote.errors import (
@@ -228,7 +229,7 @@ def _tags(body: bytes, source: RemoteReference) -> list[str]:
         tags = json.loads(body)["tags"]
     except (ValueError, LookupError, TypeError, RecursionError):
         raise NotARegistry(f"{source.registry} answered with something that is no list of tags") from None
-    return [tag for tag in tags or () if isinstance(tag, str)] if isinstance(tags, list | None) else []
+    return [tag for tag in tags or () if isinstance(tag, str) and is_tag(tag)] if isinstance(tags, list | None) else []
 
 
 def _verified(parts: Iterator[bytes], source: RemoteReference, size: int | None, limit: int | None) -> Iterator[bytes]:
