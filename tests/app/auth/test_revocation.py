@@ -18,7 +18,7 @@ from image_registry.kube import watch as watch_module
 from image_registry.kube.accounts import ServiceAccounts
 from image_registry.kube.namespaces import Namespaces
 from image_registry.kube.reviews import AccessReviewer, TokenReviewer
-from image_registry.kube.watch import Watch
+from image_registry.kube.watch import Change, Watch
 from image_registry.oci.reference import Repository
 
 if TYPE_CHECKING:
@@ -182,6 +182,30 @@ def test_a_watch_that_is_not_permitted_is_named_once_and_answers_still_end(
         watch.stop()
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
     assert "a permission is missing" in logs[0]["reason"]
+
+
+def test_a_change_that_nobody_foresaw_does_not_hide_all_others(
+    fake_cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "FIRST_PAUSE", 0.01)
+    fake_cluster.watched = set(COLLECTIONS)
+    told, unsure = threading.Event(), threading.Event()
+
+    def changed(change: Change) -> None:
+        if change.name == "odd":
+            unsure.clear()
+            raise OverflowError("int too large to convert to float")
+        told.set()
+
+    watch = Watch(fake_cluster.client(), "/api/v1/namespaces", changed, unsure.set)
+    watch.start()
+    assert watch.following.wait(5)
+    fake_cluster.tell("/api/v1/namespaces", "ADDED", "", "odd")
+    assert unsure.wait(5), "whoever is told looks at everything again"
+    assert watch.following.wait(5)
+    fake_cluster.tell("/api/v1/namespaces", "ADDED", "", "usual")
+    assert told.wait(5)
+    watch.stop()
 
 
 def test_a_watch_goes_on_where_it_was(fake_cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_registry.operator.work_queue import Pace, WorkQueue
+from image_registry.operator.work_queue import Pace, Restraint, WorkQueue
 
 
 class Clock:
@@ -69,3 +69,36 @@ def test_calls_keep_their_pace() -> None:
     for _ in range(100):
         pace.wait(sleep)
     assert 9.9 < clock.now < 10.1
+
+
+def test_who_is_always_urgent_keeps_nobody_from_a_turn() -> None:
+    queue: WorkQueue[str] = WorkQueue(Clock())
+    for number in range(100):
+        queue.add(f"busy {number}", urgent=True)
+    queue.add("due", 0)
+    taken = [queue.take(0) for _ in range(8)]
+    assert taken.index("due") == 3
+    assert taken[4:] == ["busy 3", "busy 4", "busy 5", "busy 6"]
+
+
+def test_two_who_write_the_same_thing_in_turns_are_slowed_down_and_nobody_else() -> None:
+    clock = Clock()
+    restraint: Restraint[str] = Restraint(10, 6.0, clock)
+    assert [restraint.pause("one") for _ in range(10)] == [0.0] * 10
+    assert restraint.pause("one") == 6.0
+    assert restraint.pause("one") == 6.0, "who asks and may not does not have to wait longer"
+    assert restraint.pause("two") == 0.0
+    clock.now = 6.0
+    assert restraint.pause("one") == 0.0
+    assert restraint.pause("one") == 6.0
+    clock.now = 600.0
+    assert [restraint.pause("one") for _ in range(10)] == [0.0] * 10
+
+
+def test_what_rests_is_forgotten() -> None:
+    clock = Clock()
+    restraint: Restraint[int] = Restraint(10, 6.0, clock)
+    for number in range(5000):
+        clock.now += 1
+        restraint.pause(number)
+    assert len(restraint._full_at) <= 1001

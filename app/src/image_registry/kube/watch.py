@@ -105,6 +105,9 @@ class Watch:
                 if isinstance(error, KubeError) and error.status == HTTPStatus.GONE:
                     self._version = ""
                 self._say(str(error))
+            except Exception as error:  # noqa: BLE001 - one change that nobody foresaw must not hide all others
+                self._version = ""
+                self._say(repr(error))
             finally:
                 self.following.clear()
             # spread, so that the processes of a whole cluster do not come back at one and the same moment

@@ -40,7 +40,7 @@ from image_registry.operator.pull_secret_sources import COLLECTIONS, Key, Source
 from image_registry.operator.pull_secret_view import View
 from image_registry.operator.pull_secret_writes import NameTaken, Writes
 from image_registry.operator.signing_keys import SigningKeys
-from image_registry.operator.work_queue import Pace, WorkQueue
+from image_registry.operator.work_queue import Pace, Restraint, WorkQueue
 
 COMPONENT = "cluster-image-registry-operator"
 
@@ -57,6 +57,10 @@ SOONEST = 60.0
 
 LASTING = 3
 """Failures in a row that are worth a word: what passes by itself is not."""
+
+WRITTEN_AT_ONCE, WRITTEN_AGAIN = 10, 6.0
+"""Times that something of one ServiceAccount is put right at once, and seconds after which it is once more: somebody
+else may copy Secrets with their labels, or keep an edit, and would do so as fast as we undo it."""
 
 ROUNDS = 4
 """Plans in a row for one ServiceAccount: a name, a Secret, and what had to be deleted before."""
@@ -90,6 +94,7 @@ class PullSecrets:
         self._view = View()
         self._queue: WorkQueue[Key] = WorkQueue()
         self._pace = Pace(options.calls_per_second)
+        self._restraint: Restraint[Key] = Restraint(WRITTEN_AT_ONCE, WRITTEN_AGAIN)
         self._sources = Sources(client, options.namespace, self._view, self._look_at_now, self._ask)
         self._writes = Writes(client, self._view, self._call)
         self._metrics = PullSecretMetrics(registry, self._managed, lambda: float(self._queue.waiting()), self._ends)
@@ -164,6 +169,9 @@ class PullSecrets:
                 self._due[what] = time.monotonic() + AFTER_ERROR * random.uniform(0.7, 1.3)  # noqa: S311
                 self._refused |= isinstance(error, KubeError) and error.forbidden
                 broken = str(error)
+            except Exception as error:  # noqa: BLE001 - nobody would be told that no token is renewed any more
+                self._due[what] = time.monotonic() + LONGEST_PAUSE / 10
+                broken = repr(error)
         if broken and broken != self._broken:
             structlog.get_logger().warning("pull Secrets can not be looked after", reason=broken)
         self._broken = broken
@@ -227,8 +235,11 @@ class PullSecrets:
         if not self._view.is_active(namespace):
             return
         if not name:
-            self._writes.bind(namespace, plan_binding(namespace, self._view.binding(namespace), self._settings))
+            planned = plan_binding(namespace, self._view.binding(namespace), self._settings)
+            if (planned.delete or planned.write) and not self._later(key):
+                self._writes.bind(namespace, planned)
             return
+        written = False
         for _ in range(ROUNDS):
             around, now = self._around(), self._clock() + self._ahead
             suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
@@ -237,9 +248,19 @@ class PullSecrets:
                 if found.again:
                     self._queue.add(key, max(found.again - now, SOONEST))
                 return
+            if not written and self._later(key):
+                return
+            written = True
             if self._do(key, found.actions, around.settings.hosts):
                 return
         self._queue.add(key, FIRST_PAUSE)
+
+    def _later(self, key: Key) -> bool:
+        """Whether something has been written so often that it has to wait; then it comes again."""
+        pause = self._restraint.pause(key)
+        if pause:
+            self._queue.add(key, pause)
+        return pause > 0
 
     def _do(self, key: Key, actions: tuple[Action, ...], hosts: frozenset[str]) -> bool:
         """One plan; says whether there is a new token."""

@@ -1,7 +1,9 @@
 """What is to be looked at by several workers: each thing once, by one at a time, at its time, the urgent first.
 
-And how often they may ask: a bucket that fills at a steady rate, so that a restart with thousands of things to do is
-some minutes of even load and no storm.
+But not the urgent alone: whoever changes things of their own all the time must not keep what has been due for an hour
+from its turn. And how often they may ask: a bucket that fills at a steady rate, so that a restart with thousands of
+things to do is some minutes of even load and no storm; and one for each thing, so that two who write the same thing in
+turns are no storm either.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
+
+IN_A_ROW = 3
+"""Urgent things that are taken before one that is not, if one waits."""
 
 
 class WorkQueue(Generic[T]):
@@ -27,6 +32,7 @@ class WorkQueue(Generic[T]):
         self._taken: set[T] = set()
         self._again: dict[T, tuple[float, bool]] = {}
         self._number = 0
+        self._in_a_row = 0
         self._closed = False
 
     def add(self, item: T, delay: float = 0.0, *, urgent: bool = False) -> None:
@@ -47,12 +53,14 @@ class WorkQueue(Generic[T]):
             while not self._closed:
                 now = self._clock()
                 self._ripen(now)
-                for lane in reversed(self._lanes):
+                for urgent in (0, 1) if self._in_a_row >= IN_A_ROW else (1, 0):
+                    lane = self._lanes[urgent]
                     while lane:
                         _, number, item = heapq.heappop(lane)
                         if self._due.get(item, (0.0, -1))[1] == number:
                             del self._due[item]
                             self._taken.add(item)
+                            self._in_a_row = self._in_a_row + 1 if urgent else 0
                             return item
                 if now >= end:
                     return None
@@ -119,3 +127,24 @@ class Pace:
             pause = -self._left / self._rate if self._left < 0 else 0.0
         if pause:
             sleep(pause)
+
+
+class Restraint(Generic[T]):
+    """How often one thing may be written: so many times at once, and one more after each ``seconds``. Thread-safe."""
+
+    def __init__(self, at_once: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._at_once, self._seconds, self._clock = at_once, seconds, clock
+        self._lock = threading.Lock()
+        self._full_at: dict[T, float] = {}
+
+    def pause(self, item: T) -> float:
+        """Seconds until it may be written; 0 for now, which counts."""
+        with self._lock:
+            now = self._clock()
+            full_at = max(now, self._full_at.get(item, now)) + self._seconds
+            if (over := full_at - now - self._at_once * self._seconds) > 0:
+                return over
+            self._full_at[item] = full_at
+            if len(self._full_at) > 1000 and full_at - now <= self._seconds:
+                self._full_at = {one: at for one, at in self._full_at.items() if at > now}
+            return 0.0

@@ -97,6 +97,8 @@ class Keeper:
                 if str(error) != self._said:
                     structlog.get_logger().warning("runs will be looked for later", reason=str(error))
                 self._said = str(error)
+            except Exception:  # noqa: BLE001 - a process that cannot be begun must not be the last that was
+                structlog.get_logger().exception("looking for runs failed; it is tried again")
             else:
                 self._said = ""
             self._look_now.wait(AT_WORK if self._at_work else self._interval)
