@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 from config_language import CHARTS, Field, Source, kind_of
-from custom_resource import KINDS, Kind, definition
+from custom_resource import CHOSEN_BY_PEOPLE, KINDS, Kind, definition
 from role_options import options
 
 ROOT = CHARTS.parent
@@ -79,7 +79,8 @@ def page(about: Kind, source: Source, language: Field) -> str:
             kind_of(place.schema), kind_of(place.schema)
         )
         choices = place.schema.get("enum")
-        shown = " ".join(f"`{choice}`" for choice in choices if choice != "") if choices else kind
+        # 3 and "3" are one choice
+        shown = " ".join(dict.fromkeys(f"`{choice}`" for choice in choices if choice != "")) if choices else kind
         default = "**required**" if place.required else _shown(place)
         name = place.path.replace(about.value, "spec", 1)
         rows.append(f"| `{name}` | {shown} | {default} | {place.meaning.replace('|', chr(92) + '|')} |")
@@ -89,7 +90,8 @@ def page(about: Kind, source: Source, language: Field) -> str:
 
 
 def _shown(place: Field) -> str:
-    if kind_of(place.schema) == "object" or place.default in (None, ""):
+    _, _, member = place.path.partition(".")
+    if kind_of(place.schema) == "object" or place.default in (None, "") or member in CHOSEN_BY_PEOPLE:
         return ""
     return f"`{json.dumps(place.default, ensure_ascii=False)}`"
 

@@ -24,8 +24,8 @@ def job(name: str, minute: int, end: str = "", **more: Any) -> dict[str, Any]:
     return {"metadata": metadata, "status": {"startTime": time, "conditions": conditions, **ended, **more}}
 
 
-def shown(seen: Seen, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    return status({"metadata": {"generation": 3}, "status": before or {}}, seen, NOW)
+def shown(seen: Seen, before: dict[str, Any] | None = None, spec: dict[str, Any] | None = None) -> dict[str, Any]:
+    return status({"metadata": {"generation": 3}, "spec": spec or {}, "status": before or {}}, seen, NOW)
 
 
 def said(found: dict[str, Any]) -> dict[str, str]:
@@ -99,6 +99,45 @@ def test_a_pruner_that_waits_for_its_first_night() -> None:
 def test_conditions_tell_what_is_there(seen: Seen, available: str, scheduled: str) -> None:
     found = said(shown(seen))
     assert (found["Available"], found["Scheduled"]) == (available, scheduled)
+
+
+SUSPENDED: dict[str, Any] = {"spec": {"schedule": "@daily", "suspend": True}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "words"),
+    [
+        ({"suspend": True}, Seen(installed=True, state="Managed", cron_job=SUSPENDED), "spec.suspend is true"),
+        (
+            {"exclude": ["["]},
+            Seen(installed=True, state="Managed", cron_job=SUSPENDED, invalid="correct spec.exclude"),
+            "correct spec.exclude",
+        ),
+        ({}, Seen(installed=True, state="Unmanaged", cron_job=SUSPENDED), "until Config/cluster is Managed"),
+        ({}, Seen(installed=True, state="", cron_job=SUSPENDED), "until Config/cluster is Managed"),
+        ({}, Seen(installed=True, state="Managed", cron_job=SUSPENDED), "within a minute"),
+    ],
+)
+def test_why_nothing_is_pruned_is_not_put_on_a_field_that_says_otherwise(
+    spec: dict[str, Any], seen: Seen, words: str
+) -> None:
+    found = next(item for item in shown(seen, spec=spec)["conditions"] if item["type"] == "Scheduled")
+    assert words in found["message"]
+    assert found["message"].startswith("spec.suspend is true") == bool(spec.get("suspend"))
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("Managed", "made anew within a minute"),
+        ("Unmanaged", "set its spec.managementState to Managed"),
+        ("", "make Config/cluster"),
+    ],
+)
+def test_a_missing_cron_job_is_promised_only_by_who_makes_it(state: str, words: str) -> None:
+    found = next(c for c in shown(Seen(installed=True, state=state))["conditions"] if c["type"] == "Available")
+    assert words in found["message"]
+    assert ("within a minute" in found["message"]) == (state == "Managed")
 
 
 def test_a_failed_job_is_told_with_its_own_words() -> None:

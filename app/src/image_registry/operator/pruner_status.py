@@ -52,7 +52,7 @@ def status(pruner: Mapping[str, Any], seen: Seen, now: datetime) -> Object:
     run = _last_run(seen, before)
     known = {str(item.get("type")): item for item in before.get("conditions") or []}
     failed = _failed(seen, known)
-    found = [_available(seen), _scheduled(seen), failed, _degraded(seen, failed, run)]
+    found = [_available(seen), _scheduled(seen, pruner.get("spec") or {}), failed, _degraded(seen, failed, run)]
     shown: Object = {
         "observedGeneration": generation,
         "conditions": dated(found, before.get("conditions") or [], generation, now),
@@ -80,9 +80,7 @@ def _available(seen: Seen) -> Condition:
             "there is no registry yet, and so nothing to prune: set spec.managementState of Config/cluster to Managed",
         )  # fmt: skip
     if seen.cron_job is None:
-        cure = f"set it to Managed, or make it by `helm upgrade`: Config/cluster is {UNMANAGED}"
-        cure = cure if seen.state == UNMANAGED else "it is made anew within a minute"
-        return Condition("Available", "False", "Error", f"CronJob {CRON_JOB} does not exist; {cure}")
+        return Condition("Available", "False", "Error", f"CronJob {CRON_JOB} does not exist; {_cure(seen.state)}")
     if seen.state == UNMANAGED:
         message = f"Config/cluster is {UNMANAGED}: CronJob {CRON_JOB} stays as it is, and changes of spec wait"
         return Condition("Available", "True", "Unmanaged", message)
@@ -92,12 +90,33 @@ def _available(seen: Seen) -> Condition:
     return Condition("Available", "True", "AsExpected", f"CronJob {CRON_JOB} exists")
 
 
-def _scheduled(seen: Seen) -> Condition:
+def _cure(state: str) -> str:
+    """Who makes the CronJob that is missing: nobody, while there is no Config or it is left alone."""
+    if state == UNMANAGED:
+        return f"Config/cluster is {UNMANAGED}: set its spec.managementState to Managed, or make it by `helm upgrade`"
+    if not state:
+        return "there is no Config/cluster, so nobody makes it: make Config/cluster, or the CronJob by `helm upgrade`"
+    return "it is made anew within a minute"
+
+
+def _scheduled(seen: Seen, spec: Mapping[str, Any]) -> Condition:
     if seen.cron_job is None:
         return Condition("Scheduled", "False", "NotScheduled", f"there is no CronJob {CRON_JOB}")
     if _suspended(seen):
-        return Condition("Scheduled", "False", "Suspended", SUSPENDED_BY)
+        return Condition("Scheduled", "False", "Suspended", _why_suspended(seen, spec))
     return Condition("Scheduled", "True", "Scheduled", f"images are pruned at {_schedule(seen)}")
+
+
+def _why_suspended(seen: Seen, spec: Mapping[str, Any]) -> str:
+    """The CronJob counts, and the specification is not always why."""
+    if spec.get("suspend"):
+        return SUSPENDED_BY
+    said = f"CronJob {CRON_JOB} is suspended, though spec.suspend is not true: nothing is pruned"
+    if seen.invalid:
+        return f"{said} until spec can be followed: {seen.invalid}"
+    if seen.state == UNMANAGED or not seen.state:
+        return f"{said}; spec waits until Config/cluster is Managed"
+    return f"{said}; spec is followed within a minute"
 
 
 def _failed(seen: Seen, known: Mapping[str, Mapping[str, Any]]) -> Condition:
@@ -111,7 +130,8 @@ def _failed(seen: Seen, known: Mapping[str, Mapping[str, Any]]) -> Condition:
     if end["type"] == "Complete":
         return Condition("Failed", "False", "Complete", f"Job {name} ended well")
     why = end.get("message") or end.get("reason")
-    message = f"Job {name} failed: {why}; see kubectl logs job/{name} in its namespace"
+    namespace = last["metadata"].get("namespace") or "image-registry-system"
+    message = f"Job {name} failed: {why}; see kubectl -n {namespace} logs job/{name}"
     return Condition("Failed", "True", str(end.get("reason") or "JobFailed"), message)
 
 
