@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -174,10 +175,13 @@ def test_what_is_wrong_is_put_aside_and_written_anew_by_the_next_push(storage: S
     digest = uploaded(store, DATA)
     assert store.stat(digest) == len(DATA)
     for times in (1, 2):
-        assert store.quarantine(digest)
+        [blob] = store.blobs(lambda _algorithm, _value: True)
+        assert not store.quarantine(replace(blob, since=blob.since - LATER)), "somebody has written it anew since"
+        assert store.read(digest) == DATA
+        assert store.quarantine(blob)
         assert store.stat(digest) is None
         assert not store.take_back(digest)
-        assert not store.quarantine(digest)
+        assert not store.quarantine(blob)
         aside = list(store.quarantined())
         assert [(blob.digest, blob.size) for blob in aside] == [(digest, len(DATA))] * times
         assert in_place(store) == set()

@@ -63,6 +63,23 @@ def test_the_same_blob_can_be_put_aside_twice_and_nothing_is_lost(house: House) 
     assert [blob.digest for blob in house.registry.store.quarantined()] == [LAYER, LAYER]
 
 
+def test_what_is_pushed_anew_while_it_is_read_is_never_put_aside(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.path(LAYER).write_bytes(b"lay")  # what is shorter than it should be is replaced by a push at once
+    check = Hashing.check
+
+    def slowly(hashing: Hashing, digest: Digest) -> int | None:
+        try:
+            return check(hashing, digest)
+        finally:
+            if digest == LAYER:
+                house.registry.upload("demo/app", b"layer")
+
+    monkeypatch.setattr(Hashing, "check", slowly)
+    found = scrubbed(house)
+    assert ([each["digest"] for each in found.corrupt], found.put_aside) == ([str(LAYER)], 0)
+    assert house.registry.client.get(BLOB).data == b"layer"
+
+
 def test_what_was_put_aside_is_no_garbage_and_comes_back_by_no_reader(house: House) -> None:
     house.spoil(LAYER)
     scrubbed(house)

@@ -217,8 +217,9 @@ class BlobStore(Protocol):
         """Remove a blob from the trash; ``False`` if it is not there any more."""
         ...
 
-    def quarantine(self, digest: Digest) -> bool:
-        """Put a blob aside whose bytes are wrong; ``False`` if it is not there.
+    def quarantine(self, blob: Stored) -> bool:
+        """Put a blob aside whose bytes are wrong; ``False`` if it is not there, or of another time or size: somebody
+        has pushed it anew since it was listed.
 
         Nobody finds it there: :meth:`stat` says ``None``, and whoever pushes the digest again writes it anew.
         """

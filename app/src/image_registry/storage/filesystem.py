@@ -220,8 +220,8 @@ class FilesystemStore:
     def remove_for_good(self, digest: Digest) -> bool:
         return self._trash.remove(digest)
 
-    def quarantine(self, digest: Digest) -> bool:
-        return self._trash.quarantine(digest)
+    def quarantine(self, blob: Stored) -> bool:
+        return self._trash.quarantine(blob)
 
     def quarantined(self) -> Iterator[Stored]:
         return self._trash.quarantined()

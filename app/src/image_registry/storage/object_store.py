@@ -168,9 +168,9 @@ class ObjectStore:
     def remove_for_good(self, digest: Digest) -> bool:
         return self._garbage.remove(digest)
 
-    def quarantine(self, digest: Digest) -> bool:
-        self._sizes.forget(digest)
-        return self._garbage.quarantine(digest)
+    def quarantine(self, blob: Stored) -> bool:
+        self._sizes.forget(blob.digest)
+        return self._garbage.quarantine(blob)
 
     def quarantined(self) -> Iterator[Stored]:
         return self._garbage.quarantined()

@@ -72,10 +72,11 @@ class ObjectTrash:
         self._client.delete([key])
         return True
 
-    def quarantine(self, digest: Digest) -> bool:
+    def quarantine(self, blob: Stored) -> bool:
         """See :meth:`~image_registry.storage.blob_store.BlobStore.quarantine`."""
+        digest = blob.digest
         found = self._entry(layout.blob_data(digest))
-        if found is None:
+        if found is None or (found.modified, found.size) != (blob.since, blob.size):
             return False
         with suppress(ObjectMissing):
             self._client.join(layout.quarantined(digest, str(time.time_ns())), [found])

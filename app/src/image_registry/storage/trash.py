@@ -88,11 +88,15 @@ class Trash:
                 return False
             return True
 
-    def quarantine(self, digest: Digest) -> bool:
+    def quarantine(self, blob: Stored) -> bool:
         """See :meth:`~image_registry.storage.blob_store.BlobStore.quarantine`."""
+        digest = blob.digest
         source = self._path(layout.blob_data(digest))
         with faults("put aside", layout.blob_data(digest)):
             try:
+                status = os.stat(source)
+                if (datetime.fromtimestamp(status.st_mtime, UTC), status.st_size) != (blob.since, blob.size):
+                    return False
                 self._in_folder(os.replace, source, self._path(layout.quarantined(digest, str(time.time_ns()))))
             except GONE:
                 return False
