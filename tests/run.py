@@ -3,6 +3,8 @@
 ``make test`` and its smaller siblings are thin calls of this file, and so is continuous integration: there is one list
 of gates. It needs the standard library alone and starts every tool from the environment that runs it.
 
+What needs the lab and what does not runs side by side, each in its lane, whose name begins the lines.
+
 A step that hangs is ended, with everything it started, when its time is up. A few tests that fail are run once more,
 alone: the run goes on if they pass then, and the last lines name them, because each is a fault to be found — of the
 product or of the test — that a busy machine brought to light.
@@ -21,7 +23,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +49,16 @@ class Step:
     folder: Path = ROOT
     minutes: float = 20
     """When it counts as hanging; several times of what it takes on two cores from warm caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Steps that run beside others, by the name of their lane; those of one lane in order."""
+
+    lanes: dict[str, tuple[Step, ...]]
+
+
+Part = Step | Lanes
 
 
 @dataclass(slots=True)
@@ -75,7 +88,7 @@ def helm_lints() -> Iterator[tuple[str, ...]]:
         yield (_cached("helm"), "lint", "--strict", "--quiet", "charts/image-registry", "--values", str(values))
 
 
-def steps() -> dict[str, list[Step]]:
+def steps() -> Mapping[str, Sequence[Part]]:
     """Every group by the name that make uses; ``all`` is what ``make test`` runs."""
     ruff = Step("ruff", (("ruff", "check", "."),))
     form = Step("ruff format", (("ruff", "format", "--check", "."),))
@@ -93,10 +106,8 @@ def steps() -> dict[str, list[Step]]:
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))
     folders = ("tests/app", "tests/security", "tests/docs", "tests/lab", "tests/benchmarks")
-    unit = [
-        Step("the benchmark's peer", (("lab/lab", "build", "distribution"),), minutes=40),
-        Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),)),
-    ]
+    peer = Step("the benchmark's peer", (("lab/lab", "build", "distribution"),), minutes=40)
+    tests = Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),), minutes=30)
     faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults", "tests/soak"),))]
     collection = [
         Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
@@ -109,7 +120,7 @@ def steps() -> dict[str, list[Step]]:
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
     control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube"),), minutes=40)
-    operator = [control_plane, Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=10)]
+    operated_by = [Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=20)]
     store_tools = Step(
         "object stores",
         (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift", "distribution"),),
@@ -152,7 +163,7 @@ def steps() -> dict[str, list[Step]]:
     return {
         "fast": [ruff, form, mypy, imports, fast],
         "lint": lint,
-        "unit": unit,
+        "unit": [peer, tests],
         "faults": faults,
         "charts": [tools, *charts],
         "collection": collection,
@@ -160,7 +171,7 @@ def steps() -> dict[str, list[Step]]:
         "stores": stores,
         "stores-long": [store_tools, all_of_stores],
         "conformance": conformance,
-        "operator": operator,
+        "operator": [control_plane, *operated_by],
         "cluster": [packages, *lab, first, molecule, demo, cluster],
         # a walk in a lab of its own; ``all`` has ninety minutes on a machine that has nothing yet
         "operator-cluster": [packages, operated],
@@ -168,21 +179,16 @@ def steps() -> dict[str, list[Step]]:
         "all": [
             *lint,
             packages,
-            *unit,
-            *faults,
-            *collection,
+            peer,
             tools,
-            *charts,
-            *operator,
-            *conformance,
-            *clients,
-            *stores,
-            *lab,
-            first,
-            molecule,
-            demo,
-            cluster,
-            demo_down,
+            control_plane,
+            # two processors: the lab waits for its Pods much of the time, the others seldom wait
+            Lanes(
+                {
+                    "lab": (*lab, first, molecule, demo, cluster, demo_down, *collection),
+                    "tests": (tests, *faults, *charts, *operated_by, *conformance, *clients, *stores),
+                }
+            ),
         ],
     }
 
@@ -195,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep-going", action="store_true", help="run the steps after a failed one too")
     parser.add_argument("--list", action="store_true", help="print the steps and end")
     options = parser.parse_args(arguments)
-    chosen = groups[options.group]
+    parts = groups[options.group]
+    chosen = [step for part in parts for step in _steps_of(part)]
     if options.list:
         for step in chosen:
             print(step.name, *(f"    {shlex.join(command)}" for command in step.commands), sep="\n")
@@ -209,16 +216,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     outcomes: list[Outcome] = []
-    for step in chosen:
-        outcomes.append(_run(step))
-        if outcomes[-1].status and not options.keep_going:
+    began = time.monotonic()
+    for part in parts:
+        _run_part(part, outcomes, keep_going=options.keep_going)
+        if not options.keep_going and any(outcome.status for outcome in outcomes):
             break
-    _report(chosen, outcomes)
+    _report(chosen, outcomes, time.monotonic() - began)
     return int(any(outcome.status for outcome in outcomes))
 
 
-def _run(step: Step) -> Outcome:
-    print(f"\n──── {step.name} ────", flush=True)
+def _steps_of(part: Part) -> Sequence[Step]:
+    return [part] if isinstance(part, Step) else [step for lane in part.lanes.values() for step in lane]
+
+
+def _run_part(part: Part, outcomes: list[Outcome], *, keep_going: bool) -> None:
+    """After a failure no lane begins another step, but each ends the one that it is in."""
+    if isinstance(part, Step):
+        outcomes.append(_run(part))
+        return
+
+    over = threading.Event()
+    running: set[int] = set()
+
+    def drive(lane: str, of: tuple[Step, ...]) -> None:
+        for step in of:
+            if over.is_set() or (not keep_going and any(outcome.status for outcome in outcomes)):
+                return
+            outcomes.append(_run(step, f"{lane} │ ", running))
+
+    with ThreadPoolExecutor(len(part.lanes)) as pool:
+        lanes = [pool.submit(drive, name, of) for name, of in part.lanes.items()]
+        try:
+            for lane in lanes:
+                lane.result()
+        except BaseException:
+            over.set()
+            for group in tuple(running):
+                _end(group, "interrupted")
+            raise
+
+
+def _run(step: Step, prefix: str = "", running: set[int] | None = None) -> Outcome:
+    """``running`` holds the process groups that are not over."""
+    running = set() if running is None else running
+    print(f"\n{prefix}──── {step.name} ────", flush=True)
     started = time.monotonic()
     summaries: list[str] = []
     unsteady: list[str] = []
@@ -226,16 +267,16 @@ def _run(step: Step) -> Outcome:
     environment = _environment()
     for command in step.commands:
         said = Said()
-        status = _command(step, command, environment, started, said)
+        status = _command(step, command, environment, started, said, prefix, running)
         summaries += said.summaries
         if status == 1 and _again(command, said):
-            print(f"{step.name}: once more, alone: {', '.join(said.failed)}", flush=True)
+            print(f"{prefix}{step.name}: once more, alone: {', '.join(said.failed)}", flush=True)
             second = Said()
-            status = _command(step, (*PYTEST, "-q", *said.failed), environment, started, second)
+            status = _command(step, (*PYTEST, "-q", *said.failed), environment, started, second, prefix, running)
             summaries += [f"once more: {summary}" for summary in second.summaries]
             unsteady += [] if status else said.failed
         if status:
-            print(f"{step.name}: {command[0]} ended with status {status}", flush=True)
+            print(f"{prefix}{step.name}: {command[0]} ended with status {status}", flush=True)
             break
     return Outcome(step, status, time.monotonic() - started, tuple(summaries), tuple(unsteady))
 
@@ -246,8 +287,16 @@ def _again(command: Sequence[str], said: Said) -> bool:
     return tuple(command[: len(PYTEST)]) == PYTEST and named and 0 < len(said.failed) <= SECOND_TRY
 
 
-def _command(step: Step, command: Sequence[str], environment: dict[str, str], started: float, said: Said) -> int:
-    print(f"$ {shlex.join(command)}", flush=True)
+def _command(
+    step: Step,
+    command: Sequence[str],
+    environment: dict[str, str],
+    started: float,
+    said: Said,
+    prefix: str,
+    running: set[int],
+) -> int:
+    print(f"{prefix}$ {shlex.join(command)}", flush=True)
     try:
         process = subprocess.Popen(
             command,
@@ -261,9 +310,10 @@ def _command(step: Step, command: Sequence[str], environment: dict[str, str], st
             start_new_session=True,  # so that all of it can be ended
         )
     except OSError as error:
-        print(f"cannot start {command[0]}: {error.strerror}")
+        print(f"{prefix}cannot start {command[0]}: {error.strerror}")
         return 127
     assert process.stdout is not None
+    running.add(process.pid)
     left = max(1.0, step.minutes * 60 - (time.monotonic() - started))
     clock = threading.Timer(left, _end, (process.pid, f"{step.name}: not done after {step.minutes:g} minutes: ended"))
     clock.daemon = True
@@ -271,7 +321,7 @@ def _command(step: Step, command: Sequence[str], environment: dict[str, str], st
     try:
         with process.stdout as lines:
             for line in lines:
-                sys.stdout.write(line)
+                sys.stdout.write(prefix + line)  # in one piece: lanes write at the same time
                 sys.stdout.flush()
                 if found := SUMMARY.fullmatch(line.strip()):
                     said.summaries.append(found[1])
@@ -283,6 +333,7 @@ def _command(step: Step, command: Sequence[str], environment: dict[str, str], st
         raise
     finally:
         clock.cancel()
+        running.discard(process.pid)
 
 
 def _end(group: int, why: str) -> None:
@@ -302,19 +353,20 @@ def _end(group: int, why: str) -> None:
                 return
 
 
-def _report(chosen: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
+def _report(chosen: Sequence[Step], outcomes: Sequence[Outcome], total: float) -> None:
     width = max(len(step.name) for step in chosen)
     print(f"\n{'step':<{width}}  {'result':<7}  {'seconds':>7}")
     print(f"{'─' * width}  {'─' * 7}  {'─' * 7}")
     for outcome in outcomes:
         result = "FAILED" if outcome.status else "ok"
         print(f"{outcome.step.name:<{width}}  {result:<7}  {outcome.seconds:7.1f}  {'; '.join(outcome.summaries)}")
-    for step in chosen[len(outcomes) :]:
-        print(f"{step.name:<{width}}  not run")
+    ran = {outcome.step.name for outcome in outcomes}
+    for step in chosen:
+        if step.name not in ran:
+            print(f"{step.name:<{width}}  not run")
     for outcome in outcomes:
         for test in outcome.unsteady:
             print(f"passed only when run again: {test}")
-    total = sum(outcome.seconds for outcome in outcomes)
     verdict = "FAILED" if any(outcome.status for outcome in outcomes) else "all steps passed"
     print(f"{'total':<{width}}  {'':<7}  {total:7.1f}  {verdict}", flush=True)
 

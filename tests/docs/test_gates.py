@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import run
-from tests.run import Step
+from tests.run import Lanes, Step
 
 PRINTS = (sys.executable, "-c")
 
@@ -80,6 +80,53 @@ child.wait()
     assert "slow: not done after 0.01 minutes: ended" in capsys.readouterr().out
     with pytest.raises(ProcessLookupError):
         os.kill(int(held.read_text()), 0)
+
+
+def lanes(monkeypatch: pytest.MonkeyPatch, one: tuple[Step, ...], other: tuple[Step, ...]) -> None:
+    monkeypatch.setattr(run, "steps", lambda: {"all": [step("before", "pass"), Lanes({"one": one, "other": other})]})
+
+
+def test_lanes_run_at_once_and_their_lines_say_whose_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Each waits for what the other one writes."""
+    meet = """
+import pathlib, time
+mine, other = (pathlib.Path({folder!r}) / name for name in {names!r})
+mine.touch()
+end = time.monotonic() + 30
+while not other.exists():
+    assert time.monotonic() < end
+    time.sleep(0.05)
+print("==== {count} passed in 0.10s ====")
+"""
+    first = meet.format(folder=str(tmp_path), names=("a", "b"), count=3)
+    second = meet.format(folder=str(tmp_path), names=("b", "a"), count=4)
+    lanes(monkeypatch, (step("left", first), step("then", "print('after')")), (step("right", second),))
+    assert run.main(["all"]) == 0
+    shown, _, table = capsys.readouterr().out.partition("\nstep ")
+    for line in ("one │ ==== 3 passed in 0.10s ====", "one │ after", "other │ ==== 4 passed in 0.10s ===="):
+        assert line in shown.splitlines()
+    assert "3 passed in 0.10s" in table
+    assert "all steps passed" in table
+
+
+def test_after_a_failure_no_lane_begins_another_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    failed = tmp_path / "failed"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(failed)!r}).exists(): time.sleep(0.05)\ntime.sleep(0.5)"
+    fail = f"import pathlib; pathlib.Path({str(failed)!r}).touch(); raise SystemExit(3)"
+    lanes(
+        monkeypatch,
+        (step("bad", fail), step("worse", "print('reached')")),
+        (step("slow", wait), step("later", "print('reached')")),
+    )
+    assert run.main(["all"]) == 1
+    shown = capsys.readouterr().out
+    assert "│ reached" not in shown
+    table = shown[shown.index("\nstep ") :].splitlines()
+    assert [line.split()[0] for line in table if line.endswith("not run")] == ["worse", "later"]
 
 
 def a_run_of(monkeypatch: pytest.MonkeyPatch, folder: Path, body: str) -> None:
