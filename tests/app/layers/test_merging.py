@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tarfile
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_registry.layers.merging import Entry, Kind, Tree, UnsafeLayer
+from image_registry.layers.reading import members
 
 
 def entries(*lines: str) -> list[Entry]:
@@ -71,6 +75,9 @@ def test_names_go_through_links_inside_of_the_image() -> None:
         ("d/", "b = d"),
         ("a -> b", "b -> a", "a/x"),
         ("f", "f/x"),
+        ("a/" * 5000 + "x",),
+        ("a -> " + "b/" * 5000,),
+        ("a -> b\x00c",),
     ],
 )
 def test_a_layer_that_names_what_cannot_be_is_refused(layer: tuple[str, ...]) -> None:
@@ -119,3 +126,13 @@ def test_no_stack_of_layers_has_a_file_outside_or_in_a_file(layers: list[tuple[s
         assert not any(part in ("", ".", "..") or part.startswith(".wh.") for part in path)
         assert all(kinds[path[:length]] is Kind.FOLDER for length in range(1, len(path)))
         assert kind is not Kind.HARD_LINK
+
+
+@pytest.mark.parametrize("when", ["nan", "inf", "1e300", "-5"])
+def test_a_time_that_no_file_can_have_is_left_out(tmp_path: Path, when: str) -> None:
+    member = tarfile.TarInfo("f")
+    member.pax_headers = {"mtime": when}
+    with tarfile.open(tmp_path / "layer.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member)
+    with members(tmp_path / "layer.tar", "layer", 1 << 20) as found:
+        assert [entry.modified for entry, _ in found] == [0.0]

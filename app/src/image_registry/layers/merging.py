@@ -15,6 +15,9 @@ WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 MOST_LINKS = 40
 """Symbolic links that are followed in one name, as Linux has it."""
 
+LONGEST = 4096
+"""Characters of a name or of what a link says: no file system has longer ones, and following them takes for ever."""
+
 Path = tuple[str, ...]
 
 
@@ -116,6 +119,8 @@ class Tree:
         path = parts(entry.name)
         if not path:
             return  # the root itself
+        if "\x00" in entry.target or len(entry.target) > LONGEST:
+            raise UnsafeLayer(f"{entry.name[:200]!r} leads to {entry.target[:200]!r}, which no link can say")
         parent = self._folder(path[:-1], entry)
         where, name = self._where(path[:-1]), path[-1]
         if name == OPAQUE:
@@ -194,6 +199,8 @@ class Tree:
 
 def parts(name: str) -> Path:
     """Of a member's name. Raises :class:`UnsafeLayer` for one that leads upwards, or holds what no name holds."""
+    if len(name) > LONGEST:
+        raise UnsafeLayer(f"{name[:200]!r}... has {len(name)} characters; no file system takes more than {LONGEST}")
     found = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in found or "\x00" in name:
         raise UnsafeLayer(f"{name[:200]!r} leads out of the image")

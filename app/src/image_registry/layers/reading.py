@@ -18,6 +18,9 @@ from image_registry.layers.merging import Entry, Kind
 from image_registry.remote.errors import TooLarge, Unusable
 
 MOST_ENTRIES = 2_000_000
+LATEST = 2.0**33
+"""Seconds: times that every file system can write down; other ones, and what is no number, are left out."""
+
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -95,4 +98,5 @@ def _entry(number: int, member: tarfile.TarInfo) -> Entry:
     elif member.islnk():
         kind = Kind.HARD_LINK
     owner = (member.uid, member.gid)
-    return Entry(number, member.name, kind, member.size, member.mode, member.linkname, owner, float(member.mtime))
+    modified = float(member.mtime) if 0 <= member.mtime < LATEST else 0.0
+    return Entry(number, member.name, kind, member.size, member.mode, member.linkname, owner, modified)
