@@ -299,6 +299,17 @@ def test_what_is_older_than_what_was_written_is_not_believed() -> None:
     assert view.account("team", "default")[0] == account_of(seen("10", "newest"))
 
 
+def test_what_a_later_question_shows_is_believed_also_of_a_cluster_that_was_restored() -> None:
+    now = 10.0
+    view = View(lambda: now)
+    assert view.put_account(seen("100", "new"))
+    assert view.put_account(seen("7", "old"), 9.0) is None, "the question was asked before that was seen"
+    assert view.put_account(seen("7", "old"), 11.0)
+    assert view.account("team", "default")[0] == account_of(seen("7", "old"))
+    assert view.put_account(seen("7", "old"), 12.0) is None, "what is known is no news"
+    assert view.put_account(seen("8", "next"))
+
+
 def test_a_list_does_not_take_away_what_came_while_it_was_read() -> None:
     now = 0.0
     view = View(lambda: now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +83,7 @@ class Sources:
         for item in items(self._client, path, limit=PAGE, accept=accept, selectors=selector):
             metadata = item.get("metadata") or {}
             there.add((str(metadata.get("namespace") or ""), str(metadata.get("name"))))
-            self._seen(resource, item)
+            self._seen(resource, item, begun)
         self._view.sweep(resource, there, begun)
 
     def told(self, resource: str, change: Change) -> None:
@@ -102,15 +103,15 @@ class Sources:
             return
         self._changed(key)
 
-    def _seen(self, resource: str, item: Any) -> str | None:
+    def _seen(self, resource: str, item: Any, begun: float = -math.inf) -> str | None:
         """Take note of it; whose Secret it is, and ``None`` if it is no news."""
         if resource == "serviceaccounts":
-            return "" if self._view.put_account(item) else None
+            return "" if self._view.put_account(item, begun) else None
         if resource == "secrets":
-            held = self._view.put_secret(item)
+            held = self._view.put_secret(item, begun)
             return held.account if held is not None else None
         if resource == "rolebindings":
-            self._view.put_binding(item)
+            self._view.put_binding(item, begun)
         else:
-            self._view.put_namespace(item)
+            self._view.put_namespace(item, begun)
         return ""

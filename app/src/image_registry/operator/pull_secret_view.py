@@ -1,11 +1,13 @@
 """ServiceAccounts, their Secrets and bindings as they were last seen: a few words about each, never a token.
 
 Filled by lists and watches, and by the answers to our own writes. What is older than what is known is not believed,
-so a watch that is behind can not take back what has just been written.
+so a watch that is behind can not take back what has just been written. But what a list shows that began later than a
+thing was seen is believed whatever its version: a cluster that was restored from a backup counts from an older one.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict
@@ -33,11 +35,13 @@ class _Store(Generic[K, V]):
         self._clock = clock
         self._seen: dict[K, _Seen[V]] = {}
 
-    def put(self, key: K, value: V, version: str) -> bool:
-        """Says whether it is news."""
+    def put(self, key: K, value: V, version: str, begun: float = -math.inf) -> bool:
+        """Says whether it is news; ``begun`` is when the question was asked, if that is known."""
         known, number = self._seen.get(key), _number(version)
-        if known is not None and known.version >= number > 0:
-            return False
+        if known is not None and number > 0:
+            behind = known.version > number and known.when >= begun
+            if known.version == number or behind:
+                return False
         self._seen[key] = _Seen(value, number, self._clock())
         return True
 
@@ -151,11 +155,11 @@ class View:
         with self._lock:
             return self._secrets.values()
 
-    def put_account(self, item: Item) -> Account | None:
+    def put_account(self, item: Item, begun: float = -math.inf) -> Account | None:
         """``None`` if it was known."""
         account = account_of(item)
         with self._lock:
-            news = self._accounts.put((account.namespace, account.name), account, account.version)
+            news = self._accounts.put((account.namespace, account.name), account, account.version, begun)
         return account if news else None
 
     def remove_account(self, namespace: str, name: str) -> None:
@@ -163,13 +167,13 @@ class View:
         with self._lock:
             self._accounts.remove((namespace, name))
 
-    def put_secret(self, item: Item) -> Held | None:
+    def put_secret(self, item: Item, begun: float = -math.inf) -> Held | None:
         """``None`` if it was known, or is nobody's."""
         held = held_of(item)
         place = (held.namespace, held.name)
         with self._lock:
             before = self._secrets.get(place)
-            if not held.account or not self._secrets.put(place, held, held.version):
+            if not held.account or not self._secrets.put(place, held, held.version, begun):
                 return None
             if before is not None:
                 self._forget(before)
@@ -185,24 +189,24 @@ class View:
             self._forget(held)
             return held.account
 
-    def put_binding(self, item: Item) -> None:
+    def put_binding(self, item: Item, begun: float = -math.inf) -> None:
         """A RoleBinding of our name."""
         metadata = item.get("metadata") or {}
         version = str(metadata.get("resourceVersion"))
         with self._lock:
-            self._bindings.put(str(metadata.get("namespace")), binding_state(item), version)
+            self._bindings.put(str(metadata.get("namespace")), binding_state(item), version, begun)
 
     def remove_binding(self, namespace: str) -> None:
         """It is gone."""
         with self._lock:
             self._bindings.remove(namespace)
 
-    def put_namespace(self, item: Item) -> None:
+    def put_namespace(self, item: Item, begun: float = -math.inf) -> None:
         """By its metadata."""
         metadata = item.get("metadata") or {}
         active = not metadata.get("deletionTimestamp")
         with self._lock:
-            self._namespaces.put(str(metadata.get("name")), active, str(metadata.get("resourceVersion")))
+            self._namespaces.put(str(metadata.get("name")), active, str(metadata.get("resourceVersion")), begun)
 
     def remove_namespace(self, name: str) -> None:
         """It is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -68,11 +69,12 @@ class Writes:
     def look(self, namespace: str, account: str) -> None:
         """See a ServiceAccount and its Secrets as they are now."""
         self._wait()
+        begun = time.monotonic()
         item = self._client.find(object_path("v1", "serviceaccounts", account, namespace=namespace))
         if item is None:
             self._view.remove_account(namespace, account)
         else:
-            self._view.put_account(item)
+            self._view.put_account(item, begun)
         for held in self._view.account(namespace, account)[1]:
             if self._find(namespace, held.name) is None:
                 self._view.remove_secret(namespace, held.name)
@@ -80,10 +82,11 @@ class Writes:
     def _find(self, namespace: str, name: str) -> dict[str, Any] | None:
         """By a list, because whoever may list Secrets needs no right to get them."""
         self._wait()
+        begun = time.monotonic()
         query = {"fieldSelector": f"metadata.name={name}"}
         items = self._client.get(object_path("v1", "secrets", namespace=namespace), query=query).get("items") or ()
         for item in items:
-            self._view.put_secret(item)
+            self._view.put_secret(item, begun)
             return dict(item)
         return None
 
