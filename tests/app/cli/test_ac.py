@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from image_registry import __version__
 from image_registry.cli import ac
+from tests.docs.ac_reference import commands
 
 
 def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -96,3 +98,28 @@ def test_options_of_a_place_may_come_first(tmp_path: Path) -> None:
 
 def test_the_program_ends_with_the_code_of_its_command() -> None:
     assert run("adm", "prune", "images", "--keep-younger-than=soon").returncode == 2
+
+
+def test_every_switch_may_be_written_with_its_value() -> None:
+    """As kubectl and oc have them; short ones that people put together (-Aq) and pairs (--a/--no-a) are click's."""
+    bare = [
+        f"{name} {option.opts[0]}"
+        for name, command in commands(ac.cli, "ac")
+        for option in command.params
+        if isinstance(option, click.Option) and option.is_flag and not option.secondary_opts
+        if all(len(text) > 2 for text in option.opts)
+    ]
+    assert not bare
+
+
+def test_without_a_cluster_it_is_said_how_to_name_one_first() -> None:
+    done = run("get", "images")
+    assert done.returncode == 4
+    assert "no ~/.kube/config" in done.stderr
+    assert "name a kubeconfig by --kubeconfig or $KUBECONFIG" in done.stderr
+
+
+def test_what_is_missing_in_the_command_is_said_before_a_cluster_is_looked_for() -> None:
+    done = run("tag", "app:v1")
+    assert done.returncode == 2
+    assert "at least one destination" in done.stderr

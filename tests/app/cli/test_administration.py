@@ -82,6 +82,27 @@ def test_a_role_is_given_once_and_taken_back(ac: Ac, office: Office) -> None:
     assert "no binding in namespace team gives" in ac.bad(5, "adm", "policy", "remove-role-from-user", role, "ann")
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"labels": {"app.kubernetes.io/managed-by": "cluster-image-registry-operator"}},
+        {"ownerReferences": [{"kind": "Install", "name": "other", "uid": "1"}]},
+    ],
+)
+def test_nobody_is_added_to_a_binding_that_a_program_keeps_as_it_is(
+    ac: Ac, office: Office, mark: dict[str, object]
+) -> None:
+    role, name = "system:image-puller", "image-registry-system-image-pullers"
+    office.objects[f"{RBAC}clusterroles/{role}"] = {}
+    kept = {"metadata": {"name": name, **mark}, "roleRef": {"kind": "ClusterRole", "name": role}, "subjects": [BUILDER]}
+    office.objects[f"{BINDINGS}/{name}"] = kept
+    ac.good("adm", "policy", "add-role-to-group", role, "system:serviceaccounts:other")
+    assert office.objects[f"{BINDINGS}/{name}"] == kept
+    assert office.objects[f"{BINDINGS}/{role}"]["subjects"][0]["name"] == "system:serviceaccounts:other"
+    ac.good("adm", "policy", "add-role-to-user", role, "ann", "--rolebinding-name", name)
+    assert [found["name"] for found in office.objects[f"{BINDINGS}/{name}"]["subjects"]] == ["builder", "ann"]
+
+
 def test_a_role_is_given_in_all_namespaces(ac: Ac, office: Office) -> None:
     done = ac("adm", "policy", "add-cluster-role-to-user", "system:image-pruner", "-z", "pruner")
     assert done.exit_code == 0

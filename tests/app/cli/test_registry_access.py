@@ -80,7 +80,7 @@ def test_a_token_of_a_service_account_can_be_written(ac: Ac, office: Office) -> 
 def test_who_has_no_token_is_told_how_to_get_one(ac: Ac) -> None:
     text = ac.config.read_text(encoding="utf-8")
     ac.config.write_text(text.replace("token: my-token", "username: me\n    password: x"), encoding="utf-8")
-    assert "--service-account=NAME" in ac.bad(2, "registry", "login", "--registry=localhost:5000")
+    assert "--service-account=NAME" in ac.bad(3, "registry", "login", "--registry=localhost:5000")
 
 
 def test_a_file_that_makes_clients_ask_a_program_is_warned_about(ac: Ac, tmp_path: Path) -> None:

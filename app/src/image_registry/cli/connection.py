@@ -96,9 +96,15 @@ def connect(
         path = kubeconfig or _ambient(environment, home or Path.home())
         if path is not None:
             return ClusterClient.from_kubeconfig(path, context)
-        return ClusterClient.from_pod(environment)
     except KubeconfigError as error:
         raise Unreachable(f"no cluster to speak to: {error} (--kubeconfig, $KUBECONFIG, ~/.kube/config)") from None
+    try:
+        return ClusterClient.from_pod(environment)
+    except KubeconfigError:
+        raise Unreachable(
+            "no cluster to speak to: there is no ~/.kube/config, and this is no Pod with a token of its own; "
+            "name a kubeconfig by --kubeconfig or $KUBECONFIG"
+        ) from None
 
 
 def _ambient(environment: Mapping[str, str], home: Path) -> Path | None:

@@ -19,6 +19,7 @@ from image_registry.pruning.gathering import NoRegistry
 
 SYSTEM = "image-registry-system"
 CA = "image-registry-ca"
+"""The ConfigMap with the CA of the registry."""
 
 
 @dataclass(frozen=True, slots=True)

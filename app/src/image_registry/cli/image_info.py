@@ -12,6 +12,7 @@ import click
 from image_registry.cli.failures import FAILED, explained
 from image_registry.cli.image_places import Images, config_of, image_options
 from image_registry.cli.output import document, note, output_option, rows, since
+from image_registry.cli.switches import switch
 from image_registry.measures import size
 from image_registry.mirroring.places import Place
 from image_registry.mirroring.platforms import platform_name
@@ -35,7 +36,7 @@ class Shown:
 @click.argument(
     "names", nargs=-1, required=True, metavar="IMAGE...", help="Images, of a registry, a folder or a layout."
 )
-@click.option("--show-multiarch", "every", is_flag=True, help="Of an index, every image.")
+@switch("--show-multiarch", "every", default=False, help_="Of an index, every image.")
 @output_option("json", "yaml")
 @image_options
 @click.pass_context

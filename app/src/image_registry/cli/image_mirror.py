@@ -17,6 +17,7 @@ from image_registry.cli.auth_file import keyring
 from image_registry.cli.failures import FAILED, Failed, Wrong, told
 from image_registry.cli.mirror_output import Watcher, show_plan, show_report
 from image_registry.cli.other_registries import EVERYWHERE, proxies, registry_options
+from image_registry.cli.switches import switch
 from image_registry.mirroring.applying import Watching
 from image_registry.mirroring.in_registry import Client
 from image_registry.mirroring.journal import Journal
@@ -57,7 +58,7 @@ OLDER = "Accepted for scripts of other clients; what is copied is always verifie
     "--filter-by-os", default="", metavar="REGEX",
     help="Of indexes only images whose os/architecture[/variant] it is found in. The digest of the index changes.",
 )  # fmt: skip
-@click.option("--keep-manifest-list", is_flag=True, help="Let an index stay an index when one image of it is left.")
+@switch("--keep-manifest-list", default=False, help_="Let an index stay an index when one image of it is left.")
 @click.option(
     "--tag-filter", "tag_filters", multiple=True, metavar="REGEX",
     help="Where SRC means several tags: only those that it fits as a whole. Repeatable.",
@@ -71,12 +72,12 @@ OLDER = "Accepted for scripts of other clients; what is copied is always verifie
     "--from-dir", type=click.Path(path_type=Path, file_okay=False), default=None,
     help="Of file:// sources, if that is another one.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Show what would be sent to whom; nothing is changed.")
-@click.option("--continue-on-error", is_flag=True, help="Go on with other images when one fails.")
-@click.option("--skip-missing", is_flag=True, help="A source that does not exist is no error.")
-@click.option("--skip-mount", is_flag=True, help="Send blobs instead of taking them over from other repositories.")
-@click.option("--skip-multiple-scopes", is_flag=True, help="Ask for no token of two repositories; nothing is mounted.")
-@click.option("--force", is_flag=True, help="Send everything, also what is there.")
+@switch("--dry-run", default=False, help_="Show what would be sent to whom; nothing is changed.")
+@switch("--continue-on-error", default=False, help_="Go on with other images when one fails.")
+@switch("--skip-missing", default=False, help_="A source that does not exist is no error.")
+@switch("--skip-mount", default=False, help_="Send blobs instead of taking them over from other repositories.")
+@switch("--skip-multiple-scopes", default=False, help_="Ask for no token of two repositories; nothing is mounted.")
+@switch("--force", default=False, help_="Send everything, also what is there.")
 @click.option(
     "--journal", type=click.Path(path_type=Path, dir_okay=False), default=None,
     help="File where what is done is written down, so that the next run need not ask for it.",
@@ -94,7 +95,7 @@ OLDER = "Accepted for scripts of other clients; what is copied is always verifie
 )  # fmt: skip
 @click.option("-o", "--output", "form", type=click.Choice(("json",)), default=None, help="Form of the report.")
 @registry_options
-@click.option("--skip-verification", is_flag=True, help=OLDER)
+@switch("--skip-verification", default=False, help_=OLDER)
 @click.pass_context
 def mirror(context: click.Context, /, words: tuple[str, ...], **options: Any) -> None:
     """Copy images from one registry to others, to folders and back.

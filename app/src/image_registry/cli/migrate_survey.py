@@ -14,6 +14,7 @@ from image_registry.cli import output
 from image_registry.cli.auth_file import keyring
 from image_registry.cli.failures import Unreachable, Wrong
 from image_registry.cli.other_registries import registry_options
+from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.content import ContentSummary, ContentWriter
 from image_registry.migration.documents import InvalidDocument
@@ -57,9 +58,7 @@ def survey_options(command: F) -> F:
                 default=None,
                 help="Look into this folder, which holds docker/registry/v2.",
             ),
-            click.option(
-                "--survey-bucket", is_flag=True, help="Look into the bucket, with the credentials of its Secret."
-            ),
+            switch("--survey-bucket", default=False, help_="Look into the bucket, with the credentials of its Secret."),
             click.option(
                 "--at-once", type=click.IntRange(1, 32), default=4, show_default=True, help="Repositories at a time."
             ),

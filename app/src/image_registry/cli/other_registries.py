@@ -15,6 +15,7 @@ import click
 
 from image_registry.cli.auth_file import keyring, registry_config_option
 from image_registry.cli.failures import Wrong
+from image_registry.cli.switches import switch
 from image_registry.remote.addresses import AddressRules
 from image_registry.remote.asking import Access
 from image_registry.remote.proxies import Proxies, Proxy
@@ -33,8 +34,8 @@ def trust_options(command: F) -> F:
         "--certificate-authority", type=click.Path(path_type=Path, dir_okay=False, exists=True), default=None,
         help="File with CAs (PEM) that are trusted beside those of the system.",
     )(command)  # fmt: skip
-    return click.option(
-        "--insecure", is_flag=True, help="Let plain HTTP and certificates that nobody trusts do, for every registry."
+    return switch(
+        "--insecure", default=False, help_="Let plain HTTP and certificates that nobody trusts do, for every registry."
     )(command)
 
 

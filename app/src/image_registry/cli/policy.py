@@ -1,7 +1,8 @@
 """``ac adm policy``: roles of the registry (and any other) given to users, groups and ServiceAccounts, and taken back.
 
-A binding that has the role is used again, so that names of bindings stay few. What is taken back here can be given
-again by the command's counterpart: it is done at once, unless ``--dry-run``.
+A binding that has the role is used again, so that names of bindings stay few; not so one that a program keeps as it is
+(a chart's, the operator's), which would take the addition back. What is taken back here can be given again by the
+command's counterpart: it is done at once, unless ``--dry-run``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from image_registry.kube.listing import items
 
 RBAC = "rbac.authorization.k8s.io"
 VERSION = f"{RBAC}/v1"
+MANAGED_BY = "app.kubernetes.io/managed-by"
 ATTEMPTS = 20
 """Names that are tried for a new binding."""
 
@@ -61,7 +63,7 @@ def add(place: Place, wanted: Wanted, form: str | None, *, dry_run: bool) -> Non
     """Give the role; who has it keeps it."""
     _warn_of_missing(place, wanted)
     bindings = _bindings(place, wanted)
-    chosen = next((found for found in bindings if not wanted.binding or _name(found) == wanted.binding), None)
+    chosen = next((found for found in bindings if _may_be_used(found, wanted)), None)
     missing = [subject for subject in wanted.subjects if chosen is None or subject not in _subjects(chosen)]
     if chosen is None:
         found = _create(place, wanted, dry_run=dry_run)
@@ -94,6 +96,14 @@ def remove(place: Place, wanted: Wanted, form: str | None, *, dry_run: bool) -> 
         written(form, found, name, said, dry_run=dry_run)
     if not done:
         raise NotThere(f"no binding{_where(wanted)} gives {wanted.kind} {wanted.role} to {_named(wanted.subjects)}")
+
+
+def _may_be_used(binding: Mapping[str, Any], wanted: Wanted) -> bool:
+    """Whether somebody can be added to stay: the binding that was named, or any that is nobody's program's."""
+    if wanted.binding:
+        return _name(binding) == wanted.binding
+    metadata = binding["metadata"]
+    return MANAGED_BY not in (metadata.get("labels") or {}) and not metadata.get("ownerReferences")
 
 
 def _where(wanted: Wanted) -> str:
@@ -178,7 +188,7 @@ def _command(verb: str, kind: str, *, everywhere: bool) -> click.Command:
         run(place, wanted, form, dry_run=dry_run)
 
     where = "in all namespaces" if everywhere else "in the namespace"
-    ends = " A binding of nobody is deleted." if not gives else " A binding that gives the role is used again."
+    ends = " A binding of nobody is deleted." if not gives else " A binding that people made is used again."
     command.__doc__ = f"""{"Give a role to" if gives else "Take a role from"} {kind.lower()}s {where}.{ends}
 
     Roles of the registry: system:image-puller, system:image-pusher, system:image-deleter, system:image-pruner,
@@ -186,7 +196,11 @@ def _command(verb: str, kind: str, *, everywhere: bool) -> click.Command:
     """
     decorated: Callable[..., Any] = place_options(output_option("json", "yaml", "name")(dry_run_option(command)))
     decorated = click.option(
-        "--rolebinding-name", "binding", default="", metavar="NAME", help="The binding; else one that has the role."
+        "--rolebinding-name",
+        "binding",
+        default="",
+        metavar="NAME",
+        help="The binding; else one that people made, or a new one.",
     )(decorated)
     if kind == "User":
         decorated = click.option(

@@ -15,6 +15,7 @@ from image_registry.cli.connection import Place, here, place_options
 from image_registry.cli.failures import Failed, RightsError, Unreachable, Wrong
 from image_registry.cli.other_registries import trust_options, wire
 from image_registry.cli.output import document, note, output_option, warn
+from image_registry.cli.switches import switch
 from image_registry.kube.client import object_path
 from image_registry.remote.errors import RemoteError
 from image_registry.remote.errors import Unreachable as NoAnswer
@@ -40,7 +41,7 @@ def registry() -> None:
     help="Write a token of this ServiceAccount of the namespace instead of your own.",
 )  # fmt: skip
 @click.option("--duration", default="", metavar="DURATION", help="How long the token of --service-account lives: 24h.")
-@click.option("--skip-check", is_flag=True, help="Do not try the login.")
+@switch("--skip-check", default=False, help_="Do not try the login.")
 @trust_options
 @place_options
 def login(**options: Any) -> None:
@@ -79,7 +80,7 @@ def _credentials(place: Place, options: dict[str, Any]) -> tuple[str, str]:
         raise Wrong("--duration is for --service-account: your own token lives as long as it does")
     token = place.client.token()
     if not token:
-        raise Wrong(
+        raise RightsError(
             f"you speak to {place.client.server} with a client certificate or a password, and the registry takes "
             "tokens alone; write one of a ServiceAccount by --service-account=NAME"
         )
@@ -138,9 +139,9 @@ def _ask(host: str, headers: dict[str, str], place: Place, options: dict[str, An
 
 
 @registry.command()
-@click.option("--internal", is_flag=True, help="The name that Pods and nodes use.")
-@click.option("--public", is_flag=True, help="The name outside of the cluster; an error if it has none.")
-@click.option("--check", is_flag=True, help="Ask the registry whether it answers there.")
+@switch("--internal", default=False, help_="The name that Pods and nodes use.")
+@switch("--public", default=False, help_="The name outside of the cluster; an error if it has none.")
+@switch("--check", default=False, help_="Ask the registry whether it answers there.")
 @click.option("-q", "--quiet", is_flag=True, help="With --check: print nothing.")
 @output_option("json", "yaml", "wide")
 @trust_options

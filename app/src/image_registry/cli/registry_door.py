@@ -17,17 +17,15 @@ from urllib3.exceptions import HTTPError, SSLError
 from image_registry import __version__
 from image_registry.cli.connection import connect
 from image_registry.cli.failures import Failed, NotThere, RightsError, Unreachable, Wrong
+from image_registry.cli.hosts import CA, SYSTEM, authority
+from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NAMESPACE = "image-registry-system"
-SERVICE = f"image-registry.{NAMESPACE}.svc:5000"
+SERVICE = f"image-registry.{SYSTEM}.svc:5000"
 """The name by which a cluster knows its registry."""
-
-CA = "image-registry-ca"
-"""The ConfigMap with the CA of the registry."""
 
 CONNECT, TIMEOUT = 5.0, 60.0
 """Seconds to wait for a connection, and for an answer."""
@@ -42,7 +40,7 @@ def registry_options(command: F) -> F:
             default=None,
             help="Whose token is sent; else that of the kubeconfig or of the Pod.",
         ),
-        click.option("--insecure", is_flag=True, help="Do not check the certificate of the registry."),
+        switch("--insecure", default=False, help_="Do not check the certificate of the registry."),
         click.option(
             "--certificate-authority",
             type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -147,7 +145,7 @@ def _find(client: ClusterClient | None) -> str:
             return public
     raise Unreachable(
         "where is the registry? It has no public host that an image stream shows: name it by --registry-url, for "
-        f"example after `kubectl -n {NAMESPACE} port-forward service/image-registry 5000` as https://localhost:5000"
+        f"example after `kubectl -n {SYSTEM} port-forward service/image-registry 5000` as https://localhost:5000"
     )
 
 
@@ -173,20 +171,11 @@ def _pool(client: ClusterClient | None, ca: Path | None, *, insecure: bool) -> u
     try:
         if ca is not None:
             context.load_verify_locations(cafile=ca)
-        elif bundle := _bundle(client):
+        elif bundle := authority(client) if client is not None else "":
             context.load_verify_locations(cadata=bundle)
     except (OSError, ssl.SSLError) as error:
         raise Unreachable(f"the CA {ca or 'in ConfigMap ' + CA} cannot be used: {error}") from None
     return urllib3.PoolManager(ssl_context=context)
-
-
-def _bundle(client: ClusterClient | None) -> str:
-    """The CA as the cluster has it; empty for who may not read it: then what the system trusts must do."""
-    try:
-        found = client.find(object_path("v1", "configmaps", CA, namespace=NAMESPACE)) if client is not None else None
-    except (KubeError, ClusterUnreachable, KubeconfigError):
-        return ""
-    return str((found or {}).get("data", {}).get("ca-bundle.crt", ""))
 
 
 def _why(error: HTTPError) -> str:

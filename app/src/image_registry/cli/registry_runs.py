@@ -13,6 +13,9 @@ from image_registry.cli.reading import Reading
 from image_registry.cli.registry_door import Door, Refused
 
 PATH = "/extensions/v2/upkeep"
+WHAT = ("confirm", "namespace", "repository", "deep")
+"""Options that make a run another one; by the rest (speed, ages) two of a kind are alike enough."""
+
 FIRST, LONGEST = 0.2, 5.0
 """Seconds between two questions how far it is: they grow."""
 
@@ -43,13 +46,22 @@ def _start(door: Door, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         found = refusal.detail.get("run")
         if not isinstance(found, dict):
             raise
-        if bool(found["options"].get("confirm")) != bool(options.get("confirm")):
+        if other := _differing(found["options"], options):
             raise Failed(
-                f"{refusal.message}, and is {'no' if options.get('confirm') else 'not only a'} dry run: wait for its "
-                f"end, or stop it by `ac adm registry stop {found['id']}`"
+                f"{refusal.message}, and is not what you ask for ({other}): wait for its end, or stop it by "
+                f"`ac adm registry stop {found['id']}`"
             ) from None
         note(f"a run is at work already, which {found['askedBy'] or 'somebody'} asked for: following it")
         return found
+
+
+def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """By what the run that is at work answers another question; empty if following it is as good."""
+    return ", ".join(
+        f"its {name} is {str(found[name]).lower() if found.get(name) else 'not set'}"
+        for name in WHAT
+        if (found.get(name) or None) != (wanted.get(name) or None)
+    )
 
 
 def _to_the_end(door: Door, run: dict[str, Any], reading: Reading) -> dict[str, Any]:

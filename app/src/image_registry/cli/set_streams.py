@@ -30,7 +30,7 @@ def set_group() -> None:
 @click.argument("names", nargs=-1, metavar="[STREAM|KIND/NAME]...", help="Streams, or workloads.")
 @switch("--enabled", default=True, help_="Or, with =false, do not look names up.")
 @switch("--all", "everything", default=False, help_="All streams of the namespace.")
-@click.option("--list", "show", is_flag=True, help="Show which streams are looked up, and change nothing.")
+@switch("--list", "show", default=False, help_="Show which streams are looked up, and change nothing.")
 @dry_run_option
 @output_option("json", "yaml", "name")
 @place_options

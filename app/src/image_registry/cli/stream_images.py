@@ -51,7 +51,7 @@ def get() -> None:
 @get.command("images")
 @click.argument("repositories", nargs=-1, metavar="[STREAM]...", help="Streams; else all of them.")
 @click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Of all namespaces.")
-@click.option("--no-headers", is_flag=True, help="Rows alone.")
+@switch("--no-headers", default=False, help_="Rows alone.")
 @output_option(*FORMS)
 @place_options
 @click.option("--registry-url", default="", help=NO_EFFECT)

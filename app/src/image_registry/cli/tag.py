@@ -53,12 +53,12 @@ def tag(context: click.Context, /, *, names: tuple[str, ...], gone: bool, form: 
     Without --alias the image is pinned: the tag does not move when the source does. Streams that are not there are
     created. --delete without --confirm shows what would go and changes nothing, as everything that deletes.
     """
+    if not gone and len(names) < 2:
+        raise Wrong("a source and at least one destination are needed: ac tag SOURCE DESTINATION...")
     place = here(options)
     if gone:
         _take_away(context, place, names, form, confirm=options["confirm"] and not options["dry_run"])
         return
-    if len(names) < 2:
-        raise Wrong("a source and at least one destination are needed: ac tag SOURCE DESTINATION...")
     origin, *destinations = names
     for text in destinations:
         destination = Named.parse(text, place.namespace)

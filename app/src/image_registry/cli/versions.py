@@ -12,13 +12,14 @@ from image_registry.cli.connection import cluster_options, connect
 from image_registry.cli.failures import Unreachable
 from image_registry.cli.image_api import GROUP, VERSION
 from image_registry.cli.output import document, note, output_option
+from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 
 
 @click.command()
-@click.option("--short", is_flag=True, help="The number of this program alone.")
-@click.option("--client", "alone", is_flag=True, help="Of this program alone; no cluster is asked.")
+@switch("--short", default=False, help_="The number of this program alone.")
+@switch("--client", "alone", default=False, help_="Of this program alone; no cluster is asked.")
 @output_option("json", "yaml")
 @cluster_options
 def version(*, short: bool, alone: bool, form: str | None, **options: Any) -> None:
