@@ -148,6 +148,14 @@ def test_unavailable_for_five_minutes_is_degraded(minutes: int, expected: str) -
     assert told(SPEC, observed, earlier, NOW + timedelta(minutes=minutes))["Degraded"] == expected
 
 
+def test_nothing_is_called_right_while_something_is_tried_again() -> None:
+    problem = Problem("ApplyFailed", "something new", passing=True)
+    found = conditions(SPEC, Observed(deployments=READY, claim=BOUND, problem=problem), (), 7, NOW)
+    degraded = next(item for item in found if item["type"] == "Degraded")
+    assert degraded["status"] == "False"
+    assert "tried again" in degraded["message"]
+
+
 def test_the_time_of_a_condition_is_that_of_its_last_change_of_status() -> None:
     first = conditions(SPEC, Observed(deployments=READY, claim=BOUND), (), 1, NOW)
     again = conditions(SPEC, Observed(deployments=READY, claim=BOUND), first, 1, NOW + timedelta(hours=1))

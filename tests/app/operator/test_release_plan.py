@@ -159,6 +159,12 @@ def test_an_error_of_helm_becomes_a_reason_with_a_next_step(said: str, found: st
     assert ":" in problem.message or ";" in problem.message
 
 
+def test_a_missing_definition_needs_a_person_and_degrades() -> None:
+    said = 'Error: UPGRADE FAILED: unable to build objects: no matches for kind "HTTPRoute" in version "v1"\n'
+    problem = problem_of(failure(said, 1))
+    assert (problem.reason, problem.passing) == ("DefinitionMissing", False)
+
+
 def test_a_sentence_of_the_chart_speaks_of_the_specification() -> None:
     outcome = failure("Error: execution error at (a/b.yaml:1:4): config.replicas is 2: set config.replicas to 1", 1)
     assert problem_of(outcome).message == "spec.replicas is 2: set spec.replicas to 1"

@@ -128,7 +128,9 @@ def _by_storage(store: BlobStore, place: str, options: Mapping[str, Any]) -> Con
 def _bucket(inventory: Inventory, client: ClusterClient | None) -> S3:
     """The bucket with its credentials, which are read for this and kept nowhere."""
     found = [entry.storage for entry in inventory.installations if entry.storage and entry.storage.kind == "s3"]
-    if not found or client is None:
+    if client is None:
+        raise Wrong("--survey-bucket: the bucket's credentials are read in the cluster; leave --inventory out")
+    if not found:
         raise Wrong("--survey-bucket: no bucket was found in the cluster; use --registry-url or --storage-root")
     storage: StorageFact = found[0]
     endpoint = storage.endpoint if "://" in storage.endpoint or not storage.endpoint else f"https://{storage.endpoint}"

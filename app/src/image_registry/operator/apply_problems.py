@@ -19,7 +19,7 @@ _KNOWN = (
         "no matches for kind",
         "DefinitionMissing",
         "install the definitions of the Gateway API (gateway) or cert-manager (issuerRef), or leave that field empty",
-        True,
+        False,
     ),
     ("forbidden", "PermissionDenied", "give the operator's ServiceAccount what its chart gives it", False),
     ("hooks failed", "BootstrapFailed", "see the Jobs and Pods of namespace image-registry-system", True),

@@ -199,6 +199,9 @@ def _degraded(spec: Mapping[str, Any], observed: Observed, available: Condition,
     if available.status != "True" and lasting > UNAVAILABLE_FOR:
         minutes = int(lasting.total_seconds() // 60)
         return Condition("Degraded", "True", "Unavailable", f"for {minutes} minutes: {available.message}")
+    if observed.problem is not None:
+        message = "the registry is as it was; what failed last is tried again, as the condition Progressing says"
+        return Condition("Degraded", "False", "AsExpected", message)
     return Condition("Degraded", "False", "AsExpected", "nothing is wrong")
 
 
