@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -48,6 +49,29 @@ def test_every_command_explains_itself() -> None:
     for name, command in ac.cli.commands.items():
         assert name in shown
         assert command.help, name
+
+
+def every(group: click.Group) -> Iterator[tuple[click.Group, str]]:
+    for name in group.commands:
+        yield group, name
+        if isinstance(found := group.commands[name], click.Group):
+            yield from every(found)
+
+
+def test_every_command_is_found_under_its_own_name() -> None:
+    """They are named in one place and written in others."""
+    found = list(every(ac.cli))
+    assert len(found) > 30
+    for group, name in found:
+        assert group.commands[name].name == name or group.name in ("get", "create", "delete", "set"), name
+
+
+def test_a_command_reads_no_more_of_the_product_than_it_needs() -> None:
+    """A program that copies images has no use for databases, and starts before somebody wonders."""
+    read = "from image_registry.cli import ac; ac.cli.commands['image'].commands['mirror']"
+    code = f"import sys; {read}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not {"sqlalchemy", "boto3", "flask", "image_registry.metadata"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize(("arguments", "named"), [(("prune",), "'prune'"), (("version", "--shrot"), "'--shrot'")])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from image_registry.kube.errors import ClusterUnreachable
+from image_registry.kube.errors import ClusterUnreachable, RightsMissing
 from image_registry.pruning.applying import Executor, Outcome
-from image_registry.pruning.gathering import RightsMissing, check_rights, find_hosts, read_usage
+from image_registry.pruning.gathering import check_rights, find_hosts, read_usage
 from tests.app.pruning.test_plans import history, signed
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 
 import click
 
-from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError, NoRegistry, RightsMissing
 from image_registry.oci.digest import InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag
-from image_registry.pruning.gathering import NoRegistry, RightsMissing
 from image_registry.remote import errors as remote
 
 FAILED, WRONG, MISSING_RIGHTS, UNREACHABLE, NOT_THERE, INTERRUPTED = 1, 2, 3, 4, 5, 130

@@ -14,8 +14,7 @@ from image_registry.cli.connection import Place
 from image_registry.cli.failures import NotThere, RightsError
 from image_registry.cli.image_api import GROUP, VERSION, dry, path
 from image_registry.kube.client import ClusterClient, object_path
-from image_registry.kube.errors import ClusterUnreachable, KubeError
-from image_registry.pruning.gathering import NoRegistry
+from image_registry.kube.errors import ClusterUnreachable, KubeError, NoRegistry
 
 SYSTEM = "image-registry-system"
 CA = "image-registry-ca"

@@ -8,11 +8,11 @@ from typing import Any
 
 from image_registry.cli.failures import Wrong
 from image_registry.kube.client import ClusterClient, object_path
-from image_registry.kube.errors import KubeError
+from image_registry.kube.errors import KubeError, NoRegistry
 from image_registry.kube.listing import items
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
-from image_registry.pruning.gathering import GROUP, VERSION, NoRegistry
+from image_registry.pruning.gathering import GROUP, VERSION
 
 __all__ = ["GROUP", "VERSION", "Named", "dry", "kind_name", "listed", "path"]
 

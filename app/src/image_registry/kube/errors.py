@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from image_registry.kube.own_access import Right
 
 
 class ClusterUnreachable(Exception):
@@ -46,3 +51,15 @@ class KubeError(Exception):
     def passing(self) -> bool:
         """True if the same request may work in a moment."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class RightsMissing(Exception):
+    """The cluster does not let us do what was asked for; nothing was done."""
+
+    def __init__(self, rights: Sequence[Right]) -> None:
+        self.rights = tuple(rights)
+        super().__init__("missing rights: " + ", ".join(str(right) for right in rights))
+
+
+class NoRegistry(Exception):
+    """The cluster does not serve the Image API; the text says what to look at."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from image_registry.kube.client import ClusterClient, object_path
-from image_registry.kube.errors import KubeError
+from image_registry.kube.errors import KubeError, NoRegistry, RightsMissing
 from image_registry.kube.image_references import CustomField, list_references
 from image_registry.kube.listing import AS_METADATA, items
 from image_registry.kube.own_access import Right, allowed, missing
@@ -34,18 +34,6 @@ ATTEMPTS = 3
 
 Progress = Callable[[str, int], None]
 """Told what is being read, and how many of them were."""
-
-
-class RightsMissing(Exception):
-    """The cluster does not let us do what was asked for; nothing was done."""
-
-    def __init__(self, rights: Sequence[Right]) -> None:
-        self.rights = tuple(rights)
-        super().__init__("missing rights: " + ", ".join(str(right) for right in rights))
-
-
-class NoRegistry(Exception):
-    """The cluster does not serve the Image API; the text says what to look at."""
 
 
 def check_rights(
