@@ -28,7 +28,7 @@ def application(registry: Registry) -> Flask:
 
 def routes(registry: Registry) -> list[tuple[str, str]]:
     """(method, path) of every route, with values that name nothing."""
-    values = {"namespace": "secret", "name": "app", "digest": DIGEST, "reference": "v1", "upload_id": "x"}
+    values = {"namespace": "secret", "name": "app", "digest": DIGEST, "reference": "v1", "upload_id": "x", "run": "x"}
     found = []
     for rule in application(registry).url_map.iter_rules():
         path = str(rule)

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.errors import RegistryError
 from image_registry.oci.reference import Repository
 from image_registry.remote.errors import NotFound, RemoteError, TooManyRequests, Unreachable
+from image_registry.server import upkeep_options
 from image_registry.storage.blob_store import BlobMissing, OutOfSpace, StorageFault, UploadBusy, UploadMissing
+from image_registry.upkeep.asking import Upkeep
+from image_registry.upkeep.ledger import Ledger
 
 from .conftest import CREATE, PULL, PUSH, Registry, RightsTable, basic, code, manifest_of
 
@@ -246,6 +250,24 @@ def slow_form(stage: Stage) -> TestResponse:
 def crowd_of_forms(stage: Stage) -> TestResponse:
     stage.patch.setattr(tokens, "FORMS", 0)
     return stage.guarded().post("/v2/token", data={"grant_type": "password"})
+
+
+UPKEEP = "/extensions/v2/upkeep"
+
+
+def keeper(stage: Stage, **parts: Any) -> Client:
+    """Open, and with runs that nobody makes."""
+    ledger = Ledger(stage.build().database)
+    return stage.build(upkeep=Upkeep(ledger, partial(upkeep_options.check, promise=3600)), **parts).client
+
+
+def asked(client: Client, body: object) -> TestResponse:
+    return client.post(UPKEEP, data=body if isinstance(body, bytes) else json.dumps(body))
+
+
+def asked_twice(client: Client) -> TestResponse:
+    assert asked(client, {"kind": "gc"}).status_code == 202
+    return asked(client, {"kind": "gc"})
 
 
 REFUSALS: dict[str, tuple[Case, int, str, str]] = {
@@ -564,6 +586,69 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         404,
         "BLOB_UNKNOWN",
         "forgetful.example",
+    ),
+    "upkeep with a registry's token": (
+        lambda s: (c := s.guarded()).get(UPKEEP, headers=s.token(c, "repository:team/app:pull")),
+        401,
+        "UNAUTHORIZED",
+        "send the platform token itself",
+    ),
+    "upkeep without the right": (
+        lambda s: s.guarded().get(UPKEEP, headers=ANN),
+        403,
+        "DENIED",
+        "bind the ClusterRole system:image-pruner",
+    ),
+    "upkeep of a process that makes no runs": (lambda s: s.open.get(UPKEEP), 405, "UNSUPPORTED", "no whole registry"),
+    "upkeep that is too long": (
+        lambda s: asked(keeper(s), b" " * (65 << 10)),
+        400,
+        "UPKEEP_INVALID",
+        "longer than 65536 bytes",
+    ),
+    "upkeep that is no JSON": (lambda s: asked(keeper(s), b"gc"), 400, "UPKEEP_INVALID", "send an object of JSON"),
+    "upkeep of no known kind": (
+        lambda s: asked(keeper(s), {"kind": "polish"}),
+        400,
+        "UPKEEP_INVALID",
+        "write one of gc",
+    ),
+    "upkeep with something besides": (
+        lambda s: asked(keeper(s), {"kind": "gc", "confirm": True}),
+        400,
+        "UPKEEP_INVALID",
+        "no member 'confirm'",
+    ),
+    "upkeep that is perhaps confirmed": (
+        lambda s: asked(keeper(s), {"kind": "gc", "options": {"confirm": "yes"}}),
+        400,
+        "UPKEEP_INVALID",
+        "confirm is true or false",
+    ),
+    "upkeep with an unknown option": (
+        lambda s: asked(keeper(s), {"kind": "gc", "options": {"depth": 3}}),
+        400,
+        "UPKEEP_INVALID",
+        "depth",
+    ),
+    "upkeep of a registry that is read-only": (
+        lambda s: asked(keeper(s, read_only=lambda: "it moves"), {"kind": "gc", "options": {"confirm": True}}),
+        405,
+        "UNSUPPORTED",
+        "a run without confirm is possible",
+    ),
+    "upkeep that is at work": (lambda s: asked_twice(keeper(s)), 409, "UPKEEP_AT_WORK", "gc"),
+    "a run that nobody remembers": (
+        lambda s: keeper(s).get(f"{UPKEEP}/x"),
+        404,
+        "UPKEEP_UNKNOWN",
+        "no run 'x' is remembered",
+    ),
+    "a run that cannot be stopped": (
+        lambda s: keeper(s).delete(f"{UPKEEP}/x"),
+        404,
+        "UPKEEP_UNKNOWN",
+        "no run 'x' is at work",
     ),
     "an upload that went away": (
         lambda s: (c := s.broken("store", "append", UploadMissing())).patch(begun(c), data=b"x"),
