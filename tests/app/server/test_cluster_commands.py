@@ -29,7 +29,7 @@ def test_certificates_carry_the_name_with_the_clusters_own_domain(
 ) -> None:
     asked: list[Any] = []
 
-    def secrets(_: object, wanted: bootstrap.BootstrapOptions) -> list[str]:
+    def secrets(_: object, wanted: bootstrap.BootstrapOptions, **_others: object) -> list[str]:
         asked.append(wanted)
         return ["done"]
 
