@@ -70,6 +70,7 @@ class Watch:
         self._changed = changed
         self._unsure = unsure
         self._stop = threading.Event()
+        self._spread = random.Random()  # noqa: S311 - no secret; its own, for watches run beside everything
         self._broken = ""
         self._version = ""
         self.following = threading.Event()
@@ -111,7 +112,7 @@ class Watch:
             finally:
                 self.following.clear()
             # spread, so that the processes of a whole cluster do not come back at one and the same moment
-            self._stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311
+            self._stop.wait(pause * self._spread.uniform(0.7, 1.3))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _now(self) -> str:
