@@ -9,6 +9,7 @@ import yaml
 
 from image_registry.operator.operator_metrics import OperatorMetrics
 from image_registry.operator.pruner_metrics import PrunerMetrics
+from image_registry.operator.pull_secret_metrics import PullSecretMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/cluster-image-registry-operator"
@@ -28,9 +29,10 @@ def test_prometheus_finds_the_operator_if_that_is_wanted(helm, tmp_path):
     assert "PodMonitor" not in helm.template(chart=CHART)
 
 
-def test_alerts_about_pruning_ask_for_what_the_operator_counts():
+def test_alerts_ask_for_what_the_operator_counts():
     metrics = OperatorMetrics()
     PrunerMetrics(metrics.registry)
+    PullSecretMetrics(metrics.registry, *[lambda: 0.0] * 3)
     known = {family.name for family in metrics.registry.collect()}
     asked = set(
         re.findall(r"\bimage_registry_operator_\w+", (ROOT / "charts/image-registry/files/rules.yaml").read_text())

@@ -138,22 +138,39 @@ def operator(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
 def cluster(
     apiserver: ApiServer, operator: ApiServer, configs: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
-    """A registry looked after by the operator, for all tests of one file in their order; the next file finds it."""
+    """A registry looked after by the operator, for all tests of one file in their order; then it goes."""
     client = apiserver.client
     for name in SECRETS:  # the hook Jobs are done without doing anything
         path = object_path("v1", "secrets", name, namespace=NAMESPACE)
         if client.find(path) is None:
             client.create(path.rpartition("/")[0], {"metadata": {"name": name}})
-    helm = Helm(program("helm"), CHART, NAMESPACE, tmp_path_factory.mktemp("helm"), operator.kubeconfig)
+    home = tmp_path_factory.mktemp("helm")
+    helm = Helm(program("helm"), CHART, NAMESPACE, home, operator.kubeconfig)
     base = {"global": {"operator": {"chart": chart_digest(CHART)}}}
     operand, events, metrics = Operand(operator.client, NAMESPACE), Events(operator.client), OperatorMetrics()
     pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
     reconciler = Reconciler(operand, helm, events, metrics, base, pruner, Language.of_chart(CHART))
     kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
     client.create(configs, {**kind, "metadata": {"name": "cluster"}, "spec": {}})
-    with Hands(client, NAMESPACE) as hands:
-        yield Cluster(client, reconciler, hands)
-        reconciler.stop()
-    client.delete(CONFIG)
-    if client.find(PRUNER) is not None:
-        client.delete(PRUNER)
+    try:
+        with Hands(client, NAMESPACE) as hands:
+            yield Cluster(client, reconciler, hands)
+            reconciler.stop()
+    finally:
+        for path in (CONFIG, PRUNER):
+            if client.find(path) is not None:
+                client.delete(path)
+        uninstall(apiserver, home)
+
+
+def uninstall(apiserver: ApiServer, home: Path) -> None:
+    """Take the release away, and the claims that Helm keeps: the next file begins with nothing."""
+    command = [program("helm"), "uninstall", "image-registry", "--namespace", NAMESPACE, "--no-hooks"]
+    known = {"HOME": str(home), "KUBECONFIG": str(apiserver.kubeconfig)}
+    subprocess.run([*command, "--ignore-not-found"], check=True, capture_output=True, env=known, timeout=60)
+    claims = object_path("v1", "persistentvolumeclaims", namespace=NAMESPACE)
+    for claim in apiserver.client.get(claims)["items"]:
+        path = f"{claims}/{claim['metadata']['name']}"
+        apiserver.client.delete(path)
+        if apiserver.client.find(path) is not None:  # nobody here finds out that no Pod uses it
+            apiserver.client.merge(path, {"metadata": {"finalizers": None}})

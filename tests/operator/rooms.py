@@ -113,11 +113,13 @@ def with_registry(client: ClusterClient) -> Iterator[ClusterClient]:
     """A Config and a Service, for as long as it takes."""
     spec = {"managementState": "Managed", "storage": {"emptyDir": {}}}
     kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config", "metadata": {"name": "cluster"}}
-    client.create(CONFIG.rpartition("/")[0], {**kind, "spec": spec})
     service = {"metadata": {"name": "image-registry"}, "spec": {"ports": [{"port": 5000}]}}
-    client.create(SERVICE.rpartition("/")[0], service)
+    made: list[str] = []
     try:
+        for path, document in ((CONFIG, {**kind, "spec": spec}), (SERVICE, service)):
+            client.create(path.rpartition("/")[0], document)
+            made.append(path)
         yield client
     finally:
-        client.delete(CONFIG)
-        client.delete(SERVICE)
+        for path in made:
+            client.delete(path)

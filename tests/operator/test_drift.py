@@ -33,7 +33,9 @@ def items(cluster: Cluster) -> list[Object]:
     """The objects of the release, with as many features as need no other operator."""
     cluster.client.merge(CONFIG, {"spec": SPEC})
     cluster.settle()
-    (newest, *_) = cluster.reconciler.operand.releases()
+    releases = cluster.reconciler.operand.releases()
+    assert releases, cluster.config()["status"]["conditions"]
+    newest = releases[0]
     return newest.objects()
 
 

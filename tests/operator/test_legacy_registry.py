@@ -36,7 +36,7 @@ from image_registry_lab.legacy import proxy
 from image_registry_lab.legacy.objects import definitions, objects, workloads
 from image_registry_lab.legacy.variants import HOST, VARIANTS
 from tests.clients import layout
-from tests.operator.conftest import free_port
+from tests.operator.conftest import control_plane, free_port, started
 from tests.operator.control_plane import READY_SECONDS, ApiServer
 from tests.serve.conftest import wait_for_port
 
@@ -54,8 +54,14 @@ def collection(document: dict[str, object]) -> str:
 
 
 @pytest.fixture(scope="module")
-def filled(apiserver: ApiServer) -> ApiServer:
-    """Every object of a variant, checked by the API server's own schemas."""
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Every object of a variant, checked by the API server's own schemas; roles of both registries have one name."""
+    with started(control_plane(tmp_path_factory.mktemp("apiserver"))) as apiserver:
+        fill(apiserver)
+        yield apiserver
+
+
+def fill(apiserver: ApiServer) -> None:
     for document in definitions():
         apiserver.client.create(collection(document), document)
     deadline = time.monotonic() + READY_SECONDS
@@ -70,7 +76,6 @@ def filled(apiserver: ApiServer) -> ApiServer:
                 if not error.not_found or time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)  # the API server does not serve a new kind at once
-    return apiserver
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,12 @@ def served(filled: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         for name in ("team-a/app:v1", "team-a/app:v2", "team-a/app:built", "team-a/tools/report:1", "team-b/app:v1"):
             made = layout.image(folder / name.replace("/", "-").replace(":", "-"))
             digests[name] = made.digest
-            done = push(filled, made, f"127.0.0.1:{port}/{name}", name.partition("/")[0], folder)
+            deadline = time.monotonic() + READY_SECONDS
+            while True:  # the API server takes a moment to know of new rights
+                done = push(filled, made, f"127.0.0.1:{port}/{name}", name.partition("/")[0], folder)
+                if done.returncode == 0 or "403" not in done.stderr or time.monotonic() > deadline:
+                    break
+                time.sleep(0.5)
             assert done.returncode == 0, done.stderr
         filled.client.create(
             "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",

@@ -113,7 +113,7 @@ class Reconciler:
             self._act(config, plan, release, now)
             if plan.action == "rest" and release and release.values.get(config_values.DELETE_STORAGE):
                 self._delete(config, claims)
-            self._tell(config, release, release_plan.left_place(history), now, claims)
+            self._tell(config, plan, release, release_plan.left_place(history), now, claims)
             self.pruner.tell(config, release, self._failure.problem if self._failure else None, now)
         except KubeError as error:
             if not error.forbidden:
@@ -219,6 +219,7 @@ class Reconciler:
     def _tell(
         self,
         config: Mapping[str, Any],
+        plan: Plan,
         release: Release | None,
         moved_from: str,
         now: datetime,
@@ -235,7 +236,7 @@ class Reconciler:
             deployments=self.operand.servers(workloads),
             claim=self.operand.claim(shown),
             image_api=self.operand.image_api() if config_values.state_of(spec) != REMOVED else "",
-            applying=f"helm upgrade runs: {self._attempt.why}" if self._attempt else "",
+            applying=self._under_way(plan),
             problem=self._failure.problem if self._failure else None,
             moved_from=moved_from,
             pull_secrets=self.pull_secrets(),
@@ -244,6 +245,12 @@ class Reconciler:
             unknown=self._unknown,
         )
         self._write({**config, "spec": shown}, observed, release, workloads, now, around)
+
+    def _under_way(self, plan: Plan) -> str:
+        """What is not done yet: also between an upgrade that was ended and the next one nothing is as it should be."""
+        if self._attempt is not None:
+            return f"helm upgrade runs: {self._attempt.why}"
+        return "" if plan.action == "rest" else plan.why
 
     def _tell_forbidden(self, config: Mapping[str, Any], error: KubeError, now: datetime) -> None:
         cure = (
