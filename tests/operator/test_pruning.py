@@ -24,7 +24,7 @@ from image_registry.operator.reconciler import Reconciler
 from image_registry.operator.secret_plan import SECRETS
 from image_registry.pruning.gathering import check_rights
 from image_registry.pruning.rules import Rules
-from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, program
+from tests.operator.conftest import NAMESPACE, ROOT, ApiServer, program, uninstall
 from tests.operator.hands import Hands
 from tests.operator.reconciled import Cluster
 
@@ -65,9 +65,8 @@ def cluster(
     for name in SECRETS:  # the hook Jobs are done without doing anything
         with contextlib.suppress(KubeError):
             client.create(object_path("v1", "secrets", namespace=NAMESPACE), {"metadata": {"name": name}})
-    helm = Helm(
-        program("helm"), ROOT / "charts/image-registry", NAMESPACE, tmp_path_factory.mktemp("helm"), operator.kubeconfig
-    )
+    home = tmp_path_factory.mktemp("helm")
+    helm = Helm(program("helm"), ROOT / "charts/image-registry", NAMESPACE, home, operator.kubeconfig)
     events, metrics = Events(operator.client), OperatorMetrics()
     pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
     reconciler = Reconciler(Operand(operator.client, NAMESPACE), helm, events, metrics, {}, pruner)
@@ -78,6 +77,7 @@ def cluster(
         reconciler.stop()
     client.delete(CONFIG)
     client.delete(PRUNER)
+    uninstall(apiserver, home)
 
 
 def test_images_are_pruned_from_the_first_day_and_the_object_says_how(cluster: Pruned) -> None:
