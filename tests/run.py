@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = ("python", "-m", "pytest")
 FAILED = re.compile(r"(?:FAILED|ERROR) (tests/\S+?\.py(?:::.+?)?)(?: - .*)?$")
-SECOND_TRY = 3
+SECOND_TRY = 5
 """How many failed tests are run again; more than these fail together for a reason."""
 SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
 SCRIPTS = ("requirements/make-venv", "requirements/make-locks")
