@@ -1,6 +1,6 @@
 """``ac`` in a real cluster: every command once, as the page of transcripts shows it.
 
-The page is what this session printed, with digests, times and names of this run made general. To write it anew:
+The page is what they printed, with digests, times and names of this run made general. To write it anew:
 ``AC_TRANSCRIPTS=write pytest -m lab tests/cluster/test_ac_in_a_cluster.py``.
 """
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_registry.oci.digest import Digest
-from image_registry.remote.errors import NotFound, Unreadable
+from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
+from image_registry.remote.errors import Mismatch, NotFound, Unreadable, Unusable
 from image_registry.remote.running import Running
 from image_registry.remote.sending import Content, Telling
 
@@ -21,6 +22,17 @@ def read(path: Path) -> bytes:
         raise NotFound(f"there is no file {path}") from None
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_manifest(path: Path, digest: Digest) -> Manifest:
+    """What a file holds that has the name of its digest. Raises as :func:`read`, ``Mismatch``, ``Unusable``."""
+    raw = read(path)
+    if Digest.of(raw, digest.algorithm) != digest:
+        raise Mismatch(f"{path} has another digest than its name; it is not used")
+    try:
+        return parse_manifest(raw, "", digest=digest)
+    except InvalidManifest as error:
+        raise Unusable(f"{path} cannot be used: {error}") from None
 
 
 def commit(path: Path, content: bytes | Path, *, symbolic: bool = False) -> None:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from image_registry.mirroring.files import commit, read, write_blob
+from image_registry.mirroring.files import commit, read_manifest, write_blob
 from image_registry.mirroring.places import Place
 from image_registry.mirroring.repositories import Attached
 from image_registry.oci.digest import Digest, InvalidDigest
-from image_registry.oci.manifest import Descriptor, InvalidManifest, Manifest, parse_manifest
+from image_registry.oci.manifest import Descriptor, Manifest
 from image_registry.oci.reference import is_tag, referrers_tag
 from image_registry.remote.contents import InFile
-from image_registry.remote.errors import Mismatch, NotFound, Unreadable, Unusable
+from image_registry.remote.errors import NotFound, Unreadable, Unusable
 from image_registry.remote.referrers import list_with
 from image_registry.remote.sending import Content, Telling
 from image_registry.remote.uploads import Upload
@@ -53,13 +53,7 @@ class FileRepository:
         digest = self.digest(wanted)
         if digest is None:
             raise NotFound(f"there is no {wanted} in {self._folder}")
-        raw = read(self._manifest(digest))
-        if Digest.of(raw, digest.algorithm) != digest:
-            raise Mismatch(f"{self._manifest(digest)} has another digest than its name; it is not used")
-        try:
-            return parse_manifest(raw, "", digest=digest)
-        except InvalidManifest as error:
-            raise Unusable(f"{self._manifest(digest)} cannot be used: {error}") from None
+        return read_manifest(self._manifest(digest), digest)
 
     def attached(self, subject: Digest) -> Attached:
         about = referrers_tag(subject)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from image_registry.mirroring.files import commit, read, write_blob
+from image_registry.mirroring.files import commit, read, read_manifest, write_blob
 from image_registry.mirroring.places import Place
 from image_registry.mirroring.repositories import Attached
 from image_registry.oci import media_types
@@ -20,7 +20,7 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Descriptor, InvalidManifest, Manifest, parse_manifest
 from image_registry.oci.reference import referrers_tag
 from image_registry.remote.contents import InFile
-from image_registry.remote.errors import Mismatch, NotFound, Unusable
+from image_registry.remote.errors import NotFound, Unusable
 from image_registry.remote.sending import Content, Telling
 from image_registry.remote.uploads import Upload
 
@@ -54,13 +54,7 @@ class LayoutRepository:
         digest = self.digest(wanted)
         if digest is None:
             raise NotFound(f"there is no image {wanted} in {self._folder}")
-        raw = read(self._blob(digest))
-        if Digest.of(raw, digest.algorithm) != digest:
-            raise Mismatch(f"{self._blob(digest)} has another digest than its name; it is not used")
-        try:
-            return parse_manifest(raw, "", digest=digest)
-        except InvalidManifest as error:
-            raise Unusable(f"{self._blob(digest)} cannot be used: {error}") from None
+        return read_manifest(self._blob(digest), digest)
 
     def attached(self, subject: Digest) -> Attached:
         found = []
