@@ -152,6 +152,10 @@ bench-api: setup ## Measure the Image API with 100,000 Images and 200,000 tags i
 bench-mirror: setup ## Measure copying images beside `skopeo sync` and `crane copy`. ARGS='--repeats 5 --only ac -o json'.
 	@$(BIN)/python -m benchmarks.mirror $(ARGS)
 
+.PHONY: bench-migration
+bench-migration: setup ## Measure the data of a migration: survey, reuse, copies beside skopeo and crane. ARGS='--short --only reuse -o json'.
+	@$(BIN)/python -m benchmarks.migration $(ARGS)
+
 .PHONY: bench-garbage
 bench-garbage: setup ## Time the search for garbage beside CNCF distribution's, on one tree. ARGS='--manifests 1000 -o json'.
 	@$(BIN)/python -m benchmarks.garbage $(ARGS)

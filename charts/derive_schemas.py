@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes what is derived from the chart's schema and values.
 
-Those are the CustomResourceDefinitions, the options of the Ansible role and the pages about Config and ImagePruner.
+Those are the CustomResourceDefinitions, the options of the Ansible role and of the modules, and the pages about Config
+and ImagePruner.
 ``--check`` changes nothing and fails when one of them is old.
 """
 
@@ -16,10 +17,18 @@ from typing import Any
 import yaml
 from config_language import CHARTS, Field, Source, kind_of
 from custom_resource import CHOSEN_BY_PEOPLE, KINDS, Kind, definition
+from module_options import documented, fragments, specs
 from role_options import options
 
 ROOT = CHARTS.parent
-ROLE = ROOT / "collections/ansible_collections/alauda/registry/roles/install/meta/argument_specs.yml"
+COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
+ROLE = COLLECTION / "roles/install/meta/argument_specs.yml"
+ARGUMENTS = COLLECTION / "plugins/module_utils/_config_options.py"
+FRAGMENTS = COLLECTION / "plugins/doc_fragments/_config_options.py"
+SPECS = {
+    "CONFIG": "The registry, C(Config.spec) of the operator. What is not named stays as it is.",
+    "IMAGEPRUNER": "The schedule, C(ImagePruner.spec) of the operator. What is not named stays as it is.",
+}
 PAGES = {"Config": ROOT / "docs/reference/config.md", "ImagePruner": ROOT / "docs/reference/image-pruner.md"}
 VARIABLES = {"Config": "registry_config", "ImagePruner": "registry_pruner"}
 NOTE = "# Made from the chart image-registry by charts/derive_schemas.py; do not edit."
@@ -46,9 +55,9 @@ def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def dumped(document: Any) -> str:
+def dumped(document: Any, width: int = 120) -> str:
     """YAML as the linter of this repository likes it."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=width, allow_unicode=True)
 
 
 def between(text: str, begin: str, end: str, new: str) -> str:
@@ -116,7 +125,9 @@ def derived() -> dict[Path, str]:
     languages = {kind: source.language() for kind, source in sources.items()}
     found = {kind.file: template(definition(kind, source)) for kind, source in sources.items()}
     found |= {PAGES[kind.name]: page(kind, source, languages[kind]) for kind, source in sources.items()}
-    return {**found, ROLE: role(languages)}
+    named = {kind.name.upper(): language for kind, language in languages.items()}
+    said = {name: dumped(documented(language, SPECS[name]), 92) for name, language in named.items()}
+    return {**found, ROLE: role(languages), ARGUMENTS: specs(named), FRAGMENTS: fragments(said)}
 
 
 def main() -> None:

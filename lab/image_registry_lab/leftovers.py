@@ -39,7 +39,10 @@ def find(places: Places) -> list[str]:
 
 
 def processes(places: Places) -> Iterable[tuple[int, str]]:
-    """Processes that run one of the lab's programs, or live in a namespace of one of its nodes."""
+    """Processes that run one of the lab's programs on its state, or live in a namespace of one of its nodes.
+
+    The programs alone say little: tests run a kube-apiserver of their own from the same folder, beside the lab.
+    """
     own = _namespace("self")
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -50,8 +53,18 @@ def processes(places: Places) -> Iterable[tuple[int, str]]:
         except OSError:  # ended meanwhile, or a thread of the kernel
             continue
         inside = _namespace(entry.name) not in (own, None) and any(mounts(places, entry / "mountinfo"))
-        if inside or Path(program).is_relative_to(places.programs):
+        runs = Path(program).is_relative_to(places.programs)
+        if inside or (runs and _writes_to(entry, command, places.state)):
             yield int(entry.name), command[:150]
+
+
+def _writes_to(process: Path, command: str, state: Path) -> bool:
+    """Whether a process was told of the lab's state, or has its log there."""
+    try:
+        log = os.readlink(process / "fd/1")
+    except OSError:
+        log = ""
+    return str(state) in command or Path(log).is_relative_to(state)
 
 
 def mounts(places: Places, table: Path) -> list[str]:

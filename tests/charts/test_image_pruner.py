@@ -57,6 +57,7 @@ def test_every_field_reaches_its_place(render):
         "exclude": ["^base/", 'a "b" {{ c }}'],
         "registryHosts": ["registry.cpaas-system"],
         "imageFields": ["serving.knative.dev/v1/services=spec.template.spec.containers[*].image"],
+        "garbageAtMost": 0,
         "ignoreInvalidImageReferences": False,
         "logLevel": "TraceAll",
         "successfulJobsHistoryLimit": 0,
@@ -71,6 +72,7 @@ def test_every_field_reaches_its_place(render):
     assert (spec["schedule"], spec["suspend"]) == ("@weekly", True)
     assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (0, 1)
     told = arguments(release)
+    assert "--at-most=0" in told[: told.index("--")]
     assert told[told.index("--") + 1 :] == [
         *("--keep-tag-revisions=0", "--keep-younger-than=30d", "--ignore-invalid-refs=false", "--loglevel=8"),
         *("--whitelist=^base/", '--whitelist=a "b" {{ c }}', "--registry-host=registry.cpaas-system"),

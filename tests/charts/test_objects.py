@@ -46,6 +46,12 @@ def test_cluster_roles_are_word_by_word_those_of_the_golden_file(render, golden)
     assert found == golden["clusterRoles"]
 
 
+def test_roles_that_another_release_owns_are_left_to_it(render):
+    theirs = {"system:image-puller", "system:image-pusher"}
+    release = render(values={"clusterRoles": {"leave": sorted(theirs)}})
+    assert render().names("ClusterRole") - release.names("ClusterRole") == theirs
+
+
 def test_rights_on_images_reach_the_roles_that_people_already_have(render):
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
 

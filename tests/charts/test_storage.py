@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import CHUNK, GCS, S3, Azure, Filesystem, Swift
@@ -25,6 +27,14 @@ def read(render, tmp_path):
         if "REGISTRY_STORAGE_CREDENTIALS" in variables:
             assert variables["REGISTRY_STORAGE_CREDENTIALS"] == mounts["storage-credentials"]
             variables["REGISTRY_STORAGE_CREDENTIALS"] = str(tmp_path)
+        if key := variables.get("REGISTRY_STORAGE_S3_CLOUDFRONTPRIVATEKEY"):
+            folder, _, name = key.rpartition("/")
+            assert folder == mounts["cloudfront"]
+            pair = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            form = serialization.PrivateFormat.PKCS8
+            written = pair.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+            (tmp_path / name).write_bytes(written)
+            variables["REGISTRY_STORAGE_S3_CLOUDFRONTPRIVATEKEY"] = str(tmp_path / name)
         return read_storage(variables), pod
 
     return reading
@@ -56,6 +66,33 @@ def test_every_field_of_s3_arrives(read):
     assert volumes["storage-ca"]["configMap"]["name"] == "store-ca"
     assert volumes["storage-credentials"]["secret"]["secretName"] == SECRET
     assert "storage" not in volumes
+
+
+def test_a_distribution_of_cloudfront_arrives_with_its_key_alone(read):
+    front = {
+        "baseURL": "https://d1.cloudfront.net",
+        "keypairID": "K1",
+        "privateKey": {"name": "pair", "key": "private.pem"},
+    }
+    found, pod = read(s3={"bucket": "images", "cloudFront": front})
+    assert (found.cloudfrontbaseurl, found.cloudfrontkeypairid, found.cloudfrontduration) == (
+        "https://d1.cloudfront.net",
+        "K1",
+        "20m",
+    )
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "cloudfront"]
+    assert volume["secret"] == {
+        "secretName": "pair",
+        "defaultMode": 0o440,
+        "items": [{"key": "private.pem", "path": "private-key.pem"}],
+    }
+    assert read(s3={"bucket": "images", "cloudFront": {**front, "duration": "1h"}})[0].cloudfrontduration == "1h"
+
+
+def test_a_distribution_without_its_key_is_refused(refusal):
+    front = {"baseURL": "https://d1.cloudfront.net", "keypairID": "K1"}
+    said = refusal(config={"storage": {"pvc": None, "s3": {"bucket": "images", "cloudFront": front}}})
+    assert "privateKey" in said
 
 
 def test_the_other_stores_arrive(read):

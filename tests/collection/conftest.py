@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "collections"))  # as ansible.cfg does for Ansible
 
 from tests.conftest import FakeCluster as PlainCluster  # noqa: E402
 from tests.conftest import status  # noqa: E402
+from tests.operator.conftest import apiserver, configs, pruners  # noqa: E402, F401 # a real kube-apiserver, for some
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -42,6 +43,8 @@ class FakeCluster(PlainCluster):
         """(verb, resource, namespace) that the caller has no right to."""
         self.ungrantable: set[str] = set()
         """Names of ClusterRoles that the caller may not grant."""
+        self.unserved: set[str] = set()
+        """Lists of kinds that nobody has defined."""
 
     def start(self, folder: Path) -> None:
         super().start(folder)
@@ -52,6 +55,8 @@ class FakeCluster(PlainCluster):
     def _object(
         self, method: str, path: str, query: dict[str, list[str]], body: dict[str, Any]
     ) -> tuple[int, dict[str, Any]]:
+        if path in self.unserved:
+            return status(404, "the server could not find the requested resource")
         if path.endswith("/selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]
             key = (wanted["verb"], wanted["resource"], wanted["namespace"])
@@ -59,7 +64,16 @@ class FakeCluster(PlainCluster):
             return 201, {"status": {"allowed": not self.denied if everything else key not in self.denied}}
         if method == "POST" and query.get("dryRun") == ["All"]:
             name = body["metadata"]["name"].removesuffix("-preflight")
-            return status(403, f"{name} grants rights not held") if name in self.ungrantable else (201, body)
+            if name in self.ungrantable:
+                return status(403, f"{name} grants rights not held")
+            if body["metadata"]["name"].endswith("-preflight"):
+                return 201, body
+        if query.get("dryRun") == ["All"] or body.get("dryRun") == ["All"]:
+            kept = dict(self.objects)
+            try:
+                return super()._object(method, path, query, body)
+            finally:
+                self.objects = kept
         if method == "GET" and path not in self.objects and (found := self._list(path, query)) is not None:
             return 200, {"kind": "List", "metadata": {}, "items": found}
         return super()._object(method, path, query, body)

@@ -14,15 +14,16 @@ import pytest
 import yaml
 from ansible_collections.alauda.registry.plugins.module_utils import _readiness
 from ansible_collections.alauda.registry.plugins.module_utils._chart import merge
+from ansible_collections.alauda.registry.plugins.module_utils._config_options import CONFIG, IMAGEPRUNER
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
 CHART = ROOT / "charts/image-registry"
 INSTALL = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
-WITHOUT_CLUSTER = {"legacy_migration_plan"}
+WITHOUT_CLUSTER = {"image_mirror", "legacy_migration_plan"}
 """Modules that ask nobody: the cluster of the group would be an unknown option."""
-ROLES = ["install", "uninstall"]
+ROLES = ["access", "install", "limits", "nodes", "prune", "routes", "storage", "uninstall", "upgrade", "verify"]
 
 
 def load(path: Path) -> Any:
@@ -83,6 +84,23 @@ def test_the_example_inventory_is_valid_for_the_chart() -> None:
     values = merge(load(CHART / "values.yaml"), {**given["registry_chart_values"], "config": given["registry_config"]})
     values = merge(values, {"image": given["registry_image"]})
     jsonschema.validate(values, load(CHART / "values.schema.json"))
+
+
+def names(node: dict[str, Any], below: str, prefix: str = "") -> set[str]:
+    """Every dotted name of an argument spec or of a schema."""
+    found = set()
+    for name, member in (node.get(below) or {}).items():
+        path = f"{prefix}.{name}" if prefix else name
+        found |= {path} | names(member.get("items") or member, below, path)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "spec"), [("configs", CONFIG), ("imagepruners", IMAGEPRUNER)])
+def test_the_modules_know_the_fields_that_the_definitions_have(kind: str, spec: dict[str, Any]) -> None:
+    text = (ROOT / f"charts/cluster-image-registry-operator/templates/crds/{kind}.yaml").read_text(encoding="utf-8")
+    (version,) = yaml.safe_load(text)["spec"]["versions"]
+    defined = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert names({"options": spec}, "options") == names(defined, "properties")
 
 
 @pytest.fixture(scope="module")

@@ -438,3 +438,56 @@ def test_facts_of_an_installation(
     assert facts["database"] == {"kind": "external"}
     assert facts["certificate_authority"] == "CERT"
     assert facts["versions"]["kubernetes"] == "v1.33.1"
+
+
+def test_what_the_operator_looks_after_is_left_to_it(
+    cluster: FakeCluster, fake_helm: FakeHelm, install: Callable[..., Result]
+) -> None:
+    install()
+    config = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
+    cluster.put(config, {"spec": {"managementState": "Managed"}})
+    before = fake_helm.writes
+    for arguments in ({}, {"state": "absent"}, {"check": True}):
+        refused = install(values={"a": 2}, **arguments)
+        assert refused.failed
+        assert "the operator looks after release image-registry" in refused.message
+    assert fake_helm.writes == before
+    assert install(state="absent", check=True)["changed"], "an earlier task of the run may be about to change that"
+    cluster.put(config, {"spec": {"managementState": "Unmanaged"}})
+    assert install(values={"a": 2})["changed"]
+
+
+def test_the_operators_own_release_takes_no_image_api_with_it(
+    cluster: FakeCluster, fake_helm: FakeHelm, run: Run
+) -> None:
+    labels = {"app.kubernetes.io/instance": "image-registry"}
+    cluster.put(APISERVICE, {"metadata": {"labels": labels}, "spec": {"service": {"namespace": NAMESPACE}}})
+    operator = "cluster-image-registry-operator"
+    done = run(registry_release, state="absent", release_name=operator, helm_binary=fake_helm.binary)
+    assert not done["changed"]
+    assert APISERVICE in cluster.objects
+
+
+@pytest.mark.parametrize(
+    ("labels", "method"), [({}, "operator"), ({"olm.owner": "cluster-image-registry-operator.v2.0.0"}, "olm")]
+)
+def test_the_facts_say_who_looks_after_the_registry(
+    cluster: FakeCluster,
+    fake_helm: FakeHelm,
+    install: Callable[..., Result],
+    run: Run,
+    labels: dict[str, str],
+    method: str,
+) -> None:
+    assert run(registry_info, helm_binary=fake_helm.binary)["method"] == ""
+    install()
+    assert run(registry_info, helm_binary=fake_helm.binary)["method"] == "helm"
+    template = {"spec": {"containers": [{"image": "registry.example.com/operator:2.0.0"}]}}
+    cluster.put(
+        f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/cluster-image-registry-operator",
+        {"metadata": {"labels": labels}, "spec": {"replicas": 1, "template": template}, "status": {"readyReplicas": 1}},
+    )
+    cluster.put("/apis/imageregistry.operator.alauda.io/v1/configs/cluster", {"spec": {"managementState": "Managed"}})
+    facts = run(registry_info, helm_binary=fake_helm.binary)
+    assert (facts["method"], facts["operator"]["ready"]) == (method, 1)
+    assert facts["config"] == {"spec": {"managementState": "Managed"}}

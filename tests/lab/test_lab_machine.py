@@ -60,3 +60,10 @@ def test_every_hierarchy_of_control_groups_is_found_once(tmp_path: Path) -> None
     assert cgroups.hierarchies(tmp_path) == [tmp_path / "memory", tmp_path / "pids"]
     (tmp_path / "cgroup.controllers").write_text("memory pids\n")
     assert cgroups.hierarchies(tmp_path) == [tmp_path]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("cpu.shares", "4096"), ("cpu.weight", "400"), ("pids.max", "max")])
+def test_a_lab_beside_busy_tests_counts_as_more_than_one_process(tmp_path: Path, name: str, expected: str) -> None:
+    (tmp_path / name).write_text("max")
+    cgroups.weigh(tmp_path)
+    assert (tmp_path / name).read_text() == expected

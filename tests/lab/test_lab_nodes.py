@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,22 @@ def test_mounts_of_nodes_are_found_by_target_and_by_source(tmp_path: Path) -> No
         f"32 22 8:1 {source.replace('/n1/', '-of-others/n1/')} /mnt rw - ext4 /dev/vda rw\n"
     )
     assert leftovers.mounts(places, table) == ["/run", f"{places.nodes}/n1/kubelet/pods/x"]
+
+
+def test_processes_count_as_left_by_what_they_work_on_and_not_by_their_program(tmp_path: Path) -> None:
+    places = Places(tmp_path / "cache")
+    for folder in (places.programs, places.logs):
+        folder.mkdir(parents=True)
+    program = shutil.copy("/bin/sleep", places.programs / "etcd")
+    with (places.logs / "etcd.log").open("wb") as log:
+        logging = subprocess.Popen(["etcd", "60"], executable=program, stdout=log)
+    told = subprocess.Popen([f"{places.state}/etcd", "60"], executable=program)
+    of_tests = subprocess.Popen(["etcd", "60"], executable=program, stdout=subprocess.DEVNULL)
+    try:
+        found = {pid for pid, _ in leftovers.processes(places)}
+        assert {logging.pid, told.pid} <= found
+        assert of_tests.pid not in found
+    finally:
+        for process in (logging, told, of_tests):
+            process.kill()
+            process.wait()

@@ -148,8 +148,9 @@ def cluster(
     helm = Helm(program("helm"), CHART, NAMESPACE, home, operator.kubeconfig)
     base = {"global": {"operator": {"chart": chart_digest(CHART)}}}
     operand, events, metrics = Operand(operator.client, NAMESPACE), Events(operator.client), OperatorMetrics()
-    pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
-    reconciler = Reconciler(operand, helm, events, metrics, base, pruner, Language.of_chart(CHART))
+    language = Language.of_chart(CHART)
+    pruner = Pruner(operator.client, NAMESPACE, events, PrunerMetrics(metrics.registry), language)
+    reconciler = Reconciler(operand, helm, events, metrics, base, pruner, language)
     kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
     client.create(configs, {**kind, "metadata": {"name": "cluster"}, "spec": {}})
     try:

@@ -1,7 +1,8 @@
 """What goes wrong around the operator: conditions tell the truth, and it recovers alone.
 
 Others are where what they need is: an API server that goes away and a leader that is killed in `test_olm.py`, missing
-rights and a release left pending in `test_reconciling.py`, a watch that tells nothing in `test_process.py`.
+rights and a release left pending in `test_reconciling.py`, a watch that tells nothing in `test_process.py`; in a whole
+cluster, certificates that ended and a kube-apiserver that was away in `test_faults_in_a_cluster.py`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -59,6 +60,24 @@ def test_two_replicas_one_leads_the_other_takes_over(apiserver: ApiServer, opera
             if one is not None and one.child.poll() is None:
                 one.child.kill()
                 one.child.wait(10)
+
+
+@pytest.mark.usefixtures("config")
+def test_how_much_it_tells_follows_the_object_without_a_restart(
+    apiserver: ApiServer, operator: ApiServer, tmp_path: Path
+) -> None:
+    def lines(event: str) -> list[dict[str, Any]]:
+        told = [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in told if line["event"] == event]
+
+    with Process(operator, tmp_path, "told") as process:
+        until(process.leads, "leading", process)
+        apiserver.client.merge(CONFIG, {"spec": {"operatorLogLevel": "Debug"}})
+        until(lambda: bool(lines("a pass")), "telling of passes", process)
+        assert {line["level"] for line in lines("a pass")} == {"debug"}
+        apiserver.client.merge(CONFIG, {"spec": {"operatorLogLevel": None}})
+        until(lambda: len(lines("the log level changes")) == 2, "quiet again", process)
+    assert [line["now"] for line in lines("the log level changes")] == ["Debug", "Normal"]
 
 
 class Told:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 
 from tests.clients.programs import Crane
 from tests.cluster.kubernetes import NAMESPACE, SERVICE, Team
-from tests.operator.test_in_a_cluster import PRUNER_KIND, Operated, config, crane, lab, operated, team
+from tests.operator.everything_that_runs import KIND, Images, Pushing, Workloads, ac, clean_node, in_volume
+from tests.operator.operated import PRUNER_KIND, Operated, config, crane, lab, operated, team
 from tests.serve.conftest import CACHE
 
 pytestmark = pytest.mark.lab
@@ -121,6 +123,91 @@ def test_what_runs_stays_and_what_nothing_uses_goes_with_its_bytes(
     assert crane.run("digest", crane.at(f"{team.namespace}/app@{used[0]}")).strip() == used[0]
     row = operated.kubectl("get", PRUNER_KIND, "cluster", "-o", "wide")
     assert str(run["freedBytes"]) in row
+
+
+def test_everything_that_runs_starts_again_on_a_cleaned_node(
+    operated: Operated,
+    crane: Crane,
+    team: Team,
+    lab_kubeconfig: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Pruned and collected by ``ac`` while others push images of the same layers."""
+    base = f"{team.namespace}/base:1"
+    crane.run("push", str(CACHE / "images/bb.tar"), crane.at(base))
+    images, workloads = Images(crane, team, base, tmp_path), Workloads(team)
+    own = operated.kubectl.json("get", "nodes")["items"][0]["status"]["nodeInfo"]["architecture"]
+    used = {name: images.push(name) for name in ("web", "once", "nightly", "thing", "pinned", "signed")}
+    used["child"] = images.push("many", "own")
+    other = images.push("many", "other")
+    index = images.push_index("many", {"riscv64": other, own: used["child"]})
+    signatures = images.sign(used["signed"], "signed")
+    unused = [images.push("signed", "old"), images.push("idle"), other, index]
+    unused += images.sign(unused[0], "signed")
+    newest = [images.push(name, tag) for name, tag in (("idle", "1"), ("pinned", "1"), ("signed", "1"))]
+    newest += [images.push("many", tag) for tag in ("own", "other", "1")]
+    operated.kubectl("-n", team.namespace, "delete", "imagestreamtag", "signed:old")
+    workloads.deployment("web", f"{used['web'].repository}:1")
+    workloads.deployment("signed", used["signed"].named)
+    workloads.job("once", f"{used['once'].repository}:1")
+    workloads.cron_job("nightly", f"{used['nightly'].repository}:1")
+    workloads.thing("one", used["thing"].named)
+    workloads.pod("pinned", used["pinned"].named)
+    workloads.pod("child", used["child"].named)
+    images.push("thing")  # its tag moves on, too
+    workloads.ready()
+
+    token = tmp_path / "token"
+    account = ("create", "serviceaccount", "keeper")
+    operated.kubectl("-n", team.namespace, *account)
+    binding = ("create", "clusterrolebinding", "keeper", "--clusterrole=system:image-pruner")
+    operated.kubectl(*binding, f"--serviceaccount={team.namespace}:keeper")
+    token.touch(mode=0o600)
+    token.write_text(team.token("keeper"), encoding="ascii")
+    field = f"--image-field={KIND.partition('.')[2]}/v1/things=spec.server.image"
+    prune = ("adm", "prune", "images", "--keep-tag-revisions=1", "--keep-younger-than=0", field, "-o", "json")
+    where = (f"--registry-url=https://{crane.registry.address}", f"--certificate-authority={crane.registry.ca}")
+    collect = ("adm", "registry", "gc", "--grace=20s", "--trash=0s", f"--token-file={token}", *where, "-o", "json")
+    layers = {image.layer for image in (*used.values(), *unused, *newest) if image.layer}
+    _, before = in_volume(team)
+    try:
+        with Pushing(images) as pushing:
+            plan = json.loads(ac(lab_kubeconfig, tmp_path, *prune))
+            pruned = json.loads(ac(lab_kubeconfig, tmp_path, *prune, "--confirm"))
+            time.sleep(20)  # the grace below
+            freed = json.loads(ac(lab_kubeconfig, tmp_path, *collect, "--confirm"))["report"]
+    finally:
+        operated.kubectl("delete", "clusterrolebinding", "keeper")
+    there, after = in_volume(team, *layers)
+    known = operated.kubectl.names("images.image.alauda.io")
+
+    goes = {image.digest for image in unused}
+    assert goes <= {one["name"] for one in plan["images"] if one["action"] == "delete"}
+    assert pruned["totals"]["deleted_images"] >= len(goes)
+    assert not goes & known
+    assert {image.digest for image in (*used.values(), *signatures, *newest)} <= known
+    assert not {image.layer for image in unused if image.layer} & there
+    assert {image.layer for image in (*used.values(), *newest)} <= there
+    assert pushing.failed == []
+    assert len(pushing.pushed) > 3
+
+    pulled = workloads.pulled()
+    workloads.end()
+    names = clean_node(team.namespace)
+    assert names >= 4  # those of the Deployments and of the Pods
+    workloads.pod("of-a-thing", used["thing"].named)
+    workloads.start_again()
+    assert workloads.pulled() - pulled >= len(used)
+    for image in pushing.pushed:  # whole, layer by layer
+        crane.run("validate", "--remote", crane.at(image.named))
+    went, removed = pruned["totals"]["deleted_images"], freed["totals"]["removed"]
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{len(known)} images stay, {went} went; {before} bytes of blobs became {after}, {removed['bytes']} of "
+            f"them freed with {removed['blobs']} blobs; {len(pushing.pushed)} images pushed meanwhile; {names} taken "
+            f"out of the node, {workloads.pulled() - pulled} pulled again\n"
+        )
 
 
 def test_without_anything_to_do_a_run_does_well(operated: Operated) -> None:

@@ -17,7 +17,7 @@ from image_registry.kube.endpoint import Endpoint
 from image_registry.kube.errors import KubeError
 from image_registry.kube.reviews import TokenReviewer
 from image_registry.operator import pull_secret_content as content
-from image_registry.operator import pull_secret_plan
+from image_registry.operator import pull_secret_plan, pull_secrets
 from image_registry.operator.operand import CONFIG
 from image_registry.operator.pull_secret_plan import BINDING
 from image_registry.operator.pull_secrets import PullSecrets
@@ -185,6 +185,30 @@ def test_two_of_one_account_become_one(room: Room) -> None:
 def test_a_secret_goes_with_its_account(room: Room) -> None:
     room.client.delete(room.at("serviceaccounts", "default"))
     until(lambda: not room.secrets(), "gone")
+
+
+def test_nothing_is_missed_in_a_namespace_that_is_gone(
+    room: Room, keeper: PullSecrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull_secrets, "FIRST_PAUSE", 0.02)
+    name, path = room.namespace, f"/api/v1/namespaces/{room.namespace}"
+    room.client.delete(path)
+    secret = room.at("secrets", room.secret()["metadata"]["name"])
+    for left in (room.at("rolebindings", BINDING, RBAC), secret, room.at("serviceaccounts", "default")):
+        room.client.delete(left)
+    namespace = room.client.get(path)
+    room.client.replace(f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
+    until(lambda: room.client.find(path) is None, "gone")
+    wrong: list[str] = []
+    for _ in range(40):
+        time.sleep(0.05)
+        wrong += [keeper.condition().message] * (
+            keeper.condition().status == "False" and name in keeper.condition().message
+        )
+    assert not wrong
+    room.client.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    room.join("default")
+    until(room.good, "a pull Secret in a namespace of the same name")
 
 
 def test_a_secret_of_somebody_else_is_never_taken(room: Room) -> None:

@@ -17,7 +17,7 @@ from image_registry.kube.errors import KubeError
 from tests.clients.programs import Crane, Refused
 from tests.cluster.kubernetes import NAMESPACE, SERVICE, CommandFailed, Team
 from tests.operator.conftest import OPERATOR
-from tests.operator.test_in_a_cluster import HEALED, Operated, config, crane, operated, team  # noqa: F401
+from tests.operator.operated import HEALED, Operated, config, crane, lab, operated, said, team  # noqa: F401
 from tests.serve.conftest import CACHE
 
 pytestmark = pytest.mark.lab
@@ -39,11 +39,6 @@ def registry(operated: Operated) -> None:  # noqa: F811
 @pytest.fixture(scope="module")
 def client(operated: Operated) -> ClusterClient:  # noqa: F811
     return ClusterClient.from_kubeconfig(operated.kubectl.kubeconfig)
-
-
-def said(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    with capsys.disabled():
-        print(f"\n{text}")  # noqa: T201
 
 
 def ready(team: Team, name: str) -> bool:  # noqa: F811

@@ -190,7 +190,7 @@ def test_a_bootstrap_that_fails_is_told_and_tried_again(cluster: Cluster) -> Non
     cluster.hands.broken = True
     cluster.change(logLevel="Trace")
     cluster.until(lambda: cluster.said()["Progressing"] == "True Error", "failed")
-    assert "see the Jobs and Pods" in cluster.message("Progressing")
+    assert "see kubectl -n image-registry-system get jobs,pods" in cluster.message("Progressing")
     cluster.hands.broken = False
     assert cluster.reconciler._failure is not None
     cluster.reconciler._failure.until = datetime.now(UTC)  # or wait for ten seconds
@@ -336,6 +336,37 @@ def test_removed_with_managed_storage_lets_go_of_what_the_operator_made(cluster:
     cluster.settle()
     assert cluster.find("v1", "persistentvolumeclaims", "image-registry-storage") is not None
     assert cluster.find("apps/v1", "statefulsets", "image-registry-db") is not None
+
+
+def test_a_removal_that_is_called_off_deletes_no_storage(cluster: Cluster) -> None:
+    name = "data-image-registry-db-0"
+    labels = {"app.kubernetes.io/instance": "image-registry", "app.kubernetes.io/name": "image-registry-db"}
+    body = {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    if cluster.find("v1", "persistentvolumeclaims", name) is None:
+        cluster.client.create(cluster.path("v1", "persistentvolumeclaims"), body)
+    cluster.change(managementState="Managed", storage={"managementState": "Managed"})
+    cluster.settle()
+    assert name in cluster.config()["status"]["ownedClaims"]
+    cluster.change(managementState="Removed")
+    cluster.reconciler.turn()
+    deadline = time.monotonic() + 30  # Helm writes down first what it is going to do
+    while not cluster.reconciler.operand.releases()[0].values.get("deleteStorage"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    cluster.change(managementState="Unmanaged")
+    for _ in range(4):
+        cluster.reconciler.turn()
+    for kept in (name, "image-registry-storage"):
+        claim = cluster.find("v1", "persistentvolumeclaims", kept)
+        assert claim is not None
+        assert "deletionTimestamp" not in claim["metadata"]
+    cluster.change(managementState="Managed", storage={"managementState": None})
+    cluster.settle()
+    cluster.client.delete(f"{cluster.path('v1', 'persistentvolumeclaims')}/{name}")
+    cluster.client.merge(f"{cluster.path('v1', 'persistentvolumeclaims')}/{name}", {"metadata": {"finalizers": None}})
 
 
 @pytest.mark.parity(16)

@@ -21,23 +21,17 @@ import pytest
 from image_registry.operator import certificates
 from image_registry.operator.certificates import KeyPair
 from tests.clients.programs import Crane, Refused
-from tests.cluster.kubernetes import NAMESPACE, ROOT, CommandFailed, Team
-from tests.operator.test_in_a_cluster import Operated, config, crane, operated, team
+from tests.cluster.kubernetes import NAMESPACE, CommandFailed, Team
+from tests.operator.operated import Operated, config, crane, in_node, lab, operated, team
 from tests.serve.conftest import CACHE
 
-__all__ = ["crane", "operated", "team"]
+__all__ = ["crane", "lab", "operated", "team"]
 
 pytestmark = pytest.mark.lab
 
 HOST = "registry.lab.example"
 NODE = "10.213.0.11"
 NOW = datetime.now(UTC)
-
-
-def lab(*arguments: str) -> str:
-    done = subprocess.run([ROOT / "lab/lab", *arguments], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -110,18 +104,16 @@ def test_a_route_is_served_with_its_own_certificate(
 @pytest.fixture
 def known_host() -> Iterator[None]:
     """The name service that a real node would ask."""
-    lab("shell", "n1", "sh", "-c", f"echo '{NODE} {HOST}' >> /etc/hosts")
+    in_node("sh", "-c", f"echo '{NODE} {HOST}' >> /etc/hosts")
     yield
-    lab(
-        "shell", "n1", "sh", "-c", f"grep -v {HOST} /etc/hosts > /tmp/hosts; cat /tmp/hosts > /etc/hosts; rm /tmp/hosts"
-    )
+    in_node("sh", "-c", f"grep -v {HOST} /etc/hosts > /tmp/hosts; cat /tmp/hosts > /etc/hosts; rm /tmp/hosts")
 
 
 @pytest.mark.usefixtures("known_host")
 def test_a_node_pulls_through_the_route_by_an_authority_it_was_taught(operated: Operated, team: Team) -> None:
     where = f"/etc/containerd/certs.d/{HOST}/hosts.toml"
-    operated.until(lambda: HOST in lab("shell", "n1", "sh", "-c", f"cat {where} || true"), "taught", 90)
-    assert "BEGIN CERTIFICATE" in lab("shell", "n1", "cat", f"/etc/docker/certs.d/{HOST}/ca.crt")
+    operated.until(lambda: HOST in in_node("sh", "-c", f"cat {where} || true"), "taught", 90)
+    assert "BEGIN CERTIFICATE" in in_node("cat", f"/etc/docker/certs.d/{HOST}/ca.crt")
     auths = {HOST: {"username": "builder", "password": team.token()}}
     data = {".dockerconfigjson": json.dumps({"auths": auths})}
     metadata = {"name": "by-route", "namespace": team.namespace}
@@ -183,7 +175,7 @@ def test_an_expired_certificate_of_the_route_is_told_and_another_one_heals(
 
 def test_a_node_whose_containerd_reads_no_certs_d_is_named(operated: Operated) -> None:
     def edit(command: str) -> None:
-        lab("shell", "n1", "sed", "-i", command, "/etc/containerd/config.toml")
+        in_node("sed", "-i", command, "/etc/containerd/config.toml")
 
     edit("s/config_path/#config_path/")
     try:
@@ -203,7 +195,7 @@ def test_a_node_whose_containerd_reads_no_certs_d_is_named(operated: Operated) -
 def test_a_route_that_is_taken_away_is_forgotten_by_nodes(operated: Operated) -> None:
     operated.patch(routes=[])
     where = f"/etc/containerd/certs.d/{HOST}"
-    operated.until(lambda: lab("shell", "n1", "sh", "-c", f"ls -d {where} || true") == "", "forgotten", 90)
+    operated.until(lambda: in_node("sh", "-c", f"ls -d {where} || true") == "", "forgotten", 90)
     operated.ready()
     assert "IngressDegraded" not in operated.said()
 

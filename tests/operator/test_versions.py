@@ -17,8 +17,9 @@ from image_registry.operator.known_fields import Language
 from image_registry.operator.operand import CONFIG, Operand
 from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
-from image_registry.operator.pruner import Pruner
+from image_registry.operator.pruner import PRUNER, Pruner
 from image_registry.operator.pruner_metrics import PrunerMetrics
+from image_registry.operator.pruner_status import CRON_JOB
 from image_registry.operator.reconciler import Reconciler
 from image_registry.operator.secret_plan import SECRETS
 from image_registry.server.operator_process import chart_digest
@@ -56,8 +57,9 @@ class Versions:
         helm = Helm(program("helm"), chart, NAMESPACE, self.folder / "helm", account.kubeconfig)
         base = {"global": {"operator": {"chart": chart_digest(chart)}}}
         operand, events, metrics = Operand(account.client, NAMESPACE), Events(account.client), OperatorMetrics()
-        pruner = Pruner(account.client, NAMESPACE, events, PrunerMetrics(metrics.registry))
-        made = Reconciler(operand, helm, events, metrics, base, pruner, Language.of_chart(chart))
+        language = Language.of_chart(chart)
+        pruner = Pruner(account.client, NAMESPACE, events, PrunerMetrics(metrics.registry), language)
+        made = Reconciler(operand, helm, events, metrics, base, pruner, language)
         return Cluster(self.server.client, made, self.hands)
 
 
@@ -77,6 +79,12 @@ def spec(versions: Versions) -> dict[str, Any]:
     return found
 
 
+def schedule(versions: Versions) -> dict[str, Any]:
+    path = object_path("batch/v1", "cronjobs", CRON_JOB, namespace=NAMESPACE)
+    found: dict[str, Any] = versions.server.client.get(path)["spec"]
+    return found
+
+
 def test_a_newer_version_is_installed_and_its_field_is_used(versions: Versions) -> None:
     versions.install("this")
     cluster = versions.operator("this")
@@ -88,7 +96,9 @@ def test_a_newer_version_is_installed_and_its_field_is_used(versions: Versions) 
     versions.install("newer")
     after = versions.operator("newer")
     after.change(**{FIELD: "hello"})
+    versions.server.client.merge(PRUNER, {"spec": {FIELD: "hello"}})
     after.settle()
+    assert not schedule(versions)["suspend"]
     assert after.config()["status"]["version"] == NUMBER
     said = after.find("v1", "configmaps", FIELD)
     assert said is not None
@@ -108,6 +118,12 @@ def test_back_nothing_that_was_written_is_lost_and_what_is_not_understood_is_sai
     cluster.change(logLevel="Debug")
     cluster.settle()
     assert spec(versions)[FIELD] == "hello", "written by others and by the status, and still there"
+    pruner = versions.server.client.get(PRUNER)
+    assert pruner["spec"][FIELD] == "hello"
+    told = {item["type"]: item for item in pruner["status"]["conditions"]}
+    assert f"does not know spec.{FIELD}, which may be there to keep images" in told["FieldsIgnored"]["message"]
+    assert told["Degraded"]["status"] == "False"
+    assert schedule(versions)["suspend"], "what is not understood may keep images"
 
 
 def test_and_there_again_it_counts(versions: Versions) -> None:
@@ -115,5 +131,6 @@ def test_and_there_again_it_counts(versions: Versions) -> None:
     cluster = versions.operator("newer")
     cluster.settle()
     assert "FieldsIgnored" not in cluster.said()
+    assert not schedule(versions)["suspend"]
     assert json.dumps(cluster.find("v1", "configmaps", FIELD)).count("hello") >= 1
     assert len([one for one in cluster.reconciler.operand.releases() if one.deployed]) == 1

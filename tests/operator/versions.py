@@ -28,19 +28,21 @@ def newer(folder: Path) -> Path:
         file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "version": NUMBER, "appVersion": NUMBER}))
     chart = charts / "image-registry"
     schema = json.loads((chart / "values.schema.json").read_text())
-    schema["definitions"]["config"]["properties"][FIELD] = {"type": "string"}
+    for value in ("config", "imagePruner"):
+        schema["definitions"][value]["properties"][FIELD] = {"type": "string"}
     (chart / "values.schema.json").write_text(json.dumps(schema))
     values = (chart / "values.yaml").read_text()
     (chart / "values.yaml").write_text(values.replace("\nconfig:\n", f"\nconfig:\n  {FIELD}: ''\n", 1))
     said = f"said: {{{{ .Values.config.{FIELD} | quote }}}}"
     text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {FIELD}\ndata:\n  {said}\n"
     (chart / "templates/greeting.yaml").write_text(text)
-    definition = charts / "cluster-image-registry-operator/templates/crds/configs.yaml"
-    lines = definition.read_text().splitlines()
-    document: dict[str, Any] = yaml.safe_load("\n".join(lines))
-    spec = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    spec["properties"][FIELD] = {"type": "string"}
-    definition.write_text("\n".join([*lines[:3], yaml.safe_dump(document), lines[-1], ""]))
+    for kind in ("configs", "imagepruners"):
+        definition = charts / f"cluster-image-registry-operator/templates/crds/{kind}.yaml"
+        lines = definition.read_text().splitlines()
+        document: dict[str, Any] = yaml.safe_load("\n".join(lines))
+        spec = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        spec["properties"][FIELD] = {"type": "string"}
+        definition.write_text("\n".join([*lines[:3], yaml.safe_dump(document), lines[-1], ""]))
     return charts
 
 

@@ -98,7 +98,7 @@ def test_a_beginning_costs_nothing(registry: Registry) -> None:
     for _ in range(50):
         assert registry.client.post("/v2/demo/app/blobs/uploads/").status_code == 202
     assert not [path for path in registry.store.root.rglob("*") if path.is_file()]
-    assert registry.streams.abandoned_uploads(datetime.now(UTC) + timedelta(days=1)) == []
+    assert registry.streams.sessions.abandoned(datetime.now(UTC) + timedelta(days=1)) == []
 
 
 SHOWN = ("method", "path", "status", "route", "repository", "reference", "digest", "decision", "error")

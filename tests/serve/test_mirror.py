@@ -32,6 +32,7 @@ from image_registry.remote.wire import Wire
 from image_registry.remote.writing import Writing
 from tests.app.remote.conftest import Remote, distribution
 from tests.app.remote.faulting_proxy import Fault, FaultingProxy
+from tests.app.remote.zot import needed, zot
 from tests.serve.conftest import program, serve
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -117,10 +118,15 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
         yield Remote(served.host, None, user, password)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[End]:
-    """CNCF distribution, which lists no referrers."""
-    with distribution(tmp_path_factory.mktemp("other")) as remote:
+@pytest.fixture(scope="module", params=["distribution", pytest.param("zot", marks=needed)])
+def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[End]:
+    """CNCF distribution, which lists no referrers, and zot, which takes OCI media types alone."""
+    folder = tmp_path_factory.mktemp("other")
+    if request.param == "zot":
+        with zot(folder) as host:
+            yield End(host, Access(insecure=True))
+        return
+    with distribution(folder) as remote:
         yield End(remote.host, Access(insecure=True))
 
 
@@ -222,6 +228,24 @@ def test_a_large_index_arrives_whole(source: End, other: End, path: str, tmp_pat
     [image] = filtered["images"]
     assert image["sourceDigest"] == str(index.digest)
     assert other.digest(path, "few") == Digest.parse(image["digest"]) != index.digest
+
+
+@needed
+def test_an_image_of_docker_is_refused_by_a_registry_of_oci_with_a_cure(source: End, path: str, tmp_path: Path) -> None:
+    layer, config = os.urandom(100), b'{"os":"linux"}'
+    for blob in (config, layer):
+        source.writing.put_blob(source.named(path, Digest.of(blob)), InMemory(blob), source.access)
+    kinds = ("application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip")
+    parts = [
+        {"mediaType": kind, "digest": str(Digest.of(blob)), "size": len(blob)}
+        for kind, blob in zip(kinds, (config, layer), strict=True)
+    ]
+    manifest = {"schemaVersion": 2, "mediaType": media_types.DOCKER_MANIFEST, "config": parts[0], "layers": parts[1:]}
+    raw = parse_manifest(json.dumps(manifest).encode(), "")
+    source.writing.put_manifest(source.named(path, "v1"), raw, source.access)
+    with zot(tmp_path) as host:
+        report = ac(f"{source.host}/{path}:v1", f"{host}/a/b/c/d", folder=tmp_path, good=False)
+    assert "docker2s2" in report["images"][0]["error"]
 
 
 def test_a_killed_run_is_finished_by_the_next_which_sends_only_what_is_missing(

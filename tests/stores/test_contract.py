@@ -473,3 +473,15 @@ def test_records_are_written_read_listed_and_removed(store: BlobStore) -> None:
     assert list(store.record_names("nothing")) == []
     assert list(store.repositories()) == []
     assert list(store.strays()) == []
+
+
+def test_many_links_are_made_at_once_and_made_again_without_harm(store: BlobStore) -> None:
+    blobs = [Digest.of(b"%d" % number) for number in range(5)]
+    store.put(DATA, DIGEST)
+    for _ in range(2):
+        store.link_all(OTHER, [DIGEST], blobs)
+        held = store.links(OTHER)
+        assert (set(held.manifests), held.blobs, held.tags) == ({DIGEST}, frozenset(blobs), {})
+    store.link_all(OTHER, [], [])
+    assert store.manifest_linked(OTHER, DIGEST)
+    assert all(store.blob_linked(OTHER, digest) for digest in blobs)

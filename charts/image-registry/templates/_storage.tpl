@@ -70,6 +70,12 @@ S3_FORCEPATHSTYLE: {{ not .virtualHostedStyle | quote }}
 S3_SKIPVERIFY: {{ .skipVerify | default "" | quote }}
 S3_ENCRYPT: {{ .encrypt | default "" | quote }}
 S3_KEYID: {{ .keyID | default "" | quote }}
+{{- with .cloudFront }}
+S3_CLOUDFRONTBASEURL: {{ .baseURL | quote }}
+S3_CLOUDFRONTKEYPAIRID: {{ .keypairID | quote }}
+S3_CLOUDFRONTDURATION: {{ .duration | default "" | quote }}
+S3_CLOUDFRONTPRIVATEKEY: /etc/image-registry/cloudfront/private-key.pem
+{{- end }}
 {{- include "image-registry.storageShared" (dict "kind" "S3" "root" $ "values" .) }}
 {{- else with $storage.gcs -}}
 kind: gcs
@@ -149,6 +155,11 @@ REDIRECT_DISABLE: {{ .root.Values.config.disableRedirect | quote }}
   mountPath: /etc/image-registry/storage-ca
   readOnly: true
 {{- end }}
+{{- if ((.Values.config.storage.s3).cloudFront).baseURL }}
+- name: cloudfront
+  mountPath: /etc/image-registry/cloudfront
+  readOnly: true
+{{- end }}
 {{- else -}}
 - name: storage
   mountPath: /registry
@@ -172,6 +183,15 @@ REDIRECT_DISABLE: {{ .root.Values.config.disableRedirect | quote }}
     items:
       - key: ca-bundle.crt
         path: ca-bundle.crt
+{{- end }}
+{{- with ((.Values.config.storage.s3).cloudFront).privateKey }}
+- name: cloudfront
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key }}
+        path: private-key.pem
 {{- end }}
 {{- else -}}
 - name: storage

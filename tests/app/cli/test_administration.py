@@ -101,6 +101,10 @@ def test_nobody_is_added_to_a_binding_that_a_program_keeps_as_it_is(
     assert office.objects[f"{BINDINGS}/{role}"]["subjects"][0]["name"] == "system:serviceaccounts:other"
     ac.good("adm", "policy", "add-role-to-user", role, "ann", "--rolebinding-name", name)
     assert [found["name"] for found in office.objects[f"{BINDINGS}/{name}"]["subjects"]] == ["builder", "ann"]
+    done = ac("adm", "policy", "remove-role-from-user", role, "ann")
+    assert done.exit_code == 0
+    assert f"rolebinding {name} is kept by" in done.stderr
+    assert f"which may give ClusterRole {role} back" in done.stderr
 
 
 def test_a_role_is_given_in_all_namespaces(ac: Ac, office: Office) -> None:

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from backports import zstd
 from click.testing import CliRunner, Result
 
 from image_registry.cli import ac as command
+from image_registry.oci.digest import Digest
 from tests.app.remote.conftest import fill
 from tests.clients.certificates import Certificates, make_certificates
 from tests.serve.conftest import serve
@@ -243,6 +245,31 @@ def test_layers_go_on_top_of_an_image_without_being_fetched(image: str, host: st
     assert "history" not in shown["config"]
 
 
+@pytest.mark.parametrize("skipped", [b"", b"\x50\x2a\x4d\x18\x04\x00\x00\x00toc!"])
+def test_layers_in_zstd_are_appended_as_they_are_and_extracted(host: str, tmp_path: Path, skipped: bytes) -> None:
+    plain = Path(layer(tmp_path / "plain.tar", member("etc/app.conf", b"new" * 100_000), mode="w"))
+    packed = tmp_path / "layer.tar.zst"
+    packed.write_bytes(skipped + zstd.compress(plain.read_bytes()))
+    name = f"{host}/team/zstd:{tmp_path.name[-1]}{len(skipped)}"
+    good("append", layer(tmp_path / "lower.tar", member("etc/app.conf", b"old"), mode="w"), str(packed), f"--to={name}")
+    found = json.loads(good("info", name, "-o", "json"))
+    kind = "application/vnd.oci.image.layer.v1.tar+"
+    assert [entry["mediaType"] for entry in found["layers"]] == [kind + "gzip", kind + "zstd"]
+    assert found["layers"][1]["digest"] == str(Digest.of(packed.read_bytes()))
+    assert found["config"]["rootfs"]["diff_ids"][1] == str(Digest.of(plain.read_bytes()))
+    good("extract", name)
+    assert Path("etc/app.conf").read_bytes() == b"new" * 100_000
+    assert "unpacks to more than" in bad(1, "extract", name, "--max-size=1k", "--confirm")
+
+
+@pytest.mark.parametrize("cut", [6, 40, -3])
+def test_a_layer_in_zstd_that_is_broken_is_refused(host: str, tmp_path: Path, cut: int) -> None:
+    plain = Path(layer(tmp_path / "plain.tar", member("a", os.urandom(200)), mode="w"))
+    packed = tmp_path / "layer.tar.zst"
+    packed.write_bytes(zstd.compress(plain.read_bytes())[:cut])
+    assert "cannot be unpacked" in bad(1, "append", str(packed), f"--to={host}/team/broken:1")
+
+
 def test_images_lie_in_folders_and_layouts_as_well(image: str) -> None:
     wanted = json.loads(good("info", image, "-o", "json"))
     for target in ("oci:layout:1", "file://team/app:1"):
@@ -280,4 +307,4 @@ def test_bad_input_is_told_apart(host: str, tmp_path: Path) -> None:
     assert "is no tar file" in bad(2, "append", str(text), f"--to={host}/team/app:v1")
     done = ac("info", f"{host}/team/none:v1", "Team/App:v1")
     assert done.exit_code == 1
-    assert done.stderr.count("error: ") == 2
+    assert done.stderr.count("Error: ") == 2

@@ -89,7 +89,7 @@ def test_what_is_not_there_is_said_with_its_reason(ac: Ac, open_distribution: Re
     done = ac("import-image", "app:v1", image, "--confirm")
     assert done.exit_code == 1
     assert "not imported" in done.stdout
-    assert "error: v1: NotFound: " in done.stderr
+    assert "Error: v1: NotFound: " in done.stderr
     found = json.loads(ac("import-image", "app:v1", "-o", "json").stdout)
     assert found["status"]["images"][0]["status"]["reason"] == "NotFound"
 

@@ -116,6 +116,14 @@ def test_each_right_that_would_tell_the_name_is_named(ac: Ac, office: Office) ->
         assert right in said
 
 
+def test_who_asks_the_registry_itself_finds_it_by_the_same_rule(ac: Ac, office: Office) -> None:
+    office.api.push("team/app", "app")
+    office.refused = {("GET", STREAMS.replace("/namespaces/team", "")): "no"}
+    assert office.public in ac.bad(4, "adm", "registry", "runs")
+    office.refused |= {("GET", STREAMS): "no", ("POST", STREAMS): "no"}
+    assert "list imagestreams.image.alauda.io in namespace team" in ac.bad(3, "adm", "registry", "runs")
+
+
 def test_a_check_asks_the_registry(ac: Ac, own: Remote, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     from image_registry.cli.hosts import RegistryHosts
 

@@ -151,8 +151,8 @@ def test_an_image_that_is_needed_stays_and_the_others_go_on(ac: Ac, office: Offi
     done = ac("delete", "images", f"app@{digest}", f"app@{loose}", "app:none", "--confirm")
     assert done.exit_code == 1
     assert f"Deleted image team/app@{loose}" in done.stdout
-    assert f"error: team/app@{digest}" in done.stderr
-    assert "error: team/app:none: there is no team/app:none" in done.stderr
+    assert f"Error: team/app@{digest}" in done.stderr
+    assert "Error: team/app:none: there is no team/app:none" in done.stderr
     assert office.api.names("namespaces/team/imagestreamtags") == ["app:v1"]
     assert "a whole repository" in ac.bad(2, "delete", "images", "team/app")
     assert "kubectl delete images.image.alauda.io" in ac.bad(2, "delete", "images", digest)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from image_registry.cli.verify_signature import VERIFIED, claims
+from image_registry.cli.verify_signature import claims
+from image_registry.imagestreams.verified_signatures import ANNOTATION as VERIFIED
 from tests.app.cli.served import Ac, Office
 from tests.serve.conftest import program
 
@@ -86,8 +87,30 @@ def test_a_good_signature_is_told_and_can_be_noted(
     ac.good(*verify, digest, "--save", **PROGRAMS)
     noted = json.loads(office.api.get(f"images/{digest}")["metadata"]["annotations"][VERIFIED])
     assert noted["one"]["identity"] == NAME
+    (shown,) = office.api.get(f"images/{digest}")["signatures"]
+    assert {item["type"]: item["status"] for item in shown["conditions"]} == {"Trusted": "True", "ForImage": "True"}
+    assert {item["lastProbeTime"] for item in shown["conditions"]} == {noted["one"]["time"]}
+    assert shown["imageIdentity"] == NAME
+    assert shown["issuedTo"]["publicKeyID"] == noted["one"]["key"]
     ac.good("adm", "verify-image-signature", digest, "--remove-all", "--save")
-    assert VERIFIED not in office.api.get(f"images/{digest}")["metadata"]["annotations"]
+    after = office.api.get(f"images/{digest}")
+    assert VERIFIED not in after["metadata"]["annotations"]
+    assert "conditions" not in after["signatures"][0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "[" * 5000, '{"one": 1}', '{"one": {}}', '{"one": {"identity": "a", "key": "b", "time": "now"}}',
+     '{"other": {"identity": "a", "key": "b", "time": "2030-01-31T12:00:00Z"}}'],
+)  # fmt: skip
+def test_a_note_that_says_nothing_sensible_is_no_condition(office: Office, text: str) -> None:
+    digest = office.api.push("team/app", "one", "v1")
+    keep(office, digest, base64.b64encode(b"anything").decode())
+    document = office.api.get(f"images/{digest}")
+    document["metadata"]["annotations"][VERIFIED] = text
+    office.api.write("PUT", f"images/{digest}", document)
+    (shown,) = office.api.get(f"images/{digest}")["signatures"]
+    assert not {"conditions", "imageIdentity", "issuedTo"} & shown.keys()
 
 
 def test_everything_that_is_not_good_is_said(

@@ -95,7 +95,7 @@ def test_chunks_of_unknown_length_are_measured_at_the_end_and_given_up(limited: 
     answer = registry.client.put(f"{location}?digest={Digest.of(b'x' * 1500)}")
     assert (answer.status_code, code(answer)) == (403, "DENIED")
     assert code(registry.client.get(location)) == "BLOB_UPLOAD_UNKNOWN"
-    assert registry.streams.usage("team")[limits.STORAGE] == 0
+    assert registry.streams.allowance.usage("team")[limits.STORAGE] == 0
 
 
 def test_what_was_cancelled_or_wrong_gives_its_bytes_back(limited: Build) -> None:
@@ -103,10 +103,10 @@ def test_what_was_cancelled_or_wrong_gives_its_bytes_back(limited: Build) -> Non
     location = start(registry)
     assert registry.client.patch(location, data=b"x" * 900).status_code == 202
     assert registry.client.delete(location).status_code == 204
-    assert registry.streams.usage("team")[limits.STORAGE] == 0
+    assert registry.streams.allowance.usage("team")[limits.STORAGE] == 0
     wrong = registry.client.put(f"{start(registry)}?digest={Digest.of(b'other')}", data=b"x" * 900)
     assert code(wrong) == "DIGEST_INVALID"
-    assert registry.streams.usage("team")[limits.STORAGE] == 0
+    assert registry.streams.allowance.usage("team")[limits.STORAGE] == 0
 
 
 def test_a_mounted_blob_counts_in_its_new_namespace(limited: Build) -> None:
@@ -116,16 +116,16 @@ def test_a_mounted_blob_counts_in_its_new_namespace(limited: Build) -> None:
     assert (answer.status_code, code(answer)) == (403, "DENIED")
     small = registry.upload("other/app", b"y" * 900)
     assert registry.client.post(f"{UPLOADS}?mount={small}&from=other/app").status_code == 201
-    assert registry.streams.usage("team")[limits.STORAGE] == 900
+    assert registry.streams.allowance.usage("team")[limits.STORAGE] == 900
 
 
 def test_a_whole_image_is_counted_once_and_refused_by_its_number(limited: Build) -> None:
     registry = limited(Limit("ResourceQuota objects", Scope.NAMESPACE, limits.IMAGES, 1), replace(BYTES, maximum=9000))
     assert registry.push("team/app", "v1").status_code == 201
     assert registry.push("team/app", "v2").status_code == 201
-    used = registry.streams.usage("team")
+    used = registry.streams.allowance.usage("team")
     assert registry.push("team/other", "v1").status_code == 201
-    assert registry.streams.usage("team")[limits.STORAGE] == used[limits.STORAGE]
+    assert registry.streams.allowance.usage("team")[limits.STORAGE] == used[limits.STORAGE]
     answer = registry.push("team/app", "v3", layer=b"another")
     assert (answer.status_code, code(answer)) == (403, "DENIED")
     assert (detail(answer)["current"], detail(answer)["asked"]) == (1, 1)

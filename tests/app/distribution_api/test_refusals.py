@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class Stage:
         def fail(*_arguments: object, **_options: object) -> None:
             raise error
 
-        self.patch.setattr(type(getattr(registry, part)), method, fail)
+        self.patch.setattr(type(attrgetter(part)(registry)), method, fail)
         return registry.client
 
     def token(self, client: Client, scope: str) -> dict[str, str]:
@@ -154,7 +155,7 @@ BEYOND = LimitExceeded([Excess(Limit("ResourceQuota bytes", Scope.NAMESPACE, STO
 def false_size(stage: Stage) -> TestResponse:
     """Where bytes are counted."""
     registry = stage.build()
-    stage.patch.setattr(type(registry.streams), "limited", lambda *_: True)
+    stage.patch.setattr(type(registry.streams.allowance), "counts_bytes", lambda *_: True)
     registry.upload("team/app", b"{}")
     document = json.loads(manifest_of(b"{}"))
     document["config"]["size"] = 99
@@ -348,7 +349,7 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         "try pushes and deletes again later",
     ),
     "beyond a limit": (
-        lambda s: s.broken("streams", "expect_upload", BEYOND).post(
+        lambda s: s.broken("streams.allowance", "expect", BEYOND).post(
             f"{APP}/blobs/uploads/?digest={DIGEST}", data=b"data"
         ),
         403,
@@ -356,7 +357,7 @@ REFUSALS: dict[str, tuple[Case, int, str, str]] = {
         "or have the ResourceQuota of namespace team raised",
     ),
     "nobody answers what the limits are": (
-        lambda s: s.broken("streams", "expect_upload", LimitsUnknown("no answer")).post(
+        lambda s: s.broken("streams.allowance", "expect", LimitsUnknown("no answer")).post(
             f"{APP}/blobs/uploads/?digest={DIGEST}", data=b"data"
         ),
         503,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,42 @@ def test_a_registry_that_is_read_only_shows_and_does_not_collect(build: Callable
     assert (refused.status_code, code(refused)) == (405, "UNSUPPORTED")
     assert "it is being moved" in refused.text
     assert registry.client.post(PATH, json={"kind": "gc"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("rename", {}, "names is an object"),
+        ("rename", {"names": {"../../x": "team/app"}}, "can be the name of no repository"),
+        ("rename", {"names": {"team/_layers/x": "team/app"}}, "can be the name of no repository"),
+        ("rename", {"names": {"team/a/b": "team/a/b"}}, "exactly two"),
+        ("rename", {"names": {"team/a/b": "team/x", "team/a/c": "team/x"}}, "given twice"),
+        ("rename", {"names": {"team/a/b": "team/x"}, "undo": 1}, "undo is true or false"),
+        ("rebuild", {"rate": 1}, "there is no such option"),
+        ("forget", {"streams": "team/app"}, "streams is a list"),
+        ("forget", {"streams": ["team"]}, "exactly two"),
+    ],
+)
+def test_runs_of_a_migration_take_names_that_can_be(
+    registry: Registry, kind: str, options: dict[str, Any], said: str
+) -> None:
+    status, refusal = start(registry, kind=kind, **options)
+    assert (status, refusal["errors"][0]["code"]) == (400, "UPKEEP_INVALID")
+    assert said in refusal["errors"][0]["message"]
+
+
+def test_a_read_only_registry_makes_the_runs_of_a_migration_and_no_collection(
+    build: Callable[..., Registry],
+) -> None:
+    plain = build()
+    upkeep = Upkeep(Ledger(plain.database), partial(upkeep_options.check, promise=3600))
+    registry = build(upkeep=upkeep, read_only=lambda: "its storage is moved")
+    names = {"team/a/b": "team/a-b"}
+    assert (
+        registry.client.post(PATH, json={"kind": "rename", "options": {"confirm": True, "names": names}}).status_code
+        == 202
+    )
+    assert registry.client.post(PATH, json={"kind": "gc", "options": {"confirm": True}}).status_code == 405
+    taken = upkeep.ledger.take("me", datetime.now(UTC), changing=False)
+    assert taken is not None
+    assert taken.kind == "rename"

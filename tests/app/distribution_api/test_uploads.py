@@ -220,7 +220,7 @@ def test_a_hash_that_does_not_belong_to_the_bytes_is_made_anew(
     other.update(b"xy")
     monkeypatch.setattr(running_hashes, "NOTED", 1)
     upload_id = location.rpartition("/")[2]
-    registry.streams.note_upload(APP, upload_id, algorithm="sha256", offset=2, hash_state=other.state())
+    registry.streams.sessions.note(APP, upload_id, algorithm="sha256", offset=2, hash_state=other.state())
     registry.client = Client(create_app(registry.parts))  # one that has not hashed the first bytes itself
     finish(registry, location, b"abcdef", b"def")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from image_registry.garbage.collection import CollectionRefused, Collector, Rules
+from image_registry.garbage.collection import CollectionRefused, Collector, Report, Rules
+from image_registry.garbage.links import clean_pending
+from image_registry.garbage.rules import read
 from image_registry.imagestreams.inventory import Inventory
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.metadata.database import Database
@@ -20,8 +24,9 @@ from image_registry.oci.reference import Repository
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.storage import layout
 from image_registry.storage.blob_store import StorageFault
-from tests.app.distribution_api.conftest import manifest_of
+from tests.app.distribution_api.conftest import assemble, manifest_of
 from tests.app.garbage.conftest import Yard
+from tests.app.schema import upgraded
 
 APP, OTHER = Repository("demo", "app"), Repository("demo", "other")
 NOW = timedelta(0)
@@ -214,6 +219,22 @@ def test_names_that_are_not_ours_protect_what_they_link(yard: Yard) -> None:
     assert link.exists()
 
 
+def test_what_leads_nowhere_protects_everything_until_it_leads_somewhere(yard: Yard) -> None:
+    yard.registry.upload("demo/app", b"layer")
+    beyond = yard.root.parent / "another volume"
+    shutil.move(yard.root / layout.NAMESPACES / "demo", beyond)
+    (yard.root / layout.NAMESPACES / "demo").symlink_to(beyond)
+    yard.pass_time()
+    shutil.move(beyond, yard.root.parent / "not mounted")
+    for dry_run in (True, False):
+        with pytest.raises(CollectionRefused, match="repositories/demo is a symbolic link that leads nowhere"):
+            yard.collect(dry_run=dry_run, trash=NOW)
+    assert len(yard.blobs()) == 1
+    shutil.move(yard.root.parent / "not mounted", beyond)
+    os.utime(beyond / "app/_layers/sha256" / Digest.of(b"layer").hex / "link")
+    assert yard.collect(trash=NOW).thrown_away == []
+
+
 def test_a_repository_that_was_not_understood_is_left_alone_and_named(yard: Yard) -> None:
     digest = Digest.parse(yard.registry.upload("demo/app", b"layer"))
     broken = yard.registry.upload("demo/app", b"{}")
@@ -244,6 +265,81 @@ def test_a_run_that_would_take_most_of_a_registry_is_refused(yard: Yard) -> None
     with pytest.raises(CollectionRefused, match="101 of 101 blobs"):
         collector.run(dry_run=False)
     assert len(yard.blobs()) == 101
+
+
+def rules_of_a_schedule() -> Rules:
+    """What is in force where nobody names a share."""
+    found = read({"grace": "24h", "trash": "0s"}, promise=3600)
+    assert found.unless_known
+    return found
+
+
+def scheduled(yard: Yard, database: Database | None = None) -> Report:
+    inventory = Inventory(database or yard.registry.database)
+    return Collector(yard.registry.store, inventory, rules_of_a_schedule()).run(dry_run=False)
+
+
+def test_no_tenant_can_end_the_collection_for_all_by_pushing_garbage(yard: Yard) -> None:
+    yard.registry.push("demo/app", "v1")
+    for number in range(60):
+        yard.registry.upload("other/noise", b"%d" % number)
+    yard.pass_time()
+    report = scheduled(yard)
+    assert len(report.removed) == 60
+    assert len(yard.blobs()) == 3
+
+
+def test_no_tenant_can_end_the_collection_for_all_by_deleting_images(yard: Yard) -> None:
+    yard.registry.push("demo/app", "v1")
+    for number in range(30):
+        yard.registry.push("other/noise", f"v{number}", layer=b"%d" % number)
+    for number in range(30):
+        forget(yard, f"v{number}", Repository("other", "noise"))
+    yard.pass_time()  # nobody has cleaned the links of the repository yet
+    assert scheduled(yard).too_much is False
+    clean_pending(yard.registry.store, yard.registry.streams)
+    scheduled(yard)
+    assert len(yard.blobs()) == 3
+
+
+@pytest.mark.parametrize("images", [0, 12])
+def test_tables_and_storage_of_two_registries_are_told_apart(yard: Yard, images: int) -> None:
+    """Another database, or another storage: what each of them holds the other does not know."""
+    yard.registry.push("demo/app", "v1")
+    for number in range(60):
+        yard.registry.upload("demo/noise", b"%d" % number)
+    yard.pass_time()
+    foreign = Database(upgraded(f"sqlite:///{yard.root.parent / 'foreign.db'}"))
+    other = assemble(foreign, yard.root.parent / "elsewhere")
+    for number in range(images):
+        other.push("demo/app", f"v{number}", layer=b"foreign %d" % number)
+    before = files(yard)
+    with pytest.raises(CollectionRefused, match="not what the metadata says"):
+        scheduled(yard, foreign)
+    assert files(yard) == before
+    foreign.dispose()
+
+
+def test_a_storage_without_its_repositories_is_not_believed(yard: Yard) -> None:
+    for number in range(30):
+        yard.registry.push("demo/app", f"v{number}", layer=b"%d" % number)
+        yard.registry.upload("demo/noise", b"noise %d" % number)
+        yard.registry.upload("demo/noise", b"more noise %d" % number)
+        yard.registry.upload("demo/noise", b"much noise %d" % number)
+    yard.pass_time()
+    shutil.move(yard.root / layout.NAMESPACES, yard.root.parent / "gone")
+    with pytest.raises(CollectionRefused, match="another storage mounted"):
+        scheduled(yard)
+
+
+def test_who_names_a_share_is_not_gone_beyond(yard: Yard) -> None:
+    yard.registry.push("demo/app", "v1")
+    for number in range(60):
+        yard.registry.upload("demo/noise", b"%d" % number)
+    yard.pass_time()
+    rules = read({"atMost": 50}, promise=3600)
+    with pytest.raises(CollectionRefused, match="60 of 63 blobs"):
+        Collector(yard.registry.store, Inventory(yard.registry.database), rules).run(dry_run=False)
 
 
 def test_a_database_of_before_makes_nothing_garbage_that_a_manifest_in_storage_needs(yard: Yard) -> None:

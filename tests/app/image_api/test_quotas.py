@@ -156,7 +156,7 @@ def test_no_way_leads_past_a_limit_of_images(api: Any, way: str, scope: Scope) -
     assert len(api.get("images")["items"]) == 2, "a mapping that is refused leaves no Image"
     api.write("POST", TAGS, tag("app:same", {"kind": "ImageStreamTag", "name": "app:v1"}), 201)
     api.push("team/app", "app", "again")
-    assert api.streams.usage("team")[limits.IMAGES] == 1
+    assert api.streams.allowance.usage("team")[limits.IMAGES] == 1
 
 
 @pytest.mark.parametrize("way", ["create", "patch", "imagestreamtag", "mapping"])
@@ -177,7 +177,7 @@ def test_a_tag_that_is_wanted_and_pushed_is_one_tag(either: Any) -> None:
     either.write("POST", STREAMS, stream(v1=outside), 201)
     either.push("team/app", "one", "v1")
     either.push("team/app", "two", "v2")
-    assert either.streams.usage("team")[limits.TAGS] == 2
+    assert either.streams.allowance.usage("team")[limits.TAGS] == 2
     either.write("POST", TAGS, tag("app:v2", outside), 201)
     assert "used: alauda.io/image-tags=2" in refused(either, ("POST", TAGS, tag("app:v3", outside), ""))
     with pytest.raises(LimitExceeded):
@@ -187,7 +187,7 @@ def test_a_tag_that_is_wanted_and_pushed_is_one_tag(either: Any) -> None:
     either.write("POST", TAGS, tag("web:v1", outside), 201)
     either.limits["team"] = (quota(limits.TAGS, 1),)
     either.push("team/web", "one", "v1")
-    assert either.streams.usage("team")[limits.TAGS] == 3
+    assert either.streams.allowance.usage("team")[limits.TAGS] == 3
 
 
 def test_a_tag_that_only_points_to_another_registry_is_a_tag_and_no_image(either: Any) -> None:
@@ -195,7 +195,7 @@ def test_a_tag_that_only_points_to_another_registry_is_a_tag_and_no_image(either
     wanted = stream(v1={"kind": "DockerImage", "name": "quay.io/a/b:1"})
     wanted["spec"]["tags"][0]["reference"] = True
     either.write("POST", STREAMS, wanted, 201)
-    used = either.streams.usage("team")
+    used = either.streams.allowance.usage("team")
     assert (used[limits.IMAGES], used[limits.TAGS]) == (0, 1)
 
 
@@ -307,7 +307,7 @@ def test_parallel_creations_cannot_pass_a_quota_together_whatever_their_way(eith
     results = at_once([partial(_done, call) for call in calls])
     assert sum(results) == 5
     assert len(either.names(STREAMS)) == 5
-    assert either.streams.usage("team")[limits.STREAMS] == 5
+    assert either.streams.allowance.usage("team")[limits.STREAMS] == 5
 
 
 def test_parallel_tags_of_two_streams_cannot_pass_a_quota_together(either: Any) -> None:
@@ -332,4 +332,4 @@ def test_parallel_tags_of_two_streams_cannot_pass_a_quota_together(either: Any) 
 
     results = at_once([partial(put, number) for number in range(8)])
     assert sum(results) == 6
-    assert either.streams.usage("team")[limits.TAGS] == 6
+    assert either.streams.allowance.usage("team")[limits.TAGS] == 6

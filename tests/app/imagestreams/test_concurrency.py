@@ -120,7 +120,7 @@ def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) ->
 
     def push(door: ImageStreams, number: int) -> None:
         for turn in range(10):
-            door.note_upload(APP, f"{number}-{turn}", algorithm="sha256", offset=1, hash_state=b"")
+            door.sessions.note(APP, f"{number}-{turn}", algorithm="sha256", offset=1, hash_state=b"")
             door.push(
                 APP,
                 registry.image((number, turn)),
@@ -130,7 +130,7 @@ def test_many_processes_of_one_sqlite_file_wait_for_each_other(registry: Any) ->
                 authorize_create=lambda: None,
                 before_commit=lambda: None,
             )
-            door.end_upload(APP, f"{number}-{turn}")
+            door.sessions.end(APP, f"{number}-{turn}")
 
     at_once([partial(push, door, number) for number, door in enumerate(doors)])
     assert len(registry.streams.tags(APP).items) == 30

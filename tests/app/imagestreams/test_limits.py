@@ -106,7 +106,7 @@ def test_a_refused_push_leaves_nothing(limited: Limited) -> None:
         limited.push("team/app", "one", "a")
     assert limited.streams.repositories(namespaces=None).items == ()
     assert limited.streams.images().items == ()
-    assert limited.streams.usage("team")[limits.STREAMS] == 0
+    assert limited.streams.allowance.usage("team")[limits.STREAMS] == 0
 
 
 def test_the_refusal_names_limit_current_and_asked(limited: Limited) -> None:
@@ -136,7 +136,7 @@ def test_the_size_of_one_image_is_bounded(limited: Limited) -> None:
     with pytest.raises(
         LimitExceeded, match=r"is 2Mi, but request is 2097153 \(LimitRange sizes\); make the image smaller"
     ):
-        limited.streams.expect_upload(APP, "u1", (2 << 20) + 1)
+        limited.streams.allowance.expect(APP, "u1", (2 << 20) + 1)
 
 
 def test_what_is_there_may_stay_and_change_when_a_limit_is_lowered(limited: Limited) -> None:
@@ -156,7 +156,7 @@ def test_another_namespace_is_not_counted(limited: Limited) -> None:
     for number in range(3):
         limited.push(f"other/app{number}", number)
     limited.push("team/app", "one")
-    assert limited.streams.usage("team")[limits.STREAMS] == 1
+    assert limited.streams.allowance.usage("team")[limits.STREAMS] == 1
 
 
 @pytest.mark.parity(8)
@@ -168,7 +168,7 @@ def test_parallel_pushes_cannot_pass_a_quota_together(limited: Limited, resource
         [partial(refused, limited.push, f"team/app{number}", number, f"v{number}") for number in range(8)]
     )
     assert sum(isinstance(result, LimitExceeded) for result in results) == 8 - allowed
-    assert limited.streams.usage("team")[resource] == allowed
+    assert limited.streams.allowance.usage("team")[resource] == allowed
 
 
 def test_parallel_pushes_of_one_stream_cannot_pass_its_limit_together(limited: Limited) -> None:
@@ -181,10 +181,10 @@ def test_parallel_pushes_of_one_stream_cannot_pass_its_limit_together(limited: L
 def test_parallel_uploads_cannot_pass_a_quota_of_bytes_together(limited: Limited) -> None:
     limited.given = (quota(limits.STORAGE, 300),)
     results = at_once(
-        [partial(refused, limited.streams.expect_upload, APP, f"upload-{number}", 100) for number in range(8)]
+        [partial(refused, limited.streams.allowance.expect, APP, f"upload-{number}", 100) for number in range(8)]
     )
     assert sum(isinstance(result, LimitExceeded) for result in results) == 5
-    assert limited.streams.usage("team")[limits.STORAGE] == 300
+    assert limited.streams.allowance.usage("team")[limits.STORAGE] == 300
 
 
 def test_bytes_are_reserved_settled_and_counted_once(limited: Limited) -> None:
@@ -192,44 +192,44 @@ def test_bytes_are_reserved_settled_and_counted_once(limited: Limited) -> None:
     total = 500 + 10 + len(manifest.raw)
     limited.given = (quota(limits.STORAGE, total),)
     streams = limited.streams
-    streams.expect_upload(APP, "u1", 500)
-    streams.expect_upload(APP, "u1", 500)
-    assert streams.usage("team")[limits.STORAGE] == 500
-    streams.admit_blob(APP, Digest.of(b"layer"), 500, "u1")
-    streams.admit_blob(APP, CONFIG, 10, "u2")
-    assert streams.usage("team")[limits.STORAGE] == 510
+    streams.allowance.expect(APP, "u1", 500)
+    streams.allowance.expect(APP, "u1", 500)
+    assert streams.allowance.usage("team")[limits.STORAGE] == 500
+    streams.allowance.admit(APP, Digest.of(b"layer"), 500, "u1")
+    streams.allowance.admit(APP, CONFIG, 10, "u2")
+    assert streams.allowance.usage("team")[limits.STORAGE] == 510
     limited.push("team/app", manifest)
-    assert streams.usage("team")[limits.STORAGE] == total
-    streams.expect_upload(APP, "u3", 500, Digest.of(b"layer"))
-    streams.admit_blob(APP, Digest.of(b"layer"), 500, "u3")
+    assert streams.allowance.usage("team")[limits.STORAGE] == total
+    streams.allowance.expect(APP, "u3", 500, Digest.of(b"layer"))
+    streams.allowance.admit(APP, Digest.of(b"layer"), 500, "u3")
     limited.push("team/other", manifest)
-    assert streams.usage("team")[limits.STORAGE] == total
+    assert streams.allowance.usage("team")[limits.STORAGE] == total
     with pytest.raises(LimitExceeded) as refused:
-        streams.expect_upload(APP, "u4", 1)
+        streams.allowance.expect(APP, "u4", 1)
     assert (refused.value.current, refused.value.asked) == (total, 1)
 
 
 def test_an_upload_that_ends_without_a_blob_gives_its_bytes_back(limited: Limited) -> None:
     limited.given = (quota(limits.STORAGE, 100),)
-    limited.streams.expect_upload(APP, "u1", 100)
-    limited.streams.release_upload(APP, "u1")
-    limited.streams.expect_upload(APP, "u2", 100)
+    limited.streams.allowance.expect(APP, "u1", 100)
+    limited.streams.allowance.release(APP, "u1")
+    limited.streams.allowance.expect(APP, "u2", 100)
 
 
 def test_bytes_of_a_manifest_that_never_comes_are_given_back_in_time(limited: Limited) -> None:
     limited.given = (quota(limits.STORAGE, 100),)
-    limited.streams.admit_blob(APP, Digest.of(b"x"), 100, "u1")
+    limited.streams.allowance.admit(APP, Digest.of(b"x"), 100, "u1")
     limited.clock.now += accounting.KEPT + timedelta(seconds=5)
-    limited.streams.admit_blob(APP, Digest.of(b"y"), 100, "u2")
-    assert limited.streams.forget_expired_reservations() == 1
-    assert limited.streams.usage("team")[limits.STORAGE] == 100
+    limited.streams.allowance.admit(APP, Digest.of(b"y"), 100, "u2")
+    assert limited.streams.allowance.forget_expired() == 1
+    assert limited.streams.allowance.usage("team")[limits.STORAGE] == 100
 
 
 def test_an_upload_of_unknown_length_is_measured_at_its_end(limited: Limited) -> None:
     limited.given = (quota(limits.STORAGE, 100),)
     with pytest.raises(LimitExceeded):
-        limited.streams.admit_blob(APP, Digest.of(b"x"), 101, "u1")
-    assert limited.streams.usage("team")[limits.STORAGE] == 0
+        limited.streams.allowance.admit(APP, Digest.of(b"x"), 101, "u1")
+    assert limited.streams.allowance.usage("team")[limits.STORAGE] == 0
 
 
 def test_deleting_makes_room(limited: Limited) -> None:
@@ -245,11 +245,11 @@ def test_deleting_makes_room(limited: Limited) -> None:
 def test_what_another_process_pushed_is_counted(limited: Limited, database: Database) -> None:
     limited.given = (quota(limits.STORAGE, 2000),)
     limited.push("team/app", sized("one", 500))
-    before = limited.streams.usage("team")[limits.STORAGE]
+    before = limited.streams.allowance.usage("team")[limits.STORAGE]
     other = Limited(database)
     other.clock.now += timedelta(hours=1)
     other.push("team/app", sized("two", 300), "two")
-    assert limited.streams.usage("team")[limits.STORAGE] == before + 300 + len(sized("two", 300).raw)
+    assert limited.streams.allowance.usage("team")[limits.STORAGE] == before + 300 + len(sized("two", 300).raw)
 
 
 def test_the_bytes_of_thousands_of_images_are_remembered(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_the_bytes_of_thousands_of_images_are_remembered(limited: Limited, monke
     monkeypatch.setattr(usage, "content", counting)
     limited.given = (quota(limits.STORAGE, 1_000_000),)
     for number in range(5):
-        limited.streams.expect_upload(APP, f"u{number}", 100)
+        limited.streams.allowance.expect(APP, f"u{number}", 100)
         limited.push("team/app", sized(str(number), 100), str(number))
     assert len(counted) == 1
 
@@ -275,7 +275,7 @@ def test_without_limits_nothing_is_counted(limited: Limited, monkeypatch: pytest
 
     for name in ("lock", "stamp", "streams_in", "reserve", "release", "content"):
         monkeypatch.setattr(usage, name, never)
-    limited.streams.expect_upload(APP, "u1", 100)
-    limited.streams.admit_blob(APP, CONFIG, 100, "u1")
-    limited.streams.release_upload(APP, "u1")
+    limited.streams.allowance.expect(APP, "u1", 100)
+    limited.streams.allowance.admit(APP, CONFIG, 100, "u1")
+    limited.streams.allowance.release(APP, "u1")
     limited.push("team/app", "one")

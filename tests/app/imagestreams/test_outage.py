@@ -45,11 +45,11 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
     limit = Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 100)
     limited = ImageStreams(registry.database, internal_hostname="registry", limits=lambda _: (limit,))
     doors = {
-        "expect_upload": lambda: limited.expect_upload(APP, "u", 1),
-        "admit_blob": lambda: limited.admit_blob(APP, digest, 1),
-        "release_upload": lambda: limited.release_upload(APP, "u"),
-        "usage": lambda: streams.usage("team"),
-        "forget_expired_reservations": streams.forget_expired_reservations,
+        "allowance.expect": lambda: limited.allowance.expect(APP, "u", 1),
+        "allowance.admit": lambda: limited.allowance.admit(APP, digest, 1),
+        "allowance.release": lambda: limited.allowance.release(APP, "u"),
+        "allowance.usage": lambda: streams.allowance.usage("team"),
+        "allowance.forget_expired": streams.allowance.forget_expired,
         "push": lambda: registry.push("team/app", "b"),
         "manifest": lambda: streams.manifest(APP, digest),
         "tag": lambda: streams.tag(APP, "latest"),
@@ -78,24 +78,25 @@ def test_every_door_hears_that_the_metadata_is_unavailable(postgresql: Any, regi
         "clean": lambda: streams.clean(APP, lambda _: True),
         "unechoed": streams.unechoed,
         "settle": lambda: streams.settle(APP, lambda _repository, _tags: None),
-        "upload": lambda: streams.upload(APP, "u"),
-        "note_upload": lambda: streams.note_upload(APP, "u", algorithm="sha256", offset=1, hash_state=b""),
-        "cancel_upload": lambda: streams.cancel_upload(APP, "u"),
-        "cancelled_uploads": streams.cancelled_uploads,
-        "end_upload": lambda: streams.end_upload(APP, "u"),
-        "abandoned_uploads": lambda: streams.abandoned_uploads(registry.clock()),
+        "sessions.find": lambda: streams.sessions.find(APP, "u"),
+        "sessions.note": lambda: streams.sessions.note(APP, "u", algorithm="sha256", offset=1, hash_state=b""),
+        "sessions.cancel": lambda: streams.sessions.cancel(APP, "u"),
+        "sessions.cancelled": streams.sessions.cancelled,
+        "sessions.end": lambda: streams.sessions.end(APP, "u"),
+        "sessions.abandoned": lambda: streams.sessions.abandoned(registry.clock()),
         "signatures": lambda: streams.signatures(APP, digest),
         "add_signature": lambda: streams.add_signature(APP, digest, SIGNATURE, created_by="x"),
         "find_image": lambda: streams.find_image(digest),
         "brief_stream": lambda: streams.brief_stream(APP),
         "covers": lambda: streams.covers(APP),
-        "adopt_images": lambda: streams.adopt_images([]),
-        "adopt_manifests": lambda: streams.adopt_manifests(APP, []),
-        "adopt_tags": lambda: streams.adopt_tags(APP, [], {}, frozenset(), [], NoLinks()),
+        "adopter.images": lambda: streams.adopter.images([]),
+        "adopter.manifests": lambda: streams.adopter.manifests(APP, []),
+        "adopter.tags": lambda: streams.adopter.tags(APP, [], {}, frozenset(), [], NoLinks()),
     }
-    assert set(doors) | {"read_storage_with", "limited", "editor", "imports", "changes"} == {
-        name for name in dir(streams) if not name.startswith("_")
-    }
+    parts = {name: getattr(streams, name) for name in ("allowance", "sessions", "adopter")}
+    offered = {name for name in dir(streams) if not name.startswith("_")} - set(parts)
+    offered |= {f"{part}.{name}" for part, value in parts.items() for name in dir(value) if not name.startswith("_")}
+    assert set(doors) | {"read_storage_with", "allowance.counts_bytes", "editor", "imports", "changes"} == offered
     postgresql.stop()
     try:
         for name, call in doors.items():

@@ -233,15 +233,15 @@ def test_imports_that_make_streams_at_once_neither_pass_a_quota_nor_wait_in_a_ci
 
     results = at_once([partial(run, number) for number in range(12)])
     assert sum(results) == 6 + 2
-    assert importing.streams.usage("team")[STREAMS] == 3
+    assert importing.streams.allowance.usage("team")[STREAMS] == 3
 
 
 def test_the_bytes_of_all_manifests_of_an_index_are_counted(importing: Importing, database: Database) -> None:
     importing.limits["team"] = (Limit("ResourceQuota bytes", Scope.NAMESPACE, STORAGE, 1 << 30),)
     assert importing.run(importing.image("multi", mode="PreserveOriginal")).images[0].failure is None
-    counted = importing.streams.usage("team")[STORAGE]
+    counted = importing.streams.allowance.usage("team")[STORAGE]
     fresh = ImageStreams(database, internal_hostname="registry.test:5000")
-    assert counted == fresh.usage("team")[STORAGE]
+    assert counted == fresh.allowance.usage("team")[STORAGE]
 
 
 @pytest.mark.parity(15)

@@ -19,12 +19,16 @@ from image_registry.auth.trail import TRAIL, Trail
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.importing.pull_through import PullThrough
+from image_registry.importing.refetching import Refetching
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.remote.credentials import Keyring
 from image_registry.remote.registry import Registries
+from image_registry.storage import layout
 from image_registry.storage.blob_store import OutOfSpace
 from image_registry.storage.filesystem import FilesystemStore
+from image_registry.upkeep.hashing import Hashing
+from image_registry.upkeep.scrubbing import scrub
 from tests.app.importing.conftest import STREAM, Importing
 from tests.app.remote.conftest import Remote
 from tests.app.remote.faulting_proxy import Fault
@@ -274,3 +278,38 @@ def test_reading_makes_no_repository_and_no_right(pulling: Pulling) -> None:
     pulling.blob()
     pulling.client.get(f"/v2/nobody/app/blobs/{pulling.content.blob}")
     assert pulling.importing.streams.repositories(namespaces=None).items == before.items
+
+
+def test_what_a_scrub_puts_aside_is_fetched_again_from_where_it_was_imported(pulling: Pulling, tmp_path: Path) -> None:
+    content, store = pulling.content, pulling.store
+    pulling.get("manifests/v1")
+    assert pulling.blob().data == content.layer
+    assert pulling.pull_through.wait(20)
+    alone = Digest.of(b"pushed, not imported")
+    store.put_blob(STREAM, b"pushed, not imported", alone)
+    for digest in (content.image, content.blob, alone):
+        path = tmp_path / "blobs" / layout.blob_data(digest)
+        path.write_bytes(b"x" + path.read_bytes()[1:])
+    fetch = Refetching(pulling.importing.streams.imports, pulling.pull_through, store)
+    found = scrub(store, Hashing(store), confirm=True, fetch=fetch)
+    assert (found.put_aside, found.fetched) == (3, 2)
+    cures = {entry["digest"]: entry.get("cure", "") for entry in found.corrupt}
+    assert cures == {
+        str(content.image): f"fetched again for {STREAM}",
+        str(content.blob): f"fetched again for {STREAM}",
+        str(alone): "",
+    }
+    assert scrub(store, Hashing(store), confirm=False).clean
+    assert pulling.blob().data == content.layer
+
+
+def test_a_place_that_does_not_answer_is_told_and_ends_no_scrub(pulling: Pulling, tmp_path: Path) -> None:
+    assert pulling.blob().data == pulling.content.layer
+    assert pulling.pull_through.wait(20)
+    path = tmp_path / "blobs" / layout.blob_data(pulling.content.blob)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    pulling.importing.proxy.faults.append(Fault("", 503, always=True))
+    fetch = Refetching(pulling.importing.streams.imports, pulling.pull_through, pulling.store)
+    found = scrub(pulling.store, Hashing(pulling.store), confirm=True, fetch=fetch)
+    assert (found.put_aside, found.fetched) == (1, 0)
+    assert found.corrupt[0]["cure"].startswith(f"it could not be fetched again for {STREAM}: ")

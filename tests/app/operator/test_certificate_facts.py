@@ -68,3 +68,53 @@ def test_an_end_that_is_near_is_spoken_of_before_it_hurts() -> None:
 def test_a_long_list_of_problems_is_cut() -> None:
     told = condition([judged(None)] * 5)
     assert told.message.endswith("; and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "trouble"),
+    [
+        ([], ""),
+        ([{"type": "Ready", "status": "True", "reason": "Ready"}], ""),
+        ([{"type": "Ready", "status": "False", "reason": "Expired", "message": "over"}], "Expired: over"),
+        (
+            [
+                {"type": "Ready", "status": "False", "reason": "Expired", "message": "over"},
+                {"type": "Issuing", "status": "False", "reason": "Failed", "message": "no answer"},
+            ],
+            "Failed: no answer",
+        ),
+        ([{"type": "Issuing", "status": "False", "reason": "Issued", "message": "made"}], ""),
+        ([{"type": "Issuing", "status": "True", "reason": "Renewing", "message": "soon"}], ""),
+    ],
+    ids=["nothing", "ready", "not ready", "failed", "issued", "issuing"],
+)
+def test_what_the_issuer_says_goes_with_a_certificate_that_is_good(conditions: list[Any], trouble: str) -> None:
+    served = certificate_facts.issued("public-tls", (HOST,), {"status": {"conditions": conditions}}, "here")
+    assert served.trouble == trouble
+    fact = certificate_facts.judge(served, secret(HOST), NOW)
+    assert (fact.reason, fact.broken) == ("NotRenewed" if trouble else "", False)
+    assert trouble in fact.message
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "reason"),
+    [
+        ("image-registry-tls", secret(HOST, age=timedelta(days=366)), "CertificateExpired"),
+        ("image-api-server-tls", secret(HOST, age=-timedelta(days=2)), "CertificateNotYetValid"),
+        ("image-registry-tls", secret(HOST), ""),
+        ("image-registry-tls", secret(HOST, age=timedelta(days=360)), ""),
+        ("image-registry-tls", {"data": {}}, ""),
+        ("public-tls", secret(HOST, age=timedelta(days=366)), ""),
+    ],
+    ids=["expired", "too early", "good", "ends soon", "damaged", "of a route"],
+)
+def test_servers_whose_certificate_is_out_of_time_are_not_available(
+    name: str, found: dict[str, Any], reason: str
+) -> None:
+    facts = [
+        judged(secret(HOST)),
+        certificate_facts.judge(Served(name, (HOST,), "it is made anew"), found, NOW),
+    ]
+    told = certificate_facts.refusing(facts)
+    assert (told.reason if told else "") == reason
+    assert told is None or (told.status == "False" and f"Secret {name}" in told.message)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from image_registry.operator.conditions import Observed, Problem, conditions
+from image_registry.operator.conditions import Condition, Observed, Problem, conditions
+from image_registry.operator.config_status import warnings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SPEC: dict[str, Any] = {"managementState": "Managed", "storage": {"pvc": {}}}
@@ -85,6 +86,15 @@ def told(spec: dict[str, Any], observed: Observed, earlier: Any = (), now: datet
         ),
         (
             SPEC,
+            Observed(
+                deployments=READY,
+                claim=BOUND,
+                refusing=Condition("Available", "False", "CertificateExpired", "it ended"),
+            ),
+            ("False CertificateExpired", "False Ready", "False AsExpected", "False Managed", "True ClaimBound"),
+        ),
+        (
+            SPEC,
             Observed(deployments=READY, claim=BOUND, problem=Problem("ConfigurationInvalid", "wrong")),
             ("True Ready", "False Error", "True ConfigurationInvalid", "False Managed", "True ClaimBound"),
         ),
@@ -148,6 +158,27 @@ def test_unavailable_for_five_minutes_is_degraded(minutes: int, expected: str) -
     assert told(SPEC, observed, earlier, NOW + timedelta(minutes=minutes))["Degraded"] == expected
 
 
+def test_events_tell_of_faults_in_words_that_stay() -> None:
+    observed = Observed(deployments={**READY, "image-registry": deployment(1, 0)}, claim=BOUND)
+    first = conditions(SPEC, observed, (), 7, NOW)
+    assert list(warnings(first)) == []
+    said = [list(warnings(conditions(SPEC, observed, first, 7, NOW + timedelta(minutes=late)))) for late in (6, 7)]
+    assert said[0] == said[1]
+    ((reason, message),) = said[0]
+    assert reason == "Unavailable"
+    assert "describe pods" in message
+
+
+def test_an_event_tells_of_a_claim_that_goes_while_it_is_used() -> None:
+    going = {"metadata": {"deletionTimestamp": "2026-11-21T12:00:00Z"}, "status": {"phase": "Bound"}}
+    found = list(warnings(conditions(SPEC, Observed(deployments=READY, claim=going), (), 7, NOW)))
+    assert [reason for reason, _ in found] == ["ClaimDeleted"]
+    managed = {"managementState": "Managed", "pvc": {}}
+    removed = conditions({"managementState": "Removed", "storage": managed}, Observed(deployments={}), (), 7, NOW)
+    assert "ClaimDeleted" in {item["reason"] for item in removed}
+    assert list(warnings(removed)) == []
+
+
 def test_nothing_is_called_right_while_something_is_tried_again() -> None:
     problem = Problem("ApplyFailed", "something new", passing=True)
     found = conditions(SPEC, Observed(deployments=READY, claim=BOUND, problem=problem), (), 7, NOW)
@@ -175,3 +206,12 @@ def test_a_changed_storage_says_that_nothing_was_moved() -> None:
     observed = Observed(deployments=READY, claim=BOUND, moved_from="s3 images")
     (storage,) = [item for item in conditions(SPEC, observed, (), 1, NOW) if item["type"] == "StorageExists"]
     assert "images in s3 images were not moved: copy them, or change spec.storage back" in storage["message"]
+
+
+def test_commands_in_messages_name_the_namespace_of_the_registry() -> None:
+    pending = {"status": {"phase": "Pending"}}
+    observed = Observed(deployments={"image-registry": {"spec": {"replicas": 1}}}, claim=pending, namespace="elsewhere")
+    said = " ".join(item["message"] for item in conditions(SPEC, observed, (), 1, NOW))
+    assert "kubectl -n elsewhere describe pods" in said
+    assert "kubectl -n elsewhere describe pvc" in said
+    assert "-n image-registry-system" not in said

@@ -75,3 +75,8 @@ def test_null_stays_and_lists_are_replaced() -> None:
 )
 def test_a_place_is_told_in_words(storage: dict[str, Any], place: str) -> None:
     assert place_of({"storage": storage}) == place
+
+
+def test_what_is_said_to_the_operator_alone_changes_no_release() -> None:
+    spec = {"managementState": "Managed", "storage": {"emptyDir": {}}}
+    assert values({**spec, "operatorLogLevel": "Debug"}, {}) == values(spec, {})

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from image_registry.operator import cron
+from image_registry.operator.known_fields import Language
 from image_registry.operator.pruner_status import Seen, status
-from image_registry.operator.pruner_values import first_spec, problem_of, values
+from image_registry.operator.pruner_values import first_spec, known, problem_of, values
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CRON_JOB: dict[str, Any] = {"spec": {"schedule": "@daily", "suspend": False}, "status": {}}
@@ -188,3 +189,21 @@ def test_a_refusal_by_the_cluster_is_told() -> None:
     assert said(shown(seen))["Degraded"] == "True SyncError"
     wrong = Seen(cron_job=CRON_JOB, state="Managed", installed=True, invalid="x: correct spec.schedule")
     assert said(shown(wrong))["Degraded"] == "True SpecInvalid"
+
+
+def test_what_a_newer_version_wrote_may_keep_images_so_nothing_is_pruned() -> None:
+    language = Language(
+        {"definitions": {"imagePruner": {"properties": {"schedule": {}}, "additionalProperties": False}}}
+    )
+    assert known({"schedule": "@daily"}, language) == ({"schedule": "@daily"}, ())
+    spec = {"schedule": "@daily", "keepForever": ["a/b"]}
+    followed, unknown = known(spec, language)
+    assert (followed, unknown) == ({"schedule": "@daily", "suspend": True}, ("spec.keepForever",))
+    assert known(spec, None) == (spec, ())
+    asleep = {"spec": {"schedule": "@daily", "suspend": True}, "status": {}}
+    found = shown(Seen(cron_job=asleep, state="Managed", installed=True, unknown=unknown), spec=spec)
+    assert said(found)["FieldsIgnored"] == "True UnknownFields"
+    assert said(found)["Scheduled"] == "False Suspended"
+    messages = {item["type"]: item["message"] for item in found["conditions"]}
+    assert "does not know spec.keepForever" in messages["Scheduled"]
+    assert "upgrade the operator, or take the field out" in messages["FieldsIgnored"]

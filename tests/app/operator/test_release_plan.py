@@ -14,7 +14,7 @@ import pytest
 from image_registry.operator import config_values
 from image_registry.operator.apply_problems import problem_of
 from image_registry.operator.helm import failure
-from image_registry.operator.release_plan import left_place, plan
+from image_registry.operator.release_plan import deletes_storage, left_place, plan
 from image_registry.operator.release_record import Release, read
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -52,6 +52,24 @@ def test_an_unmanaged_registry_is_left_alone_whatever_there_is(status: str) -> N
     assert (
         plan({**PVC, "managementState": "Unmanaged"}, release(S3, status), BASE, ("Service x",), NOW).action == "rest"
     )
+
+
+@pytest.mark.parametrize("status", ["deployed", "failed", "pending-upgrade"])
+@pytest.mark.parametrize("state", ["Removed", "Unmanaged", "Managed"])
+def test_storage_is_deleted_only_while_that_is_still_wanted_and_helm_is_done(state: str, status: str) -> None:
+    managed = {"storage": {"managementState": "Managed", "pvc": {"size": "1Gi"}}}
+    removed, spec = {**managed, "managementState": "Removed"}, {**managed, "managementState": state}
+    values = config_values.values(removed, BASE, None, delete_storage=True)
+    found = dataclasses.replace(release(removed, status), values=values)
+    decided = deletes_storage(plan(spec, found, BASE, (), NOW, owned=True), spec, found)
+    assert decided is ((state, status) == ("Removed", "deployed"))
+
+
+def test_helm_itself_deletes_no_claim_of_a_registry_that_is_removed_with_its_storage() -> None:
+    managed = {"storage": {"managementState": "Managed", "pvc": {"size": "1Gi"}}}
+    before = release({**managed, "managementState": "Managed"})
+    found = plan({**managed, "managementState": "Removed"}, before, BASE, (), NOW, owned=True)
+    assert (found.values["deleteStorage"], found.keep_claim) == (True, config_values.CLAIM)
 
 
 def test_a_change_says_what_changes() -> None:
@@ -153,7 +171,7 @@ def test_values_are_not_shown() -> None:
     ],
 )
 def test_an_error_of_helm_becomes_a_reason_with_a_next_step(said: str, found: str) -> None:
-    problem = problem_of(failure(said, 1))
+    problem = problem_of(failure(said, 1), "elsewhere")
     assert problem.reason == found
     assert "FAILED" not in problem.message
     assert ":" in problem.message or ";" in problem.message
@@ -161,13 +179,13 @@ def test_an_error_of_helm_becomes_a_reason_with_a_next_step(said: str, found: st
 
 def test_a_missing_definition_needs_a_person_and_degrades() -> None:
     said = 'Error: UPGRADE FAILED: unable to build objects: no matches for kind "HTTPRoute" in version "v1"\n'
-    problem = problem_of(failure(said, 1))
+    problem = problem_of(failure(said, 1), "elsewhere")
     assert (problem.reason, problem.passing) == ("DefinitionMissing", False)
 
 
 def test_a_sentence_of_the_chart_speaks_of_the_specification() -> None:
     outcome = failure("Error: execution error at (a/b.yaml:1:4): config.replicas is 2: set config.replicas to 1", 1)
-    assert problem_of(outcome).message == "spec.replicas is 2: set spec.replicas to 1"
+    assert problem_of(outcome, "elsewhere").message == "spec.replicas is 2: set spec.replicas to 1"
 
 
 def test_what_says_nothing_is_told_by_its_status() -> None:

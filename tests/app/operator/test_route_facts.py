@@ -78,3 +78,14 @@ def test_an_address_that_is_not_written_is_waited_for_and_nothing_is_called_brok
     told = condition([fact])
     assert (told.status, told.reason) == ("False", "WaitingForAddress")
     assert not fact.admitted
+
+
+def test_a_gateway_that_does_not_speak_https_to_the_registry_is_spoken_of() -> None:
+    silent = judge(EDGE, answered("True"), None, None, [], {})
+    assert (silent.admitted, silent.reason) == (True, "")
+    assert "speaks plain HTTP to the registry" in silent.message
+    ancestor = {"ancestorRef": {"name": "edge"}, **answered("False", "Invalid")["status"]["parents"][0]}
+    refused = judge(EDGE, answered("True"), None, None, [], {"status": {"ancestors": [ancestor]}})
+    assert (refused.admitted, refused.reason) == (False, "GatewayRefused")
+    others = {"status": {"ancestors": [{**ancestor, "ancestorRef": {"name": "inner"}}]}}
+    assert judge(EDGE, answered("True"), None, None, [], others).admitted, "what another Gateway says is not about it"

@@ -213,7 +213,7 @@ def test_what_could_not_be_deleted_is_exit_code_1_and_the_rest_is_done(run: Run,
     pruned.failures["DELETE", f"/apis/image.alauda.io/v1/images/{digests[4]}"] = [403]
     done = run("--confirm", "--keep-tag-revisions=1")
     assert done.exit_code == 1
-    assert f"error: image {digests[4]}: a permission is missing" in done.stderr
+    assert f"Error: image {digests[4]}: a permission is missing" in done.stderr
     assert "1 thing(s) could not be done; run again" in done.stdout
     assert pruned.images() == {digests[0], digests[4]}
     assert run("--confirm", "--keep-tag-revisions=1").exit_code == 0

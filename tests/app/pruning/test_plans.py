@@ -446,3 +446,11 @@ def test_what_cannot_be_read_says_what_it_begins_with(text: str, prefix: str) ->
     found = Hosts(["https://host/"]).read(text)
     assert isinstance(found, Broken)
     assert found.prefix == prefix
+
+
+def test_what_runs_stays_also_when_no_stream_is_left(pruned: PrunedCluster) -> None:
+    digest = pruned.api.push("team/app", "one", "v1")
+    pruned.pod(f"{pruned.host}/team/app:v1", f"{pruned.host}/team/app@{digest}")
+    pruned.api.delete("namespaces/team/imagestreams/app")
+    pruned.prune(**OLD)
+    assert pruned.images() == {digest}

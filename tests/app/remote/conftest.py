@@ -27,6 +27,7 @@ from image_registry.remote.registry import Registries
 from image_registry.remote.sources import SourceRules
 from image_registry.remote.wire import Wire
 from tests.app.remote.faulting_proxy import FaultingProxy
+from tests.app.remote.zot import zot
 from tests.clients.certificates import Certificates, make_certificates
 from tests.serve.conftest import free_port, serve, wait_for_port
 
@@ -173,6 +174,15 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     users.write_text(f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n", encoding="utf-8")
     for served in serve(folder, "--auth", f"htpasswd:{users}"):
         yield Remote(served.host, content, user, password)
+
+
+@pytest.fixture(scope="session")
+def guarded_zot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    """zot that asks for Basic, and holds nothing."""
+    user, password = "zoe", secrets.token_urlsafe(12)
+    nothing = Content(b"", Digest.of(b""), Digest.of(b""), Digest.of(b""), b"")
+    with zot(tmp_path_factory.mktemp("zot"), user=user, password=password) as host:
+        yield Remote(host, nothing, user, password)
 
 
 @pytest.fixture

@@ -31,14 +31,16 @@ class Running:
     def upload(self, age: timedelta) -> str:
         upload_id = str(uuid.uuid4())
         self.now = datetime.now(UTC) - age
-        self.streams.note_upload(APP, upload_id, algorithm="sha256", offset=3, hash_state=b"")
+        self.streams.sessions.note(APP, upload_id, algorithm="sha256", offset=3, hash_state=b"")
         self.store.begin_upload(APP, upload_id)
         self.store.append(APP, upload_id, 0, io.BytesIO(b"abc"), None)
         return upload_id
 
     def is_there(self, upload_id: str) -> bool:
         try:
-            return self.streams.upload(APP, upload_id) is not None and self.store.upload_size(APP, upload_id) == 3
+            return (
+                self.streams.sessions.find(APP, upload_id) is not None and self.store.upload_size(APP, upload_id) == 3
+            )
         except UploadMissing:
             return False
 

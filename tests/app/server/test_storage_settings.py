@@ -107,6 +107,35 @@ def test_a_contradiction_is_refused_with_the_variable_and_the_cure(given: dict[s
     assert "\n" not in str(refused.value)
 
 
+CLOUDFRONT = {
+    **S3_BUCKET,
+    "REGISTRY_STORAGE_S3_CLOUDFRONTBASEURL": "https://d1.cloudfront.net",
+    "REGISTRY_STORAGE_S3_CLOUDFRONTKEYPAIRID": "K1",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "needs REGISTRY_STORAGE_S3_CLOUDFRONTPRIVATEKEY too"),
+        ({"PRIVATEKEY": "/no/such"}, "PRIVATEKEY is /no/such, which cannot be read: No such file"),
+        ({"PRIVATEKEY": "key"}, "which is no private key in PEM without a password: put the private key"),
+        ({"PRIVATEKEY": "key", "BASEURL": "d1.cloudfront.net"}, r"write it as https://HOST\[/PATH\]"),
+        ({"PRIVATEKEY": "key", "DURATION": "soon"}, "DURATION is 'soon'; use a duration such as 20m or 1h"),
+        ({"PRIVATEKEY": "key", "DURATION": "0s"}, "DURATION is '0s'; use a duration such as 20m or 1h"),
+    ],
+)
+def test_a_distribution_that_nobody_can_sign_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("key").write_text("no key", encoding="ascii")
+    more = {f"REGISTRY_STORAGE_S3_CLOUDFRONT{name}": value for name, value in given.items()}
+    with pytest.raises(InvalidSettings, match=said) as refused:
+        read_storage({**CLOUDFRONT, **more})
+    assert "no key" not in str(refused.value)
+
+
 def test_one_key_of_two_is_refused(secret: Path) -> None:
     (secret / "REGISTRY_STORAGE_S3_SECRETKEY").unlink()
     with pytest.raises(InvalidSettings, match="belong together"):

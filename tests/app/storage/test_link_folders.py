@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+import pytest
 
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -46,3 +49,20 @@ def test_a_link_that_leads_in_a_circle_ends(tmp_path: Path) -> None:
     FilesystemStore(tmp_path).link_manifest(Repository("a", "b/c"), DIGEST)
     (tmp_path / layout.NAMESPACES / "a/loop").symlink_to("..")
     assert "a/b/c" in set(FilesystemStore(tmp_path).strays())
+
+
+@pytest.mark.parametrize("where", ["", "a", "a/b/_layers", "a/b/_manifests/revisions", "a/b/_layers/sha256"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_what_leads_nowhere_is_named_wherever_it_is(tmp_path: Path, where: str, target: str) -> None:
+    store = FilesystemStore(tmp_path)
+    for data in (b"one", b"two"):
+        store.put_blob(Repository("a", "b"), data, Digest.of(data))
+        store.put_manifest(Repository("a", "b"), data, Digest.of(data))
+        store.put_blob(Repository("c", "d"), data, Digest.of(data))
+    place = tmp_path / layout.NAMESPACES / where
+    shutil.rmtree(place)
+    place.symlink_to(place if target == "itself" else tmp_path / "nowhere")
+    found = list(store.all_linked())
+    assert [linked.name for linked in found if linked.lost] == [f"{layout.NAMESPACES}/{where}".rstrip("/")]
+    if where:
+        assert {value for linked in found if linked.name == "c/d" for value in linked.values}

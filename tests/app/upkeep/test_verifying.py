@@ -53,9 +53,21 @@ def test_spoilt_bytes_of_a_layer_are_found_by_who_reads_them(house: House) -> No
     assert faults(house.verify(deep=True)) == {("corrupt", "demo/app", str(LAYER))}
 
 
-def test_a_blob_that_is_too_short_is_found_without_reading_it(house: House) -> None:
+def test_a_blob_that_is_too_short_is_found_without_reading_all(house: House) -> None:
     house.path(LAYER).write_bytes(b"la")
-    assert faults(house.verify()) == {("wrong-size", "demo/app", str(LAYER))}
+    assert faults(house.verify()) == {("corrupt", "demo/app", str(LAYER))}
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_manifest_that_lies_about_a_size_is_a_note_and_no_damage(house: House, deep: bool) -> None:
+    """No push of ours takes one; a tree that was adopted may hold it, and nothing in the storage is broken."""
+    raw = house.path(house.registry.streams.tag(APP, "v1").digest).read_bytes()
+    lying = raw.replace(b'"size": 5', b'"size": 6')
+    digest = Digest.of(lying)
+    house.registry.store.put_manifest(APP, lying, digest)
+    found = house.verify(deep=deep)
+    assert found.clean
+    assert Finding("wrong-size", "demo/app", str(LAYER), f"5 bytes, 6 of {digest}") in found.findings
 
 
 def test_a_link_that_is_gone_is_named(house: House) -> None:

@@ -14,6 +14,7 @@ from image_registry import __version__
 from image_registry.cli.failures import FAILED, INTERRUPTED
 from image_registry.cli.kubectl import Root
 from image_registry.cli.loading import OnDemand
+from image_registry.cli.output import problem
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except OSError as error:
-        click.echo(f"ac: {error}", err=True)
+        problem(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
         sys.exit(FAILED)
     else:
         sys.exit(code if isinstance(code, int) else 0)  # click returns what ctx.exit() says

@@ -1,7 +1,7 @@
-"""Under which names the registry of a cluster is reached: as its streams show them.
+"""Under which names the registry of a cluster is reached: in a Pod its Service, elsewhere as its streams show them.
 
 Every stream says where its images are; who has no stream yet asks for one in a dry run, which says it as well and
-leaves nothing behind.
+leaves nothing behind. This is the one rule; every command that needs the registry itself asks here.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 from image_registry.cli.connection import Place
 from image_registry.cli.failures import NotThere, RightsError
 from image_registry.cli.image_api import GROUP, VERSION, dry, path
+from image_registry.cli.inside import SERVICE, SYSTEM
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError, NoRegistry
 
-SYSTEM = "image-registry-system"
 CA = "image-registry-ca"
 """The ConfigMap with the CA of the registry."""
 
@@ -33,9 +33,10 @@ class RegistryHosts:
         """For people outside of the cluster, if it can be."""
         return self.public or self.internal
 
-    def is_internal(self, host: str) -> bool:
-        """A name of the Service, which only the cluster's DNS knows."""
-        return host == self.internal or host.partition(":")[0].endswith((".svc", ".svc.cluster.local"))
+
+def reached(place: Place) -> str:
+    """The name to reach it by from here: the internal one where there is no other. Raises as :func:`find`."""
+    return SERVICE if place.client.in_pod else find(place).best
 
 
 def find(place: Place) -> RegistryHosts:

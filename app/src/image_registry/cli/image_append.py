@@ -20,7 +20,7 @@ from image_registry.cli.image_places import Images, config_of, image_options
 from image_registry.cli.output import document, note, output_option, rows
 from image_registry.cli.switches import switch
 from image_registry.layers.appending import Appended, Changes, Layer, appended
-from image_registry.layers.reading import plain
+from image_registry.layers.reading import Compression, compression, plain
 from image_registry.measures import size
 from image_registry.mirroring.places import Place
 from image_registry.mirroring.repositories import Repository
@@ -35,7 +35,7 @@ CHUNK = 1 << 20
 
 @click.command("append")
 @click.argument(
-    "files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[LAYER.tar[.gz]]...",
+    "files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[LAYER.tar[.gz|.zst]]...",
     help="Layers, the lowest first.",
 )  # fmt: skip
 @click.option("--from", "base", default="", metavar="IMAGE", help="Image to begin with; else nothing.")
@@ -58,7 +58,7 @@ def append(*, files: Sequence[Path], base: str, to: str, dry_run: bool, form: st
       ac image append --from=quay.io/team/base:1 --to=registry.example.com/team/app:1 files.tar.gz
       ac image append --from=… --to=… --image='{"Cmd": ["/run"], "Env": ["A=b"]}'
 
-    Layers are tar files, compressed by gzip or not.
+    Layers are tar files, compressed by gzip or zstd, or not: then they are by gzip.
     """
     if not to and not dry_run:
         raise Wrong("--to says where the image goes; --dry-run shows it without")
@@ -121,9 +121,8 @@ def _send(
 
 def _layer(file: Path, kept: Path) -> Layer:
     """A compressed layer of a tar file. Raises :class:`Wrong`, and RemoteError."""
-    with file.open("rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
-    if compressed:
+    form = compression(file)
+    if form is not Compression.NONE:
         shutil.copyfile(file, kept)
     else:
         with file.open("rb") as raw, kept.open("wb") as out, gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
@@ -142,7 +141,8 @@ def _layer(file: Path, kept: Path) -> Layer:
     with kept.open("rb") as raw:
         while data := raw.read(CHUNK):
             whole.update(data)
-    return Layer(Digest("sha256", whole.hexdigest()), kept.stat().st_size, Digest("sha256", unpacked.hexdigest()))
+    found = Digest("sha256", whole.hexdigest()), kept.stat().st_size, Digest("sha256", unpacked.hexdigest())
+    return Layer(*found, form.value or Compression.GZIP.value)
 
 
 def _show(found: Appended, form: str | None, to: str, *, dry_run: bool) -> None:

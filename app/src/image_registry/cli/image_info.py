@@ -11,7 +11,7 @@ import click
 
 from image_registry.cli.failures import FAILED, explained
 from image_registry.cli.image_places import Images, config_of, image_options
-from image_registry.cli.output import document, note, output_option, rows, since
+from image_registry.cli.output import document, output_option, problem, rows, since
 from image_registry.cli.switches import switch
 from image_registry.measures import size
 from image_registry.mirroring.places import Place
@@ -58,7 +58,7 @@ def info(context: click.Context, /, *, names: Sequence[str], every: bool, form: 
             found = list(_read(images, name, every=every))
         except (RemoteError, click.ClickException) as error:
             told = error if isinstance(error, click.ClickException) else explained(error)
-            note(f"error: {name}: {told.message}")
+            problem(f"{name}: {told.message}")
             codes.add(told.exit_code)
             continue
         documents += [_document(shown) for shown in found]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
+from image_registry.cli import given_files
 from image_registry.cli.auth_file import keyring
 from image_registry.cli.failures import FAILED, Failed, Wrong, told
+from image_registry.cli.inside import own_login
 from image_registry.cli.mirror_output import Watcher, show_plan, show_report
-from image_registry.cli.other_registries import EVERYWHERE, proxies, registry_options
+from image_registry.cli.other_registries import registry_options, wire
+from image_registry.cli.output import output_option
 from image_registry.cli.switches import switch
 from image_registry.mirroring.applying import Watching
 from image_registry.mirroring.in_registry import Client
@@ -28,18 +28,15 @@ from image_registry.mirroring.places import DOCKER, paired, parse_mapping, parse
 from image_registry.mirroring.places import Mapping as ImageMapping
 from image_registry.mirroring.planner import tags_to_be_written_twice
 from image_registry.mirroring.platforms import Filter
-from image_registry.remote.addresses import AddressRules
 from image_registry.remote.asking import Access
 from image_registry.remote.budget import Budget
 from image_registry.remote.credentials import Keyring
 from image_registry.remote.registry import Registries
 from image_registry.remote.sources import SourceRules
-from image_registry.remote.wire import Wire
 from image_registry.remote.writing import Writing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 PATIENCE, ANSWER = 300.0, 300.0
 """Seconds: how long a registry may keep us waiting, and how long it may take to put a large blob in its place."""
 
@@ -93,7 +90,7 @@ OLDER = "Accepted for scripts of other clients; what is copied is always verifie
     "--max-requests-per-second", "rate", type=click.FloatRange(0), default=0, show_default=True,
     help="For each registry; 0 is no limit.",
 )  # fmt: skip
-@click.option("-o", "--output", "form", type=click.Choice(("json",)), default=None, help="Form of the report.")
+@output_option("json", "yaml")
 @registry_options
 @switch("--skip-verification", default=False, help_=OLDER)
 @click.pass_context
@@ -114,7 +111,7 @@ def mirror(context: click.Context, /, words: tuple[str, ...], **options: Any) ->
         limits = Limits(options["max_per_registry"], options["max_registry"])
         with Journal(None if options["dry_run"] else options["journal"]) as journal:
             engine = Mirror(_client(mappings, options), _wishes(options), limits, journal)
-            with Watcher(sys.stderr, quiet=options["form"] == "json") as watcher:
+            with Watcher(sys.stderr, quiet=options["form"] is not None) as watcher:
                 prepared = engine.prepare(mappings, watcher.looking)
                 if options["dry_run"]:
                     watcher.stop()
@@ -137,7 +134,8 @@ def _mappings(words: Sequence[str], options: Mapping[str, Any]) -> list[ImageMap
     source = options["from_dir"] or target
     found: list[ImageMapping] = []
     if options["filename"] is not None:
-        found += parse_mappings(options["filename"], source, target)
+        file = options["filename"]
+        found += parse_mappings(given_files.lines(file, file.name), source, target)
     if any("=" in word for word in words):
         found += [parse_mapping(word, source, target) for word in words]
     elif len(words) > 1:
@@ -170,22 +168,12 @@ def _regex(text: str, option: str) -> re.Pattern[str]:
 
 
 def _client(mappings: Sequence[ImageMapping], options: Mapping[str, Any]) -> Client:
-    authority: Path | None = options["certificate_authority"]
-    text = authority.read_text(encoding="ascii", errors="replace") if authority else ""
-    wire = Wire(AddressRules.of(EVERYWHERE), authorities=text, proxies=proxies(os.environ), read=ANSWER)
     rate = options["rate"] or NO_LIMIT
-    registries = Registries(wire, SourceRules(), Budget(rate, max(int(rate), 1)))
-    logins = Keyring.joined([keyring(options["registry_config"]), _of_pod(mappings)])
+    registries = Registries(
+        wire(options["certificate_authority"], read=ANSWER), SourceRules(), Budget(rate, max(int(rate), 1))
+    )
+    places = [place for mapping in mappings for place in (mapping.source, mapping.target) if place.kind == DOCKER]
+    logins = Keyring.joined([keyring(options["registry_config"]), own_login(place.root for place in places)])
     access = Access(logins, insecure=options["insecure"], patience=PATIENCE)
     mounts = not (options["skip_mount"] or options["skip_multiple_scopes"])
     return Client(registries, Writing(registries.questions), access, mounts)
-
-
-def _of_pod(mappings: Sequence[ImageMapping]) -> Keyring:
-    """In a Pod its own token, for names that only the cluster knows; it is shown to nobody else."""
-    places = [place for mapping in mappings for place in (mapping.source, mapping.target) if place.kind == DOCKER]
-    hosts = {place.root for place in places if place.root.partition(":")[0].endswith((".svc", ".svc.cluster.local"))}
-    if not hosts or not POD_TOKEN.is_file():
-        return Keyring()
-    auth = base64.b64encode(b"serviceaccount:" + POD_TOKEN.read_bytes().strip()).decode()
-    return Keyring.parse(json.dumps({"auths": {host: {"auth": auth} for host in hosts}}).encode())

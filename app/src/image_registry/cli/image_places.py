@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from image_registry.cli.failures import NotThere, Wrong
+from image_registry.cli.inside import own_login
 from image_registry.cli.other_registries import registries, registry_options
 from image_registry.mirroring.in_files import FileRepository
 from image_registry.mirroring.in_layout import LayoutRepository
@@ -19,6 +21,7 @@ from image_registry.mirroring.places import FILE, OCI, Place, parse_place
 from image_registry.mirroring.platforms import Filter, platform_name
 from image_registry.mirroring.repositories import Repository
 from image_registry.oci.manifest import Descriptor, Manifest
+from image_registry.remote.credentials import Keyring
 from image_registry.remote.errors import TooLarge
 from image_registry.remote.writing import Writing
 
@@ -62,7 +65,9 @@ class Images:
             return place, LayoutRepository(place)
         if place.kind == FILE:
             return place, FileRepository(place)
-        return place, RegistryRepository(place, self._client)
+        own = own_login([place.root])
+        access = replace(self._client.access, keyring=Keyring.joined([self._client.access.keyring, own]))
+        return place, RegistryRepository(place, replace(self._client, access=access))
 
     def chosen(self, repository: Repository, manifest: Manifest) -> Manifest:
         """The image that is wanted of an index, or the manifest. Raises :class:`Wrong`, :class:`NotThere`."""

@@ -10,7 +10,7 @@ import click
 from image_registry.cli.connection import dry_run_option, here, place_options
 from image_registry.cli.failures import FAILED, NotThere, Wrong
 from image_registry.cli.image_api import VERSION, Named, dry, kind_name, path
-from image_registry.cli.output import document, note, output_option, rows, warn
+from image_registry.cli.output import document, output_option, problem, rows, warn
 from image_registry.cli.switches import switch
 from image_registry.cli.wishes import DOCKER, import_options, policies
 from image_registry.remote.reference import RemoteReference
@@ -125,7 +125,7 @@ def _show(found: Mapping[str, Any], named: Named, form: str | None, *, dry_run: 
         rows(("TAG", "IMAGE", "RESULT"), (_row(result) for result in results))
     for result in failed:
         status = result["status"]
-        note(f"error: {result.get('tag') or named.repository}: {status.get('reason', '')}: {status.get('message', '')}")
+        problem(f"{result.get('tag') or named.repository}: {status.get('reason', '')}: {status.get('message', '')}")
     more = found.get("status", {}).get("repository", {}).get("additionalTags", ())
     if more:
         warn(f"{len(more)} more tags of the repository were left out: {', '.join(sorted(more)[:10])}")

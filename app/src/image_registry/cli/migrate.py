@@ -1,4 +1,4 @@
-"""``ac adm migrate``: what there is of a legacy registry, what stands in the way, and the plan. Nothing is changed."""
+"""``ac adm migrate``: what there is of a legacy registry, what stands in the way, and the plan; then its execution."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import yaml
 from image_registry.cli import output
 from image_registry.cli.connection import Unreachable, cluster_options, connect
 from image_registry.cli.failures import FAILED, Wrong
+from image_registry.cli.migrate_run import rollback, run, status
 from image_registry.cli.migrate_survey import survey, survey_options
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import KubeconfigError
@@ -40,10 +41,15 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def migrate() -> None:
-    """Move from a legacy registry to this one: discover, assess, plan.
+    """Move from a legacy registry to this one: discover, assess, plan, run.
 
-    These three change nothing, in the cluster or in the registry.
+    The first three change nothing, in the cluster or in the registry. What a run did, rollback takes back.
     """
+
+
+migrate.add_command(run)
+migrate.add_command(status)
+migrate.add_command(rollback)
 
 
 def form_option(command: F) -> F:

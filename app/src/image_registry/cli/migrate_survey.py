@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from image_registry.cli import output
+from image_registry.cli import given_files, output
 from image_registry.cli.auth_file import keyring
 from image_registry.cli.failures import Unreachable, Wrong
 from image_registry.cli.other_registries import registry_options
@@ -103,13 +103,13 @@ def _by_registry(options: Mapping[str, Any]) -> ContentSummary:
     insecure = options["insecure"] or url.startswith("http://")
     login = None
     if options["token_file"] is not None:
-        login = Login(registry_token=options["token_file"].read_text(encoding="ascii").strip())
+        login = Login(registry_token=given_files.token(options["token_file"]))
     access = Access(keyring(options["registry_config"]), insecure=insecure, login=login)
     asking = SurveyOptions(
         at_once=options["at_once"], per_second=options["per_second"], check_blobs=options["check_blobs"]
     )
     try:
-        registry = LegacyRegistry(url, access, asking, authority.read_text(encoding="ascii") if authority else "")
+        registry = LegacyRegistry(url, access, asking, given_files.authorities(authority))
     except ValueError as error:
         raise Wrong(f"--registry-url: {error}") from None
     try:

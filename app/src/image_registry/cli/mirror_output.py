@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -20,6 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from image_registry.cli.output import document
 from image_registry.measures import size
 from image_registry.mirroring.mirror import Prepared
 from image_registry.mirroring.planner import ImagePlan, Plan
@@ -112,8 +112,8 @@ def line(result: Result) -> str:
 
 def show_report(report: Report, form: str | None) -> None:
     """The end of a run."""
-    if form == "json":
-        click.echo(json.dumps(_document(report), indent=2))
+    if form is not None:
+        document(form, _document(report))
         return
     for result in report.results:
         if result.before:
@@ -158,8 +158,8 @@ def show_plan(prepared: Prepared, form: str | None) -> int:
     """What a run would do; the exit code."""
     plan = prepared.plan
     bad = [image for image in plan.images if image.looked.error is not None and not image.looked.missing]
-    if form == "json":
-        click.echo(json.dumps(_plan_document(prepared), indent=2))
+    if form is not None:
+        document(form, _plan_document(prepared))
         return 1 if bad else 0
     for image in plan.images:
         click.echo(_plan_line(plan, image))

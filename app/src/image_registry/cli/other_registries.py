@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from image_registry.cli import given_files
 from image_registry.cli.auth_file import keyring, registry_config_option
 from image_registry.cli.failures import Wrong
 from image_registry.cli.switches import switch
@@ -21,7 +22,7 @@ from image_registry.remote.asking import Access
 from image_registry.remote.proxies import Proxies, Proxy
 from image_registry.remote.registry import Registries
 from image_registry.remote.sources import SourceRules
-from image_registry.remote.wire import Wire
+from image_registry.remote.wire import READ, Wire
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,13 +45,15 @@ def registry_options(command: F) -> F:
     return registry_config_option(trust_options(command))
 
 
-def wire(authority: Path | None, environment: Mapping[str, str] = os.environ, *, more: str = "") -> Wire:
+def wire(
+    authority: Path | None, environment: Mapping[str, str] = os.environ, *, more: str = "", read: float = READ
+) -> Wire:
     """Connections to anybody, trusting ``more`` CAs, too. Raises :class:`Wrong` for what is no proxy or no CA."""
-    text = (authority.read_text(encoding="ascii", errors="replace") if authority else "") + more
+    text = given_files.authorities(authority) + more
     try:
-        return Wire(AddressRules.of(EVERYWHERE), authorities=text, proxies=proxies(environment))
-    except ssl.SSLError:
-        raise Wrong(f"{authority or 'the CA of the cluster'} holds no CA in PEM (--certificate-authority)") from None
+        return Wire(AddressRules.of(EVERYWHERE), authorities=text, proxies=proxies(environment), read=read)
+    except (ValueError, ssl.SSLError):
+        raise Wrong("the CA of the cluster is none in PEM; name another one by --certificate-authority") from None
 
 
 def registries(options: Mapping[str, Any]) -> tuple[Registries, Access]:

@@ -66,6 +66,11 @@ def warn(text: str) -> None:
     note(f"Warning: {text}")
 
 
+def problem(text: str) -> None:
+    """What went wrong with one of several things; the command goes on. click says it so of what ends a command."""
+    note(f"Error: {text}")
+
+
 def moment(text: str) -> datetime | None:
     """A time of Kubernetes or of an image; ``None`` if it is none."""
     try:

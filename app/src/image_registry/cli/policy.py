@@ -86,6 +86,7 @@ def remove(place: Place, wanted: Wanted, form: str | None, *, dry_run: bool) -> 
         if len(kept) == len(_subjects(binding)):
             continue
         done += 1
+        _warn_of_keeper(binding, wanted)
         where, name = wanted.path(_name(binding)), f"{wanted.resource[:-1]}.{RBAC}/{_name(binding)}"
         if kept:
             found = place.client.replace(where, {**binding, "subjects": kept}, query=dry(dry_run))
@@ -102,8 +103,22 @@ def _may_be_used(binding: Mapping[str, Any], wanted: Wanted) -> bool:
     """Whether somebody can be added to stay: the binding that was named, or any that is nobody's program's."""
     if wanted.binding:
         return _name(binding) == wanted.binding
+    return not _keeper(binding)
+
+
+def _keeper(binding: Mapping[str, Any]) -> str:
+    """The program that keeps a binding as it is; empty for one that people made."""
     metadata = binding["metadata"]
-    return MANAGED_BY not in (metadata.get("labels") or {}) and not metadata.get("ownerReferences")
+    owners = [f"{owner.get('kind')} {owner.get('name')}" for owner in metadata.get("ownerReferences") or ()]
+    return str((metadata.get("labels") or {}).get(MANAGED_BY) or ", ".join(owners))
+
+
+def _warn_of_keeper(binding: Mapping[str, Any], wanted: Wanted) -> None:
+    if keeper := _keeper(binding):
+        warn(
+            f"{wanted.resource[:-1]} {_name(binding)} is kept by {keeper}, which may give {wanted.kind} {wanted.role} "
+            "back: change it there to have it stay"
+        )
 
 
 def _where(wanted: Wanted) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import click
 import yaml
 
+from image_registry.cli.output import problem
 from image_registry.measures import age, size
 from image_registry.pruning.applying import Outcome
 from image_registry.pruning.plan import Dropped, ImageVerdict, Plan
@@ -78,9 +79,9 @@ class Lines:
 
     def end(self, plan: Plan, outcome: Outcome | None) -> None:
         for failure in outcome.failures if outcome else ():
-            click.echo(f"error: {failure}", err=True)
+            problem(str(failure))
         if outcome and outcome.stopped:
-            click.echo(f"error: stopped: {outcome.stopped}", err=True)
+            problem(f"stopped: {outcome.stopped}")
         click.echo(_summary(plan, outcome))
 
     def _digest(self, digest: str) -> str:

@@ -129,6 +129,9 @@ class Steps:
 )  # fmt: skip
 @click.option("--grace", default="", metavar="DURATION", help="As of `ac adm registry gc`.")
 @click.option("--trash", default="", metavar="DURATION", help="As of `ac adm registry gc`.")
+@click.option(
+    "--at-most", type=click.IntRange(0, 100), default=None, metavar="PERCENT", help="As of `ac adm registry gc`."
+)
 @click.option("--registry-url", default="", metavar="URL", help="Where garbage collection is asked for.")
 @click.option("--certificate-authority", default="", metavar="FILE", help="CA of the registry.")
 @click.option(
@@ -163,8 +166,9 @@ def scheduled(context: click.Context, /, *, confirm: bool, attempts: int, pause:
     else:
         _prune(account, steps, ["adm", "prune", "images", confirmed, *where, *context.args])
         if options["collect_garbage"] and not steps.over and _wanted(account, client):
-            named = ("registry-url", "certificate-authority", "grace", "trash")
-            where += [f"--{name}={options[key]}" for name in named if options[key := name.replace("-", "_")]]
+            named = ("registry-url", "certificate-authority", "grace", "trash", "at-most")
+            given = ((name, options[name.replace("-", "_")]) for name in named)
+            where += [f"--{name}={value}" for name, value in given if value not in ("", None)]
             _collect(account, steps, ["adm", "registry", "gc", confirmed, *where, "--output=json"])
     if steps.over:
         account.say("told to end before all was done")

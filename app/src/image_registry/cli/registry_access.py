@@ -13,6 +13,7 @@ import click
 from image_registry.cli import auth_file, hosts
 from image_registry.cli.connection import Place, here, place_options
 from image_registry.cli.failures import Failed, RightsError, Unreachable, Wrong
+from image_registry.cli.inside import is_internal
 from image_registry.cli.other_registries import trust_options, wire
 from image_registry.cli.output import document, note, output_option, warn
 from image_registry.cli.switches import switch
@@ -31,7 +32,13 @@ def registry() -> None:
 
 
 @registry.command()
-@click.option("--registry", "host", default="", metavar="HOST[:PORT]", help="Else its public name, else the internal.")
+@click.option(
+    "--registry",
+    "host",
+    default="",
+    metavar="HOST[:PORT]",
+    help="Else that of the Service in a Pod, its public name elsewhere.",
+)
 @click.option(
     "--to", "-a", "--registry-config", "to", type=click.Path(path_type=Path), default=None,
     help="File to write, `-` for the output. Else as clients look for it (see above).",
@@ -54,8 +61,7 @@ def login(**options: Any) -> None:
     """
     place = here(options)
     username, password = _credentials(place, options)
-    known = None if options["host"] else hosts.find(place)
-    host = parse_registry(options["host"]) if known is None else known.best
+    host = parse_registry(options["host"]) if options["host"] else hosts.reached(place)
     if not options["skip_check"]:
         _try(host, username, password, place, options)
     to = options["to"]
@@ -119,7 +125,6 @@ def _try(host: str, username: str, password: str, place: Place, options: dict[st
 
 def _ask(host: str, headers: dict[str, str], place: Place, options: dict[str, Any]) -> int:
     """The status of /v2/. Raises :class:`Unreachable`."""
-    internal = host.partition(":")[0].endswith((".svc", ".svc.cluster.local"))
     more = hosts.authority(place.client) if options["certificate_authority"] is None and not options["insecure"] else ""
     link = wire(options["certificate_authority"], more=more)
     schemes = ("https", "http") if options["insecure"] else ("https",)
@@ -131,9 +136,9 @@ def _ask(host: str, headers: dict[str, str], place: Place, options: dict[str, An
         except RemoteError as error:
             failure = error
     cure = (
-        "it is a name of the cluster's inside: log in by a route (--registry), or --skip-check"
-        if internal
-        else "name its CA by --certificate-authority, or --skip-check"
+        "It is a name of the cluster's inside: log in by a route (--registry), or --skip-check"
+        if is_internal(host)
+        else "Name its CA by --certificate-authority, or --skip-check"
     )
     raise Unreachable(f"{failure}; nothing was written. {cure}")
 

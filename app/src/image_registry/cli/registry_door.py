@@ -15,17 +15,15 @@ import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from image_registry import __version__
-from image_registry.cli.connection import connect
+from image_registry.cli import given_files
+from image_registry.cli.connection import Place, connect
 from image_registry.cli.failures import Failed, NotThere, RightsError, Unreachable, Wrong
-from image_registry.cli.hosts import CA, SYSTEM, authority
+from image_registry.cli.hosts import CA, authority, reached
+from image_registry.cli.inside import SYSTEM, is_internal
 from image_registry.cli.switches import switch
-from image_registry.kube.client import ClusterClient, object_path
-from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.kube.client import ClusterClient
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-SERVICE = f"image-registry.{SYSTEM}.svc:5000"
-"""The name by which a cluster knows its registry."""
 
 CONNECT, TIMEOUT = 5.0, 60.0
 """Seconds to wait for a connection, and for an answer."""
@@ -113,7 +111,7 @@ def open_door(options: Mapping[str, Any]) -> Door:
     """The registry that ``options`` of :func:`registry_options` and ``cluster_options`` name."""
     url, token_file = options["registry_url"], options["token_file"]
     client = None if url and token_file else connect(options["kubeconfig"], options["context"])
-    token = token_file.read_text(encoding="utf-8").strip() if token_file else _token(client)
+    token = given_files.token(token_file) if token_file else _token(client)
     url = _url(url or _find(client))
     return Door(url, _pool(client, options["certificate_authority"], insecure=options["insecure"]), token)
 
@@ -131,22 +129,13 @@ def _token(client: ClusterClient | None) -> str:
 def _find(client: ClusterClient | None) -> str:
     if client is None:
         raise Wrong("no cluster and no --registry-url")
-    if client.in_pod:
-        return SERVICE
-    try:
-        page = client.get(object_path("image.alauda.io/v1", "imagestreams"), query={"limit": "1"})
-    except (KubeError, ClusterUnreachable, KubeconfigError) as error:
+    host = reached(Place(client, client.namespace))
+    if is_internal(host) and not client.in_pod:
         raise Unreachable(
-            f"where is the registry? Name it by --registry-url; the cluster does not say: {error}"
-        ) from None
-    for stream in page.get("items") or ():
-        public = str(stream.get("status", {}).get("publicDockerImageRepository", "")).partition("/")[0]
-        if public:
-            return public
-    raise Unreachable(
-        "where is the registry? It has no public host that an image stream shows: name it by --registry-url, for "
-        f"example after `kubectl -n {SYSTEM} port-forward service/image-registry 5000` as https://localhost:5000"
-    )
+            "where is the registry? It has no public host, and this is no Pod: name it by --registry-url, for example "
+            f"after `kubectl -n {SYSTEM} port-forward service/image-registry 5000` as https://localhost:5000"
+        )
+    return host
 
 
 def _url(text: str) -> str:
@@ -168,13 +157,12 @@ def _pool(client: ClusterClient | None, ca: Path | None, *, insecure: bool) -> u
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return urllib3.PoolManager(ssl_context=context, assert_hostname=False, cert_reqs=ssl.CERT_NONE)
+    bundle = given_files.authorities(ca) or (authority(client) if client is not None else "")
     try:
-        if ca is not None:
-            context.load_verify_locations(cafile=ca)
-        elif bundle := authority(client) if client is not None else "":
+        if bundle:
             context.load_verify_locations(cadata=bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise Unreachable(f"the CA {ca or 'in ConfigMap ' + CA} cannot be used: {error}") from None
+    except (ValueError, ssl.SSLError) as error:
+        raise Unreachable(f"the CA in the ConfigMap {CA} cannot be used: {error}") from None
     return urllib3.PoolManager(ssl_context=context)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from image_registry.cli.connection import cluster_options
+from image_registry.cli.output import document, output_option
 from image_registry.cli.registry_door import open_door, registry_options
 from image_registry.cli.registry_runs import follow
 from image_registry.cli.switches import switch
 from image_registry.garbage import report as reports
-
-FORMS = ("json", "wide")
 
 
 @click.command("gc")
@@ -25,14 +23,14 @@ FORMS = ("json", "wide")
 @click.option(
     "--at-most",
     type=click.IntRange(0, 100),
-    default=50,
-    show_default=True,
+    default=None,
     metavar="PERCENT",
-    help="Refuse to throw away more than this part of all blobs.",
+    help="Refuse to throw away more than this part of all blobs; without it more than half goes only if what "
+    "repositories hold shows that metadata and storage belong together.",
 )
 @click.option("--rate", type=click.FloatRange(0), default=0, help="Changes per second at most; 0: no limit.")
 @switch("--wait", default=True, help_="Wait for the end; without it the id of the run is printed.")
-@click.option("-o", "--output", "form", type=click.Choice(FORMS), default=None, help="Form of the report.")
+@output_option("json", "yaml", "wide")
 @registry_options
 @cluster_options
 @click.pass_context
@@ -55,12 +53,13 @@ def gc(context: click.Context, /, **options: Any) -> None:
         "confirm": options["confirm"],
         "grace": options["grace"],
         "trash": options["trash"],
-        "atMost": options["at_most"],
         "rate": options["rate"],
     }
+    if options["at_most"] is not None:
+        wanted["atMost"] = options["at_most"]
     run = follow(door, "gc", wanted, wait=options["wait"])
-    if options["form"] == "json":
-        click.echo(json.dumps(run, indent=2))
+    if options["form"] in ("json", "yaml"):
+        document(options["form"], run)
     elif not options["wait"]:
         click.echo(run["id"])
     else:

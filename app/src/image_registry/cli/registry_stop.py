@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from image_registry.cli.connection import cluster_options
+from image_registry.cli.output import document, output_option
 from image_registry.cli.registry_door import open_door, registry_options
 from image_registry.cli.registry_runs import PATH
 
 
 @click.command("runs")
-@click.option("-o", "--output", "form", type=click.Choice(["json"]), default=None, help="Form of the list.")
+@output_option("json", "yaml")
 @registry_options
 @cluster_options
 def runs(**options: Any) -> None:
@@ -23,8 +23,8 @@ def runs(**options: Any) -> None:
     Exit codes: as of `ac adm registry gc`.
     """
     found = open_door(options).ask("GET", PATH)["runs"]
-    if options["form"] == "json":
-        click.echo(json.dumps(found, indent=2))
+    if options["form"] is not None:
+        document(options["form"], found)
         return
     click.echo(f"{'ID':<36}  {'KIND':<6}  {'STATE':<9}  {'CONFIRM':<7}  {'ASKED':<20}  BY")
     for run in found:

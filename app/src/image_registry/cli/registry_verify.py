@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from image_registry.cli.connection import cluster_options
-from image_registry.cli.output import document
+from image_registry.cli.output import document, output_option
 from image_registry.cli.registry_door import open_door, registry_options
 from image_registry.cli.registry_runs import follow
 from image_registry.cli.switches import switch
@@ -19,7 +19,7 @@ from image_registry.upkeep import wording
 @switch("--deep", default=False, help_="Read every byte, and compare it with its digest.")
 @click.option("--rate", type=click.FloatRange(0), default=0, help="With --deep: MiB per second at most; 0: no limit.")
 @switch("--wait", default=True, help_="Wait for the end; without it the id of the run is printed.")
-@click.option("-o", "--output", "form", type=click.Choice(["json", "wide"]), default=None, help="Form of the report.")
+@output_option("json", "yaml", "wide")
 @registry_options
 @cluster_options
 @click.pass_context
@@ -47,7 +47,7 @@ def verify(context: click.Context, /, name: str, **options: Any) -> None:
     "--rate", type=click.FloatRange(0), default=50, show_default=True, help="MiB per second at most; 0: no limit."
 )
 @switch("--wait", default=True, help_="Wait for the end; without it the id of the run is printed.")
-@click.option("-o", "--output", "form", type=click.Choice(["json", "wide"]), default=None, help="Form of the report.")
+@output_option("json", "yaml", "wide")
 @registry_options
 @cluster_options
 @click.pass_context
@@ -70,8 +70,8 @@ def scrub(context: click.Context, /, **options: Any) -> None:
 
 
 def _told(context: click.Context, options: dict[str, Any], run: dict[str, Any]) -> None:
-    if options["form"] == "json":
-        document("json", run)
+    if options["form"] in ("json", "yaml"):
+        document(options["form"], run)
     elif not options["wait"]:
         click.echo(run["id"])
     else:

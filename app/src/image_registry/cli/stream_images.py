@@ -12,7 +12,7 @@ from image_registry.cli.connection import Place, here, place_options
 from image_registry.cli.failures import FAILED, NotThere, Wrong, explained
 from image_registry.cli.image_api import GROUP, Document, Named, kind_name, listed, path
 from image_registry.cli.kubectl import Shared
-from image_registry.cli.output import FORMS, document, note, output_option, rows, since
+from image_registry.cli.output import FORMS, document, note, output_option, problem, rows, since
 from image_registry.cli.prune_output import SHORT
 from image_registry.cli.switches import confirm_option, switch
 from image_registry.kube.errors import KubeError
@@ -194,7 +194,7 @@ def _size(image: Mapping[str, Any]) -> int:
 def _show(results: list[Document], form: str | None, *, confirm: bool) -> None:
     for result in results:
         if "error" in result:
-            note(f"error: {result['name']}: {result['error']}")
+            problem(f"{result['name']}: {result['error']}")
     done = [result for result in results if "error" not in result]
     if form in ("json", "yaml"):
         document(form, {"kind": "ImageDeletion", "dryRun": not confirm, "items": results})

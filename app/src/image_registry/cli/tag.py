@@ -10,7 +10,7 @@ import click
 from image_registry.cli.connection import Place, dry_run_option, here, place_options
 from image_registry.cli.failures import FAILED, NotThere, Wrong
 from image_registry.cli.image_api import VERSION, Document, Named, dry, kind_name, path
-from image_registry.cli.output import document, note, output_option
+from image_registry.cli.output import document, note, output_option, problem
 from image_registry.cli.switches import switch
 from image_registry.cli.wishes import (
     DOCKER,
@@ -152,7 +152,7 @@ def _take_away(
     for named in tags:
         found = place.client.find(path("imagetags", named.short, namespace=named.namespace))
         if found is None:
-            note(f"error: there is no tag {named}")
+            problem(f"there is no tag {named}")
             missing += 1
             continue
         if confirm:

@@ -2,7 +2,7 @@
 
 Signatures of this kind (AtomicImageV1) are OpenPGP messages. GnuPG's ``gpgv`` verifies them, with the key that was
 named and no other; the registry itself believes nothing and keeps no verdict. ``--save`` notes one as an annotation of
-the Image.
+the Image, which shows it as the conditions ``Trusted`` and ``ForImage`` of the signature.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ import click
 from image_registry.cli.connection import Place, cluster_options, here
 from image_registry.cli.failures import FAILED, NotThere, Wrong
 from image_registry.cli.image_api import path
-from image_registry.cli.output import document, note, output_option, rows
+from image_registry.cli.output import document, note, output_option, problem, rows
 from image_registry.cli.switches import switch
+from image_registry.imagestreams import verified_signatures
+from image_registry.imagestreams.verified_signatures import ANNOTATION as VERIFIED
+from image_registry.imagestreams.verified_signatures import Note
 from image_registry.oci.digest import Digest
 
 ATOMIC = "AtomicImageV1"
 CLAIM = "atomic container signature"
-VERIFIED = "image.alauda.io/verified-signatures"
-"""Annotation of an Image: names of signatures that somebody verified, with identity, key and time."""
-
 LONGEST = 1 << 20
 SECONDS = 30
 _GOOD = re.compile(r"^\[GNUPG:\] VALIDSIG ([0-9A-F]{40,64})\b", re.MULTILINE)
@@ -103,7 +103,7 @@ def verify(context: click.Context, /, *, image: str, identity: str, key: Path | 
     if good and options["save"]:
         _save(place, where, good)
     if not good:
-        note(f"error: no signature of {image} is good")
+        problem(f"no signature of {image} is good")
         context.exit(FAILED)
 
 
@@ -184,6 +184,6 @@ def _keyring(path: Path) -> bytes:
 
 def _save(place: Place, where: str, good: list[Verdict]) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = json.dumps({v.name: {"identity": v.identity, "key": v.key, "time": now} for v in good}, sort_keys=True)
+    text = verified_signatures.write({v.name: Note(v.identity, v.key, now) for v in good})
     place.client.merge(where, {"metadata": {"annotations": {VERIFIED: text}}})
-    note(f"noted in the annotation {VERIFIED} of the Image")
+    note(f"noted in the annotation {VERIFIED} of the Image: its signatures have the conditions Trusted and ForImage")

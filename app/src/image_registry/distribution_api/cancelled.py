@@ -29,10 +29,10 @@ class Cancelled:
         if time.monotonic() - self._read > FRESH:
             self._read = time.monotonic()  # also when it fails: nobody is to wait for a database that is down
             with suppress(ImageStreamsError):
-                self._names = self._streams.cancelled_uploads()
+                self._names = self._streams.sessions.cancelled()
         return upload_id in self._names
 
     def add(self, repository: Repository, upload_id: str) -> None:
         """Cancel one. Raises :class:`ImageStreamsError` when it cannot be remembered."""
-        self._streams.cancel_upload(repository, upload_id)
+        self._streams.sessions.cancel(repository, upload_id)
         self._names |= {upload_id}

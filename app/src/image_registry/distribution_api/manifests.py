@@ -287,7 +287,7 @@ class Manifests:
     def _require_sizes(self, repository: Repository, manifest: Manifest) -> None:
         """Where bytes are counted, a manifest must not say that a large blob is a small one."""
         with answers.translated():
-            if not self._streams.limited(repository):
+            if not self._streams.allowance.counts_bytes(repository):
                 return
         for blob in manifest.required_blobs:
             size = self._store.stat(blob.digest)

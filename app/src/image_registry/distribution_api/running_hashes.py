@@ -43,7 +43,7 @@ class RunningHashes:
                 self._remembered.popitem(last=False)
         if size >= NOTED and (state := running.state()):
             with suppress(ImageStreamsError):
-                self._streams.note_upload(
+                self._streams.sessions.note(
                     repository, upload_id, algorithm=running.algorithm, offset=size, hash_state=state
                 )
 
@@ -58,7 +58,7 @@ class RunningHashes:
         noted = None
         if size >= NOTED:
             with suppress(ImageStreamsError):
-                noted = self._streams.upload(repository, upload_id)
+                noted = self._streams.sessions.find(repository, upload_id)
         if noted is not None and (noted.offset, noted.algorithm) == (size, algorithm):
             with suppress(StateRefused):
                 return ResumableHash.restore(algorithm, noted.hash_state)
@@ -78,4 +78,4 @@ class RunningHashes:
         self.forget(repository, upload_id)
         if size >= NOTED:
             with suppress(ImageStreamsError):
-                self._streams.end_upload(repository, upload_id)
+                self._streams.sessions.end(repository, upload_id)

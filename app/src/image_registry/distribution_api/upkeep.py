@@ -28,7 +28,7 @@ from image_registry.oci.errors import (
     UpkeepUnknown,
 )
 from image_registry.upkeep.asking import InvalidOption, Upkeep, document
-from image_registry.upkeep.ledger import AtWork, Kind
+from image_registry.upkeep.ledger import WHILE_READ_ONLY, AtWork, Kind
 
 PATH = "/extensions/v2/upkeep"
 LONGEST = 64 << 10
@@ -51,7 +51,8 @@ def blueprint(parts: Parts) -> Blueprint:
             upkeep.check(kind, options)
         except InvalidOption as error:
             raise UpkeepInvalid(str(error)) from None
-        if options.get("confirm") and (reason := parts.read_only()) is not None:
+        changes = options.get("confirm") and kind not in WHILE_READ_ONLY
+        if changes and (reason := parts.read_only()) is not None:
             raise Unsupported(f"the registry is read-only for the moment: {reason}; a run without confirm is possible")
         try:
             with answers.translated():

@@ -135,7 +135,7 @@ class Uploads:
         self._size(session)
         with answers.translated():
             self._cancelled.add(session.repository, upload_id)
-            self._streams.release_upload(session.repository, upload_id)
+            self._streams.allowance.release(session.repository, upload_id)
         self._store.abort_upload(session.repository, upload_id)
         self._open.end(session.repository, upload_id)
         self._hashes.forget(session.repository, upload_id)
@@ -161,7 +161,7 @@ class Uploads:
                 if size is None:
                     return None
                 with answers.translated():
-                    self._streams.admit_blob(repository, wanted, size)
+                    self._streams.allowance.admit(repository, wanted, size)
                 self._store.link_blob(repository, wanted)
                 if not self._store.present(wanted):  # it was garbage until it was linked
                     self._store.unlink_blob(repository, wanted)
@@ -204,13 +204,13 @@ class Uploads:
     def _expect(self, session: Session, size: int, wanted: Digest | None) -> None:
         """Refuse what is too large before it is received, and reserve its bytes."""
         with answers.translated():
-            self._streams.expect_upload(session.repository, session.upload_id, size, wanted)
+            self._streams.allowance.expect(session.repository, session.upload_id, size, wanted)
 
     def _admit(self, session: Session, wanted: Digest, size: int) -> None:
         """Refuse what became too large; the bytes received are given up."""
         try:
             with answers.translated():
-                self._streams.admit_blob(session.repository, wanted, size, session.upload_id)
+                self._streams.allowance.admit(session.repository, wanted, size, session.upload_id)
         except Denied:
             self._give_up(session)
             raise
@@ -281,7 +281,7 @@ class Uploads:
         with suppress(ImageStreamsError):
             self._cancelled.add(session.repository, session.upload_id)
         with suppress(ImageStreamsError):
-            self._streams.release_upload(session.repository, session.upload_id)
+            self._streams.allowance.release(session.repository, session.upload_id)
         self._store.abort_upload(session.repository, session.upload_id)
         self._open.end(session.repository, session.upload_id)
         self._hashes.forget(session.repository, session.upload_id)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
+from image_registry.garbage.belonging import belong_together
 from image_registry.garbage.links import forget_blobs
 from image_registry.garbage.marking import Mark
 from image_registry.garbage.rules import Rules as Rules
@@ -75,7 +76,7 @@ class Report:
     failed: list[str] = field(default_factory=list)
     """What could not be changed, and why."""
     too_much: bool = False
-    """Whether more would go than :attr:`Rules.share` allows."""
+    """Whether more would go than :attr:`Rules.share` allows, and nothing speaks for it."""
 
     @property
     def freed(self) -> int:
@@ -126,14 +127,19 @@ class Collector:
         report, before = Report(dry_run), self._clock() - self._rules.grace
         mark, links = self._survey(report, before)
         garbage = self._garbage(report, mark, before)
-        report.too_much = report.blobs > FEW and len(garbage) > self._rules.share * report.blobs
+        report.too_much = (
+            report.blobs > FEW
+            and len(garbage) > self._rules.share * report.blobs
+            and not (self._rules.unless_known and belong_together(self._store, self._inventory))
+        )
         if dry_run:
             report.links, report.thrown_away = links, garbage
         elif report.too_much:
             raise CollectionRefused(
-                f"{len(garbage)} of {report.blobs} blobs would go, more than {self._rules.share:.0%}: has the metadata "
-                "database been restored from a backup, or is it that of another registry? If not, look at a dry run, "
-                "then allow it with --at-most 100"
+                f"{len(garbage)} of {report.blobs} blobs would go, more than {self._rules.share:.0%}"
+                + (", and what repositories hold is not what the metadata says" if self._rules.unless_known else "")
+                + ": has the metadata database been restored from a backup, is it that of another registry, or is "
+                "another storage mounted? If not, look at a dry run, then allow it with --at-most 100"
             )
         else:
             mark = self._take(report, links, garbage, before)
@@ -175,6 +181,11 @@ class Collector:
         mark = Mark()
         for number, linked in enumerate(self._store.all_linked(), 1):
             self._progress(stage, number)
+            if linked.lost:
+                raise CollectionRefused(
+                    f"{linked.name} is a symbolic link that leads nowhere: what lies behind it may need any blob, so "
+                    "none goes; mount what it leads to, or remove it, then run this again"
+                )
             mark.add(staying(linked))
         self._add_images(mark)
         return mark

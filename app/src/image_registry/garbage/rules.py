@@ -12,8 +12,11 @@ from image_registry import measures
 SAFETY = 2
 """Times the promise of a registry that the grace time is at least."""
 
-DEFAULTS: Mapping[str, Any] = {"grace": "24h", "trash": "24h", "atMost": 50, "rate": 0}
+DEFAULTS: Mapping[str, Any] = {"grace": "24h", "trash": "24h", "atMost": None, "rate": 0}
 """What is wanted where nothing is said; ``atMost`` in percent."""
+
+HALF = 0.5
+"""The part of all blobs that goes unasked."""
 
 
 class InvalidRules(ValueError):
@@ -32,8 +35,10 @@ class Rules:
     """Younger links and blobs are left alone: they may belong to a push that is on its way."""
     trash: timedelta
     """For so long what was thrown away can still be had back."""
-    share: float = 0.5
+    share: float = HALF
     """A run that would throw away more than this part of all blobs is refused."""
+    unless_known: bool = False
+    """But not where what repositories hold shows that tables and storage belong together."""
     rate: float = 0.0
     """Changes per second at most; 0: as fast as it goes."""
 
@@ -53,7 +58,10 @@ def read(options: Mapping[str, Any], promise: float) -> Rules:
             f"{wanted['grace']} is less than {int(least.total_seconds())} s: whoever was told that a blob is there "
             f"relies on it for {int(promise)} s (REGISTRY_BLOB_PROMISE), and would have to push again",
         )
-    return Rules(grace, trash, _number(wanted, "atMost", 100) / 100, _number(wanted, "rate", 1e6))
+    rate = _number(wanted, "rate", 1e6)
+    if wanted["atMost"] is None:
+        return Rules(grace, trash, unless_known=True, rate=rate)
+    return Rules(grace, trash, _number(wanted, "atMost", 100) / 100, rate=rate)
 
 
 def _duration(wanted: Mapping[str, Any], option: str) -> timedelta:

@@ -23,6 +23,7 @@ from image_registry.image_api.resources import (
     STREAMS,
     Resource,
 )
+from image_registry.imagestreams import verified_signatures
 from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.local_names import pull_spec
 from image_registry.imagestreams.model import (
@@ -53,17 +54,19 @@ class Hosts:
 
 def image(value: Image, signatures: Sequence[ImageSignature] = ()) -> Document:
     """An ``Image``; lists leave its signatures out."""
-    signed = [signature(value.digest, found) for found in signatures]
+    notes = verified_signatures.read(value.meta.annotations) if signatures else {}
+    signed = [signature(value.digest, found, notes.get(found.signature.name)) for found in signatures]
     return {**_head(IMAGES), **_image_body(value), **({"signatures": signed} if signed else {})}
 
 
-def signature(digest: Digest, value: ImageSignature) -> Document:
-    """An ``ImageSignature``."""
+def signature(digest: Digest, value: ImageSignature, note: verified_signatures.Note | None = None) -> Document:
+    """An ``ImageSignature``, with what somebody noted about it."""
     return {
         **_head(SIGNATURES),
         "metadata": {"name": f"{digest}@{value.signature.name}", "creationTimestamp": timestamp(value.created)},
         "type": value.signature.type,
         "content": base64.b64encode(value.signature.content).decode(),
+        **(verified_signatures.members(note) if note is not None else {}),
     }
 
 

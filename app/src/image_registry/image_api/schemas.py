@@ -95,9 +95,30 @@ _KINDS: dict[str, Schema] = {
         {
             "type": text("Form of the content, such as AtomicImageV1."),
             "content": text("The signature, base64.", format="byte"),
+            "conditions": array(
+                {"$ref": "SignatureCondition"},
+                "What somebody noted who verified it; by the annotation image.alauda.io/verified-signatures of the "
+                "Image. Not set by who makes a signature.",
+                "type",
+            ),
+            "imageIdentity": text("For which name the image is signed, by the same note."),
+            "issuedTo": of("SignatureSubject", "Whose key made it, by the same note."),
         },
         ("type", "content"),
     ),
+    "SignatureCondition": members(
+        "What is known of a signature.",
+        {
+            "type": text("Trusted or ForImage; there are both or none."),
+            "status": text("True."),
+            "lastProbeTime": time("When it was verified."),
+            "lastTransitionTime": time("Since when."),
+            "reason": text("For programs: one word."),
+            "message": text("For people."),
+        },
+        ("type", "status"),
+    ),
+    "SignatureSubject": members("Who signed.", {"publicKeyID": text("The fingerprint of the key.")}, ("publicKeyID",)),
     "ImageLayer": members(
         "One layer of an image.",
         {

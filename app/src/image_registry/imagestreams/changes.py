@@ -16,10 +16,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from image_registry.imagestreams import reads, rows
-from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.model import Image, ImageStream, ObjectMeta
 from image_registry.metadata import images, revisions, streams
-from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -61,23 +61,18 @@ class Changes:
 
     def newest(self) -> int:
         """The newest revision."""
-        try:
+        with available():
             return reads.revision(self._database)
-        except DatabaseUnavailable as error:
-            raise MetadataUnavailable(str(error)) from error
 
     def since(self, revision: int) -> Batch:
         """What came after ``revision``, perhaps only the first part of it. Raises :class:`TooOld`."""
-        try:
-            with self._database.snapshot() as connection:
-                newest = revisions.newest(connection)
-                if newest - revision >= revisions.KEPT:
-                    raise TooOld(f"{revision} is more than {revisions.KEPT} changes ago")
-                found = revisions.since(connection, revision, limit=MOST) if newest > revision else ()
-                told = found[-1].revision if len(found) == MOST else newest
-                return Batch(tuple(_changes(connection, found, told)), told)
-        except DatabaseUnavailable as error:
-            raise MetadataUnavailable(str(error)) from error
+        with available(), self._database.snapshot() as connection:
+            newest = revisions.newest(connection)
+            if newest - revision >= revisions.KEPT:
+                raise TooOld(f"{revision} is more than {revisions.KEPT} changes ago")
+            found = revisions.since(connection, revision, limit=MOST) if newest > revision else ()
+            told = found[-1].revision if len(found) == MOST else newest
+            return Batch(tuple(_changes(connection, found, told)), told)
 
 
 def _changes(connection: Connection, found: Sequence[Record], told: int) -> list[Changed]:

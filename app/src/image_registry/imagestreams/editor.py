@@ -5,8 +5,7 @@ What :class:`~image_registry.imagestreams.service.ImageStreams` is for the regis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from image_registry.imagestreams import (
@@ -18,7 +17,7 @@ from image_registry.imagestreams import (
     status_writes,
     tag_edits,
 )
-from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.image_writes import ImageDraft
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
@@ -28,7 +27,7 @@ from image_registry.imagestreams.spec_rules import StreamDraft
 from image_registry.imagestreams.spec_writes import MayPull, Writer
 from image_registry.imagestreams.status_writes import TagStatus
 from image_registry.imagestreams.tag_edits import TagEdit
-from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
@@ -57,7 +56,7 @@ class Editor:
         self, draft: StreamDraft, *, may_pull: MayPull, confirm_create: Callable[[], None], dry_run: bool
     ) -> ImageStream:
         """Make a stream. ``confirm_create`` as for a push. Raises :class:`StreamExists`."""
-        with _available():
+        with available():
             writer = self._writer(may_pull, dry_run, draft.repository, confirm_create)
             return spec_writes.create(self._database, draft, writer)
 
@@ -65,7 +64,7 @@ class Editor:
         self, draft: StreamDraft, *, uid: str, resource_version: int, may_pull: MayPull, dry_run: bool
     ) -> ImageStream:
         """Change what was read as ``uid`` at ``resource_version``. Raises :class:`StreamUnknown`, :class:`Conflict`."""
-        with _available():
+        with available():
             writer = self._writer(may_pull, dry_run, draft.repository)
             return spec_writes.update(self._database, draft, writer, uid=uid, resource_version=resource_version)
 
@@ -80,7 +79,7 @@ class Editor:
         dry_run: bool,
     ) -> ImageStream:
         """Change what the tags of a stream meant. Raises as :meth:`update_stream`."""
-        with _available():
+        with available():
             return status_writes.update(
                 self._database,
                 repository,
@@ -95,7 +94,7 @@ class Editor:
         self, edit: TagEdit, *, may_pull: MayPull, confirm_create: Callable[[], None], dry_run: bool
     ) -> ImageStream:
         """Change what is wanted of one tag; the stream is made if it is missing. Raises :class:`TagExists`."""
-        with _available():
+        with available():
             writer = self._writer(may_pull, dry_run, edit.repository, confirm_create)
             return tag_edits.put(self._database, edit, writer)
 
@@ -111,18 +110,18 @@ class Editor:
         dry_run: bool,
     ) -> ImageStream:
         """Let a tag mean an Image, which is made of ``draft`` if it is missing. Raises :class:`StreamUnknown`."""
-        with _available():
+        with available():
             writer = self._writer(may_pull, dry_run, repository)
             return tag_edits.map_image(self._database, repository, tag, digest, reference, writer, draft=draft)
 
     def create_image(self, draft: ImageDraft, *, dry_run: bool) -> Image:
         """Make an Image of its manifest. Raises :class:`ImageExists`."""
-        with _available():
+        with available():
             return image_writes.create(self._database, draft, self._writer(_nothing, dry_run))
 
     def update_image(self, draft: ImageDraft, *, uid: str, resource_version: int, dry_run: bool) -> Image:
         """Change what is written on an Image. Raises :class:`ImageUnknown`, :class:`Conflict`."""
-        with _available():
+        with available():
             writer = self._writer(_nothing, dry_run)
             return image_writes.update(self._database, draft, writer, uid=uid, resource_version=resource_version)
 
@@ -131,21 +130,21 @@ class Editor:
 
         Raises :class:`Ambiguous`, :class:`ImageUnknown`.
         """
-        with _available():
+        with available():
             return reads.stream_image(self._database, repository, beginning)
 
     def held_images(
         self, *, namespace: str | None, limit: int | None, after: str | None, brief: bool
     ) -> Page[held_images.HeldImage]:
         """What streams hold, by namespace, stream and digest. Raises :class:`InvalidContinue`."""
-        with _available():
+        with available():
             return held_images.page(self._database, namespace=namespace, limit=limit, after=after, brief=brief)
 
     def release_image(
         self, repository: Repository, digest: Digest, *, uid: str | None, resource_version: int | None, dry_run: bool
     ) -> None:
         """Let a stream hold an image no more. Raises as :func:`held_images.release`."""
-        with _available():
+        with available():
             held_images.release(
                 self._database,
                 repository,
@@ -158,23 +157,23 @@ class Editor:
 
     def stream_images(self, repository: Repository) -> tuple[ImageStream, list[Image]]:
         """Everything that a stream holds. Raises :class:`StreamUnknown`."""
-        with _available():
+        with available():
             return reads.stream_images(self._database, repository)
 
     def signatures(self, digest: Digest) -> tuple[ImageSignature, ...]:
         """Signatures of an Image, whichever stream holds it."""
-        with _available():
+        with available():
             return image_signatures.of_image(self._database, digest)
 
     def add_signature(self, digest: Digest, signature: Signature, *, created_by: str, dry_run: bool) -> ImageSignature:
         """Keep one more. Raises as :func:`image_signatures.add`."""
-        with _available():
+        with available():
             writer = self._writer(_nothing, dry_run)
             return image_signatures.add(self._database, digest, signature, writer, created_by=created_by)
 
     def remove_signature(self, digest: Digest, name: str, *, dry_run: bool) -> None:
         """Take one away. Raises :class:`SignatureUnknown`."""
-        with _available():
+        with available():
             image_signatures.remove(self._database, digest, name, self._writer(_nothing, dry_run))
 
     def _writer(
@@ -197,11 +196,3 @@ class Editor:
 
 def _nothing(_repository: Repository) -> bool:
     return False
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        raise MetadataUnavailable(str(error)) from error

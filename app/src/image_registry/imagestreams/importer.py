@@ -5,19 +5,18 @@ What :class:`~image_registry.imagestreams.service.ImageStreams` is for the regis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from image_registry.imagestreams import imports, rows
 from image_registry.imagestreams.accounting import Accounts
-from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.imports import Import, ImportOutcome
 from image_registry.imagestreams.limits import Limits
 from image_registry.imagestreams.model import TagSpec
 from image_registry.metadata import attempts, origins
-from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
@@ -69,20 +68,26 @@ class Imports:
 
     def apply(self, request: Import) -> ImportOutcome:
         """See :func:`image_registry.imagestreams.imports.apply`."""
-        with _available():
+        with available():
             return imports.apply(self._database, request, self._accounts, self._clock())
 
     def origin(self, repository: Repository, digest: Digest) -> Origin | None:
         """From where a manifest that the repository holds was imported."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             row = origins.of_manifest(connection, repository.namespace, repository.name, str(digest))
         return Origin(row.origin, row.insecure) if row else None
 
     def blob_origins(self, repository: Repository, digest: Digest) -> tuple[Origin, ...]:
         """From where a blob of an imported image may be had, the best place first; empty if it is of none."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             found = origins.of_blob(connection, repository.namespace, repository.name, str(digest), SOURCES)
         return tuple(dict.fromkeys(Origin(row.origin, row.insecure, row.size) for row in found))
+
+    def holders(self, digest: Digest) -> tuple[tuple[Repository, bool], ...]:
+        """Repositories that imported a blob or a manifest, some of them; true for a manifest."""
+        with available(), self._database.read() as connection:
+            found = origins.holders(connection, str(digest), SOURCES)
+        return tuple((Repository(row.namespace, row.name), bool(row.manifest)) for row in found)
 
     def now(self) -> datetime:
         """The time that everything here goes by."""
@@ -90,7 +95,7 @@ class Imports:
 
     def candidates(self, before: datetime, limit: int) -> list[Candidate]:
         """Tags that were never tried as they are wanted, or not since ``before`` though they may be due again."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             found = attempts.candidates(connection, before, limit)
         return [
             Candidate(
@@ -114,7 +119,7 @@ class Imports:
 
     def any_of(self, repository: Repository) -> bool:
         """Whether the repository holds an imported image."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             return origins.any_of(connection, repository.namespace, repository.name)
 
     def claim_fetch(self, repository: Repository, digest: Digest, holder: str) -> bool:
@@ -134,17 +139,9 @@ class Imports:
             "holder": holder,
             "held_until": now + believed,
         }
-        with _available(), self._database.write_quickly() as connection:
+        with available(), self._database.write_quickly() as connection:
             return origins.claim(self._database, connection, row, now)
 
     def _end(self, repository: Repository, what: str, holder: str) -> None:
-        with _available(), self._database.write_quickly() as connection:
+        with available(), self._database.write_quickly() as connection:
             origins.end(connection, repository.namespace, repository.name, what, holder)
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        raise MetadataUnavailable(str(error)) from error

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from image_registry.imagestreams import echo
 from image_registry.imagestreams.cleaning import Kept, kept_by
-from image_registry.metadata import inventory, origins, rebuilds, streams
+from image_registry.metadata import cleanups, inventory, origins, rebuilds, streams
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 
@@ -73,6 +73,11 @@ class Inventory:
             if len(page) < PAGE:
                 return
             after = (page[-1].namespace, page[-1].name)
+
+    def to_be_cleaned(self) -> frozenset[Repository]:
+        """Repositories of which something was deleted a moment ago, and whose links are still there."""
+        with self._database.read() as connection:
+            return frozenset(Repository(row.namespace, row.name) for row in cleanups.places(connection))
 
     def compare(self, repository: Repository, before: datetime, sweep: Callable[[Kept], bool]) -> bool:
         """Let ``sweep`` remove links to blobs that are not kept, under the lock of the repository.

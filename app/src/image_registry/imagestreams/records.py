@@ -17,10 +17,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from image_registry.imagestreams.errors import MetadataUnavailable
+from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.rows import utc
 from image_registry.metadata import images, records, revisions, stream_lists
-from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record, image_streams
 from image_registry.metadata.tables import images as images_table
 from image_registry.oci.digest import Digest, InvalidDigest
@@ -209,17 +209,17 @@ class Records:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep every other process from writing records."""
-        with _available(), self._database.alone("records"):
+        with available(), self._database.alone("records"):
             yield
 
     def newest(self) -> Position:
         """Where the log ends now."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             return self._position(connection, revisions.newest(connection))
 
     def knows(self, position: Position) -> bool | None:
         """Whether the position is one of this log; ``None`` if the log goes on before it but not back so far."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             newest = revisions.newest(connection)
             if newest < position.revision:
                 return False
@@ -231,7 +231,7 @@ class Records:
 
     def since(self, revision: int) -> Portion | None:
         """What changed behind a revision, the first part of it; ``None`` if nothing did."""
-        with _available(), self._database.snapshot() as connection:
+        with available(), self._database.snapshot() as connection:
             found = revisions.since(connection, revision, limit=AT_ONCE)
             if not found:
                 return None
@@ -243,32 +243,32 @@ class Records:
 
     def streams(self, after: Repository) -> tuple[dict[str, bytes | None], Repository | None]:
         """Records of the streams behind one, and the last of them; ``None`` at the end."""
-        with _available(), self._database.snapshot() as connection:
+        with available(), self._database.snapshot() as connection:
             key = (after.namespace, after.name)
             page = [Repository(*row) for row in stream_lists.names(connection, within=None, after=key, limit=AT_ONCE)]
             return {stream_name(each): self._stream(connection, each) for each in page}, page[-1] if page else None
 
     def images(self, after: str) -> tuple[dict[str, bytes | None], str | None]:
         """Records of the Images behind a digest, and the last of them; ``None`` at the end."""
-        with _available(), self._database.snapshot() as connection:
+        with available(), self._database.snapshot() as connection:
             page = [Digest.parse(row.digest) for row in images.sizes(connection, after=after, limit=AT_ONCE)]
             found = {image_name(each): self._image(connection, each) for each in page}
             return found, str(page[-1]) if page else None
 
     def now(self, names: Sequence[str]) -> dict[str, bytes | None]:
         """What records of these names should say; ``None`` for what is not there."""
-        with _available(), self._database.snapshot() as connection:
+        with available(), self._database.snapshot() as connection:
             return {name: self._now(connection, name) for name in names}
 
     def missing_images(self, digests: Sequence[Digest]) -> list[Digest]:
         """Those that are no Images."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             known = records.known_images(connection, [str(digest) for digest in digests])
         return [digest for digest in digests if str(digest) not in known]
 
     def continue_after(self, revision: int, now: datetime) -> bool:
         """Let later revisions be greater than this one, so that nobody who knows it takes new for old."""
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             if revisions.newest(connection) >= revision:
                 return False
             records.continue_after(self._database, connection, revision, now)
@@ -311,11 +311,3 @@ class Records:
     def _image(connection: Connection, digest: Digest) -> bytes | None:
         row = records.of_image(connection, str(digest))
         return None if row is None else written({"row": row})
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        raise MetadataUnavailable(str(error)) from error

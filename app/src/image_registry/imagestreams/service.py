@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
-from image_registry.imagestreams import adoption, cleaning, deletion, echo, image_signatures, reads, signatures, uploads
+from image_registry.imagestreams import cleaning, deletion, echo, image_signatures, reads, signatures
 from image_registry.imagestreams.accounting import Accounts
-from image_registry.imagestreams.adoption import Finding, FoundManifest, FoundTag, Links, Taken
+from image_registry.imagestreams.adopter import Adopter
+from image_registry.imagestreams.allowance import Allowance
+from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.changes import Changes
 from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.editor import Editor
-from image_registry.imagestreams.errors import ImageUnknown, MetadataUnavailable, StreamUnknown
+from image_registry.imagestreams.errors import ImageUnknown, StreamUnknown
 from image_registry.imagestreams.importer import Imports
-from image_registry.imagestreams.limits import NAMESPACED, NO_LIMITS, SIZE, STORAGE, Limits
+from image_registry.imagestreams.limits import NO_LIMITS, Limits
 from image_registry.imagestreams.local_names import ShortName, meaning
 from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, StreamSummary, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
-from image_registry.imagestreams.records import Recalled
 from image_registry.imagestreams.signatures import Signature
-from image_registry.imagestreams.uploads import UploadSession
-from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.imagestreams.uploads import UploadSessions
+from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
-
-NOTHING = Recalled()
 
 
 def _now() -> datetime:
@@ -68,6 +66,12 @@ class ImageStreams:
         """What happened, for those who watch."""
         self.editor = Editor(database, internal_hostname=internal_hostname, clock=clock, limits=limits)
         """What is wanted of streams, tags and images: the writes of the Image API."""
+        self.allowance = Allowance(self._accounts, clock=clock, limits=limits)
+        """What bytes a namespace may still take."""
+        self.sessions = UploadSessions(database, clock=clock)
+        """What replicas know of each other's uploads."""
+        self.adopter = Adopter(database, internal_hostname=internal_hostname, clock=clock)
+        """Tables from storage."""
 
     # the registry door
 
@@ -111,7 +115,7 @@ class ImageStreams:
             linked,
             confirm_create,
         )
-        with self._indexed(repository) if precondition else _available():
+        with self._indexed(repository) if precondition else available():
             return push(
                 self._database,
                 request,
@@ -121,50 +125,18 @@ class ImageStreams:
                 accounts=self._accounts,
             )
 
-    def limited(self, repository: Repository) -> bool:
-        """Whether limits of bytes make it worth knowing how large blobs really are. Raises :class:`LimitsUnknown`."""
-        return any(limit.resource in (SIZE, STORAGE) for limit in self._limits(repository.namespace))
-
-    def expect_upload(self, repository: Repository, upload_id: str, size: int, wanted: Digest | None = None) -> None:
-        """An upload will have ``size`` bytes, which are reserved. Raises :class:`LimitExceeded`, `LimitsUnknown`."""
-        if given := self._limits(repository.namespace):
-            with _available():
-                self._accounts.reserve(repository, upload_id, size, given, self._clock(), wanted)
-
-    def admit_blob(self, repository: Repository, digest: Digest, size: int, upload_id: str = "") -> None:
-        """A blob is about to be linked into the repository. Raises :class:`LimitExceeded`, :class:`LimitsUnknown`."""
-        if given := self._limits(repository.namespace):
-            with _available():
-                self._accounts.admit(repository, digest, size, given, self._clock(), upload_id=upload_id)
-
-    def release_upload(self, repository: Repository, upload_id: str) -> None:
-        """An upload ended without a blob: what was reserved for it is free. Raises :class:`LimitsUnknown`."""
-        if self._limits(repository.namespace):
-            with _available():
-                self._accounts.release(upload_id)
-
-    def usage(self, namespace: str, resources: Collection[str] = NAMESPACED) -> dict[str, int]:
-        """What the namespace has, by the resource that limits name; bytes, the dearest, with what is reserved."""
-        with _available():
-            return self._accounts.usage(namespace, self._clock(), resources)
-
-    def forget_expired_reservations(self) -> int:
-        """Give back bytes whose manifest did not come in time; how many reservations that were."""
-        with _available():
-            return self._accounts.forget_expired(self._clock())
-
     def manifest(self, repository: Repository, digest: Digest) -> StoredManifest:
         """A manifest that the repository holds. Raises :class:`StreamUnknown`, :class:`ImageUnknown`.
 
         Raises :class:`IndexUnfinished`, as :meth:`tag` does, where only storage can tell yet.
         """
-        with _available():
+        with available():
             self._coverage.require(repository)
             return reads.manifest(self._database, repository, digest)
 
     def tag(self, repository: Repository, tag: str) -> StoredManifest:
         """What the tag means now. Raises :class:`StreamUnknown`, :class:`TagUnknown`."""
-        with _available():
+        with available():
             if not self._coverage.covers(repository) and not echo.lags(self._database, repository, tag):
                 raise unfinished(repository)
             return reads.tag(self._database, repository, tag)
@@ -188,12 +160,12 @@ class ImageStreams:
         self, *, namespaces: frozenset[str] | None, limit: int | None = None, after: str | None = None
     ) -> Page[Repository]:
         """Repositories of these namespaces (``None``: of all) by namespace, then name."""
-        with _available():
+        with available():
             return reads.repositories(self._database, namespaces=namespaces, limit=limit, after=after)
 
     def namespaces(self) -> list[str]:
         """Namespaces that hold streams, sorted."""
-        with _available():
+        with available():
             return reads.namespaces(self._database)
 
     def delete_tag(
@@ -268,14 +240,14 @@ class ImageStreams:
 
         Without ``history`` each tag comes with its newest event only, which is much less to read.
         """
-        with _available():
+        with available():
             return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after, history=history)
 
     def summaries(
         self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None, tags: bool = True
     ) -> Page[StreamSummary]:
         """The same streams with the names of their tags alone, or without ``tags``: what is shown of many at once."""
-        with _available():
+        with available():
             return reads.summaries(self._database, namespace=namespace, limit=limit, after=after, tags=tags)
 
     def delete_stream(
@@ -303,7 +275,7 @@ class ImageStreams:
 
     def await_creations(self, namespace: str) -> None:
         """Wait for pushes that make streams in a namespace which they have seen alive; before emptying it."""
-        with _available():
+        with available():
             deletion.await_creations(self._database, namespace)
 
     def delete_streams(self, namespace: str) -> tuple[ImageStream, ...]:
@@ -347,12 +319,12 @@ class ImageStreams:
         Each history holds the newest event only, each stream comes without ``tags``: a page must not grow with the
         past. Raises :class:`InvalidContinue`.
         """
-        with _available():
+        with available():
             return reads.stream_tags(self._database, namespace=namespace, limit=limit, after=after)
 
     def image(self, digest: Digest) -> Image:
         """Raises :class:`ImageUnknown`."""
-        with _available():
+        with available():
             return reads.image(self._database, digest)
 
     def find_image(self, digest: Digest) -> Image | None:
@@ -364,12 +336,12 @@ class ImageStreams:
 
     def brief_stream(self, repository: Repository) -> list[ImageStream]:
         """A stream with the newest event of each tag, if there is one."""
-        with _available():
+        with available():
             return reads.brief(self._database, repository)
 
     def images(self, *, limit: int | None = None, after: str | None = None) -> Page[Image]:
         """Images in order of their digests; ``after`` is a digest."""
-        with _available():
+        with available():
             return reads.all_images(self._database, limit=limit, after=after)
 
     def delete_image(
@@ -384,7 +356,7 @@ class ImageStreams:
 
         Raises :class:`ImageUnknown`, :class:`ImageInUse`, and :class:`Conflict` when a precondition does not hold.
         """
-        with _available():
+        with available():
             return deletion.delete_image(
                 self._database,
                 digest,
@@ -396,14 +368,14 @@ class ImageStreams:
 
     def revision(self) -> int:
         """The newest revision, at least 1."""
-        with _available():
+        with available():
             return reads.revision(self._database)
 
     # work for the process that has the storage
 
     def pending_cleanups(self, limit: int = 100) -> list[Repository]:
         """Repositories whose links in storage may say more than they hold, those that wait longest first."""
-        with _available():
+        with available():
             return cleaning.pending(self._database, limit)
 
     def clean(self, repository: Repository, sweep: Callable[[Kept], bool]) -> bool:
@@ -412,7 +384,7 @@ class ImageStreams:
         ``sweep`` returns false to go on another time (so that pushes need not wait for a long removal), and must not
         call this object. See :mod:`~image_registry.imagestreams.cleaning`.
         """
-        with _available():
+        with available():
             return cleaning.clean(self._database, repository, sweep)
 
     # making the tables from storage
@@ -426,59 +398,12 @@ class ImageStreams:
 
     def covers(self, repository: Repository) -> bool:
         """Whether the tables speak for a repository."""
-        with _available():
+        with available():
             return self._coverage.covers(repository)
-
-    def adopt_manifests(
-        self, repository: Repository, found: Sequence[FoundManifest], recalled: Recalled = NOTHING
-    ) -> Taken:
-        """Let a repository that was not reached yet hold what storage has: a portion of it, no digest twice."""
-        with _available():
-            return adoption.hold(
-                self._database, repository, found, recalled, reference=self._reference(repository), now=self._clock()
-            )
-
-    def adopt_tags(
-        self,
-        repository: Repository,
-        found: Sequence[FoundManifest],
-        tags: Mapping[str, FoundTag],
-        manifests: frozenset[Digest],
-        findings: Sequence[Finding],
-        links: Links,
-        recalled: Recalled = NOTHING,
-        *,
-        rehearsal: bool = False,
-    ) -> Taken:
-        """The last step for a repository: from now on its tables speak for it; nothing happens if they did before.
-
-        ``found`` is the last portion of its ``manifests``; ``recalled`` is what records say beside. A ``rehearsal``
-        answers the same and changes nothing.
-        ``links`` are looked up under the lock of the repository wherever the tables say otherwise.
-        """
-        with _available():
-            return adoption.finish(
-                self._database,
-                repository,
-                found,
-                tags,
-                manifests,
-                findings,
-                links,
-                recalled,
-                reference=self._reference(repository),
-                now=self._clock(),
-                rehearsal=rehearsal,
-            )
-
-    def adopt_images(self, recorded: Sequence[Mapping[str, Any]]) -> int:
-        """Make Images again that no stream holds, from their records; returns how many are new."""
-        with _available():
-            return adoption.remember_images(self._database, recorded, self._clock())
 
     def unechoed(self, limit: int = 100) -> list[Repository]:
         """Repositories with tags whose links in storage may lag behind."""
-        with _available():
+        with available():
             return echo.waiting(self._database, limit)
 
     def settle(self, repository: Repository, write: echo.Write) -> int:
@@ -486,44 +411,8 @@ class ImageStreams:
 
         ``write`` makes them durable and must not call this object. See :mod:`~image_registry.imagestreams.echo`.
         """
-        with _available():
+        with available():
             return echo.settle(self._database, repository, write)
-
-    # upload sessions
-
-    def upload(self, repository: Repository, upload_id: str) -> UploadSession | None:
-        """What is noted about a session of this repository; a session needs no note."""
-        with _available():
-            return uploads.find(self._database, repository, upload_id)
-
-    def note_upload(
-        self, repository: Repository, upload_id: str, *, algorithm: str, offset: int, hash_state: bytes
-    ) -> None:
-        """Note how far an upload is, so that nobody need hash its bytes again."""
-        session = UploadSession(offset, algorithm, hash_state, self._clock())
-        with _available():
-            uploads.note(self._database, repository, upload_id, session)
-
-    def cancel_upload(self, repository: Repository, upload_id: str) -> None:
-        """Remember that the session takes nothing more."""
-        session = UploadSession(uploads.CANCELLED, "", b"", self._clock())
-        with _available():
-            uploads.note(self._database, repository, upload_id, session)
-
-    def cancelled_uploads(self) -> frozenset[str]:
-        """The names of all cancelled sessions that are not yet swept."""
-        with _available():
-            return uploads.cancelled(self._database)
-
-    def end_upload(self, repository: Repository, upload_id: str) -> None:
-        """Forget a session; nothing happens if it is gone already."""
-        with _available():
-            uploads.end(self._database, repository, upload_id)
-
-    def abandoned_uploads(self, before: datetime, limit: int = 100) -> list[tuple[Repository, str]]:
-        """Sessions of which something was noted before a time and that never ended, the oldest first."""
-        with _available():
-            return uploads.abandoned(self._database, before, limit)
 
     def _reference(self, repository: Repository) -> str:
         return f"{self._internal_hostname}/{repository}"
@@ -531,19 +420,11 @@ class ImageStreams:
     @contextmanager
     def _indexed(self, repository: Repository) -> Iterator[None]:
         """Ask the tables about a repository that they speak for."""
-        with _available():
+        with available():
             covered = self._coverage.covers(repository)
         if not covered:
             if self._read_storage is None:
                 raise unfinished(repository)
             self._read_storage(repository)
-        with _available():
+        with available():
             yield
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        raise MetadataUnavailable(str(error)) from error

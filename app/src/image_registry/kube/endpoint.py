@@ -78,16 +78,18 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_ino
 
 
-def pod_namespace(folder: Path = SERVICE_ACCOUNT) -> str:
+def pod_namespace(folder: Path | None = None) -> str:
     """The namespace of the Pod we run in. Raises :class:`KubeconfigError` elsewhere."""
+    folder = folder or SERVICE_ACCOUNT
     try:
         return (folder / "namespace").read_text(encoding="utf-8").strip()
     except OSError:
         raise KubeconfigError(f"not in a Pod: {folder}/namespace cannot be read") from None
 
 
-def from_pod(environment: Mapping[str, str] = os.environ, folder: Path = SERVICE_ACCOUNT) -> Endpoint:
+def from_pod(environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Endpoint:
     """The API server and service account of the Pod we run in. Raises :class:`KubeconfigError` elsewhere."""
+    folder = folder or SERVICE_ACCOUNT
     host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
     token_file, ca_file = folder / "token", folder / "ca.crt"
     if not host or not token_file.exists() or not ca_file.exists():

@@ -15,8 +15,9 @@ from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import InvalidManifest, Manifest, parse_manifest
 
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar."
+"""Beginnings of media types; what follows is how a layer is packed."""
 _NOTHING: dict[str, Any] = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}
 
 
@@ -27,6 +28,8 @@ class Layer:
     digest: Digest
     size: int
     unpacked: Digest
+    packed: str = "gzip"
+    """Or ``zstd``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def appended(base: Manifest | None, config: bytes, layers: Sequence[Layer], chan
         "size": len(raw),
     }
     kind = DOCKER_LAYER if docker else OCI_LAYER
-    more = [{"mediaType": kind, "digest": str(layer.digest), "size": layer.size} for layer in layers]
+    more = [{"mediaType": kind + layer.packed, "digest": str(layer.digest), "size": layer.size} for layer in layers]
     head["layers"] = [*head.get("layers", ()), *more]
     head.pop("subject", None)  # what was said about the other image is not said about this one
     return Appended(raw, parse_manifest(_bytes(head), base.media_type if base else media_types.OCI_MANIFEST))

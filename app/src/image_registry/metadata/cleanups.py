@@ -19,6 +19,7 @@ _renew_with_blobs = update(cleanups).where(_this).values(requested=bindparam("no
 _add = insert(cleanups)
 _find = select(cleanups).where(_this)
 _remove = delete(cleanups).where(_this)
+_places = select(cleanups.c.namespace, cleanups.c.name)
 _pending = (
     select(cleanups).order_by(cleanups.c.requested, cleanups.c.namespace, cleanups.c.name).limit(bindparam("at_most"))
 )
@@ -45,3 +46,8 @@ def done(connection: Connection, namespace: str, name: str) -> None:
 def pending(connection: Connection, limit: int) -> Sequence[Record]:
     """The rows, the oldest request first."""
     return connection.execute(_pending, {"at_most": limit}).all()
+
+
+def places(connection: Connection) -> Sequence[Record]:
+    """``namespace`` and ``name`` of every repository that waits."""
+    return connection.execute(_places).all()

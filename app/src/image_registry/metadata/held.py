@@ -15,6 +15,7 @@ _AT_ONCE = 1000
 
 _here = held_manifests.c.stream_id == bindparam("stream")
 _pushed = select(held_manifests.c.pushed).where(_here, held_manifests.c.digest == bindparam("of_digest"))
+_pushed_by_somebody = select(held_manifests.c.digest).where(_here, held_manifests.c.pushed_by != "").limit(1)
 _tag_of = (
     select(tag_events.c.tag)
     .where(tag_events.c.stream_id == bindparam("stream"), tag_events.c.image == bindparam("of_digest"))
@@ -55,6 +56,11 @@ _rest_of_one = _rows.where(
     image_streams.c.name == bindparam("name"),
     held_manifests.c.digest > bindparam("after"),
 ).order_by(held_manifests.c.digest)
+
+
+def pushed_by_somebody(connection: Connection, stream: int) -> bool:
+    """Whether it is known of a manifest of a stream who pushed or imported it: of what storage told it is not."""
+    return connection.execute(_pushed_by_somebody, {"stream": stream}).first() is not None
 
 
 def pushed(connection: Connection, stream: int, digest: str) -> datetime | None:

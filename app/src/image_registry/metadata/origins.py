@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, literal, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from image_registry.metadata.database import Database
@@ -39,6 +39,18 @@ _any = (
     .where(_of_name)
     .limit(1)
 )
+_holders_of_manifest = (
+    select(image_streams.c.namespace, image_streams.c.name, literal(value=True).label("manifest"))
+    .join(remote_manifests, remote_manifests.c.stream_id == image_streams.c.id)
+    .where(remote_manifests.c.digest == bindparam("at_digest"))
+)
+_holders = union_all(
+    _holders_of_manifest,
+    select(image_streams.c.namespace, image_streams.c.name, literal(value=False).label("manifest"))
+    .join(remote_blobs, remote_blobs.c.stream_id == image_streams.c.id)
+    .where(remote_blobs.c.digest == bindparam("at_digest"))
+    .distinct(),
+).limit(bindparam("at_most"))
 _of_stream = select(remote_manifests.c.digest).where(remote_manifests.c.stream_id == bindparam("stream"))
 _here = (remote_manifests.c.stream_id == bindparam("stream")) & (remote_manifests.c.digest == bindparam("at_digest"))
 _move = (
@@ -84,6 +96,14 @@ def of_blob(connection: Connection, namespace: str, name: str, digest: str, limi
     """``origin``, ``insecure`` and ``size`` of a blob of imported manifests, those with TLS first, then newer ones."""
     where = {"namespace": namespace, "name": name, "at_digest": digest, "at_most": limit}
     return connection.execute(_blob, where).all()
+
+
+def holders(connection: Connection, digest: str, limit: int) -> Sequence[Record]:
+    """``namespace`` and ``name`` of repositories that imported this; ``manifest`` tells whether it is one.
+
+    Without an index for it: asked when bytes have gone bad.
+    """
+    return connection.execute(_holders, {"at_digest": digest, "at_most": limit}).all()
 
 
 def of_stream(connection: Connection, stream: int) -> set[str]:

@@ -65,6 +65,7 @@ _again = (
         held_until=None,
     )
 )
+_hold_back = update(rebuild).where(rebuild.c.id == 1).values(holder="held back", held_until=bindparam("until"))
 _mark = insert(rebuilt)
 _marked = select(rebuilt.c.name).where(_this)
 _note = insert(rebuild_findings)
@@ -127,6 +128,12 @@ def begin_again(connection: Connection) -> None:
     connection.execute(_again)
     connection.execute(delete(rebuilt))
     connection.execute(delete(rebuild_findings))
+
+
+def hold_back(connection: Connection, until: datetime) -> None:
+    """As :func:`begin_again`, and nobody works before a time unless it is begun again once more."""
+    begin_again(connection)
+    connection.execute(_hold_back, {"until": until})
 
 
 def mark(connection: Connection, namespace: str, name: str) -> None:

@@ -43,6 +43,7 @@ _take = (
 _note = update(upkeep).where(_mine).values(
     held_until=bindparam("until"), stage=bindparam("at_stage"), done=bindparam("so_far")
 )  # fmt: skip
+_hold = update(upkeep).where(_mine).values(held_until=bindparam("until"))
 _advance = update(upkeep).where(_mine).values(
     cursor=bindparam("to_cursor"), notes=bindparam("to_notes", type_=upkeep.c.notes.type), attempts=1
 )  # fmt: skip
@@ -103,6 +104,11 @@ def note(connection: Connection, this: str, me: str, stage: str, done: int, unti
     """A sign of life; false for who is not at it any more."""
     values = {"this": this, "me": me, "at_stage": stage, "so_far": done, "until": until}
     return bool(connection.execute(_note, values).rowcount)
+
+
+def hold(connection: Connection, this: str, me: str, until: datetime) -> bool:
+    """Somebody is at it, who has nothing to say yet; false for who is not at it any more."""
+    return bool(connection.execute(_hold, {"this": this, "me": me, "until": until}).rowcount)
 
 
 def advance(connection: Connection, this: str, me: str, cursor: str, notes: Mapping[str, Any]) -> bool:

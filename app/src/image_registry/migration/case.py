@@ -10,6 +10,7 @@ from image_registry.migration.content import ContentFile, ContentSummary, Proble
 from image_registry.migration.facts import Installation, Inventory, StorageFact
 from image_registry.migration.names import Rename, rename_plan
 from image_registry.migration.rewriting import repository_of
+from image_registry.migration.volume_sharing import why_not_both
 
 MOST_PROBLEMS = 2000
 """Told one by one."""
@@ -63,7 +64,7 @@ class Case:
             return f"{storage.claim} is {storage.phase or 'not there'}"
         if storage.kind == "s3" and not storage.bucket:
             return "the bucket is not known"
-        return ""
+        return why_not_both(storage)
 
     @property
     def way(self) -> Way:

@@ -26,6 +26,7 @@ from image_registry.migration.facts import (
     StorageFact,
 )
 from image_registry.migration.generations import FORBIDDEN, GENERATIONS, NAMESPACE, Generation
+from image_registry.migration.identity import read_identity
 from image_registry.migration.install_records import read_modules, read_records, settings_of
 from image_registry.migration.reading import Reader, at, objects, text, whole
 from image_registry.migration.running_parts import read_driver, read_services, read_workload, workload_fact
@@ -71,10 +72,13 @@ def discover(
         )
     reader = Reader(client)
     version = reader.read("version", "/version")
+    uid = read_identity(reader, "identity of the cluster")
     progress("install records")
     records = read_records(reader, question.namespace)
     beyond = Reader(global_client, "global") if global_client else None
+    global_uid = ""
     if beyond is not None:
+        global_uid = read_identity(beyond, "identity of the global cluster")
         for name, modules in read_modules(beyond, question.cluster).items():
             records[name] += modules
     progress("registries")
@@ -124,6 +128,8 @@ def discover(
         tuple(sorted(text(at(item, "metadata", "name")) for item in reader.list("namespaces", "v1", "namespaces"))),
         _nodes(reader, installations),
         (*reader.unread, *(beyond.unread if beyond else ())),
+        uid,
+        global_uid,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-VERSION = 1
+VERSION = 2
 """Of the form of the document."""
 
 
@@ -346,6 +346,9 @@ class Inventory:
     nodes: Mapping[str, str] = field(default_factory=dict)
     """State of each node to which storage is pinned."""
     unread: tuple[Unread, ...] = ()
+    cluster_uid: str = ""
+    """Of its namespace kube-system: which cluster it is, whatever its address."""
+    global_uid: str = ""
 
     def could_not_read(self, what: str) -> Unread | None:
         """Why something is not in here."""

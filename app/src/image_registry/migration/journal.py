@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from typing import Any
 from image_registry.migration.documents import InvalidDocument, from_document, to_document
 from image_registry.migration.phases import NO_WAY_BACK
 from image_registry.migration.plan import Plan, Step
+
+IDENTITY = "journal"
+"""Stands where lines have the name of a step; none has this one."""
 
 
 class State(StrEnum):
@@ -52,16 +56,48 @@ class Journal:
         self._states: dict[str, Entry] = {}
         self._saved: dict[str, Mapping[str, Any]] = {}
         self._order: list[str] = []
+        self._times: dict[str, tuple[str, str]] = {}
+        self._begun: set[str] = set()
         self._keep = 0
         for entry in self._entries():
             if entry.plan != plan.digest:
                 raise InvalidDocument(f"{path} is the journal of another plan ({entry.plan}): name another file")
             self._take(entry)
 
+    @property
+    def identity(self) -> str:
+        """By which the cluster knows this journal, wherever its file is taken; empty before the first run."""
+        entry = self._states.get(IDENTITY)
+        return entry.detail if entry else ""
+
+    def identify(self) -> str:
+        """Its identity, which is written down if it has none. It is nothing that anybody could make up twice."""
+        if not self.identity:
+            self._append(Entry(self._plan.digest, IDENTITY, State.DONE, _spelled(None), uuid.uuid4().hex))
+        return self.identity
+
+    @property
+    def touched(self) -> bool:
+        """Whether a step was begun and not taken back."""
+        return any(self.state(step) is not None for step in self._plan.steps)
+
     def state(self, step: Step) -> State | None:
         """``None`` for one that was never begun, or that was taken back."""
         entry = self._states.get(step.id)
         return None if entry is None or entry.state is State.UNDONE else entry.state
+
+    def saved(self, step: Step) -> Mapping[str, Any] | None:
+        """What was written down for the way back; ``None`` if the step was never begun, or was taken back."""
+        return self._saved.get(step.id, {}) if step.id in self._begun else None
+
+    def detail(self, step: Step) -> str:
+        """What was said of it last."""
+        entry = self._states.get(step.id)
+        return entry.detail if entry else ""
+
+    def times(self, step: Step) -> tuple[str, str]:
+        """When it was begun last, and when the line after that was written; empty for never."""
+        return self._times.get(step.id, ("", ""))
 
     def left(self) -> Iterator[Step]:
         """Steps that are still to be done, in the order of the plan."""
@@ -69,16 +105,20 @@ class Journal:
         return (step for step in self._plan.steps if self.state(step) not in over)
 
     def to_undo(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-        """Steps that a rollback takes back, the last one first, each with what was saved.
+        """Steps that a rollback takes back, with what was saved: first those with ``undoFirst``, then the last one.
 
-        Raises ``ValueError`` after a step behind which there is no way back.
+        Those that changed nothing are among them, with an empty ``undo``: what they saw is not true any more, so a
+        later run has to look, wait, copy and ask again. Raises ``ValueError`` after a step behind which there is no
+        way back.
         """
         steps = {step.id: step for step in self._plan.steps}
         done = [steps[name] for name in self._order if name in steps and self.state(steps[name]) is not None]
         final = next((step for step in done if step.phase in NO_WAY_BACK), None)
         if final is not None:
             raise ValueError(f"{final.title!r} was done, behind which there is no way back by itself")
-        return ((step, self._saved.get(step.id, {})) for step in reversed(done) if step.undo)
+        done.reverse()
+        back = sorted(done, key=lambda step: not step.parameters.get("undoFirst"))  # stable
+        return ((step, self._saved.get(step.id, {})) for step in back if step.id in self._begun)
 
     def write(
         self,
@@ -90,12 +130,16 @@ class Journal:
         now: datetime | None = None,
     ) -> None:
         """One line; durable on return. What was saved first stays what a rollback writes back."""
-        if saved and saved.get("kind") == "Secret":
+        if saved and _has_secret(saved, step.object.kind if step.object else ""):
             raise ValueError("Secrets are not written into a journal")
-        moment = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        entry = Entry(self._plan.digest, step.id, state, moment, detail, saved or {})
+        self._append(Entry(self._plan.digest, step.id, state, _spelled(now), detail, saved or {}))
+
+    def _append(self, entry: Entry) -> None:
         line = json.dumps(to_document(entry), separators=(",", ":")).encode() + b"\n"
+        new = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        if new:
+            _sync_folder(self._path.parent)  # else a power cut takes the name, and with it every line
         with os.fdopen(descriptor, "r+b") as stream:
             stream.truncate(self._keep)
             stream.seek(self._keep)
@@ -107,11 +151,16 @@ class Journal:
 
     def _take(self, entry: Entry) -> None:
         self._states[entry.step] = entry
+        began, _ = self._times.get(entry.step, ("", ""))
+        self._times[entry.step] = (entry.time, "") if entry.state is State.BEGUN else (began, entry.time)
         if entry.state is State.UNDONE:
             self._saved.pop(entry.step, None)
+            self._begun.discard(entry.step)
             return
+        if entry.state is State.BEGUN:
+            self._begun.add(entry.step)
         if entry.saved:
-            self._saved.setdefault(entry.step, entry.saved)
+            self._saved[entry.step] = {**entry.saved, **self._saved.get(entry.step, {})}
         if entry.step in self._order:
             self._order.remove(entry.step)
         self._order.append(entry.step)
@@ -130,3 +179,24 @@ class Journal:
                 raise InvalidDocument(f"line {number} of {self._path} is none of a journal") from None
             yield from_document(Entry, document, f"line {number} of {self._path}")
             self._keep += len(line)
+
+
+def _spelled(now: datetime | None) -> str:
+    return (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _has_secret(value: Any, kind: str = "") -> bool:
+    """A saved object has no ``kind`` of its own any more, so of a Secret nothing is written but yes and no."""
+    if kind == "Secret":
+        return not (isinstance(value, Mapping) and all(isinstance(inner, bool) for inner in value.values()))
+    if isinstance(value, Mapping):
+        return value.get("kind") == "Secret" or any(_has_secret(inner) for inner in value.values())
+    return isinstance(value, list) and any(_has_secret(inner) for inner in value)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -9,6 +9,7 @@ from typing import Any
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import ObjectName
+from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VELERO_MAP
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
@@ -52,21 +53,31 @@ def gates(case: Case) -> Iterator[Step]:
             Phase.GATES,
             Action.GATE,
             f"Gate: {title}",
-            parameters={"gate": name},
+            parameters={"gate": name, **gate_facts(case, name)},
             seconds=5 + (images / case.choices.images_per_second if name in ("manifests", "blobs") else 0),
         )
 
 
-def cutover(case: Case, rewrites: Iterable[ObjectRewrite], pruner: Mapping[str, Any]) -> Iterator[Step]:
+def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, Any]) -> Iterator[Step]:
     """Hosts move, workloads name the new one, namespace by namespace."""
     target = case.inventory.target.namespace
+    if values.get("routes"):
+        yield Step(
+            "cutover/routes",
+            Phase.CUTOVER,
+            Action.INSTALL,
+            "Let this registry answer by the hosts of the old one too",
+            parameters={"values": {"routes": values["routes"]}, "namespace": target},
+            undo="it answers by its own host alone again",
+            seconds=30,
+        )
     for exposed in case.installation.exposures if case.installation else ():
         if exposed.object.kind == "Ingress":
             yield Step(
                 f"cutover/{exposed.object.name}",
                 Phase.CUTOVER,
                 Action.DELETE,
-                f"Move {', '.join(exposed.hosts)} from {exposed.object} to this registry's route",
+                f"Let {', '.join(exposed.hosts)} lead to this registry alone: remove {exposed.object}",
                 exposed.object,
                 parameters={"hosts": list(exposed.hosts), "namespace": target},
                 undo=RESTORE,
@@ -132,8 +143,13 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], pruner: Mapping[str, 
         Phase.CUTOVER,
         Action.INSTALL,
         "Let this registry take pushes",
-        parameters={"values": {"readOnly": False}, "pruner": dict(pruner), "namespace": target},
-        undo="it is read-only again",
+        parameters={
+            "values": {"readOnly": False},
+            "namespace": target,
+            "undoFirst": True,  # what is pushed here while the old registry comes back would be lost
+            "undoValues": {"readOnly": True},
+        },
+        undo="it is read-only, before anything else is taken back",
         seconds=10,
     )
 
@@ -174,7 +190,7 @@ def observe(case: Case) -> Iterator[Step]:
         )
 
 
-def finalize(case: Case, pruner: Mapping[str, Any]) -> Iterator[Step]:
+def finalize(case: Case) -> Iterator[Step]:
     """From here on there is no way back by itself."""
     for record in case.installation.records if case.installation else ():
         yield Step(
@@ -183,6 +199,18 @@ def finalize(case: Case, pruner: Mapping[str, Any]) -> Iterator[Step]:
             Action.DELETE,
             f"Remove {record.object} ({record.cluster} cluster)",
             record.object,
+            parameters={"cluster": record.cluster},
+        )
+    workload = case.installation.workload if case.installation else None
+    if workload is not None and case.installation and case.installation.records:
+        place = workload.object
+        yield Step(
+            "finalize/gone",
+            Phase.FINALIZE,
+            Action.WAIT,
+            f"Wait until the platform has taken {place} away, and the roles of its release with it",
+            parameters={"gone": [[place.kind, place.name, place.namespace, place.api_version]], "seconds": 1800},
+            seconds=60,
         )
     for binding in case.inventory.bindings:
         if binding.managed and binding.object.name == PULLER_BINDING:
@@ -215,6 +243,6 @@ def finalize(case: Case, pruner: Mapping[str, Any]) -> Iterator[Step]:
         Phase.FINALIZE,
         Action.INSTALL,
         "Let the pruner run on its schedule",
-        parameters={"pruner": {**pruner, "suspend": False}},
+        parameters={"pruner": {"suspend": False}},
         seconds=10,
     )

@@ -20,7 +20,9 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.role_conversion import RoleConversion
 
-VERSION = 1
+VERSION = 2
+READ = (1, VERSION)
+"""The first knew no identities of clusters; what has begun with it can be ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     estimate: Estimate = field(default_factory=Estimate)
     digest: str = ""
+    cluster_uid: str = ""
+    """Of the namespace kube-system; empty if it could not be read: then the address has to be the same."""
+    global_uid: str = ""
+    """The same of the global cluster; empty for one that was not asked."""
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -115,7 +121,7 @@ def write_plan(plan: Plan) -> dict[str, Any]:
 
 def read_plan(document: Any) -> Plan:
     """Raises :class:`InvalidDocument` for what is none, of another version, or was changed after it was made."""
-    if not isinstance(document, dict) or document.get("version") != VERSION:
+    if not isinstance(document, dict) or document.get("version") not in READ:
         raise InvalidDocument(f"this is no plan of version {VERSION}: make it with `ac adm migrate plan`")
     plan = from_document(Plan, document, "the plan")
     if plan.digest != _digest(plan):

@@ -17,6 +17,7 @@ from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.rewriting import rewrites
 from image_registry.migration.role_conversion import convert_roles
 from image_registry.migration.target_values import gaps, target_values
+from image_registry.migration.volume_sharing import why_not_both
 
 _PAUSED = frozenset({Phase.FREEZE, Phase.ATTACH, Phase.COPY, Phase.BACKFILL, Phase.GATES, Phase.CUTOVER})
 """While these last nobody can push."""
@@ -26,7 +27,7 @@ def plan(case: Case, *, made: str = "") -> Plan:
     """What would be done, in the order in which it would be done."""
     findings = assess(case)
     values = target_values(case)
-    pruner = dict(convert_cleanups(case.inventory.cleanups).values)
+    pruner = {**convert_cleanups(case.inventory.cleanups).values, "registryHosts": list(case.inventory.hosts)}
     roles = convert_roles(case.inventory.roles)
     known = {entry.object.namespace for entry in case.inventory.pull_secrets}
     limits = convert_limits(case.inventory.limits, case.namespaces or known)
@@ -34,15 +35,15 @@ def plan(case: Case, *, made: str = "") -> Plan:
     changed = tuple(rewrites(case.inventory.consumers, host=case.choices.host, moving=case.moving_hosts, renames=names))
     found: list[Step] = []
     if case.installation is not None:
-        found += preparing_steps.prepare(case, values, roles, limits)
+        found += preparing_steps.prepare(case, values, pruner, roles, limits)
         found += preparing_steps.freeze(case)
         found += preparing_steps.attach(case)
         found += preparing_steps.copy(case)
         found += moving_steps.backfill(case)
         found += moving_steps.gates(case)
-        found += moving_steps.cutover(case, changed, pruner)
+        found += moving_steps.cutover(case, changed, values)
         found += moving_steps.observe(case)
-        found += moving_steps.finalize(case, pruner)
+        found += moving_steps.finalize(case)
     found.sort(key=lambda step: ORDER.index(step.phase))  # stable: the order within a phase stays
     why = case.why_not_reuse if case.way is Way.COPY else "the same storage can be served"
     return sealed(
@@ -68,6 +69,8 @@ def plan(case: Case, *, made: str = "") -> Plan:
             gaps(case),
             findings,
             _estimate(case, found),
+            cluster_uid=case.inventory.cluster_uid,
+            global_uid=case.inventory.global_uid,
         )
     )
 
@@ -78,6 +81,8 @@ def _estimate(case: Case, found: Iterable[Step]) -> Estimate:
     assumptions = [f"{case.choices.images_per_second:.0f} images a second in backfill and gates"]
     if case.way is Way.COPY:
         assumptions.insert(0, f"{case.choices.mib_per_second:.0f} MiB a second copied")
+    if case.way is Way.REUSE and why_not_both(case.storage):
+        assumptions.append("pulls pause from attach to the end of the cutover: the old registry has to be stopped then")
     if case.summary is None:
         assumptions.append("the registry was not surveyed: sizes are not known")
     return Estimate(

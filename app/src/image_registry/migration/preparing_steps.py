@@ -15,12 +15,17 @@ from image_registry.migration.plan import Step
 from image_registry.migration.rewriting import Change
 from image_registry.migration.role_conversion import RoleConversion
 from image_registry.migration.target_values import CLAIM, CREDENTIALS
+from image_registry.migration.volume_sharing import why_not_both
 
 RESTORE, REMOVE = "the saved object is written back", "it is removed"
 
 
 def prepare(
-    case: Case, values: Mapping[str, Any], roles: Iterable[RoleConversion], limits: LimitPlan
+    case: Case,
+    values: Mapping[str, Any],
+    pruner: Mapping[str, Any],
+    roles: Iterable[RoleConversion],
+    limits: LimitPlan,
 ) -> Iterator[Step]:
     """This registry beside the old one, with rights and limits; nobody uses it yet."""
     target = case.inventory.target.namespace
@@ -32,7 +37,6 @@ def prepare(
                 Action.SAVE,
                 f"Save {role.object} as it is",
                 role.object,
-                parameters={"handOver": target},
                 undo=RESTORE,
                 seconds=1,
             )
@@ -43,7 +47,14 @@ def prepare(
         Action.INSTALL,
         "Install this registry, suspended and unused",
         parameters={
-            "values": {**values, "managementState": "Removed" if case.way is Way.REUSE else "Managed"},
+            "values": {
+                **{name: value for name, value in values.items() if name != "routes"},  # hosts move with the cutover
+                "managementState": "Removed" if case.way is Way.REUSE else "Managed",
+                **(
+                    {"readOnly": False} if case.way is Way.COPY else {}
+                ),  # a rollback makes it so, and takes that back here
+            },
+            "pruner": dict(pruner),
             "legacyRules": True,
             "namespace": target,
         },
@@ -171,6 +182,7 @@ def attach(case: Case) -> Iterator[Step]:
                 "volume": storage.volume.object.name,
                 "kind": storage.volume.kind,
                 "attributes": dict(storage.volume.attributes),
+                **({"alone": storage.claim.name} if storage.claim and why_not_both(storage) else {}),
             },
         )
     elif storage.kind in ("hostPath", "nfs"):

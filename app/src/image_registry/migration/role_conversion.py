@@ -1,7 +1,7 @@
 """Rights on the images of a legacy registry as rights on image streams.
 
-The two ClusterRoles of the platform keep their names and get both kinds of rules until the move is finalized; their
-bindings stay as they are. Roles that somebody made get the new rules beside the old ones.
+Every role gets the new rules beside the old ones, the platform's two as those that somebody made, and their bindings
+stay as they are. When the move is finalized the platform's two become roles of this registry alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from image_registry.migration.access_facts import OURS
 from image_registry.migration.facts import ObjectName, RoleFact
 
 GROUP = "image.alauda.io"
@@ -29,11 +28,9 @@ class RoleConversion:
 
 
 def convert_roles(roles: Iterable[RoleFact]) -> tuple[RoleConversion, ...]:
-    """Those that say something about images; names of ours are made by the installation and are not among them."""
+    """Those that say something about images, those with names of ours too: the installation leaves what is there."""
     found = []
     for role in roles:
-        if role.object.kind == "ClusterRole" and role.object.name in OURS:
-            continue
         verbs = {verb for rule in role.rules if not rule.wildcard for verb in rule.verbs}
         if any(rule.resource_names for rule in role.rules):
             problem = "it names single images (resourceNames), which rights on image streams cannot say"

@@ -8,6 +8,7 @@ from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import Installation, StorageFact
 from image_registry.migration.findings import Finding, blocking, note, warning
+from image_registry.migration.volume_sharing import MANY, same_handle, why_not_both
 
 TIGHT = 0.8
 """Part of a claim that should not be filled by the move alone."""
@@ -176,13 +177,19 @@ def _claim(case: Case, storage: StorageFact) -> Iterator[Finding]:
             "the volume is deleted with its claim",
             "nothing: the plan sets it to Retain before anything else is touched",
         )
-    if case.way is Way.REUSE and "ReadWriteMany" not in storage.access_modes:
+    if case.way is Way.REUSE and MANY not in storage.access_modes and not why_not_both(storage):
         yield warning(
             "single-node-volume",
             about,
-            f"the volume is {', '.join(storage.access_modes) or 'of one node'}: both registries "
-            "cannot have it on different nodes",
-            "pulls pause while one registry ends and the other starts; or copy (--way copy)",
+            f"the volume is {', '.join(storage.access_modes) or 'of one node'}: this registry comes up on its node",
+            "nothing, if that node has room for both; or copy (--way copy)",
+        )
+    if case.way is Way.REUSE and (driver := same_handle(storage)):
+        yield warning(
+            "shared-handle",
+            about,
+            f"{driver} finds both volume objects by one handle: a mount may hang where both registries are on one node",
+            "let this registry come up on another node than the old one; or copy (--way copy)",
         )
     yield from _root(storage, str(about))
 

@@ -100,8 +100,13 @@ class LegacyRegistry:
             before = names
             yield from names
 
-    def repository(self, name: str, known: Callable[[str], bool]) -> RepositoryContent:
-        """What one repository holds; what is wrong with it is in there. ``known`` blobs are not asked for again."""
+    def repository(
+        self, name: str, known: Callable[[str], bool], before: RepositoryContent | None = None
+    ) -> RepositoryContent:
+        """What one repository holds; what is wrong with it is in there. ``known`` blobs are not asked for again.
+
+        Nor are manifests that were there ``before``: only tags that mean something new cost more than one question.
+        """
         reference = RemoteReference(self.registry, name)
         problems: list[Problem] = []
         try:
@@ -113,6 +118,9 @@ class LegacyRegistry:
         if len(tags) == MOST_TAGS:
             problems.append(Problem(TOO_MANY, name, f"only the first {MOST_TAGS} tags were looked at"))
         found = _Found(self, reference, problems, known)
+        if before is not None:
+            found.manifests |= before.manifests
+            found.blobs |= before.blobs
         meant: dict[str, str] = {}
         for tag in tags:
             digest = found.tag(tag)

@@ -50,9 +50,11 @@ class Applying:
         watching: Watching,
         *,
         continue_on_error: bool = False,
+        ends_all: Callable[[RemoteError], bool] = lambda _error: False,
     ) -> None:
         self._plan, self._open, self._limits = plan, open_, limits
         self._journal, self._watching, self._go_on = journal, watching, continue_on_error
+        self._ends_all, self._over = ends_all, ""
         self._lock = threading.Lock()
         self._failures: dict[int, RemoteError] = {}
         self._done: set[int] = set()
@@ -92,6 +94,8 @@ class Applying:
     def _step(self, number: int, call: Callable[[], None], after: frozenset[int]) -> None:
         """One step; its failure is that of every step that needs it."""
         failure = next((self._failures[other] for other in sorted(after) if other in self._failures), None)
+        if failure is None and self._over:
+            failure = NotTried(f"nothing more was begun: {self._over}")
         if failure is None and self._failures and not self._go_on:
             failure = NotTried("an earlier image failed (--continue-on-error goes on with the others)")
         if failure is None:
@@ -99,6 +103,8 @@ class Applying:
                 call()
             except RemoteError as error:
                 failure = error
+                if self._ends_all(error):
+                    self._over = str(error)
         with self._lock:
             if failure is None:
                 self._done.add(number)

@@ -93,7 +93,7 @@ class LayoutRepository:
     def _add(self, manifest: Manifest, name: str) -> None:
         with self._lock:
             path = self._folder / "index.json"
-            document = json.loads(read(path)) if path.is_file() else {**_EMPTY, "manifests": []}
+            document = json.loads(self._entries().raw)  # what is no index is not added to
             entry: dict[str, Any] = {
                 "mediaType": manifest.media_type,
                 "digest": str(manifest.digest),

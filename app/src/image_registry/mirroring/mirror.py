@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,17 @@ from image_registry.mirroring.planner import Plan, make_plan
 from image_registry.mirroring.repositories import Repository
 from image_registry.mirroring.results import Report, Result
 from image_registry.oci.digest import Digest
+from image_registry.remote.errors import RemoteError
+
+Clients = typing.Mapping[str, Client]
+"""For registries that are reached in another way, by ``host[:port]``."""
+
+EndsAll = Callable[[RemoteError], bool]
+
+
+def _never(_error: RemoteError) -> bool:
+    """Every image is on its own."""
+    return False
 
 
 def _quiet(_what: str, _number: int) -> None:
@@ -41,8 +53,9 @@ class Mirror:
         wishes: Wishes | None = None,
         limits: Limits | None = None,
         journal: Journal | None = None,
+        others: Clients | None = None,
     ) -> None:
-        self._client, self._wishes = client, wishes or Wishes()
+        self._client, self._wishes, self._others = client, wishes or Wishes(), others or {}
         self._limits, self._journal = limits or Limits(), journal or Journal()
         self._lock = threading.Lock()
         self._opened: dict[Place, Repository] = {}
@@ -72,8 +85,15 @@ class Mirror:
             make_plan(View([*_stable(failed), *view.images], view.sizes), mounts=self._client.mounts), tuple(before)
         )
 
-    def apply(self, prepared: Prepared, watching: Watching | None = None, *, continue_on_error: bool = False) -> Report:
-        """Do what was planned."""
+    def apply(
+        self,
+        prepared: Prepared,
+        watching: Watching | None = None,
+        *,
+        continue_on_error: bool = False,
+        ends_all: EndsAll = _never,
+    ) -> Report:
+        """Do what was planned. After an error that ``ends_all`` nothing more is begun, also if others would go on."""
         applying = Applying(
             prepared.plan,
             self.open,
@@ -81,6 +101,7 @@ class Mirror:
             self._journal,
             watching or Watching(),
             continue_on_error=continue_on_error,
+            ends_all=ends_all,
         )
         report = applying.run()
         report.results[:0] = prepared.before
@@ -88,7 +109,7 @@ class Mirror:
 
     def _make(self, place: Place) -> Repository:
         if place.kind == DOCKER:
-            return RegistryRepository(place, self._client)
+            return RegistryRepository(place, self._others.get(place.root, self._client))
         return FileRepository(place) if place.kind == FILE else LayoutRepository(place)
 
 

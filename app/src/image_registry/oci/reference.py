@@ -19,6 +19,11 @@ _REFERRERS_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}", re.ASCII)
 MAX_REPOSITORY_LENGTH = 255
 
 
+def is_path(text: str) -> bool:
+    """Whether some registry can have a repository of this name, of any depth; then it is no way out of a folder."""
+    return len(text) <= MAX_REPOSITORY_LENGTH and all(map(_COMPONENT.fullmatch, text.split("/")))
+
+
 class InvalidName(ValueError):
     """A repository name that this registry cannot hold."""
 

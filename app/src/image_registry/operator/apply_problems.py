@@ -22,20 +22,24 @@ _KNOWN = (
         False,
     ),
     ("forbidden", "PermissionDenied", "give the operator's ServiceAccount what its chart gives it", False),
-    ("hooks failed", "BootstrapFailed", "see the Jobs and Pods of namespace image-registry-system", True),
-    ("timed out waiting", "ApplyTimedOut", "see the Pods of namespace image-registry-system", True),
-    ("context deadline exceeded", "ApplyTimedOut", "see the Pods of namespace image-registry-system", True),
+    ("hooks failed", "BootstrapFailed", "see kubectl -n {namespace} get jobs,pods", True),
+    ("timed out waiting", "ApplyTimedOut", "see kubectl -n {namespace} get pods", True),
+    ("context deadline exceeded", "ApplyTimedOut", "see kubectl -n {namespace} get pods", True),
 )
-OTHER = ("ApplyFailed", "it is tried again; see the log of Deployment cluster-image-registry-operator", True)
+OTHER = (
+    "ApplyFailed",
+    "it is tried again; see kubectl -n {namespace} logs deployment/cluster-image-registry-operator",
+    True,
+)
 
 
-def problem_of(outcome: Outcome) -> Problem:
+def problem_of(outcome: Outcome, namespace: str) -> Problem:
     """A sentence of the chart itself names its own cure, in the words of values."""
     error = outcome.error
     if outcome.by_chart:
         return Problem("ConfigurationInvalid", error.replace("config.", "spec."))
     for words, reason, cure, passing in _KNOWN:
         if words in error:
-            return Problem(reason, f"{error}; {cure}", passing)
+            return Problem(reason, f"{error}; {cure.format(namespace=namespace)}", passing)
     reason, cure, passing = OTHER
-    return Problem(reason, f"{error}; {cure}", passing)
+    return Problem(reason, f"{error}; {cure.format(namespace=namespace)}", passing)

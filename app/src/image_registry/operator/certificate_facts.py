@@ -12,12 +12,16 @@ from typing import Any
 from image_registry.operator import certificates
 from image_registry.operator.certificates import InvalidCertificate
 from image_registry.operator.conditions import Condition
+from image_registry.operator.secret_plan import ISSUED
 
 SOON = timedelta(days=14)
 """Before its end a certificate is spoken of this long; ours are renewed months earlier."""
 
 SHOWN = 3
 """Problems in one message."""
+
+OUT_OF_TIME = ("CertificateExpired", "CertificateNotYetValid")
+"""Reasons for which every client refuses."""
 
 RENEWAL = (
     "it is made anew by Job image-registry-certificates, or by hand: kubectl -n {namespace} create job renew "
@@ -27,11 +31,15 @@ RENEWAL = (
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A certificate that clients see: its Secret, the hosts it must be good for, and who sees that it is renewed."""
+    """A certificate that clients see: its Secret, the hosts it must be good for, and who sees that it is renewed.
+
+    ``trouble`` is what cert-manager says of one that it makes; empty where it says nothing is wrong.
+    """
 
     secret: str
     hosts: tuple[str, ...]
     cure: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class CertificateFact:
     @property
     def broken(self) -> bool:
         """True if clients are refused."""
-        return self.reason not in ("", "ExpiringSoon")
+        return self.reason not in ("", "ExpiringSoon", "NotRenewed")
 
 
 def judge(served: Served, secret: Mapping[str, Any] | None, now: datetime) -> CertificateFact:
@@ -74,7 +82,29 @@ def judge(served: Served, secret: Mapping[str, Any] | None, now: datetime) -> Ce
     if expires - now <= SOON:
         said = f"the certificate of Secret {name} ends on {day}: {served.cure}"
         return CertificateFact(name, expires, "ExpiringSoon", said)
+    if served.trouble:
+        said = f"the certificate of Secret {name} is good until {day}, but cannot be renewed: {served.cure}"
+        return CertificateFact(name, expires, "NotRenewed", said)
     return CertificateFact(name, expires)
+
+
+def issued(name: str, hosts: tuple[str, ...], certificate: Mapping[str, Any] | None, namespace: str) -> Served:
+    """One that cert-manager makes, by what it says of the Certificate of that name."""
+    trouble = _trouble(certificate)
+    where = f"see kubectl -n {namespace} describe certificates.cert-manager.io {name}"
+    if certificate is not None and not (certificate.get("status") or {}).get("conditions"):
+        return Served(name, hosts, f"cert-manager has said nothing of Certificate {name} yet, does it run? {where}")
+    return Served(name, hosts, f"cert-manager says {trouble}; {where}" if trouble else where, trouble)
+
+
+def _trouble(certificate: Mapping[str, Any] | None) -> str:
+    """A request that failed tells more than that the certificate is not ready, and is tried again for days."""
+    said = {str(item.get("type")): item for item in ((certificate or {}).get("status") or {}).get("conditions") or []}
+    for kind in ("Issuing", "Ready"):
+        item = said.get(kind) or {}
+        if item.get("status") == "False" and item.get("reason") != "Issued":
+            return f"{item.get('reason')}: {item.get('message')}"
+    return ""
 
 
 def condition(facts: Sequence[CertificateFact]) -> Condition:
@@ -88,6 +118,16 @@ def condition(facts: Sequence[CertificateFact]) -> Condition:
         return Condition("CertificatesValid", "Unknown", "NoCertificate", "no certificate was found yet")
     said = f"the first to end is that of Secret {first.secret}, on {first.expires:%Y-%m-%d}"
     return Condition("CertificatesValid", "True", "AsExpected", said)
+
+
+def refusing(facts: Iterable[CertificateFact]) -> Condition | None:
+    """Why no client believes the servers themselves: a certificate of theirs has ended, or has not begun.
+
+    Routes have certificates of their own and are told of elsewhere; what cannot be read at all is not served, because
+    the servers keep the last one that they could read.
+    """
+    found = [fact for fact in facts if fact.secret in ISSUED and fact.reason in OUT_OF_TIME]
+    return Condition("Available", "False", found[0].reason, _joined(fact.message for fact in found)) if found else None
 
 
 def _joined(messages: Iterable[str]) -> str:

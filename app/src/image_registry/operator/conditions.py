@@ -57,10 +57,14 @@ class Observed:
     """What those who make pull Secrets say of them."""
     further: tuple[Condition, ...] = ()
     """Conditions about what is looked at beside the release: certificates, routes, nodes."""
+    refusing: Condition | None = None
+    """Why clients refuse the servers although these answer; ``None`` if they do not."""
     goes: tuple[str, ...] = ()
     """Claims that the operator has made, and that go when a registry with Managed storage is Removed."""
     unknown: tuple[str, ...] = ()
     """Fields of the specification that this version does not know."""
+    namespace: str = "image-registry-system"
+    """Where the registry is: commands in messages are typed as they are."""
 
 
 def conditions(
@@ -153,12 +157,14 @@ def _available(spec: Mapping[str, Any], observed: Observed) -> Condition:
             message = "spec.replicas is 0, so nothing serves: set it to 1 or more"
         else:
             message = (
-                "no Pod of Deployment image-registry is ready: see kubectl -n image-registry-system describe pods "
+                f"no Pod of Deployment image-registry is ready: see kubectl -n {observed.namespace} describe pods "
                 "-l app.kubernetes.io/name=image-registry"
             )
         return Condition("Available", "False", "NoReplicasAvailable", message)
     if observed.image_api:
         return Condition("Available", "False", "ImageApiUnavailable", observed.image_api)
+    if observed.refusing is not None:
+        return Condition("Available", "False", observed.refusing.reason, observed.refusing.message)
     if unfinished := _unfinished(observed.deployments):
         return Condition("Available", "True", "MinimumAvailability", f"the registry answers; {unfinished}")
     return Condition("Available", "True", "Ready", "the registry and the Image API answer")
@@ -227,7 +233,7 @@ def _storage(spec: Mapping[str, Any], observed: Observed) -> Condition:
     found = config_values.storage_of(spec)
     moved = ""
     if observed.moved_from:
-        moved = f"; images in {observed.moved_from} were not moved: copy them, or change spec.storage back"
+        moved = f"; {config_values.left_behind(observed.moved_from)}"
     if observed.goes and config_values.state_of(spec) != REMOVED:
         names = " and ".join(observed.goes)
         moved += f"; spec.managementState Removed would delete claim {names}, and every image with it"
@@ -268,7 +274,7 @@ def _claim(spec: Mapping[str, Any], observed: Observed, settings: Mapping[str, A
     if phase == "Bound":
         reason = "StorageConfigurationChanged" if observed.moved_from else "ClaimBound"
         return Condition("StorageExists", "True", reason, f"claim {name} is bound{moved}")
-    message = f"claim {name} is {phase}: see kubectl -n image-registry-system describe pvc {name}"
+    message = f"claim {name} is {phase}: see kubectl -n {observed.namespace} describe pvc {name}"
     return Condition("StorageExists", "False", f"Claim{phase or 'Unknown'}", message + moved)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,21 @@ from image_registry.operator.conditions import Observed, conditions
 from image_registry.operator.config_values import REMOVED, UNMANAGED
 from image_registry.operator.release_record import Release
 from image_registry.operator.route_facts import RouteFact
+
+FAULTS = {
+    "Degraded": "True",
+    "IngressDegraded": "True",
+    "CertificatesValid": "False",
+    "NodeCADaemonAvailable": "False",
+}
+"""Conditions that Events tell of, with the status that is a fault whatever the reason."""
+
+FAULTY_REASONS = {
+    ("StorageExists", "ClaimDeleted"),
+    ("StorageExists", "ClaimLost"),
+    ("PullSecretsReady", "PermissionDenied"),
+}
+"""Of others, what does not pass by itself."""
 
 WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
@@ -48,6 +63,31 @@ def status(
             found["hostnames"] = hostnames(applied, namespace)
     elif config_values.state_of(spec) == UNMANAGED:
         found |= {name: before[name] for name in ("version", "storage", "hostnames") if name in before}
+    return found
+
+
+def warnings(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Reason and message of what a person has to know, for Events: the same words for as long as it lasts."""
+    by_type = {str(item["type"]): item for item in found}
+    for kind, item in by_type.items():
+        reason, message = str(item["reason"]), str(item["message"])
+        if item["status"] == FAULTS.get(kind):
+            # how long it lasts is in the condition; an Event for each minute would help nobody
+            yield (
+                reason,
+                str(by_type["Available"]["message"]) if (kind, reason) == ("Degraded", "Unavailable") else message,
+            )
+        elif (kind, reason) in FAULTY_REASONS and by_type["Removed"]["status"] == "False":
+            yield reason, message
+
+
+def instead(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch that leaves ``after`` alone of ``before``: what a patch does not name stays, at any depth."""
+    found: dict[str, Any] = {name: None for name in before if name not in after}
+    for name, part in after.items():
+        known = before.get(name)
+        both = isinstance(part, Mapping) and isinstance(known, Mapping)
+        found[name] = instead(known or {}, part) if both else part
     return found
 
 

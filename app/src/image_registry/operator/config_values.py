@@ -20,6 +20,12 @@ DATABASE_CLAIM = "data-image-registry-db-0"
 DELETE_STORAGE = "deleteStorage"
 """The chart's value by which a Removed registry lets go of its claim and its database."""
 
+EMPTY_DIR = "emptyDir of the Pod"
+"""The place of images that are in no other."""
+
+LOG_LEVEL = "operatorLogLevel"
+"""A field for the operator itself: no object of the registry changes with it, so the chart is not asked."""
+
 MANAGED, UNMANAGED, REMOVED = "Managed", "Unmanaged", "Removed"
 
 Object = dict[str, Any]
@@ -48,7 +54,7 @@ def place_of(config: Mapping[str, Any]) -> str:
     if kind == "pvc":
         return f"claim {settings.get('claim') or CLAIM}"
     if kind == "emptyDir":
-        return "emptyDir of the Pod"
+        return EMPTY_DIR
     folder = settings.get("rootDirectory")
     where = {
         "s3": settings.get("regionEndpoint") or settings.get("region"),
@@ -59,6 +65,13 @@ def place_of(config: Mapping[str, Any]) -> str:
     }.get(kind)
     name = settings.get("bucket") or settings.get("container")
     return f"{kind} {name}{f' of {where}' if where else ''}{f', folder {folder}' if folder else ''}"
+
+
+def left_behind(place: str) -> str:
+    """What a change of the storage means for images in the place that was left."""
+    if place == EMPTY_DIR:
+        return f"images in {place} went with it: push them again"
+    return f"images in {place} were not moved: copy them, or change spec.storage back"
 
 
 def own_claims(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -86,7 +99,7 @@ def values(
     what they were, so that nothing is made or let go in passing. ``delete_storage`` counts for a Removed registry whose
     storage is Managed.
     """
-    config = copy.deepcopy(dict(spec))
+    config = {name: copy.deepcopy(part) for name, part in spec.items() if name != LOG_LEVEL}
     config["managementState"] = state_of(spec)
     earlier = applied or {}
     if storage_of(config) is None and earlier.get("storage"):

@@ -54,7 +54,15 @@ WITHOUT_NAMESPACE = {"APIService", "ClusterRole", "ClusterRoleBinding", "Mutatin
 CHANGING = {"PersistentVolumeClaim"}
 """Kinds of which people may change what the chart said first: a claim is enlarged, never shrunk."""
 
-UNKNOWN_TO_HELM = {"APIService", "PrometheusRule", "ServiceMonitor"}
+UNKNOWN_TO_HELM = {
+    "APIService",
+    "BackendTLSPolicy",
+    "Certificate",
+    "HTTPRoute",
+    "PrometheusRule",
+    "ServersTransport",
+    "ServiceMonitor",
+}
 """Kinds of which Helm compares its own two revisions only, and so does not see what somebody else has changed."""
 
 TOGETHER = 3

@@ -1,7 +1,7 @@
 """What this version understands of a specification that a newer one may have been written for. Pure.
 
-The definition of Config never goes back to an older one, so nothing that somebody wrote is lost (ADR 63). A version
-that does not know a field leaves it where it is, works without it, and says so.
+The definitions of Config and ImagePruner never go back to an older one, so nothing that was written is lost (ADR 63).
+A version that does not know a field leaves it where it is, works without it, and says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The schema of the operand chart's values; ``definitions.config`` is that of a specification."""
+    """The schema of the operand chart's values; ``definitions`` has that of each specification, by the value's name."""
 
     schema: Mapping[str, Any]
 
@@ -26,10 +26,10 @@ class Language:
         """Raises OSError if there is no chart."""
         return Language(json.loads((chart / "values.schema.json").read_text(encoding="utf-8")))
 
-    def understood(self, spec: Mapping[str, Any]) -> tuple[Object, tuple[str, ...]]:
+    def understood(self, spec: Mapping[str, Any], value: str = "config") -> tuple[Object, tuple[str, ...]]:
         """The specification without fields that are not known, and their names as in ``kubectl explain``."""
         unknown: list[str] = []
-        found = self._kept(spec, {"$ref": "#/definitions/config"}, "spec", unknown)
+        found = self._kept(spec, {"$ref": f"#/definitions/{value}"}, "spec", unknown)
         return dict(found), tuple(unknown)
 
     def _kept(self, value: Any, schema: Mapping[str, Any], path: str, unknown: list[str]) -> Any:

@@ -1,12 +1,15 @@
 """What each node says of itself, in one ConfigMap: whether its container runtime can trust the registry.
 
-A key for each node, written when its text changes and not again: a thousand quiet nodes cost nothing. Nodes may write
-this one object and no other.
+A key for each node, written when its text changes, and again after a while, because somebody may have deleted it: soon
+by a node that is not well, rarely by one that is, so that a thousand quiet nodes write about once in a second together.
+Nodes may write this one object and no other.
 """
 
 from __future__ import annotations
 
 import json
+import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,8 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 
 CONFIG_MAP = "image-registry-nodes"
 TRUSTED = "Trusted"
+AGAIN, SOON = 900.0, 60.0
+"""Seconds after which what was told is told again, at the latest, and that something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +55,25 @@ class NodeReport:
         self._client = client
         self._path = object_path("v1", "configmaps", CONFIG_MAP, namespace=namespace)
         self._node = node
-        self._told = ""
+        self._told: str | None = ""
+        self._due = 0.0
 
     def tell(self, state: NodeState) -> None:
-        """Write it if it is another one than before; what fails is tried again at the next look."""
-        self._write(state.text())
+        """Write it if it is another one, or was not written for long; what fails is tried again at the next look."""
+        self._write(state.text(), AGAIN if state.state == TRUSTED else SOON)
 
     def forget(self) -> None:
         """The node is as it was before us."""
-        self._write(None)
+        self._write(None, AGAIN)
 
-    def _write(self, text: str | None) -> None:
-        if text == self._told:
+    def _write(self, text: str | None, again: float) -> None:
+        if text == self._told and time.monotonic() < self._due:
             return
         try:
             self._client.merge(self._path, {"data": {self._node: text}})
-            self._told = text or ""
+            self._told = text
+            own = zlib.crc32(self._node.encode()) / 2**32  # a time of its own in the last third for each node
+            self._due = time.monotonic() + again * (2 + own) / 3
         except (KubeError, ClusterUnreachable) as error:
             structlog.get_logger().warning("the node's state could not be written", reason=str(error))
 

@@ -9,7 +9,7 @@ from typing import Any
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.operator import config_values
 from image_registry.operator.conditions import SERVERS
-from image_registry.operator.config_status import WORKLOADS
+from image_registry.operator.config_status import WORKLOADS, instead
 from image_registry.operator.drift import Comparison
 from image_registry.operator.release_record import RELEASE, Release, read
 from image_registry.operator.renewal import Renewal
@@ -146,8 +146,7 @@ class Operand:
         before = config.get("status") or {}
         if before == status:
             return False
-        gone = {name: None for name in before if name not in status}
-        self._client.merge(f"{CONFIG}/status", {"status": {**gone, **status}})
+        self._client.merge(f"{CONFIG}/status", {"status": instead(before, status)})
         return True
 
     def servers(self, workloads: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,9 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
 from image_registry.operator import config_values, pruner_values
 from image_registry.operator.conditions import Problem
+from image_registry.operator.config_status import instead
 from image_registry.operator.config_values import MANAGED
+from image_registry.operator.known_fields import Language
 from image_registry.operator.operand import GROUP_VERSION
 from image_registry.operator.operator_events import Events
 from image_registry.operator.pruner_metrics import PrunerMetrics
@@ -30,20 +32,33 @@ PRUNER = object_path(GROUP_VERSION, "imagepruners", "cluster")
 class Pruner:
     """Thread-confined: the reconciler's. Everything raises KubeError and ClusterUnreachable."""
 
-    def __init__(self, client: ClusterClient, namespace: str, events: Events, metrics: PrunerMetrics) -> None:
+    def __init__(
+        self,
+        client: ClusterClient,
+        namespace: str,
+        events: Events,
+        metrics: PrunerMetrics,
+        language: Language | None = None,
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._events = events
         self._metrics = metrics
+        self._language = language
         self._object: dict[str, Any] | None = None
+        self._unknown: tuple[str, ...] = ()
 
     def look(self, config: Mapping[str, Any], base: Mapping[str, Any], release: Release | None) -> config_values.Object:
         """Read the object live, make it where it is missing and wanted; returns what it asks of the chart."""
-        applied = release.values if release is not None else None
+        applied = dict(release.values) if release is not None else None
+        if applied is not None and applied.get(pruner_values.VALUE) is not None:  # a newer version may have said it
+            applied[pruner_values.VALUE], _ = pruner_values.known(applied[pruner_values.VALUE], self._language)
         self._object = self._client.find(PRUNER)
         if self._object is None and config_values.state_of(config.get("spec") or {}) == MANAGED:
             self._object = self._make(pruner_values.first_spec(base, applied))
-        spec = (self._object.get("spec") or {}) if self._object is not None else None
+        spec, self._unknown = None, ()
+        if self._object is not None:
+            spec, self._unknown = pruner_values.known(self._object.get("spec") or {}, self._language)
         return pruner_values.values(spec, applied)
 
     def tell(
@@ -65,6 +80,7 @@ class Pruner:
             installed=release is not None,
             invalid=pruner_values.problem_of(pruner.get("spec") or {}),
             refused=problem.message if problem is not None and CRON_JOB in problem.message else "",
+            unknown=self._unknown,
         )
         found = status(pruner, seen, now)
         self._write(pruner, found)
@@ -109,13 +125,8 @@ class Pruner:
 
     def _write(self, pruner: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         before = pruner.get("status") or {}
-        if before == found:
-            return
-        gone = {name: None for name in before if name not in found}
-        if "lastRun" in found:  # a merge would keep what the run before it said
-            gone_too = {name: None for name in before.get("lastRun") or {} if name not in found["lastRun"]}
-            found = {**found, "lastRun": {**gone_too, **found["lastRun"]}}
-        self._client.merge(f"{PRUNER}/status", {"status": {**gone, **found}})
+        if before != found:
+            self._client.merge(f"{PRUNER}/status", {"status": instead(before, found)})
 
     def _say(self, pruner: Mapping[str, Any], before: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         run, known = found.get("lastRun") or {}, before.get("lastRun") or {}

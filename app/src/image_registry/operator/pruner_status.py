@@ -30,6 +30,8 @@ class Seen:
     invalid: str = ""
     refused: str = ""
     """What Helm says of the CronJob."""
+    unknown: tuple[str, ...] = ()
+    """Fields of the specification that this version does not know."""
 
 
 def newest(jobs: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -53,6 +55,7 @@ def status(pruner: Mapping[str, Any], seen: Seen, now: datetime) -> Object:
     known = {str(item.get("type")): item for item in before.get("conditions") or []}
     failed = _failed(seen, known)
     found = [_available(seen), _scheduled(seen, pruner.get("spec") or {}), failed, _degraded(seen, failed, run)]
+    found += _ignored(seen)
     shown: Object = {
         "observedGeneration": generation,
         "conditions": dated(found, before.get("conditions") or [], generation, now),
@@ -112,11 +115,24 @@ def _why_suspended(seen: Seen, spec: Mapping[str, Any]) -> str:
     if spec.get("suspend"):
         return SUSPENDED_BY
     said = f"CronJob {CRON_JOB} is suspended, though spec.suspend is not true: nothing is pruned"
+    if seen.unknown:
+        return f"{said}, because this version does not know {', '.join(seen.unknown)}"
     if seen.invalid:
         return f"{said} until spec can be followed: {seen.invalid}"
     if seen.state == UNMANAGED or not seen.state:
         return f"{said}; spec waits until Config/cluster is Managed"
     return f"{said}; spec is followed within a minute"
+
+
+def _ignored(seen: Seen) -> list[Condition]:
+    """Only where there is something to say."""
+    if not seen.unknown:
+        return []
+    message = (
+        f"this version does not know {', '.join(seen.unknown)}, which may be there to keep images: nothing is pruned; "
+        "upgrade the operator, or take the field out of ImagePruner/cluster"
+    )
+    return [Condition("FieldsIgnored", "True", "UnknownFields", message)]
 
 
 def _failed(seen: Seen, known: Mapping[str, Mapping[str, Any]]) -> Condition:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from image_registry.operator import cron
+from image_registry.operator.known_fields import Language
 from image_registry.pruning.rules import InvalidRule, parse_duration, parse_patterns
 
 VALUE = "imagePruner"
@@ -31,6 +32,17 @@ def problem_of(spec: Mapping[str, Any]) -> str:
     except InvalidRule as error:
         return f"{error}: correct spec.keepYoungerThanDuration"
     return ""
+
+
+def known(spec: Mapping[str, Any], language: Language | None) -> tuple[Object, tuple[str, ...]]:
+    """A specification as this version can follow it, and the fields that it does not know.
+
+    One of them may be there to keep images, and what is pruned does not come back: then nothing is pruned (ADR 73).
+    """
+    if language is None:
+        return dict(spec), ()
+    found, unknown = language.understood(spec, VALUE)
+    return ({**found, "suspend": True} if unknown else found), unknown
 
 
 def values(spec: Mapping[str, Any] | None, applied: Mapping[str, Any] | None) -> Object:

@@ -139,6 +139,11 @@ class View:
         with self._lock:
             return self._namespaces.get(namespace) is not False
 
+    def knows(self, namespace: str) -> bool:
+        """Whether a namespace was told of, and not that it is gone."""
+        with self._lock:
+            return self._namespaces.get(namespace) is not None
+
     def accounts(self) -> list[tuple[str, str]]:
         """Every ServiceAccount that exists, or of which a Secret does."""
         with self._lock:

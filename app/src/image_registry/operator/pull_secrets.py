@@ -285,6 +285,9 @@ class PullSecrets:
         return Surroundings(settings=self._settings, keys=self._keys.good, taken=frozenset(self._taken))
 
     def _try_later(self, key: Key, error: Exception) -> None:
+        if not key[1] and isinstance(error, KubeError) and error.not_found and not self._view.knows(key[0]):
+            self._failures.pop(key, None)  # the namespace is gone; one that is only new is told of, and comes again
+            return
         self._metrics.failed()
         times = self._failures.get(key, (0, ""))[0] + 1
         status = error.status if isinstance(error, KubeError) else 0

@@ -15,10 +15,10 @@ from typing import Any
 import structlog
 
 from image_registry.kube.errors import KubeError
-from image_registry.operator import config_values, release_plan
+from image_registry.operator import certificate_facts, config_values, release_plan
 from image_registry.operator.apply_problems import problem_of
 from image_registry.operator.conditions import Condition, Observed, Problem
-from image_registry.operator.config_status import status
+from image_registry.operator.config_status import status, warnings
 from image_registry.operator.config_values import REMOVED, UNMANAGED
 from image_registry.operator.helm import HelmRunner, Running
 from image_registry.operator.known_fields import Language
@@ -81,6 +81,8 @@ class Reconciler:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pull_secrets: Callable[[], Condition | None] = lambda: None
     """How managed pull Secrets are; nothing where nobody makes them."""
+    talk: Callable[[str], None] = lambda _: None
+    """Told in each pass how much this process is to tell; empty: as it was started."""
     _attempt: Attempt | None = None
     _failure: Failure | None = None
     _compared: datetime | None = None
@@ -93,6 +95,7 @@ class Reconciler:
     def turn(self) -> float:
         """Look, plan, act, tell; returns the seconds until the next turn. Raises KubeError, ClusterUnreachable."""
         config = self.operand.config()
+        self.talk(str(((config or {}).get("spec") or {}).get(config_values.LOG_LEVEL) or ""))
         if config is None:
             self.stop()
             self.pruner.tell(None, None, None, self.clock())
@@ -110,8 +113,9 @@ class Reconciler:
             drift = self._changes(spec, release, now)
             claims = self.operand.owned_claims(config, (release.values.get("config") or {}) if release else {})
             plan = release_plan.plan(spec, release, base, drift, now, applying, owned=bool(claims))
+            structlog.get_logger().debug("a pass", action=plan.action, why=plan.why, drift=list(drift))
             self._act(config, plan, release, now)
-            if plan.action == "rest" and release and release.values.get(config_values.DELETE_STORAGE):
+            if release_plan.deletes_storage(plan, spec, release):
                 self._delete(config, claims)
             self._tell(config, plan, release, release_plan.left_place(history), now, claims)
             self.pruner.tell(config, release, self._failure.problem if self._failure else None, now)
@@ -184,10 +188,8 @@ class Reconciler:
         if plan.moved_from:
             self.metrics.storage_changed()
             place = config_values.place_of(plan.values["config"])
-            self.events.say(
-                config, "Warning", "StorageChanged",
-                f"images are now kept in {place}; those in {plan.moved_from} are not moved: copy them, or change back",
-            )  # fmt: skip
+            said = f"images are now kept in {place}; {config_values.left_behind(plan.moved_from)}"
+            self.events.say(config, "Warning", "StorageChanged", said)
         if self._drift:
             self.metrics.drifted(len(self._drift))
             self._repaired = self._drift
@@ -210,7 +212,7 @@ class Reconciler:
             self._failure = None
             self.events.say(config, "Normal", "Applied", f"done: {attempt.why}")
             return
-        problem = problem_of(outcome)
+        problem = problem_of(outcome, self.operand.namespace)
         before = self._failure.pause if self._failure and self._failure.wanted == attempt.wanted else 0.0
         pause = min(max(before * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self._failure = Failure(attempt.wanted, problem, pause, now + timedelta(seconds=pause))
@@ -241,8 +243,10 @@ class Reconciler:
             moved_from=moved_from,
             pull_secrets=self.pull_secrets(),
             further=around.conditions,
+            refusing=certificate_facts.refusing(around.certificates),
             goes=tuple(str(claim["metadata"]["name"]) for claim in claims),
             unknown=self._unknown,
+            namespace=self.operand.namespace,
         )
         self._write({**config, "spec": shown}, observed, release, workloads, now, around)
 
@@ -261,7 +265,9 @@ class Reconciler:
         self.metrics.failed()
         before = config.get("status") or {}
         seen = {item["type"]: item for item in before.get("conditions") or [] if item["type"] in SEEN}
-        found = status(config, Observed(deployments={}, problem=problem), None, [], now, self.operand.namespace)
+        namespace = self.operand.namespace
+        observed = Observed(deployments={}, problem=problem, namespace=namespace)
+        found = status(config, observed, None, [], now, namespace)
         told_of = {item["type"] for item in found["conditions"]}
         kept = [item for item in before.get("conditions") or [] if item["type"] not in told_of]
         found["conditions"] = [*(seen.get(item["type"], item) for item in found["conditions"]), *kept]
@@ -282,9 +288,8 @@ class Reconciler:
         self.operand.write_status(config, found)
         self.metrics.conditions(found["conditions"])
         self.metrics.surroundings(around)
-        for item in around.conditions:
-            if item.status == ("True" if item.type.endswith("Degraded") else "False"):
-                self.events.say(config, "Warning", item.reason, item.message)
+        for reason, message in warnings(found["conditions"]):
+            self.events.say(config, "Warning", reason, message)
         if not (config.get("spec") or {}).get("managementState"):
             message = next(item["message"] for item in found["conditions"] if item["type"] == "Removed")
             self.events.say(config, "Normal", "Removed", message)

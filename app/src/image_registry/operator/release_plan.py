@@ -59,7 +59,7 @@ def plan(
     if release is None:
         return Plan("apply", "there is no registry yet", wanted)
     moved = moved_from(wanted["config"], applied)
-    keep = claim_let_go(wanted["config"], applied)
+    keep = claim_let_go(wanted, applied)
     if _without_nulls(release.values) != _without_nulls(wanted):
         return Plan("apply", _difference(release.values, wanted), wanted, keep, moved)
     if not release.deployed:
@@ -78,6 +78,16 @@ def _meanwhile(spec: Mapping[str, Any], base: Mapping[str, Any], applying: Mappi
     return Plan("wait", "helm runs")
 
 
+def deletes_storage(plan: Plan, spec: Mapping[str, Any], release: Release | None) -> bool:
+    """Whether claims that Helm has let go of are deleted now: only while just that is still wanted and Helm is done.
+
+    Its record says so from its first moment on; who changes his mind meanwhile, to Unmanaged too, keeps his images.
+    """
+    if plan.action != "rest" or config_values.state_of(spec) != REMOVED or release is None or not release.deployed:
+        return False
+    return bool(release.values.get(config_values.DELETE_STORAGE))
+
+
 def moved_from(wanted: Mapping[str, Any], applied: Mapping[str, Any]) -> str:
     """The place that images are no longer looked for in; empty if they stay where they are."""
     before, after = config_values.place_of(applied), config_values.place_of(wanted)
@@ -94,8 +104,12 @@ def left_place(history: Sequence[Release]) -> str:
 
 
 def claim_let_go(wanted: Mapping[str, Any], applied: Mapping[str, Any]) -> str:
-    """The chart's own claim, if this change takes it out of the release: Helm would delete a Managed one."""
-    return config_values.CLAIM if _own_claim(applied) and not _own_claim(wanted) else ""
+    """The chart's own claim, if this change takes it out of the release: Helm would delete a Managed one.
+
+    Also when it is to go: Helm would do that before it is done, and a removal can be called off until then.
+    """
+    leaves = bool(wanted.get(config_values.DELETE_STORAGE)) or not _own_claim(wanted["config"])
+    return config_values.CLAIM if _own_claim(applied) and leaves else ""
 
 
 def _own_claim(config: Mapping[str, Any]) -> bool:

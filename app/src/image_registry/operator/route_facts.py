@@ -12,6 +12,9 @@ from typing import Any
 from image_registry.operator.certificate_facts import CertificateFact
 from image_registry.operator.conditions import TIME, Condition
 
+POLICY = "image-registry"
+"""The BackendTLSPolicy that the chart makes."""
+
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -77,15 +80,19 @@ def judge(
     certificate: CertificateFact | None,
     classes: Sequence[Mapping[str, Any]] | None,
     others: Sequence[str],
+    policy: Mapping[str, Any] | None = None,
 ) -> RouteFact:
-    """``classes`` are the cluster's IngressClasses, ``None`` if not known; ``others`` are who else claims the host."""
+    """``classes`` are the cluster's IngressClasses, ``None`` if not known; ``others`` are who else claims the host.
+
+    ``policy`` is the BackendTLSPolicy by which a Gateway speaks HTTPS to the registry.
+    """
     kind = "HTTPRoute" if route.gateway else "Ingress"
     reason, message, admitted = "", "", False
     addresses: tuple[str, ...] = ()
     if live is None:
         reason, message = f"{kind}NotFound", f"{kind} {route.name} does not exist yet"
     elif route.gateway:
-        admitted, reason, message = _of_gateway(route, live)
+        admitted, reason, message = _of_gateway(route, live, policy or {})
     else:
         addresses = _addresses(live)
         admitted = bool(addresses)
@@ -132,14 +139,38 @@ def _unserved(route: Route, classes: Sequence[Mapping[str, Any]] | None) -> tupl
     return "WaitingForAddress", said
 
 
-def _of_gateway(route: Route, live: Mapping[str, Any]) -> tuple[bool, str, str]:
-    parents = (live.get("status") or {}).get("parents") or []
-    if not parents:
+def _of_gateway(route: Route, live: Mapping[str, Any], policy: Mapping[str, Any]) -> tuple[bool, str, str]:
+    """Admitted, reason, message. What was said of an earlier specification is not an answer to this one."""
+    generation = int((live.get("metadata") or {}).get("generation") or 0)
+    answers = [_answer(parent, generation) for parent in (live.get("status") or {}).get("parents") or []]
+    why = next((refused for _, refused in answers if refused), "")
+    if why:
+        return False, "GatewayRefused", f"Gateway {route.gateway} refuses HTTPRoute {route.name}: {why}"
+    if not any(accepted for accepted, _ in answers):
         said = f"no Gateway has answered to HTTPRoute {route.name}: see that Gateway {route.gateway} exists"
         return False, "WaitingForAddress", said
-    for parent in parents:
-        for item in parent.get("conditions") or []:
-            if item.get("type") in ("Accepted", "ResolvedRefs") and item.get("status") != "True":
-                why = f"{item.get('reason')}: {item.get('message')}"
-                return False, "GatewayRefused", f"Gateway {route.gateway} refuses HTTPRoute {route.name}: {why}"
+    ancestors = [
+        _answer(item, int((policy.get("metadata") or {}).get("generation") or 0))
+        for item in (policy.get("status") or {}).get("ancestors") or []
+        if (item.get("ancestorRef") or {}).get("name") == route.gateway
+    ]
+    why = next((refused for _, refused in ancestors if refused), "")
+    if why:
+        said = f"Gateway {route.gateway} refuses BackendTLSPolicy {POLICY}, so it cannot reach the registry: {why}"
+        return False, "GatewayRefused", said
+    if not any(accepted for accepted, _ in ancestors):
+        said = f"Gateway {route.gateway} has not answered to BackendTLSPolicy {POLICY}"
+        return True, "", f"{said}: one that does not know it speaks plain HTTP to the registry, which is refused"
     return True, "", ""
+
+
+def _answer(said: Mapping[str, Any], generation: int) -> tuple[bool, str]:
+    """Whether a controller accepts this generation, and why not; neither while it has not decided."""
+    accepted = False
+    for item in said.get("conditions") or []:
+        if int(item.get("observedGeneration") or generation) < generation:
+            continue
+        if item.get("type") in ("Accepted", "ResolvedRefs") and item.get("status") == "False":
+            return False, f"{item.get('reason')}: {item.get('message')}"
+        accepted = accepted or (item.get("type"), item.get("status")) == ("Accepted", "True")
+    return accepted, ""

@@ -23,6 +23,10 @@ OTHERS = timedelta(minutes=5)
 """How often routes of the whole cluster are looked at: that of somebody else with our host is rare."""
 
 GATEWAY = "gateway.networking.k8s.io/v1"
+OLDER_GATEWAY = "gateway.networking.k8s.io/v1alpha3"
+"""Where BackendTLSPolicy was before it was stable."""
+
+CERTIFICATES = "cert-manager.io/v1"
 INGRESS = "networking.k8s.io/v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -65,11 +69,14 @@ class Lookout:
         return Surroundings(tuple(facts), routes, nodes, tuple(conditions))
 
     def _certificates(self, config: Mapping[str, Any], wanted: list[Route], now: datetime) -> list[CertificateFact]:
-        issued = ((config.get("certificates") or {}).get("issuerRef") or {}).get("name")
-        cure = certificate_facts.RENEWAL.format(namespace=self._namespace)
-        if issued:
-            cure = f"see kubectl -n {self._namespace} describe certificates.cert-manager.io"
-        served = [Served(name, (f"{name.removesuffix('-tls')}.{self._namespace}.svc",), cure) for name in ISSUED]
+        hosts = {name: (f"{name.removesuffix('-tls')}.{self._namespace}.svc",) for name in ISSUED}
+        if ((config.get("certificates") or {}).get("issuerRef") or {}).get("name"):
+            made = self._optional(self._path(CERTIFICATES, "certificates")) or []
+            wants = {str(item["metadata"]["name"]): item for item in made}
+            served = [certificate_facts.issued(name, hosts[name], wants.get(name), self._namespace) for name in ISSUED]
+        else:
+            cure = certificate_facts.RENEWAL.format(namespace=self._namespace)
+            served = [Served(name, hosts[name], cure) for name in ISSUED]
         by_secret: dict[str, list[str]] = {}
         for route in wanted:
             if route.secret and not route.gateway:
@@ -103,6 +110,7 @@ class Lookout:
             for gateway in (False, True)
         }
         claims = self._claims(frozenset(route.hostname for route in wanted), now)
+        policy = self._policy() if live[True] else None
         return [
             route_facts.judge(
                 route,
@@ -110,6 +118,7 @@ class Lookout:
                 of_secret.get(route.secret) if not route.gateway else None,
                 self._ingress_classes(now),
                 [who for who, host in claims if host == route.hostname],
+                policy,
             )
             for route in wanted
         ]
@@ -118,6 +127,11 @@ class Lookout:
         path = self._path(GATEWAY, "httproutes") if gateway else self._path(INGRESS, "ingresses")
         found = self._optional(path) or []
         return {str(item["metadata"]["name"]): item for item in found}
+
+    def _policy(self) -> Mapping[str, Any] | None:
+        """How Gateways speak to the registry."""
+        paths = [self._path(version, "backendtlspolicies", route_facts.POLICY) for version in (GATEWAY, OLDER_GATEWAY)]
+        return self._client.find(paths[0]) or self._client.find(paths[1])
 
     def _claims(self, hosts: frozenset[str], now: datetime) -> list[tuple[str, str]]:
         """Who else in the cluster serves one of the hosts."""

@@ -26,6 +26,9 @@ STREAMS_AT_ONCE = 50
 HELD_AT_ONCE = 1000
 OTHERS_AT_ONCE = 500
 
+INSIDE = "image-registry.image-registry-system.svc:5000"
+"""The name of the registry in every cluster, also in one that has no stream which would show it."""
+
 _SHOWN = ("dockerImageRepository", "publicDockerImageRepository")
 
 GONE = 410
@@ -47,11 +50,11 @@ def check_rights(
 
 
 def find_hosts(client: ClusterClient, rules: Rules, more: Iterable[str]) -> Hosts:
-    """Every name of the registry: those that its streams show, and those that somebody adds.
+    """Every name of the registry: its own, those that its streams show, and those that somebody adds.
 
     Raises :class:`NoRegistry`, KubeError and ClusterUnreachable.
     """
-    found = list(more)
+    found = [INSIDE, *more]
     for namespace in sorted(rules.namespaces) or [""]:
         try:
             page = client.get(object_path(VERSION, "imagestreams", namespace=namespace), query={"limit": "1"})

@@ -202,13 +202,13 @@ class Rebuild:
         for found in survey.manifests():
             portion.append(found)
             if len(portion) == PORTION and not rehearsal:
-                counts.images += self._streams.adopt_manifests(repository, portion, recalled).new_images
+                counts.images += self._streams.adopter.manifests(repository, portion, recalled).new_images
                 portion = []
         readable = frozenset(survey.readable)
         survey.readable |= recalled.beyond
         tags = survey.tags()
         if not rehearsal or self._tables:
-            taken = self._streams.adopt_tags(
+            taken = self._streams.adopter.tags(
                 repository, portion, tags, readable, survey.findings, self._store, recalled, rehearsal=rehearsal
             )
             counts.images += taken.new_images
@@ -226,7 +226,7 @@ class Rebuild:
         for recorded in self._archive.other_images(findings):
             if stop.is_set():
                 break
-            counts.images += self._streams.adopt_images(recorded)
+            counts.images += self._streams.adopter.images(recorded)
         return findings
 
 

@@ -20,6 +20,7 @@ from image_registry.remote.credentials import ANONYMOUS, Keyring, Login
 from image_registry.remote.errors import (
     Blocked,
     Forbidden,
+    NoSpace,
     NotARegistry,
     NotFound,
     Refused,
@@ -237,6 +238,8 @@ def _failure(answer: Answer, question: Question, login: Login) -> RemoteError:
         case 429:
             wait = retry_after(answer.headers) or 60.0
             return TooManyRequests(f"{where}: it is asked too often; it can be asked again in {wait:.0f} seconds", wait)
+        case status if status == 507 or "no space left" in said:
+            return NoSpace(f"{where}: it is full; make room there, then do it again")
         case status if status >= 500:
             return Unreachable(f"{where}: it is out of order; try again later")
         case status if status in _REFUSED and question.scope.writes:

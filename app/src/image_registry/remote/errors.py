@@ -64,6 +64,12 @@ class Unreachable(RemoteError):
     reason, status, passing = "ServiceUnavailable", 503, True
 
 
+class NoSpace(RemoteError):
+    """The registry has no room for more."""
+
+    reason, status = "InsufficientStorage", 507
+
+
 class Untrusted(RemoteError):
     """The certificate of the registry is none that is trusted here."""
 

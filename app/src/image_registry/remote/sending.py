@@ -128,7 +128,8 @@ class Sending:
             if size == offset:
                 flow.end()  # before the registry is told that this is all
             last = flow.stream(size - offset, self._count) if size > offset else b""
-            self._uploads.finish(self._target, upload, self._access, last)
+            part = (offset, size - 1) if 0 < offset < size else None
+            self._uploads.finish(self._target, upload, self._access, last, part)
 
     def _kept(self, upload: Upload) -> Upload:
         """Where it could be taken up; some registries name another place after each piece."""

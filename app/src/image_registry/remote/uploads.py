@@ -72,12 +72,18 @@ class Uploads:
         with self._go_on("PATCH", target, upload, access, headers, body) as answer:
             return read_upload(answer, upload)
 
-    def finish(self, target: RemoteReference, upload: Upload, access: Access, body: Body) -> None:
-        """The last bytes, all or none, and the digest of the whole."""
+    def finish(
+        self, target: RemoteReference, upload: Upload, access: Access, body: Body, part: tuple[int, int] | None = None
+    ) -> None:
+        """The last bytes, all or none, and the digest of the whole.
+
+        ``part`` says from where to where, if they are not all: some registries take them for all where nobody says it.
+        """
         location = upload.location
         location += ("&" if urlsplit(location).query else "?") + urlencode({"digest": str(target.digest)})
         ended = replace(upload, location=location)
-        with self._go_on("PUT", target, ended, access, {"Content-Type": OCTETS}, body):
+        headers = {"Content-Type": OCTETS} | ({"Content-Range": f"{part[0]}-{part[1]}"} if part else {})
+        with self._go_on("PUT", target, ended, access, headers, body):
             pass
 
     def cancel(self, target: RemoteReference, upload: Upload, access: Access) -> None:

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from image_registry.oci import media_types
 from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.oci.manifest import Manifest
 from image_registry.remote.asking import Access, Question, Questions
-from image_registry.remote.errors import Mismatch, NotFound
+from image_registry.remote.errors import Mismatch, NotFound, Refused
 from image_registry.remote.reference import RemoteReference
 from image_registry.remote.registry import ACCEPT
 from image_registry.remote.running import Running
@@ -23,6 +24,8 @@ from image_registry.remote.uploads import Upload, Uploads
 
 WHOLE = 1 << 20
 """Largest blob that is read before it is sent."""
+
+_OF_DOCKER = frozenset({media_types.DOCKER_MANIFEST, media_types.DOCKER_MANIFEST_LIST})
 
 PIECE = 256 << 20
 """Bytes of one request of a very large blob."""
@@ -103,6 +106,19 @@ class Writing:
         """A manifest under a tag or its digest. Raises :class:`Mismatch` if the registry made another one of it."""
         headers = {"Content-Type": manifest.media_type}
         question = Question("PUT", target, f"manifests/{target.wanted}", headers, PUSH, manifest.raw)
+        try:
+            return self._put_manifest(question, manifest, access)
+        except Refused as error:
+            if manifest.media_type not in _OF_DOCKER:
+                raise
+            raise Refused(
+                f"{error}. It is a manifest of Docker's media type, and some registries take those of OCI alone (zot "
+                'takes both with http.compat: ["docker2s2"])',
+                error.code,
+            ) from None
+
+    def _put_manifest(self, question: Question, manifest: Manifest, access: Access) -> Taken:
+        target = question.source
         with self._questions.put(question, access) as answer:
             said = answer.headers.get("docker-content-digest", "")
             if said.startswith(f"{manifest.digest.algorithm}:") and said != str(manifest.digest):

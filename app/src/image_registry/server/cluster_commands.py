@@ -206,6 +206,7 @@ def operator(
         home=home,
         kubeconfig=kubeconfig,
         listen=(host, int(port)),
+        log_level=LogLevel(log_level),
         pull_secrets=PullSecretOptions(
             namespace=namespace,
             cluster_domain=dns.cluster_domain() or "cluster.local",

@@ -82,7 +82,7 @@ class ClusterLimits:
         """Write what differs; how many quotas were written. Raises KubeError and ClusterUnreachable."""
         written = 0
         for quota in self._constraints.quotas():
-            usage = streams.usage(quota.namespace, {_resource(name) for name in quota.hard})
+            usage = streams.allowance.usage(quota.namespace, {_resource(name) for name in quota.hard})
             used = {name: str(usage[resource]) for name in quota.hard if (resource := _resource(name)) in usage}
             if used and any(quota.used.get(name) != value for name, value in used.items()):
                 self._constraints.show_used(quota, used)

@@ -266,10 +266,10 @@ def record(*, root: Path | None, database: str | None, discard: bool) -> None:
 @click.option(
     "--at-most",
     type=click.IntRange(0, 100),
-    default=50,
-    show_default=True,
+    default=None,
     metavar="PERCENT",
-    help="Refuse to throw away more than this part of all blobs.",
+    help="Refuse to throw away more than this part of all blobs; without it more than half goes only if what "
+    "repositories hold shows that metadata and storage belong together.",
 )
 @click.option("--rate", type=click.FloatRange(min=0), default=0, help="Changes per second at most; 0: no limit.")
 @click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True)
@@ -280,7 +280,7 @@ def garbage_collect(
     confirm: bool,
     grace: str,
     trash: str,
-    at_most: int,
+    at_most: int | None,
     rate: float,
     output: str,
 ) -> None:

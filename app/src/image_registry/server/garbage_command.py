@@ -17,7 +17,7 @@ from image_registry.server.tools import garbage_tools
 _OPTIONS = {"atMost": "--at-most"}
 
 
-def rules(settings: Settings, *, grace: str, trash: str, at_most: int, rate: float) -> Rules:
+def rules(settings: Settings, *, grace: str, trash: str, at_most: int | None, rate: float) -> Rules:
     """What the options say. Raises :class:`click.BadParameter`."""
     options = {"grace": grace, "trash": trash, "atMost": at_most, "rate": rate}
     try:

@@ -11,17 +11,19 @@ from image_registry.auth.access import IMAGE_GROUP
 from image_registry.imagestreams.importer import Imports
 from image_registry.importing.importer import CredentialsUnknown, Importer
 from image_registry.importing.pull_through import PullThrough
+from image_registry.importing.refetching import Refetching
 from image_registry.importing.schedule import Pace, Schedule
 from image_registry.kube import pull_secrets
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.kube.pull_secrets import PullSecrets, Read, Secret
+from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.remote.credentials import Keyring, UnreadableCredentials
 from image_registry.remote.proxies import Proxies
 from image_registry.remote.registry import Registries
 from image_registry.remote.wire import Wire
-from image_registry.server.import_settings import ImportSettings
+from image_registry.server.import_settings import ImportSettings, read_imports
 from image_registry.server.settings import Settings
 from image_registry.storage.blob_store import BlobStore
 
@@ -99,3 +101,19 @@ def pull_through(
         return None
     read = pull_secrets.from_image_api(client, f"{IMAGE_GROUP}/v1")
     return PullThrough(registries(found, settings.proxy), imports, store, keyring(read), paused=paused, fetched=count)
+
+
+def refetching(settings: Settings, imports: Imports, store: BlobStore) -> Callable[[Digest], str]:
+    """For a process that looks after the storage; it does nothing where pull-through is off."""
+    found = read_imports(settings.imports)
+    if not found.pull_through:
+        return lambda _digest: ""
+    try:
+        secrets = keyring(pull_secrets.from_image_api(ClusterClient.from_pod(), f"{IMAGE_GROUP}/v1"))
+    except KubeconfigError:  # a registry without a cluster has no Secrets
+        secrets = _anonymous
+    return Refetching(imports, PullThrough(registries(found, settings.proxy), imports, store, secrets), store)
+
+
+def _anonymous(_repository: Repository) -> Keyring:
+    return Keyring()

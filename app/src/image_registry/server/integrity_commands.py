@@ -10,7 +10,7 @@ import click
 
 from image_registry.server.settings import Settings
 from image_registry.server.terminal import Progress
-from image_registry.server.tools import integrity_tools
+from image_registry.server.tools import fetching_tools, integrity_tools
 from image_registry.server.upkeep_options import scope
 from image_registry.upkeep import scrubbing, verifying, wording
 from image_registry.upkeep.asking import InvalidOption
@@ -42,9 +42,9 @@ def verify(settings: Settings, name: str, *, deep: bool, rate: float, output: st
 def scrub(settings: Settings, *, confirm: bool, rate: float, after: str, output: str) -> int:
     """Returns the exit status: 0 if every blob is right, 1 if not."""
     started, progress = time.monotonic(), Progress()
-    with integrity_tools(settings) as (store, _):
+    with fetching_tools(settings) as (store, fetch):
         hashing = Hashing(store, rate * MIB)
-        report = scrubbing.scrub(store, hashing, confirm=confirm, after=after, progress=progress)
+        report = scrubbing.scrub(store, hashing, confirm=confirm, fetch=fetch, after=after, progress=progress)
         aside = sum(1 for _ in store.quarantined())
     progress.end()
     found = scrubbing.document(report, time.monotonic() - started, confirm=confirm, quarantined=aside)

@@ -62,8 +62,8 @@ class Maintenance:
         for work in (
             self._clean,
             self._sweep,
-            self._streams.forget_expired_reservations,
-            *map(self._expiry, self._streams.abandoned_uploads(datetime.now(UTC) - ABANDONED)),
+            self._streams.allowance.forget_expired,
+            *map(self._expiry, self._streams.sessions.abandoned(datetime.now(UTC) - ABANDONED)),
         ):
             try:
                 work()
@@ -85,7 +85,7 @@ class Maintenance:
     def _expiry(self, upload: tuple[Repository, str]) -> Callable[[], None]:
         def expire() -> None:
             self._store.abort_upload(*upload)
-            self._streams.end_upload(*upload)
+            self._streams.sessions.end(*upload)
 
         return expire
 

@@ -35,6 +35,8 @@ from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.pull_secret_settings import PullSecretOptions
 from image_registry.operator.pull_secrets import PullSecrets
 from image_registry.operator.reconciler import PERIOD, Reconciler
+from image_registry.server import logs
+from image_registry.server.settings import LogLevel
 
 STUCK = 180.0
 """Seconds without a pass, or without any watch that tells changes, after which the process is to be restarted."""
@@ -78,6 +80,8 @@ class OperatorOptions:
     listen: tuple[str, int] = ("", 8080)
     pull_secrets: PullSecretOptions | None = None
     """``None``: nobody makes pull Secrets."""
+    log_level: LogLevel = LogLevel.NORMAL
+    """What counts while Config does not say."""
 
 
 class Pulse:
@@ -109,6 +113,22 @@ class Pulse:
         return ""
 
 
+class Loudness:
+    """How much this process tells: what Config says, else what it was started with."""
+
+    def __init__(self, started_with: LogLevel) -> None:
+        self._started_with = started_with
+        self._now = started_with
+
+    def follow(self, said: str) -> None:
+        """From the next line on; a word that is not known changes nothing."""
+        wanted = LogLevel(said) if said in set(LogLevel) else self._started_with
+        if wanted is not self._now:
+            structlog.get_logger().info("the log level changes", before=str(self._now), now=str(wanted))
+            logs.configure(wanted)
+            self._now = wanted
+
+
 def base_values(options: OperatorOptions) -> dict[str, Any]:
     """Values below every specification, with the digest of the chart: another chart is a change like any other."""
     there = options.values is not None and options.values.exists()  # in a bundle of OLM it is only there if wanted
@@ -134,9 +154,10 @@ def run(options: OperatorOptions, stop: threading.Event) -> int:
     helm = Helm(options.helm, options.chart, options.namespace, options.home, options.kubeconfig)
     operand = Operand(client, options.namespace)
     events = Events(client)
-    pruner = Pruner(client, options.namespace, events, PrunerMetrics(metrics.registry))
     language = Language.of_chart(options.chart)
+    pruner = Pruner(client, options.namespace, events, PrunerMetrics(metrics.registry), language)
     reconciler = Reconciler(operand, helm, events, metrics, base_values(options), pruner, language)
+    reconciler.talk = Loudness(options.log_level).follow
     server = serve(options.listen, pulse, metrics)
     identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
     lease = Lease(client, options.namespace, LEASE, identity)

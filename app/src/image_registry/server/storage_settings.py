@@ -13,6 +13,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from image_registry import measures
 from image_registry.server.refusals import InvalidSettings
 from image_registry.storage.choice import KINDS, S3, Azure, Filesystem, Storage, Swift
 
@@ -152,6 +153,37 @@ def _refuse_s3(storage: S3) -> None:
         raise InvalidSettings(f"{PREFIX}_S3_KEYID is set but {PREFIX}_S3_ENCRYPT is not true: set it, or unset the key")
     if storage.skipverify and storage.trustedca:
         raise InvalidSettings(f"{PREFIX}_S3_SKIPVERIFY makes {PREFIX}_S3_TRUSTEDCA useless: unset one of them")
+    _refuse_cloudfront(storage)
+
+
+def _refuse_cloudfront(storage: S3) -> None:
+    """A distribution that nobody can sign for would send every reader to a refusal."""
+    name = f"{PREFIX}_S3_CLOUDFRONT"
+    given = {
+        f"{name}BASEURL": storage.cloudfrontbaseurl,
+        f"{name}KEYPAIRID": storage.cloudfrontkeypairid,
+        f"{name}PRIVATEKEY": storage.cloudfrontprivatekey,
+    }
+    if not any(given.values()):
+        return
+    if missing := [variable for variable, value in given.items() if not value]:
+        raise InvalidSettings(f"CloudFront needs {' and '.join(missing)} too: set it, or unset the others")
+    if not storage.cloudfrontbaseurl.startswith(("https://", "http://")):
+        raise InvalidSettings(f"{name}BASEURL is {storage.cloudfrontbaseurl!r}; write it as https://HOST[/PATH]")
+    try:
+        lasting = measures.seconds(storage.cloudfrontduration)
+    except ValueError:
+        lasting = 0
+    if lasting < 1:
+        raise InvalidSettings(f"{name}DURATION is {storage.cloudfrontduration!r}; use a duration such as 20m or 1h")
+    from image_registry.storage import cloudfront  # large, and needed by few
+
+    try:
+        cloudfront.load(Path(str(storage.cloudfrontprivatekey)))
+    except cloudfront.InvalidKey as error:
+        raise InvalidSettings(
+            f"{name}PRIVATEKEY is {storage.cloudfrontprivatekey}, which {error}: put the private key of the pair there"
+        ) from None
 
 
 def _read(variable: str, text: str, entry: Field[Any]) -> Any:

@@ -5,7 +5,7 @@ Apart from it, so that a command does not import what only a server needs: that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.records import Records
 from image_registry.imagestreams.service import ImageStreams
 from image_registry.metadata.database import Database
+from image_registry.oci.digest import Digest
 from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.rebuilding.recording import Recorder
 from image_registry.server.settings import Settings
@@ -27,6 +28,7 @@ class RebuildTools:
     """What the commands need to make tables from storage, and records from tables."""
 
     database: Database
+    store: BlobStore
     streams: ImageStreams
     ledger: RebuildLedger
     rebuild: Rebuild
@@ -41,17 +43,30 @@ def rebuild_tools(settings: Settings) -> Iterator[RebuildTools]:
         streams = ImageStreams(database, internal_hostname=settings.internal_hostname)
         ledger, tables, store = RebuildLedger(database), Records(database), open_store(settings.storage)
         rebuild, recorder = Rebuild(store, streams, ledger, tables), Recorder(store, tables, ledger)
-        yield RebuildTools(database, streams, ledger, rebuild, recorder)
+        yield RebuildTools(database, store, streams, ledger, rebuild, recorder)
     finally:
         database.dispose()
 
 
 @contextmanager
 def integrity_tools(settings: Settings) -> Iterator[tuple[BlobStore, Inventory]]:
-    """For the length of a command that verifies or scrubs."""
+    """For the length of a command that verifies."""
     database = Database(settings.database_url)
     try:
         yield open_store(settings.storage), Inventory(database)
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def fetching_tools(settings: Settings) -> Iterator[tuple[BlobStore, Callable[[Digest], str]]]:
+    """For the length of a command that scrubs, and fetches again what it put aside."""
+    from image_registry.server import importing_parts  # of no use to who only reads
+
+    database = Database(settings.database_url)
+    try:
+        store, streams = open_store(settings.storage), ImageStreams(database, internal_hostname="")
+        yield store, importing_parts.refetching(settings, streams.imports, store)
     finally:
         database.dispose()
 

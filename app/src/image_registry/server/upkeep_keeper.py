@@ -40,6 +40,10 @@ MEASURED = 30.0
 AGAIN = timedelta(seconds=5)
 """How long a run waits whose process died."""
 
+STARTING, SIGN = 300.0, 5.0
+"""Seconds for which a process is believed to be on its way to its first sign of life, and between two that it is given
+meanwhile: it reads all its code with little of a processor that others want, and that has taken longer than a lease."""
+
 Begin = Callable[[str, str], "subprocess.Popen[bytes]"]
 
 
@@ -48,6 +52,8 @@ class _Process:
     run: Run
     me: str
     process: subprocess.Popen[bytes]
+    begun: float
+    """By the clock that only goes forward."""
 
 
 class Keeper:
@@ -66,7 +72,7 @@ class Keeper:
         self._at_work: list[_Process] = []
         self._look_now, self._stopping = threading.Event(), False
         self._last: dict[Kind, Run | None] = {}
-        self._measured = 0.0
+        self._measured = self._signed = 0.0
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         if numbers is not None:
@@ -83,6 +89,8 @@ class Keeper:
         self._thread.join()
         for one in self._at_work:
             one.process.kill()
+            one.process.wait()
+            _close(one.process)
             self._give_back(one, "the registry was stopped")
 
     def wake(self) -> None:
@@ -107,14 +115,13 @@ class Keeper:
     def _look(self) -> None:
         paused = self._paused()
         for one in self._at_work:
-            if paused and one.run.changes:
+            if paused and one.run.pauses:
                 one.process.kill()
                 one.process.wait()
         ended = [one for one in self._at_work if one.process.poll() is not None]
         self._at_work = [one for one in self._at_work if one.process.returncode is None]
         for one in ended:
-            if one.process.stdin is not None:
-                one.process.stdin.close()
+            _close(one.process)
             if one.process.returncode:
                 self._give_back(one, f"its process ended with status {one.process.returncode}")
         while not self._stopping:
@@ -122,11 +129,20 @@ class Keeper:
             run = self._ledger.take(me, datetime.now(UTC), changing=not paused)
             if run is None:
                 break
-            self._at_work.append(_Process(run, me, self._begin(run.id, me)))
+            self._at_work.append(_Process(run, me, self._begin(run.id, me), time.monotonic()))
+        self._sign(time.monotonic())
         if ended or time.monotonic() - self._measured >= MEASURED:
             self._measured = time.monotonic()
             for kind in Kind:
                 self._last[kind] = self._ledger.last_success(kind, changing=kind is Kind.COLLECT)
+
+    def _sign(self, now: float) -> None:
+        if now - self._signed < SIGN:
+            return
+        self._signed = now
+        for one in self._at_work:
+            if now - one.begun < STARTING:
+                self._ledger.hold(one.run.id, one.me, datetime.now(UTC))
 
     def _give_back(self, one: _Process, why: str) -> None:
         structlog.get_logger().warning("a run was broken off", run=one.run.id, kind=str(one.run.kind), reason=why)
@@ -148,6 +164,11 @@ class Keeper:
         watch(SCRUB_CORRUPT, Kind.SCRUB, lambda run: sum(_totals(run).values()))
         watch(QUARANTINED, Kind.SCRUB, lambda run: (run.report or {}).get("quarantined", 0))
         watch(VERIFY_FAULTS, Kind.VERIFY, lambda run: sum(_totals(run).get(kind, 0) for kind in FAULTS))
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _when(run: Run) -> float:

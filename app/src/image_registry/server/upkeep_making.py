@@ -15,8 +15,9 @@ from image_registry.garbage import report as garbage_reports
 from image_registry.garbage.collection import CollectionRefused
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.metadata.database import DatabaseUnavailable
+from image_registry.server import adopting
 from image_registry.server.settings import Settings
-from image_registry.server.tools import garbage_tools, integrity_tools
+from image_registry.server.tools import fetching_tools, garbage_tools, integrity_tools
 from image_registry.server.upkeep_options import SCRUBBED, collection_rules, rate, scope
 from image_registry.storage.blob_store import StorageFault
 from image_registry.upkeep import scrubbing, verifying
@@ -148,11 +149,12 @@ def _verify(settings: Settings, making: Making) -> Mapping[str, Any]:
 def _scrub(settings: Settings, making: Making) -> Mapping[str, Any]:
     run, started = making.run, time.monotonic()
     pace = rate(run.options, {"confirm", "rate"}, SCRUBBED)
-    with integrity_tools(settings) as (store, _):
+    with fetching_tools(settings) as (store, fetch):
         found = scrubbing.scrub(
             store,
             Hashing(store, pace, making.still),
             confirm=run.changes,
+            fetch=fetch,
             after=run.cursor,
             found=Scrubbed.of(run.notes),
             progress=making.progress,
@@ -165,7 +167,14 @@ def _scrub(settings: Settings, making: Making) -> Mapping[str, Any]:
     return scrubbing.document(found, spent, confirm=run.changes, quarantined=aside, at_most=LISTED)
 
 
-MAKERS: Mapping[Kind, Maker] = {Kind.COLLECT: _collect, Kind.VERIFY: _verify, Kind.SCRUB: _scrub}
+MAKERS: Mapping[Kind, Maker] = {
+    Kind.COLLECT: _collect,
+    Kind.VERIFY: _verify,
+    Kind.SCRUB: _scrub,
+    Kind.RENAME: adopting.rename,
+    Kind.REBUILD: adopting.rebuild,
+    Kind.FORGET: adopting.forget,
+}
 
 
 def _now() -> datetime:

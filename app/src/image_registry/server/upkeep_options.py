@@ -8,7 +8,7 @@ from typing import Any
 
 from image_registry.garbage import rules as garbage_rules
 from image_registry.garbage.rules import InvalidRules, Rules
-from image_registry.oci.reference import InvalidName, Repository
+from image_registry.oci.reference import InvalidName, Repository, is_path
 from image_registry.upkeep.asking import InvalidOption
 from image_registry.upkeep.ledger import Kind
 
@@ -38,6 +38,12 @@ def check(kind: Kind, options: Mapping[str, Any], promise: float) -> None:
             scope(options)
         case Kind.SCRUB:
             rate(options, {"confirm", "rate"}, SCRUBBED)
+        case Kind.RENAME:
+            renames(options)
+        case Kind.REBUILD:
+            _known(options, {"confirm"})
+        case Kind.FORGET:
+            forgotten(options)
 
 
 def scope(options: Mapping[str, Any]) -> Scope:
@@ -59,8 +65,7 @@ def scope(options: Mapping[str, Any]) -> Scope:
 
 def rate(options: Mapping[str, Any], known: set[str], usual: float) -> float:
     """Bytes per second at most, of ``rate`` in MiB; 0: as fast as it goes. Raises :class:`InvalidOption`."""
-    if unknown := sorted(set(options) - known):
-        raise InvalidOption(f"{unknown[0][:40]}: there is no such option; there are {', '.join(sorted(known))}")
+    _known(options, known)
     value = options.get("rate", usual)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:
         raise InvalidOption(f"rate: {str(value)[:40]} is no number of MiB per second")
@@ -73,3 +78,41 @@ def collection_rules(options: Mapping[str, Any], promise: float) -> Rules:
         return garbage_rules.read({key: options[key] for key in options if key != "confirm"}, promise)
     except InvalidRules as error:
         raise InvalidOption(f"{error.option[:40]}: {error}") from None
+
+
+def renames(options: Mapping[str, Any]) -> Mapping[str, str]:
+    """New names by old ones, which may have any depth. Raises :class:`InvalidOption`."""
+    _known(options, {"confirm", "names", "undo"})
+    if not isinstance(options.get("undo", False), bool):
+        raise InvalidOption("undo is true or false")
+    names = options.get("names")
+    if not isinstance(names, dict) or not names:
+        raise InvalidOption('names is an object of new names by old ones, such as {"team/a/b": "team/a-b"}')
+    for old, new in names.items():
+        if not is_path(old):  # it becomes a path below the storage
+            raise InvalidOption(f"names: {old[:40]!r} can be the name of no repository")
+        _repository(new)
+    if len(set(names.values())) < len(names) or set(names) & set(names.values()):
+        raise InvalidOption("names: a new name is given twice, or is the old name of another one")
+    return names
+
+
+def forgotten(options: Mapping[str, Any]) -> tuple[Repository, ...]:
+    """Streams by their names. Raises :class:`InvalidOption`."""
+    _known(options, {"confirm", "streams"})
+    names = options.get("streams")
+    if not isinstance(names, list) or not names:
+        raise InvalidOption('streams is a list of names, such as ["team/app"]')
+    return tuple(_repository(name) for name in names)
+
+
+def _repository(name: Any) -> Repository:
+    try:
+        return Repository.parse(name if isinstance(name, str) else "")
+    except InvalidName as error:
+        raise InvalidOption(f"{str(name)[:40]!r}: {error}") from None
+
+
+def _known(options: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(options) - known):
+        raise InvalidOption(f"{unknown[0][:40]}: there is no such option; there are {', '.join(sorted(known))}")

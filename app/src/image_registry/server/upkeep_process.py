@@ -82,6 +82,7 @@ def _orders(settings: Settings, run: str, me: str) -> dict[str, Any]:
         "storage": storage,
         "database": settings.database_url,
         "promise": settings.blob_promise,
+        "hostname": settings.internal_hostname,
         "imports": settings.imports,
         "logLevel": str(settings.log_level),
     }
@@ -96,6 +97,7 @@ def _settings(orders: Mapping[str, Any]) -> Settings:
         database_url=orders["database"],
         auth=AuthMode.NONE,
         blob_promise=orders["promise"],
+        internal_hostname=orders["hostname"],
         imports=orders["imports"],
         proxy=read_proxies(os.environ),
         log_level=LogLevel(orders["logLevel"]),

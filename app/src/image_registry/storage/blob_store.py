@@ -77,6 +77,8 @@ class Linked:
     manifests: bool
     algorithm: str
     values: tuple[str, ...]
+    lost: bool = False
+    """Instead of a folder there is something that leads nowhere: nobody knows which digests are named behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,10 @@ class BlobStore(Protocol):
     def manifest_linked(self, repository: Repository, digest: Digest) -> bool: ...
 
     def unlink_manifest(self, repository: Repository, digest: Digest) -> bool: ...
+
+    def link_all(self, repository: Repository, manifests: Iterable[Digest], blobs: Iterable[Digest]) -> None:
+        """Link many that are there already; durable on return."""
+        ...
 
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
         """Let the tag mean ``digest``; whoever writes or removes tags holds the repository's lock (see the rules)."""

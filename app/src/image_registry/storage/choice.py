@@ -50,6 +50,11 @@ class S3(ObjectStorage):
     skipverify: bool = False
     encrypt: bool = False
     keyid: str = ""
+    cloudfrontbaseurl: str = ""
+    """Address of a CloudFront distribution whose origin is the bucket: readers are sent there."""
+    cloudfrontkeypairid: str = ""
+    cloudfrontprivatekey: Path | None = None
+    cloudfrontduration: str = "20m"
     accesskey: str = field(default="", repr=False)
     secretkey: str = field(default="", repr=False)
 

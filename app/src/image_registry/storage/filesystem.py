@@ -156,6 +156,13 @@ class FilesystemStore:
     def unlink_manifest(self, repository: Repository, digest: Digest) -> bool:
         return self._unlink(layout.revision(repository, digest), digest)
 
+    def link_all(self, repository: Repository, manifests: Iterable[Digest], blobs: Iterable[Digest]) -> None:
+        places = [(layout.layer(repository, digest), digest) for digest in blobs]
+        places += [(layout.revision(repository, digest), digest) for digest in manifests]
+        missing = [(place, digest) for place, digest in places if not self._linked(place, digest)]
+        if missing:
+            self._disk.seal([(f"{place}/link", str(digest).encode()) for place, digest in missing])
+
     def write_tag(self, repository: Repository, tag: str, digest: Digest) -> None:
         self.write_tags(repository, {tag: digest})
 

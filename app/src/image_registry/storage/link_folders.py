@@ -55,14 +55,23 @@ class LinkFolders:
 
     def everything(self) -> Iterator[Linked]:
         """See :meth:`~image_registry.storage.blob_store.BlobStore.all_linked`; a damaged link names its digest too."""
-        waiting = [""]
+        waiting, lost = [""], list[str]()
+        if _leads_nowhere(f"{self._root}/{layout.NAMESPACES}"):
+            lost.append(layout.NAMESPACES)
         while waiting:
             folder = waiting.pop()
             base = f"{layout.NAMESPACES}/{folder}".rstrip("/")
-            names = self._names(base)
+            names = self._names(base, lost)
             for place, manifests in (("_layers", False), ("_manifests/revisions", True)):
-                for algorithm in self._names(f"{base}/{place}") if place.partition("/")[0] in names else ():
+                above, _, below = place.partition("/")
+                if above not in names:
+                    continue
+                if below:
+                    self._names(f"{base}/{above}", lost)
+                for algorithm in self._names(f"{base}/{place}", lost):
                     yield Linked(folder, manifests, algorithm, self._listed(f"{base}/{place}/{algorithm}"))
+            yield from (Linked(name, manifests=False, algorithm="", values=(), lost=True) for name in lost)
+            lost.clear()
             if len(folder) < _LONGEST:
                 waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in _PARTS]
 
@@ -121,10 +130,17 @@ class LinkFolders:
         except OSError as error:
             raise fault("list", folder, error) from error
 
-    def _names(self, folder: str) -> list[str]:
+    def _names(self, folder: str, lost: list[str] | None = None) -> list[str]:
+        """Folders in a folder; ``lost`` is given the symbolic links that lead nowhere."""
+        found = []
         try:
             with os.scandir(f"{self._root}/{folder}") as entries:
-                return [entry.name for entry in entries if _is_folder(entry)]
+                for entry in entries:
+                    if _is_folder(entry):
+                        found.append(entry.name)
+                    elif lost is not None and _leads_nowhere(entry.path):
+                        lost.append(f"{folder}/{entry.name}")
+                return found
         except GONE:
             return []
         except OSError as error:
@@ -140,6 +156,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         if error.errno == errno.ELOOP:  # a link that leads to itself; those beside it are something
             return False
         raise
+
+
+def _leads_nowhere(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def _is_ours(name: str) -> bool:

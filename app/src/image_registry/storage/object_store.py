@@ -144,6 +144,12 @@ class ObjectStore:
     def unlink_manifest(self, repository: Repository, digest: Digest) -> bool:
         return self._unlink(layout.revision(repository, digest), digest)
 
+    def link_all(self, repository: Repository, manifests: Iterable[Digest], blobs: Iterable[Digest]) -> None:
+        places = [(layout.layer(repository, digest), digest) for digest in blobs]
+        places += [(layout.revision(repository, digest), digest) for digest in manifests]
+        with ThreadPoolExecutor(object_links.TOGETHER, thread_name_prefix="links") as pool:
+            list(pool.map(lambda place: self._link(*place), places))
+
     # garbage
 
     def all_linked(self) -> Iterator[Linked]:

@@ -20,8 +20,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from urllib3.exceptions import HTTPError
 
+from image_registry import measures
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import S3
+from image_registry.storage.cloudfront import CloudFront
 from image_registry.storage.joining import LARGEST, Part, plan
 from image_registry.storage.object_client import Entry, Incoming, ObjectExists, ObjectMissing
 
@@ -52,6 +54,11 @@ class S3Client:
         self._prefix = f"{settings.rootdirectory.strip('/')}/".lstrip("/")
         self._place = str(settings)
         self._conditions = True
+        self._cloudfront: CloudFront | None = None
+        if settings.cloudfrontbaseurl and settings.cloudfrontprivatekey:
+            lasting = measures.seconds(settings.cloudfrontduration)
+            pair, file = settings.cloudfrontkeypairid, settings.cloudfrontprivatekey
+            self._cloudfront = CloudFront(settings.cloudfrontbaseurl, pair, file, lasting)
         self._encryption: dict[str, str] = {}
         if settings.encrypt:
             self._encryption["ServerSideEncryption"] = "aws:kms" if settings.keyid else "AES256"
@@ -150,6 +157,8 @@ class S3Client:
                 raise
 
     def signed(self, key: str, seconds: int) -> str | None:
+        if self._cloudfront is not None:
+            return self._cloudfront.signed(self._prefix + key)
         with self._faults("sign", key):
             what = {"Bucket": self._bucket, "Key": self._prefix + key}
             return str(self._s3.generate_presigned_url("get_object", Params=what, ExpiresIn=seconds))

@@ -7,17 +7,17 @@ told so. The process that makes a run holds it by a lease that it renews; one th
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.imagestreams.rows import utc
 from image_registry.metadata import upkeep
-from image_registry.metadata.database import Database, DatabaseUnavailable
+from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
 
 LEASE = timedelta(seconds=30)
@@ -36,6 +36,13 @@ class Kind(StrEnum):
     COLLECT = "gc"
     VERIFY = "verify"
     SCRUB = "scrub"
+    RENAME = "rename"
+    REBUILD = "rebuild"
+    FORGET = "forget"
+
+
+WHILE_READ_ONLY = frozenset({Kind.RENAME, Kind.REBUILD, Kind.FORGET})
+"""What is made while a registry takes no pushes too: it adds links or writes tables, and removes no byte of anybody."""
 
 
 class Outcome(StrEnum):
@@ -80,6 +87,11 @@ class Run:
         """Whether it may change what lies in the storage."""
         return bool(self.options.get("confirm"))
 
+    @property
+    def pauses(self) -> bool:
+        """Whether it waits while the registry is read-only."""
+        return self.changes and self.kind not in WHILE_READ_ONLY
+
 
 class AtWork(Exception):
     """A run of this kind has no end yet."""
@@ -98,7 +110,7 @@ class Ledger:
     def ask(self, kind: Kind, options: Mapping[str, Any], by: str, now: datetime) -> Run:
         """A new run that waits for a process. Raises :class:`AtWork`."""
         this = str(uuid.uuid4())
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             self._database.lock(connection, f"upkeep:{kind}")
             found = upkeep.at_work(connection, kind)
             if found is not None:
@@ -109,24 +121,24 @@ class Ledger:
 
     def find(self, this: str) -> Run | None:
         """One of those that are remembered."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             found = upkeep.find(connection, this)
         return None if found is None else _run(found)
 
     def recent(self, limit: int = KEPT * len(Kind)) -> Sequence[Run]:
         """The newest first."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             return [_run(row) for row in upkeep.recent(connection, limit)]
 
     def last_success(self, kind: Kind, *, changing: bool) -> Run | None:
         """The newest that ended well; ``changing`` counts no dry runs."""
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             found = (_run(row) for row in upkeep.succeeded(connection, kind))
             return next((run for run in found if run.changes or not changing), None)
 
     def stop(self, this: str) -> bool:
         """Ask for an end of a run; false if it has one, or is not known."""
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             return upkeep.stop(connection, this)
 
     def take(self, me: str, now: datetime, *, changing: bool) -> Run | None:
@@ -134,12 +146,12 @@ class Ledger:
 
         Without ``changing`` runs that may change the storage wait. One whose processes died too often is given up.
         """
-        with _available(), self._database.read() as connection:
+        with available(), self._database.read() as connection:
             waiting = [_run(row) for row in upkeep.waiting(connection, now)]
         for run in waiting:
-            if run.changes and not changing and not run.stop:
+            if run.pauses and not changing and not run.stop:
                 continue
-            with _available(), self._database.write() as connection:
+            with available(), self._database.write() as connection:
                 if not upkeep.take(connection, run.id, me, now, now + LEASE):
                     continue
                 if run.stop:
@@ -155,19 +167,24 @@ class Ledger:
 
     def note(self, this: str, me: str, stage: str, done: int, now: datetime) -> Run | None:
         """A sign of life; the run as it is now, or ``None`` for who is not at it any more."""
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             if not upkeep.note(connection, this, me, stage, done, now + LEASE):
                 return None
             return _run(_there(upkeep.find(connection, this)))
 
+    def hold(self, this: str, me: str, now: datetime) -> bool:
+        """A sign of life for a process that has not come to give its own; false for who is not at it any more."""
+        with available(), self._database.write() as connection:
+            return upkeep.hold(connection, this, me, now + LEASE)
+
     def advance(self, this: str, me: str, cursor: str, notes: Mapping[str, Any]) -> bool:
         """What the next process goes on from; false for who is not at it any more."""
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             return upkeep.advance(connection, this, me, cursor, notes)
 
     def give_back(self, this: str, me: str, why: str, until: datetime) -> None:
         """Let any process go on with it, but not before a time."""
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             upkeep.give_back(connection, this, me, why, until)
 
     def end(
@@ -181,7 +198,7 @@ class Ledger:
         report: Mapping[str, Any] | None = None,
     ) -> bool:
         """It is over; false for who is not at it any more."""
-        with _available(), self._database.write() as connection:
+        with available(), self._database.write() as connection:
             return upkeep.end(connection, this, me, now, outcome=outcome, error=error, report=report)
 
 
@@ -234,11 +251,3 @@ def _there(row: Record | None) -> Record:
     if row is None:
         raise MetadataUnavailable("a run that was just written is not there: is the database being restored?")
     return row
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        raise MetadataUnavailable(str(error)) from error

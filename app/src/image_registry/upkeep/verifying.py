@@ -31,7 +31,6 @@ FAULTS = {
     "missing": "bytes are not there",
     "corrupt": "bytes are not those of the digest",
     "unreadable": "the storage cannot read it",
-    "wrong-size": "it is not as long as the manifest says",
     "unlinked": "the bytes are there, the link that lets the repository read them is not",
     "damaged": "a link or a manifest says nothing sensible",
     "tag-differs": "the link of a tag says something else than the metadata",
@@ -43,6 +42,7 @@ NOTES = {
     "unknown": "linked in the storage, and the metadata does not know it",
     "elsewhere": "imported and not fetched yet: the first pull does",
     "child-elsewhere": "an index lists it and the repository does not hold it",
+    "wrong-size": "a manifest says another size than the blob has, whose bytes are right: clients may refuse it",
 }
 """What may be, and is told because people ask."""
 
@@ -91,6 +91,8 @@ class Verifier:
         self._second_look = second_look
         self._sizes: dict[Digest, int | None] = {}
         self._wrong: dict[Digest, Finding] = {}
+        self._read: set[Digest] = set()
+        """Blobs that were read without ``deep``, because they are not as long as a manifest says."""
         self._report = Verified()
 
     def run(self, namespace: str = "", repository: str = "") -> Verified:
@@ -134,6 +136,7 @@ class Verifier:
             return
         self._sizes.pop(digest, None)
         self._wrong.pop(digest, None)
+        self._read.discard(digest)
 
     def _once(self, repository: Repository) -> list[Finding]:
         name, links = str(repository), self._store.links(repository)
@@ -196,7 +199,7 @@ class Verifier:
             yield from self._bytes(name, blob, size, of)
 
     def _bytes(self, name: str, blob: Descriptor, size: int, of: str) -> Iterator[Finding]:
-        if blob.size and size != blob.size:
+        if blob.size and size != blob.size and self._right(blob.digest):
             yield Finding("wrong-size", name, str(blob.digest), f"{size} bytes, {blob.size} {of}")
         wrong = self._wrong.get(blob.digest)
         if wrong is not None:
@@ -220,6 +223,8 @@ class Verifier:
         linked: set[str] = set()
         for found in self._store.all_linked():
             linked.update(found.values)
+            if found.lost:
+                yield Finding("damaged", "", found.name, "a symbolic link that leads nowhere")
         count = 0
 
         def strange(_algorithm: str, value: str) -> bool:
@@ -243,12 +248,23 @@ class Verifier:
             self._sizes[digest] = size
             if size is not None and self._deep is not None:
                 self._progress("blobs read", len(self._sizes))
-                try:
-                    self._sizes[digest] = self._deep.check(digest)
-                except Wrong as error:
-                    kind = "unreadable" if error.unreadable else "corrupt"
-                    self._wrong[digest] = Finding(kind, "", str(digest), str(error))
+                self._sizes[digest] = self._hash(self._deep, digest, size)
         return self._sizes[digest]
+
+    def _right(self, digest: Digest) -> bool:
+        """Whether the bytes are those of the digest: either they or a manifest that says another size is wrong."""
+        if self._deep is None and digest not in self._read:
+            self._read.add(digest)
+            self._hash(Hashing(self._store, tick=lambda: self._progress("blobs read", len(self._read))), digest, None)
+        return digest not in self._wrong
+
+    def _hash(self, hashing: Hashing, digest: Digest, size: int | None) -> int | None:
+        try:
+            return hashing.check(digest)
+        except Wrong as error:
+            kind = "unreadable" if error.unreadable else "corrupt"
+            self._wrong[digest] = Finding(kind, "", str(digest), str(error))
+            return size
 
 
 def document(

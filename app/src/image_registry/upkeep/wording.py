@@ -31,12 +31,16 @@ def scrubbed(found: Mapping[str, Any]) -> Iterator[str]:
     """What was read, and what is wrong."""
     yield f"{found['blobs']} blobs ({size(found['bytes'])}) read in {found['seconds']:.1f} s"
     for kind in ("corrupt", "unreadable"):
-        yield from (f"{kind}: {each['digest']} ({each['detail']})" for each in found[kind])
+        for each in found[kind]:
+            cure = f"; {each['cure']}" if each.get("cure") else ""
+            yield f"{kind}: {each['digest']} ({each['detail']}{cure})"
         left = found["totals"][kind] - len(found[kind])
         if left > 0:
             yield f"... and {left} more that are {kind}"
     if found["putAside"]:
         yield f"{found['putAside']} put aside: pulls of them are refused, a push of the same digest repairs them"
+        if found.get("fetchedAgain"):
+            yield f"{found['fetchedAgain']} of them are here again, fetched from where they were imported"
     elif found["totals"]["corrupt"]:
         yield "nothing was changed; --confirm puts aside what is corrupt"
     if found["quarantined"]:

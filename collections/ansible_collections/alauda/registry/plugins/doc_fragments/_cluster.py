@@ -67,6 +67,28 @@ requirements:
   - helm >= 3.14
 """
 
+    WAIT = r"""
+options:
+  wait:
+    description: Wait until the operator says that all is as asked; in check mode nothing is waited for.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 600
+  patience:
+    description: Seconds after which waiting ends early when it is in vain (an image that can not be pulled).
+    type: int
+    default: 60
+"""
+
+    PACKAGE = r"""
+options: {}
+requirements:
+  - alauda-image-registry
+"""
+
     ATTRIBUTES = r"""
 attributes:
   check_mode:

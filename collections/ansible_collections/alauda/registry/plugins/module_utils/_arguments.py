@@ -33,12 +33,40 @@ def cluster_arguments() -> dict[str, Any]:
     }
 
 
+def place_arguments() -> dict[str, Any]:
+    """Which cluster alone, for modules about images: their namespace is that of a team."""
+    return {"kubeconfig": {"type": "path", "required": True}, "context": {"type": "str"}}
+
+
+def registry_arguments() -> dict[str, Any]:
+    """How registries are reached: as whom, and whom to trust."""
+    return {
+        "auth_file": {"type": "path"},
+        "ca_path": {"type": "path"},
+        "validate_certs": {"type": "bool", "default": True},
+    }
+
+
 def chart_arguments() -> dict[str, Any]:
     """Which chart, with which values."""
     return {
         "chart_ref": {"type": "str", "required": True},
         "chart_version": {"type": "str"},
         "values": {"type": "dict", "default": {}},
+    }
+
+
+def installation_arguments() -> dict[str, Any]:
+    """Which cluster and where in it, for modules that need no Helm."""
+    return {name: option for name, option in cluster_arguments().items() if name != "helm_binary"}
+
+
+def waiting_arguments() -> dict[str, Any]:
+    """Whether and how long to wait for the operator."""
+    return {
+        "wait": {"type": "bool", "default": True},
+        "timeout": {"type": "int", "default": 600},
+        "patience": {"type": "int", "default": 60},
     }
 
 

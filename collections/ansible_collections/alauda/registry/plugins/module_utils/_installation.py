@@ -9,14 +9,20 @@ Private to this collection.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils import _objects, _readiness
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster
 from ansible_collections.alauda.registry.plugins.module_utils._findings import errors
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm
+from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
 
 CLAIMS = "persistentvolumeclaims"
+
+NODES = "image-registry-nodes"
+"""The ConfigMap in which every node says whether it trusts the registry."""
 
 
 def facts(cluster: Cluster, helm: Helm) -> dict[str, Any]:
@@ -27,8 +33,13 @@ def facts(cluster: Cluster, helm: Helm) -> dict[str, Any]:
     problems = _readiness.problems(view) if current else []
     workloads = [_readiness.counted(item) for item in view.workloads]
     deployed = current is not None and current["info"]["status"] == "deployed"
+    config = cluster.find(CONFIG.path) or {}
+    operator = _operator(cluster, helm.namespace)
     return {
         "installed": current is not None,
+        "method": _method(current, config, operator),
+        "config": {part: config[part] for part in ("spec", "status") if part in config},
+        "operator": operator,
         "ready": deployed and not errors(problems),
         "release": _release(current),
         "versions": {
@@ -42,11 +53,31 @@ def facts(cluster: Cluster, helm: Helm) -> dict[str, Any]:
         "database": _database(view),
         "hostnames": _hostnames(cluster, helm),
         "api_service": _api_service(view),
-        "node_trust": _node_trust(workloads),
+        "node_trust": _node_trust(cluster, helm.namespace, workloads),
         "images": _images(view),
         "certificate_authority": certificate_authority(cluster, helm.namespace),
         "problems": [problem.as_dict() for problem in problems],
     }
+
+
+def _operator(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    found = cluster.find(f"{_objects.collection('apps/v1', 'deployments', namespace)}/cluster-image-registry-operator")
+    if found is None:
+        return {}
+    labels = found["metadata"].get("labels") or {}
+    container, *_more = found["spec"]["template"]["spec"]["containers"]
+    return {
+        "image": container["image"],
+        "desired": found["spec"].get("replicas", 1),
+        "ready": (found.get("status") or {}).get("readyReplicas", 0),
+        "by": "olm" if "olm.owner" in labels else "helm",
+    }
+
+
+def _method(release: dict[str, Any] | None, config: dict[str, Any], operator: dict[str, Any]) -> str:
+    if config and (operator or (config.get("spec") or {}).get("managementState") != "Unmanaged"):
+        return "olm" if operator.get("by") == "olm" else "operator"
+    return "helm" if release is not None else ""
 
 
 def certificate_authority(cluster: Cluster, namespace: str) -> str:
@@ -133,11 +164,25 @@ def _api_service(view: _readiness.View) -> dict[str, Any]:
     return {"name": "v1.image.alauda.io", "available": not why, "reason": why}
 
 
-def _node_trust(workloads: list[dict[str, Any]]) -> dict[str, Any]:
+def _node_trust(cluster: Cluster, namespace: str, workloads: list[dict[str, Any]]) -> dict[str, Any]:
     for item in workloads:
         if (item["kind"], item["name"]) == ("DaemonSet", "node-ca"):
-            return {"enabled": True, "nodes": item["desired"], "ready": item["ready"]}
-    return {"enabled": False, "nodes": 0, "ready": 0}
+            told = cluster.find(f"{_objects.collection('v1', 'configmaps', namespace)}/{NODES}") or {}
+            bad = list(_untrusting(told.get("data") or {}))
+            return {"enabled": True, "nodes": item["desired"], "ready": item["ready"], "untrusting": bad}
+    return {"enabled": False, "nodes": 0, "ready": 0, "untrusting": []}
+
+
+def _untrusting(said: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Nodes that say of themselves that something is wrong."""
+    for node, text in sorted(said.items()):
+        try:
+            found = json.loads(text)
+            state, message = str(found["state"]), str(found["message"])
+        except (ValueError, KeyError, TypeError):
+            state, message = "Unreadable", f"what it says in ConfigMap {NODES} can not be read"
+        if state != "Trusted":
+            yield {"node": node, "state": state, "message": message}
 
 
 def _images(view: _readiness.View) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ Private to this collection. Claims and Secrets are never among them.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.alauda.registry.plugins.module_utils import _objects
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster
 
@@ -40,7 +42,7 @@ def remnants(cluster: Cluster, namespace: str, release: str, *, hooks_only: bool
     found: list[str] = []
     service = cluster.find(_objects.PATH_OF_APISERVICE)
     backend = ((service or {}).get("spec") or {}).get("service") or {}
-    if service is not None and backend.get("namespace") == namespace and not hooks_only:
+    if _of_release(service, namespace, release) and backend.get("namespace") == namespace and not hooks_only:
         found.append(_objects.PATH_OF_APISERVICE)  # first: without its servers it stops every namespace's deletion
     places = [_objects.collection(version, resource, namespace) for version, resource in NAMESPACED]
     elsewhere = [_objects.collection(version, resource) for version, resource in CLUSTER_WIDE]
@@ -57,6 +59,14 @@ def delete_remnants(cluster: Cluster, namespace: str, release: str, *, hooks_onl
     """Delete them; returns the paths."""
     found = remnants(cluster, namespace, release, hooks_only=hooks_only)
     return [path for path in found if cluster.delete(path)]
+
+
+def _of_release(service: dict[str, Any] | None, namespace: str, release: str) -> bool:
+    """Whether the APIService is this release's; the operator's release shares the namespace and has none."""
+    if service is None:
+        return False
+    labels = (service.get("metadata") or {}).get("labels") or {}
+    return (_objects.owner(service) or (labels.get("app.kubernetes.io/instance", release), namespace))[0] == release
 
 
 def _named_after(item: dict[str, object], namespace: str) -> bool:

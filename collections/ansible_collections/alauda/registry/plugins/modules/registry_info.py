@@ -46,6 +46,23 @@ installed:
   description: Whether there is a release.
   returned: always
   type: bool
+method:
+  description:
+    - How it is looked after. V(operator) or V(olm) if there is a C(Config), V(helm) for a release alone, empty if there
+      is neither.
+  returned: always
+  type: str
+  sample: operator
+config:
+  description: The object C(Config) with C(spec) and C(status), empty without the operator.
+  returned: always
+  type: dict
+  sample: {spec: {managementState: Managed}}
+operator:
+  description: Image, and wanted and ready Pods of the operator, empty without one.
+  returned: always
+  type: dict
+  sample: {image: "registry.example.com/cluster-image-registry-operator:2.0.0", desired: 1, ready: 1, by: helm}
 ready:
   description: Whether everything that is wanted is ready.
   returned: always
@@ -105,10 +122,10 @@ api_service:
   type: dict
   sample: {name: v1.image.alauda.io, available: true, reason: ""}
 node_trust:
-  description: On how many nodes the registry is trusted.
+  description: On how many nodes the registry is trusted, and which nodes say why they can not pull from it.
   returned: always
   type: dict
-  sample: {enabled: true, nodes: 3, ready: 3}
+  sample: {enabled: true, nodes: 3, ready: 3, untrusting: []}
 images:
   description: The images that run, by container, with the digest that the node pulled.
   returned: always

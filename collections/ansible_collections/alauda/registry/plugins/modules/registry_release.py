@@ -20,6 +20,7 @@ description:
   - A first installation that fails is taken back as a whole; an upgrade that fails goes back to the revision that
     worked. A
     release that an interrupted run left behind is repaired.
+  - A release that the operator looks after is refused.
   - With O(state=absent) the release goes, APIService first; node trust is taken back by the Pods of node-ca as they
     end.
     Claims, Secrets and the CA stay, and the next installation finds them. See M(alauda.registry.registry_data).
@@ -107,8 +108,9 @@ progress:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _release, _removal
-from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._helm import HelmError
+from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
@@ -132,6 +134,7 @@ def main() -> None:
     progress = Progress()
     try:
         helm.version()
+        _refuse_anothers_release(module, cluster)
         if module.params["state"] == "absent":
             removal = _removal.plan(cluster, helm)
             for reason in removal.reasons:
@@ -172,6 +175,24 @@ def main() -> None:
         module.fail_json(msg=str(error), findings=findings, progress=progress.lines)
     except (HelmError, ClusterError) as error:
         module.fail_json(msg=str(error), findings=[], progress=progress.lines)
+
+
+def _refuse_anothers_release(module: AnsibleModule, cluster: Cluster) -> None:
+    """One writer for each object: what the operator looks after would be changed back, or made again."""
+    config = cluster.find(CONFIG.path) if module.params["release_name"] == _arguments.RELEASE else None
+    if config is not None and (config.get("spec") or {}).get("managementState") != "Unmanaged":
+        if module.check_mode and module.params["state"] == "absent":
+            module.warn(
+                "the operator looks after this release: unless an earlier task changes that, it would be refused"
+            )
+            return
+        module.fail_json(
+            msg=f"the operator looks after release {_arguments.RELEASE}: nothing was changed. Change Config/cluster "
+            "(registry_config, or the roles with registry_install_method: operator), or set its managementState to "
+            "Unmanaged first to leave the operator",
+            findings=[],
+            progress=[],
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,271 @@
+"""``ac adm migrate run``, ``status`` and ``rollback``: a plan is executed, looked at, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from image_registry.cli import output
+from image_registry.cli.auth_file import keyring
+from image_registry.cli.connection import Unreachable, cluster_options, connect
+from image_registry.cli.failures import Failed, Wrong
+from image_registry.cli.other_registries import registry_options
+from image_registry.cli.switches import switch
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+from image_registry.migration.actions import RegistryDoor
+from image_registry.migration.documents import to_document
+from image_registry.migration.doing import DOERS
+from image_registry.migration.execution import Refused, Stopped, foresee, held, to_undo
+from image_registry.migration.execution import rollback as take_back
+from image_registry.migration.execution import run as execute
+from image_registry.migration.holding import held_by
+from image_registry.migration.opening import (
+    EXECUTED,
+    METHODS,
+    Asked,
+    Migration,
+    chosen_phases,
+    load_journal,
+    load_plan,
+    open_migration,
+    takes_away,
+)
+from image_registry.migration.plan import Plan
+from image_registry.migration.progress import Progress, page, progress
+from image_registry.remote.asking import Access
+from image_registry.remote.credentials import Login
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path, dir_okay=False)
+FORMS = ("table", "json", "yaml")
+
+
+def journal_options(command: F) -> F:
+    """The plan, what was done of it, and reports."""
+    for option in reversed(
+        (
+            click.option("--plan", "plan_file", type=FILE, required=True, help="As plan --out wrote it."),
+            click.option("--journal", type=FILE, required=True, help="What was done; made by the first run."),
+            click.option("--html", "report", type=FILE, default=None, help="Write a report for people there."),
+            click.option(
+                "-o",
+                "--output",
+                "form",
+                type=click.Choice(FORMS),
+                default="table",
+                show_default=True,
+                help="Form of the result.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def door_options(command: F) -> F:
+    """How this registry is installed, and how both are asked."""
+    for option in reversed(
+        (
+            click.option("--method", type=click.Choice(METHODS), default=None, help="Else helm with --chart."),
+            click.option("--chart", default="", metavar="CHART", help="Folder, archive or address of the chart."),
+            click.option("--chart-version", default="", metavar="VERSION", help="Of a chart that is pulled."),
+            click.option("--helm", default="helm", show_default=True, metavar="PROGRAM", help="Where it is."),
+            click.option("--values", type=FILE, default=None, help="More values for the chart, below the plan's."),
+            click.option("--content", type=FILE, default=None, help="The survey that the plan was made from."),
+            click.option("--source-url", default="", metavar="URL", help="The old registry, http(s)://host[:port]."),
+            click.option("--source-token-file", type=FILE, default=None, help="A token for it."),
+            click.option("--target-url", default="", metavar="URL", help="This registry, http(s)://host[:port]."),
+            click.option("--target-token-file", type=FILE, default=None, help="A token for it."),
+            click.option("--global-kubeconfig", type=FILE, default=None, help="Of the global cluster."),
+            click.option(
+                "--accept",
+                "accepted",
+                multiple=True,
+                metavar="NAME",
+                help="An exception, or what was done by hand; * for any text. Repeatable.",
+            ),
+        )
+    ):
+        command = option(command)
+    return registry_options(cluster_options(command))
+
+
+@click.command()
+@journal_options
+@door_options
+@click.option("--phase", "phases", multiple=True, type=click.Choice(EXECUTED), help="Only this one. Repeatable.")
+@click.option("--until", type=click.Choice(EXECUTED), default=None, help="Up to this one. [default: cutover]")
+@switch("--dry-run", default=False, help_="Show what would be done now, and do nothing.")
+@switch("--confirm", default=False, help_="Needed for finalize, behind which there is no way back.")
+def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: bool, **options: Any) -> None:
+    """Do what is left of a plan, up to the cutover unless you say otherwise.
+
+    Whatever interrupts it, the same command goes on. Each step is in the journal before it is done. With finalize among
+    the phases it is only shown what would be done, until --confirm.
+
+    \b
+    Exit codes:
+      0  everything that was asked for is done
+      1  it stopped: a step failed, a gate is not green, or something takes more time; run again
+      2  refused: nothing was done
+    """
+    try:
+        wanted = chosen_phases(phases, until or "")
+        with held(options["journal"]):
+            found = _opened(options)
+            if dry_run or (takes_away(wanted) and not confirm):
+                _foreseen(found, wanted, confirm=takes_away(wanted))
+                return
+            try:
+                execute(found.context, found.journal, DOERS, wanted)
+            finally:
+                _reported(found, options)
+    except Refused as error:
+        raise Wrong(str(error)) from None
+    except Stopped as error:
+        raise Failed(str(error)) from None
+
+
+@click.command()
+@journal_options
+@cluster_options
+@switch("--held", default=False, help_="Ask the cluster, too: whose the migration is there, and whether it runs.")
+def status(*, held: bool, **options: Any) -> None:
+    """Say how far a migration is, from its two files; no cluster is asked but for --held."""
+    try:
+        plan = load_plan(options["plan_file"])
+        journal = load_journal(options["journal"], plan)
+    except Refused as error:
+        raise Wrong(str(error)) from None
+    found = progress(plan, journal)
+    if options["report"] is not None:
+        options["report"].write_text(page(plan, found), encoding="utf-8")
+    if held:
+        found = replace(found, held=_holder(plan, options))
+    _show(found, options["form"])
+
+
+def _holder(plan: Plan, options: dict[str, Any]) -> str:
+    try:
+        return held_by(plan, connect(options["kubeconfig"], options["context"])) or "nobody"
+    except (KubeError, ClusterUnreachable) as error:
+        raise Unreachable(str(error)) from None
+
+
+@click.command()
+@journal_options
+@door_options
+@switch("--confirm", default=False, help_="Do it; else what would be taken back is shown.")
+def rollback(*, confirm: bool, **options: Any) -> None:
+    """Take back what was done, the last step first; the old registry serves again.
+
+    Possible from every phase before finalize. Shows what it would do, until --confirm.
+    """
+    try:
+        with held(options["journal"]):
+            found = _opened(options)
+            steps = to_undo(found.journal)
+            if not confirm:
+                output.rows(("PHASE", "STEP", "BACK"), ((step.phase, step.id, step.undo) for step, _ in steps))
+                output.note(f"{len(steps)} steps would be taken back (dry run); add --confirm to do it")
+                return
+            try:
+                take_back(found.context, found.journal, DOERS)
+            finally:
+                _reported(found, options)
+    except Refused as error:
+        raise Wrong(str(error)) from None
+    except Stopped as error:
+        raise Failed(str(error)) from None
+
+
+def _opened(options: dict[str, Any]) -> Migration:
+    beyond = None
+    if options["global_kubeconfig"] is not None:
+        try:
+            beyond = ClusterClient.from_kubeconfig(options["global_kubeconfig"])
+        except KubeconfigError as error:
+            raise Unreachable(str(error)) from None
+    values: dict[str, Any] = {}
+    if options["values"] is not None:
+        try:
+            values = yaml.safe_load(options["values"].read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise Wrong(f"--values {options['values']}: {error}") from None
+    return open_migration(
+        Asked(
+            plan=options["plan_file"],
+            journal=options["journal"],
+            client=connect(options["kubeconfig"], options["context"]),
+            kubeconfig=options["kubeconfig"],
+            context=options["context"],
+            global_client=beyond,
+            method=options["method"] or "",
+            chart=options["chart"],
+            chart_version=options["chart_version"],
+            helm=options["helm"],
+            values=values,
+            content=options["content"],
+            source=_door(options, "source"),
+            target=_door(options, "target"),
+            accepted=options["accepted"],
+            tell=output.note,
+        )
+    )
+
+
+def _door(options: dict[str, Any], which: str) -> RegistryDoor | None:
+    url, token = options[f"{which}_url"], options[f"{which}_token_file"]
+    if not url:
+        return None
+    authority = options["certificate_authority"]
+    try:
+        login = Login(registry_token=token.read_text(encoding="ascii").strip()) if token else None
+    except OSError as error:
+        raise Wrong(f"--{which}-token-file {token}: {error.strerror}") from None
+    insecure = options["insecure"] or url.startswith("http://")
+    access = Access(keyring(options["registry_config"]), insecure=insecure, login=login)
+    return RegistryDoor(url, access, authority.read_text(encoding="ascii") if authority else "")
+
+
+def _foreseen(found: Migration, wanted: Any, *, confirm: bool) -> None:
+    lines = foresee(found.context, found.journal, DOERS, wanted)
+    output.rows(
+        ("PHASE", "STEP", "CHANGE"), ((line.step.phase, line.step.id, line.change or "nothing") for line in lines)
+    )
+    output.note(f"{len(lines)} steps would be done (dry run)" + ("; add --confirm to do them" if confirm else ""))
+
+
+def _reported(found: Migration, options: dict[str, Any]) -> None:
+    state = progress(found.plan, found.journal)
+    if options["report"] is not None:
+        options["report"].write_text(page(found.plan, state), encoding="utf-8")
+    _show(state, options["form"])
+
+
+def _show(found: Progress, form: str) -> None:
+    if form != "table":
+        output.document(form, to_document(found))
+        return
+    output.rows(
+        ("PHASE", "STATE", "STEPS", "SECONDS"),
+        (
+            (entry.name, entry.state, f"{entry.done}/{len(entry.steps)}", f"{entry.seconds:.0f}")
+            for entry in found.phases
+        ),
+    )
+    for entry in found.phases:
+        for step in entry.steps:
+            if step.state == "failed":
+                output.note(f"{step.id}: {step.detail}")
+    if found.held:
+        output.note(f"held by {found.held}")
+    for name in found.by_hand:
+        output.note(f"by hand: {name}")
+    output.note("it can be rolled back" if found.can_roll_back else "there is no way back by itself any more")

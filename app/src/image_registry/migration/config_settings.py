@@ -1,0 +1,124 @@
+"""This registry's values where the operator reads them: ``Config/cluster`` and ``ImagePruner/cluster``.
+
+A change is there when the operator has said so of this very version of the object. Who owns roles is told to the
+operator by its own chart, so what it was not told of is refused with the command that tells it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from image_registry.kube.client import ClusterClient
+from image_registry.migration.actions import StepFailed
+from image_registry.migration.cluster_objects import ClusterObjects, Document
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.helm_settings import HelmSettings
+from image_registry.migration.target_facts import CONFIG_API
+
+CONFIG = ObjectName("Config", "cluster", "", CONFIG_API)
+PRUNER = ObjectName("ImagePruner", "cluster", "", CONFIG_API)
+OPERATOR = "cluster-image-registry-operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigSettings:
+    """Of an operator that is installed."""
+
+    client: ClusterClient
+    namespace: str
+    owner: HelmSettings
+    """Knows how an object is handed to the release, which the operator makes by Helm as well."""
+    timeout: float = 900.0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+    @staticmethod
+    def serves(client: ClusterClient) -> bool:
+        """Whether the cluster has an operator to speak to."""
+        return client.find(f"/apis/{CONFIG_API}") is not None
+
+    def current(self) -> Mapping[str, Any] | None:
+        found = ClusterObjects(self.client)
+        config, pruner = found.find(CONFIG), found.find(PRUNER)
+        if config is None or not config.get("spec"):
+            return None
+        values: dict[str, Any] = {"config": config["spec"], "clusterRoles": {"leave": self._left()}}
+        return values | ({"imagePruner": pruner.get("spec") or {}} if pruner is not None else {})
+
+    def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        leave, told = set((values.get("clusterRoles") or {}).get("leave") or ()), set(self._left())
+        if leave != told:
+            wanted = "{" + ",".join(sorted(leave)) + "}"
+            raise StepFailed(
+                "the operator makes ClusterRoles that another release owns, or leaves those that nobody owns any more: "
+                f"`helm upgrade {OPERATOR} … --reuse-values --set 'operand.clusterRoles.leave={wanted}'`, and run again"
+            )
+        self._set(CONFIG, values.get("config") or {})
+        if "imagePruner" in values:
+            self._set(PRUNER, values["imagePruner"])
+        self._wait(tell)
+
+    def remove(self, tell: Callable[[str], None]) -> None:
+        found = ClusterObjects(self.client)
+        config = found.find(CONFIG)
+        if config is None:
+            return
+        self._set(CONFIG, {**(config.get("spec") or {}), "managementState": "Removed"})
+        self._wait(tell)
+        found.remove(PRUNER)
+        found.remove(CONFIG)
+
+    def take_over(self, objects: Iterable[ObjectName]) -> None:
+        self.owner.take_over(objects)
+
+    def _set(self, name: ObjectName, spec: Mapping[str, Any]) -> None:
+        found = ClusterObjects(self.client)
+        if found.find(name) is None:
+            found.create(name, {"metadata": {"name": name.name}, "spec": dict(spec)})
+        else:
+            found.change(name, lambda current: {**current, "spec": dict(spec)})
+
+    def _wait(self, tell: Callable[[str], None]) -> None:
+        deadline, last = self.clock() + self.timeout, ""
+        while True:
+            said = _unsettled(ClusterObjects(self.client).find(CONFIG))
+            if not said:
+                return
+            if said != last:
+                tell(f"  the operator: {said}")
+                last = said
+            if self.clock() > deadline:
+                raise StepFailed(f"the operator did not come to an end within {self.timeout:.0f} s: {said}")
+            self.sleep(1)
+
+    def _left(self) -> list[str]:
+        """What the operator was told that others own."""
+        name = ObjectName("ConfigMap", OPERATOR, self.namespace)
+        document = ClusterObjects(self.client).find(name)
+        text = ((document or {}).get("data") or {}).get("operand.yaml", "")
+        found = yaml.safe_load(text) or {}
+        return list((found.get("clusterRoles") or {}).get("leave") or ())
+
+
+def _unsettled(config: Document | None) -> str:
+    """Why the operator has not come to an end; empty if it has."""
+    if config is None:
+        return "Config/cluster is not there"
+    conditions = {entry["type"]: entry for entry in (config.get("status") or {}).get("conditions") or ()}
+    progressing, degraded = conditions.get("Progressing"), conditions.get("Degraded")
+    if progressing is None or progressing.get("observedGeneration", 0) < config["metadata"]["generation"]:
+        return "it has not seen the change yet"
+    if progressing["status"] != "False":
+        return str(progressing.get("message", "it is at work"))
+    if degraded is not None and degraded["status"] == "True":
+        return str(degraded.get("message", "it is degraded"))
+    available = conditions.get("Available")
+    managed = (config.get("spec") or {}).get("managementState") == "Managed"
+    if managed and available is not None and available["status"] != "True":
+        return str(available.get("message", "it is not available"))
+    return ""

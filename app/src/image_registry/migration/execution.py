@@ -1,0 +1,253 @@
+"""Executing a plan: step by step, phase by phase, each step written down before it is done and after.
+
+Whoever is interrupted runs again: what was done is passed over, what had begun is done again. A rollback goes the other
+way, with what was saved. Nothing here knows what a step does; nothing is decided here that the plan leaves open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry.migration.actions import Context, Doer, NotYet, Outcome, StepFailed
+from image_registry.migration.holding import Held, Hold, holding
+from image_registry.migration.identity import AnotherCluster, same_cluster, same_global
+from image_registry.migration.journal import Journal, State
+from image_registry.migration.phases import NO_WAY_BACK, ORDER, READ_ONLY, Action, Phase
+from image_registry.migration.plan import Step
+from image_registry.remote.errors import RemoteError
+
+DEFAULT_LAST = Phase.CUTOVER
+"""As far as a run goes when nobody says otherwise: what comes after it, time and a person decide."""
+
+EXPECTED = (StepFailed, KubeError, ClusterUnreachable, RemoteError, OSError)
+"""What a step may raise; it stops, with this sentence, and can be run again."""
+
+Doers = Mapping[Action, Doer]
+
+
+class Refused(Exception):
+    """Nothing was done. The text says why, and what to do."""
+
+
+class Stopped(Exception):
+    """It ended before its end; the journal knows where. The text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A step that a run would do; ``change`` is empty where everything is so already."""
+
+    step: Step
+    change: str
+
+
+def phases_until(last: Phase) -> tuple[Phase, ...]:
+    """All that do something, up to ``last``."""
+    return tuple(phase for phase in ORDER[: ORDER.index(last) + 1] if phase not in READ_ONLY)
+
+
+def steps_of(journal: Journal, phases: Iterable[Phase]) -> list[Step]:
+    """What is left of these phases. Raises :class:`Refused` where an earlier phase has something left."""
+    wanted = frozenset(phases)
+    left = list(journal.left())
+    first = next((step for step in left if step.phase not in wanted), None)
+    found = [step for step in left if step.phase in wanted]
+    if found and first is not None and ORDER.index(first.phase) < ORDER.index(found[0].phase):
+        raise Refused(f"phase {first.phase} comes first, and {first.title!r} of it is not done: run that phase")
+    return found
+
+
+def check(context: Context, steps: Iterable[Step]) -> None:
+    """Raises :class:`Refused` for what can be known to be in the way before anything is done."""
+    blockers = [finding.id for finding in context.plan.blockers]
+    if blockers:
+        raise Refused(
+            f"{len(blockers)} findings stand in the way of this plan ({', '.join(blockers[:5])}): remove their causes "
+            "or accept them by name, and plan anew"
+        )
+    steps = list(steps)
+    _same_cluster(context, steps)
+    by_hand = context.not_accepted(step.id for step in steps if step.action is Action.BY_HAND)
+    if by_hand:
+        raise Refused(
+            f"{len(by_hand)} steps are done by a person: do them, and confirm each by its name (--accept): "
+            + ", ".join(by_hand[:20])
+        )
+
+
+def foresee(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase]) -> list[Foreseen]:
+    """What a run would do now; of a phase whose turn has not come as far as it can be seen. Nothing is written.
+
+    Raises :class:`Refused` for a plan that must not be executed here.
+    """
+    wanted = frozenset(phases)
+    check(context, ())
+    steps = [step for step in journal.left() if step.phase in wanted]
+    return [Foreseen(step, _doer(doers, step).foresee(step, context)) for step in steps]
+
+
+def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase]) -> int:
+    """Do what is left of these phases; how many steps that were.
+
+    Raises :class:`Refused` and :class:`Stopped`. A gate that is open does not keep the other gates from being asked.
+    """
+    steps = steps_of(journal, phases)
+    check(context, steps)
+    for step in steps:
+        _doer(doers, step)
+    with _holding(context, journal) as hold:
+        return _run(context, journal, doers, steps, hold)
+
+
+def _run(context: Context, journal: Journal, doers: Doers, steps: list[Step], hold: Hold) -> int:
+    total, positions = len(context.plan.steps), _positions(context)
+    red: list[str] = []
+    for step in steps:
+        if red and step.action is not Action.GATE:
+            break
+        _still_held(hold)
+        context.tell(f"step {positions[step.id]} of {total} ({step.phase}): {step.title}")
+        began = context.clock()
+        outcome = _step(context, journal, doers, step)
+        open_ = context.not_accepted(outcome.open)
+        if open_:
+            red += open_
+            detail = f"{outcome.detail}; open: {_some(open_)}"
+            journal.write(step, State.FAILED, detail=detail, saved=outcome.saved)
+        else:
+            detail = outcome.detail + (f"; accepted: {_some(outcome.open)}" if outcome.open else "")
+            state = State.SKIPPED if outcome.skipped else State.DONE
+            journal.write(step, state, detail=detail, saved=outcome.saved)
+        context.tell(f"  {'NOT GREEN: ' if open_ else ''}{detail or 'done'} ({context.clock() - began:.1f} s)")
+    if red:
+        raise Stopped(
+            f"{len(red)} things are not as they must be: {_some(red)}. Remove the causes and run again, or accept each "
+            "by its name (--accept); the old registry serves until then"
+        )
+    return len(steps)
+
+
+def rollback(context: Context, journal: Journal, doers: Doers) -> int:
+    """Take back what was done, the last step first; how many steps that were.
+
+    Raises :class:`Refused` behind the point from which there is no way back, and :class:`Stopped`.
+    """
+    _same_cluster(context, ())
+    if not to_undo(journal) and not journal.identity:
+        return 0  # it was never begun
+    with _holding(context, journal) as hold:
+        return _rollback(context, journal, doers, hold)
+
+
+def _rollback(context: Context, journal: Journal, doers: Doers, hold: Hold) -> int:
+    undone, total = 0, len(to_undo(journal))
+    for step, saved in list(journal.to_undo()):
+        _still_held(hold)
+        if not step.undo:
+            journal.write(step, State.UNDONE)
+            continue
+        context.tell(f"back {undone + 1} of {total} ({step.phase}): {step.title}: {step.undo}")
+        try:
+            outcome = _doer(doers, step).undo(step, saved, context)
+        except EXPECTED as error:
+            raise Stopped(
+                f"{step.title!r} could not be taken back: {error}. Remove the cause and roll back again"
+            ) from None
+        journal.write(step, State.UNDONE, detail=outcome.detail)
+        context.tell(f"  {outcome.detail or 'done'}")
+        undone += 1
+    return undone
+
+
+def to_undo(journal: Journal) -> list[tuple[Step, Mapping[str, object]]]:
+    """What a rollback takes back, in its order; without steps that changed nothing. Raises :class:`Refused`."""
+    try:
+        return [(step, saved) for step, saved in journal.to_undo() if step.undo]
+    except ValueError as error:
+        raise Refused(f"{error}: the old registry was given up. Install it again, or mend what is wrong here") from None
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """A journal for one process at a time; it is read inside, so that nobody goes on from what another one ended.
+
+    Raises :class:`Refused`.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Refused(f"cannot make {path}.lock: {error.strerror}; name a journal in a folder of yours") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"{path} is in use by another process: wait for its end") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outcome:
+    doer = _doer(doers, step)
+    try:
+        saved = journal.saved(step)
+        if saved is None:
+            saved = doer.before(step, context)
+        journal.write(step, State.BEGUN, saved=saved)
+        return doer.do(step, saved, context)
+    except NotYet as error:
+        raise Stopped(str(error)) from None
+    except EXPECTED as error:
+        journal.write(step, State.FAILED, detail=str(error))
+        advice = "" if step.phase in NO_WAY_BACK else ", or roll back"
+        raise Stopped(f"{step.title!r} failed: {error}. Remove the cause and run again{advice}") from None
+
+
+@contextmanager
+def _holding(context: Context, journal: Journal) -> Iterator[Hold]:
+    with ExitStack() as stack:
+        try:
+            hold = stack.enter_context(holding(Hold(context, journal), journal))
+        except Held as error:
+            raise Refused(str(error)) from None
+        yield hold
+
+
+def _still_held(hold: Hold) -> None:
+    try:
+        hold.see_to_it()
+    except Held as error:
+        raise Stopped(str(error)) from None
+
+
+def _same_cluster(context: Context, steps: Iterable[Step]) -> None:
+    """Both of them, by what they are and not by where they are."""
+    beyond = any(step.parameters.get("cluster") == "global" for step in steps)
+    try:
+        same_cluster(context.plan, context.client)
+        same_global(context.plan, context.global_client, written=beyond)
+    except AnotherCluster as error:
+        raise Refused(str(error)) from None
+
+
+def _doer(doers: Doers, step: Step) -> Doer:
+    try:
+        return doers[step.action]
+    except KeyError:
+        raise Refused(f"{step.title!r} ({step.action}) cannot be executed by this version") from None
+
+
+def _positions(context: Context) -> dict[str, int]:
+    return {step.id: number for number, step in enumerate(context.plan.steps, 1)}
+
+
+def _some(names: Iterable[str], most: int = 20) -> str:
+    found = list(names)
+    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")

@@ -1,0 +1,83 @@
+"""What gates need to know of the cluster as it was: pure, for it goes into the parameters of the plan's steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from image_registry.migration.case import Case
+from image_registry.migration.rewriting import repository_of, rewritten
+from image_registry.migration.role_conversion import convert_roles
+
+_PUSH = frozenset({"create", "update", "patch", "*"})
+
+
+def gate_facts(case: Case, gate: str) -> dict[str, Any]:
+    """Parameters of one gate besides its name."""
+    match gate:
+        case "hosts":
+            return _hosts(case)
+        case "access":
+            return {"bindings": list(_bindings(case))}
+        case "pull-secrets":
+            return {"namespaces": _logins(case)}
+    return {}
+
+
+def host_of(image: str) -> str:
+    """The host that a reference names."""
+    return image.rpartition("://")[2].partition("/")[0]
+
+
+def _hosts(case: Case) -> dict[str, Any]:
+    names = {name: name for name in case.names} | dict(case.new_names)
+    images, hosts = set(), {case.choices.host}
+    for consumer in case.inventory.consumers:
+        for use in consumer.uses:
+            after = rewritten(use.image, host=case.choices.host, moving=case.moving_hosts, renames=names)
+            known = case.tags_in_use.get(repository_of(use.image), frozenset())
+            if after is not None and _wanted(use.image) in known:  # others are broken today
+                images.add(after.rpartition("://")[2])
+                hosts.add(host_of(after))
+    return {"hosts": sorted(hosts), "images": sorted(images)}
+
+
+def _wanted(image: str) -> str:
+    rest = image.rpartition("://")[2].partition("/")[2][len(repository_of(image)) :]
+    return rest.rpartition("@")[2] if "@" in rest else rest.removeprefix(":") or "latest"
+
+
+def _bindings(case: Case) -> Iterator[dict[str, Any]]:
+    verbs = {
+        f"{found.object.kind} {found.object.name}": set(found.before) for found in convert_roles(case.inventory.roles)
+    }
+    local = {
+        (found.object.namespace, found.object.name): set(found.before)
+        for found in convert_roles(case.inventory.roles)
+        if found.object.kind == "Role"
+    }
+    for binding in case.inventory.bindings:
+        kind, _, name = binding.role.partition(" ")
+        held = local.get((binding.object.namespace, name), set()) if kind == "Role" else verbs.get(binding.role, set())
+        actions = [
+            action
+            for action, asked in (("pull", {"get", "*"}), ("push", _PUSH), ("delete", {"delete", "*"}))
+            if held & asked
+        ]
+        if actions and binding.subjects:
+            yield {
+                "object": str(binding.object),
+                "namespace": binding.object.namespace,
+                "subjects": list(binding.subjects),
+                "actions": actions,
+            }
+
+
+def _logins(case: Case) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for consumer in case.inventory.consumers:
+        for use in consumer.uses:
+            if consumer.object.namespace:
+                found[consumer.object.namespace] |= {host_of(use.image), host_of(case.choices.host)}
+    return {namespace: sorted(hosts) for namespace, hosts in sorted(found.items())}

@@ -1,0 +1,161 @@
+"""GATE: read, compare, write down each item, and name those that are not as they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from image_registry.kube.reviews import AccessReviewer
+from image_registry.migration import gate_reading, gates
+from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
+from image_registry.migration.content import RepositoryContent
+from image_registry.migration.exceptions import Exceptions
+from image_registry.migration.frozen_content import frozen, renames
+from image_registry.migration.gates import Item, Seen, Tally
+from image_registry.migration.item_results import ACCEPTED, GOOD, OPEN, ItemResult, ResultFile, results_path
+from image_registry.migration.plan import Step
+from image_registry.migration.registry_access import Registry, each_second, target_of
+
+PORTION = 2000
+"""Things that are read together."""
+
+Compare = Callable[[RepositoryContent, str, Mapping[str, Seen]], Iterator[Item]]
+Look = Callable[[Registry, str, str], Seen]
+CONTENT: dict[str, tuple[Callable[[RepositoryContent], Iterable[str]], Look, Compare]] = {
+    "tags": (lambda repository: repository.tags, gate_reading.tag, gates.tags),
+    "manifests": (lambda repository: repository.manifests, gate_reading.manifest, gates.manifests),
+    "blobs": (lambda repository: repository.blobs, gate_reading.blob, gates.blobs),
+}
+
+
+class Gate:
+    """A :class:`~image_registry.migration.actions.Doer`; it changes nothing, so there is nothing to take back."""
+
+    def foresee(self, step: Step, context: Context) -> str:
+        del step, context
+        return ""
+
+    def before(self, step: Step, context: Context) -> Saved:
+        del step, context
+        return {}
+
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        del saved
+        began, exceptions, tally = context.clock(), Exceptions(context), Tally()
+        with ResultFile(results_path(context.folder, step), anew=True) as results:
+            for found in _items(step, context):
+                results.add(_judged(found, exceptions, tally))
+        spent = context.clock() - began
+        detail = (
+            f"{tally.items} looked at in {spent:.1f} s: {tally.items - len(tally.open) - tally.accepted} good, "
+            f"{tally.accepted} accepted, {len(tally.open)} open; each in {results.path}"
+        )
+        return Outcome(detail, open=tuple(dict.fromkeys(tally.open)))
+
+    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        del step, saved, context
+        return Outcome("nothing was changed", skipped=True)
+
+
+def _judged(found: Iterable[Item], exceptions: Exceptions, tally: Tally) -> Iterator[ItemResult]:
+    for item in found:
+        tally.items += 1
+        accepted = exceptions.by(item.id, item.repository, item.subjects) if item.cause else ""
+        outcome = GOOD if not item.cause else ACCEPTED if accepted else OPEN
+        if outcome == OPEN:
+            tally.open.append(item.id)
+        tally.accepted += outcome == ACCEPTED
+        yield ItemResult(
+            image=item.about,
+            outcome=outcome,
+            cause=item.cause,
+            target=item.target,
+            id=item.id if item.cause else "",
+            accepted=accepted,
+        )
+
+
+def _items(step: Step, context: Context) -> Iterator[list[Item]]:
+    """Portions of what the gate compares."""
+    name = step.parameters["gate"]
+    match name:
+        case "tags" | "manifests" | "blobs":
+            yield from _content(name, context)
+        case "hosts":
+            yield list(_hosts(step, context))
+        case "access":
+            yield list(_access(step, context))
+        case "pull-secrets":
+            yield list(_pull_secrets(step, context))
+        case "limits":
+            plan = context.plan.limits
+            yield list(
+                gates.limits(plan.ranges, plan.unconverted, gate_reading.limit_ranges(context.client, plan.ranges))
+            )
+        case _:
+            raise StepFailed(f"this version knows no gate {name!r}: make the plan anew")
+
+
+def _content(name: str, context: Context) -> Iterator[list[Item]]:
+    keys, look, compare = CONTENT[name]
+    registry, names, tell = target_of(context), renames(context), each_second(context)
+    rest, done = iter(frozen(context).repositories()), 0
+    while portion := list(_some(rest, keys)):
+        targets = {repository.name: names.get(repository.name, repository.name) for repository in portion}
+        asked = [
+            (repository.name, key) for repository in portion if targets[repository.name] for key in keys(repository)
+        ]
+        seen = gate_reading.read_each(asked, partial(_look, look, registry, targets))
+        for repository in portion:
+            found = {key: seen[repository.name, key] for key in keys(repository) if (repository.name, key) in seen}
+            yield list(compare(repository, targets[repository.name], found))
+        done += len(asked)
+        tell(f"gate {name}: {done} looked at")
+
+
+def _look(look: Look, registry: Registry, targets: Mapping[str, str], key: tuple[str, str]) -> Seen:
+    return look(registry, targets[key[0]], key[1])
+
+
+def _some(
+    rest: Iterator[RepositoryContent], keys: Callable[[RepositoryContent], Iterable[str]]
+) -> Iterator[RepositoryContent]:
+    number = 0
+    for repository in islice(rest, PORTION):
+        yield repository
+        number += len(list(keys(repository)))
+        if number >= PORTION:
+            return
+
+
+def _hosts(step: Step, context: Context) -> Iterator[Item]:
+    registry = target_of(context)
+    wanted, images = step.parameters["hosts"], step.parameters["images"]
+    found = gate_reading.read_each(wanted, partial(gate_reading.host, context.client, registry.door))
+    found |= gate_reading.read_each(images, partial(gate_reading.image, registry))
+    return gates.hosts(wanted, images, found)
+
+
+def _access(step: Step, context: Context) -> Iterator[Item]:
+    asked = list(dict.fromkeys(gates.questions(step.parameters["bindings"])))
+    found = gate_reading.read_each(asked, partial(gate_reading.may, AccessReviewer(context.client)))
+    return gates.access(asked, found)
+
+
+def _pull_secrets(step: Step, context: Context) -> Iterator[Item]:
+    wanted: Mapping[str, Any] = step.parameters["namespaces"]
+    registry, keyrings = target_of(context), gate_reading.logins(context.client, wanted)
+    images = {found.partition("/")[2].partition("/")[0]: found for found in _images(context)}
+    pairs = [(namespace, host) for namespace, hosts in wanted.items() for host in hosts]
+    found = gate_reading.read_each(
+        pairs, lambda pair: gate_reading.login(registry, keyrings.get(pair[0], ()), pair[1], images.get(pair[0], ""))
+    )
+    return gates.pull_secrets(wanted, found)
+
+
+def _images(context: Context) -> Iterator[str]:
+    """What workloads will name, as the gate of the hosts has it."""
+    for step in context.plan.steps:
+        yield from step.parameters.get("images", ()) if step.parameters.get("gate") == "hosts" else ()

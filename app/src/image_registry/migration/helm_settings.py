@@ -1,0 +1,155 @@
+"""This registry's values where Helm keeps them: the release ``image-registry`` of its namespace.
+
+The program gets no value on its command line. It holds a lock while it runs, so that whoever comes after a killed run
+knows whether Helm is still at work; a revision that nobody finishes is taken away before the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from image_registry.kube.client import ClusterClient, object_path
+from image_registry.migration.actions import StepFailed
+from image_registry.migration.cluster_objects import ClusterObjects, Document
+from image_registry.migration.facts import ObjectName
+
+RELEASE = "image-registry"
+_ENVIRONMENT = ("PATH", "HOME", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelmSettings:
+    """``chart`` is a folder, an archive, or an address; ``folder`` that of the journal."""
+
+    client: ClusterClient
+    namespace: str
+    chart: str
+    folder: Path
+    kubeconfig: Path | None = None
+    context: str | None = None
+    program: str = "helm"
+    chart_version: str = ""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """Values beside those of the plan, for the first installation: where images come from, for example."""
+    timeout: int = 420
+
+    def current(self) -> Mapping[str, Any] | None:
+        status = self._status()
+        if status is None or status in ("pending-install", "uninstalled", "uninstalling"):
+            return None
+        found: Any = json.loads(self._helm("get", "values", RELEASE, "--output=json") or "{}")
+        return found or {}
+
+    def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        with self._alone(tell):
+            self._heal(tell)
+            wanted = dict(values) if self._status() is not None else _below(self.base, values)
+            version = [f"--version={self.chart_version}"] if self.chart_version else []
+            tell(f"  helm upgrade --install {RELEASE} (at most {self.timeout} s)")
+            self._helm(
+                "upgrade", "--install", RELEASE, self.chart, *version, "--values=-", "--reset-values", "--wait",
+                "--history-max=10", f"--timeout={self.timeout}s", given=json.dumps(wanted).encode(),
+            )  # fmt: skip
+
+    def remove(self, tell: Callable[[str], None]) -> None:
+        with self._alone(tell):
+            tell(f"  helm uninstall {RELEASE}")
+            self._helm("uninstall", RELEASE, "--ignore-not-found", "--wait", f"--timeout={self.timeout}s")
+
+    def take_over(self, objects: Iterable[ObjectName]) -> None:
+        found = ClusterObjects(self.client)
+        for name in objects:
+            if found.find(name) is not None:
+                found.change(name, self._owned)
+
+    def _owned(self, document: Document) -> Document:
+        metadata = document["metadata"]
+        metadata["annotations"] = {
+            **(metadata.get("annotations") or {}),
+            "meta.helm.sh/release-name": RELEASE,
+            "meta.helm.sh/release-namespace": self.namespace,
+        }
+        metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
+        return document
+
+    def _status(self) -> str | None:
+        """Of the newest revision; ``None`` without one."""
+        newest = self._newest()
+        return None if newest is None else str(newest["metadata"]["labels"].get("status", ""))
+
+    def _newest(self) -> Document | None:
+        path = object_path("v1", "secrets", namespace=self.namespace)
+        listed = self.client.get(path, query={"labelSelector": f"owner=helm,name={RELEASE}"})["items"]
+        return max(listed, key=lambda item: int(item["metadata"]["labels"]["version"]), default=None)
+
+    def _heal(self, tell: Callable[[str], None]) -> None:
+        """Nobody runs Helm any more when this is called, so what is pending will never end."""
+        newest = self._newest()
+        if newest is not None and str(newest["metadata"]["labels"].get("status", "")).startswith("pending-"):
+            name = newest["metadata"]["name"]
+            tell(f"  {name} was left in its middle: it is taken away")
+            self.client.delete(object_path("v1", "secrets", name, namespace=self.namespace))
+
+    @contextmanager
+    def _alone(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """The lock is Helm's too, which inherits it: it ends with the last of both."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "helm.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(descriptor, True)  # noqa: FBT003
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                tell("  helm of an earlier run is still at work: waiting for its end")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _helm(self, *arguments: str, given: bytes = b"") -> str:
+        command = [self.program, *arguments, f"--namespace={self.namespace}"]
+        command += [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+        command += [f"--kube-context={self.context}"] if self.context else []
+        known = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        if self.kubeconfig is None and "KUBECONFIG" in os.environ:
+            known["KUBECONFIG"] = os.environ["KUBECONFIG"]  # where the caller's own client looked, too
+        known |= {name: os.environ[name] for name in os.environ if name.startswith("KUBERNETES_SERVICE_")}
+        with tempfile.TemporaryFile() as values:
+            values.write(given)
+            values.seek(0)
+            try:
+                done = subprocess.run(  # noqa: S603 - a list, never a shell
+                    command, stdin=values, capture_output=True, text=True, check=False, env=known,
+                    timeout=self.timeout + 60, close_fds=False,
+                )  # fmt: skip
+            except FileNotFoundError:
+                raise StepFailed(f"there is no program {self.program}: install Helm, or name it (--helm)") from None
+            except subprocess.TimeoutExpired:
+                raise StepFailed(f"helm {arguments[0]} did not end within {self.timeout + 60} s") from None
+        if done.returncode:
+            raise StepFailed(f"helm {arguments[0]}: {_said(done.stderr)}")
+        return done.stdout
+
+
+def _said(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    start = next((at for at, line in enumerate(lines) if line.startswith("Error:")), max(len(lines) - 3, 0))
+    return " ".join(lines[start:]).removeprefix("Error: ")[:1500] or "it ended without a word"
+
+
+def _below(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Objects are merged, of anything else the plan's word counts."""
+    found = dict(base)
+    for name, value in values.items():
+        known = found.get(name)
+        found[name] = _below(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return found

@@ -1,0 +1,146 @@
+"""From files and names to a migration that can be executed: for the command and for the module alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from image_registry.kube.client import ClusterClient
+from image_registry.migration.actions import Context, RegistryDoor, Settings
+from image_registry.migration.config_settings import ConfigSettings
+from image_registry.migration.content import ContentFile
+from image_registry.migration.documents import InvalidDocument
+from image_registry.migration.execution import DEFAULT_LAST, Refused, phases_until
+from image_registry.migration.helm_settings import HelmSettings
+from image_registry.migration.journal import Journal
+from image_registry.migration.phases import NO_WAY_BACK, READ_ONLY, Phase
+from image_registry.migration.plan import Plan, read_plan
+
+HELM, OPERATOR = "helm", "operator"
+METHODS = (OPERATOR, HELM)
+EXECUTED = tuple(phase.value for phase in Phase if phase not in READ_ONLY)
+"""Names of phases that do something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What somebody says beside the plan."""
+
+    plan: Path
+    journal: Path
+    client: ClusterClient
+    kubeconfig: Path | None = None
+    context: str | None = None
+    global_client: ClusterClient | None = None
+    method: str = ""
+    """How this registry is installed; by default the operator's way if there is one."""
+    chart: str = ""
+    chart_version: str = ""
+    helm: str = "helm"
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """For the chart, below those of the plan."""
+    content: Path | None = None
+    source: RegistryDoor | None = None
+    target: RegistryDoor | None = None
+    accepted: tuple[str, ...] = ()
+    tell: Callable[[str], None] = lambda _line: None
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A plan, what was done of it, and what it is executed with."""
+
+    plan: Plan
+    journal: Journal
+    context: Context
+
+
+def load_plan(path: Path) -> Plan:
+    """Raises :class:`Refused`."""
+    try:
+        return read_plan(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise Refused(
+            f"cannot read the plan {path}: {error.strerror}; make it by `ac adm migrate plan --out`"
+        ) from None
+    except InvalidDocument as error:
+        raise Refused(f"{path}: {error}") from None
+    except ValueError:
+        raise Refused(f"{path} is no plan: make it by `ac adm migrate plan --out`") from None
+
+
+def load_journal(path: Path, plan: Plan) -> Journal:
+    """Raises :class:`Refused`."""
+    try:
+        return Journal(path, plan)
+    except InvalidDocument as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(f"cannot read the journal {path}: {error.strerror}") from None
+
+
+def open_migration(asked: Asked) -> Migration:
+    """Raises :class:`Refused`; nothing is asked of a registry yet."""
+    plan = load_plan(asked.plan)
+    journal = load_journal(asked.journal, plan)
+    folder = asked.journal.with_name(f"{asked.journal.name}.d")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"cannot make {folder} beside the journal: {error.strerror}") from None
+    context = Context(
+        plan=plan,
+        client=asked.client,
+        folder=folder,
+        settings=_settings(asked, plan, folder),
+        source=asked.source,
+        target=asked.target,
+        content=ContentFile(asked.content) if asked.content else None,
+        accepted=asked.accepted,
+        global_client=asked.global_client,
+        tell=asked.tell,
+    )
+    return Migration(plan, journal, context)
+
+
+def chosen_phases(only: Iterable[str], until: str) -> tuple[Phase, ...]:
+    """By names; up to the cutover if none is given. Raises :class:`Refused`."""
+    names = tuple(only)
+    if names and until:
+        raise Refused("either single phases or the last one can be named, not both")
+    try:
+        wanted = {Phase(name) for name in names}
+        last = Phase(until) if until else DEFAULT_LAST
+    except ValueError as error:
+        raise Refused(f"{error}: the phases that do something are {', '.join(EXECUTED)}") from None
+    return tuple(phase for phase in Phase if phase in wanted) if names else phases_until(last)
+
+
+def takes_away(phases: Iterable[Phase]) -> bool:
+    """Whether something would go for good, so that it is shown unless it is confirmed."""
+    return bool(NO_WAY_BACK.intersection(phases))
+
+
+def _settings(asked: Asked, plan: Plan, folder: Path) -> Settings:
+    keeper = HelmSettings(
+        client=asked.client,
+        namespace=plan.target_namespace,
+        chart=asked.chart,
+        folder=folder,
+        kubeconfig=asked.kubeconfig,
+        context=asked.context,
+        program=asked.helm,
+        chart_version=asked.chart_version,
+        base=asked.values,
+    )
+    method = asked.method or (HELM if asked.chart else OPERATOR)
+    if method == HELM:
+        if not asked.chart:
+            raise Refused("installing by Helm needs the chart: name its folder, archive or address (--chart)")
+        return keeper
+    if method != OPERATOR:
+        raise Refused(f"{method!r} is no way to install: {', '.join(METHODS)}")
+    return ConfigSettings(client=asked.client, namespace=plan.target_namespace, owner=keeper)

@@ -1,0 +1,122 @@
+"""How far a migration is, from its plan and its journal: a document, and one page for people. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+
+from image_registry.migration.journal import Journal, State
+from image_registry.migration.phases import NO_WAY_BACK, ORDER, READ_ONLY, Action
+from image_registry.migration.plan import Plan, Step
+from image_registry.migration.report import duration, size
+
+WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """``seconds`` between the two lines of the journal, which has no fractions."""
+
+    id: str
+    title: str
+    state: str
+    detail: str = ""
+    began: str = ""
+    seconds: float = 0.0
+    estimate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    name: str
+    state: str
+    """``waiting``, ``under way``, ``failed`` or ``done``."""
+    done: int
+    steps: tuple[StepProgress, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    plan: str
+    source: str
+    way: str
+    done: int
+    total: int
+    phases: tuple[PhaseProgress, ...]
+    by_hand: tuple[str, ...] = ()
+    """Identities of steps that a person has to do and nobody has confirmed."""
+    exceptions: tuple[str, ...] = ()
+    """Findings that were accepted with the plan."""
+    gaps: tuple[str, ...] = ()
+    can_roll_back: bool = True
+    held: str = ""
+    """By whom the cluster says that it is migrated; empty if nobody asked it."""
+
+
+def progress(plan: Plan, journal: Journal) -> Progress:
+    """From the two documents alone."""
+    phases = []
+    for phase in ORDER:
+        steps = tuple(_step(journal, step) for step in plan.phase(phase))
+        if phase not in READ_ONLY and steps:
+            over = sum(step.state in (State.DONE, State.SKIPPED) for step in steps)
+            phases.append(
+                PhaseProgress(phase.value, _state(steps, over), over, steps, sum(step.seconds for step in steps))
+            )
+    final = any(journal.state(step) is not None for step in plan.steps if step.phase in NO_WAY_BACK)
+    open_ = tuple(
+        step.id for step in plan.steps if step.action is Action.BY_HAND and journal.state(step) is not State.DONE
+    )
+    return Progress(
+        plan.digest,
+        plan.source,
+        plan.way,
+        sum(phase.done for phase in phases),
+        len(plan.steps),
+        tuple(phases),
+        open_,
+        tuple(finding.id for finding in plan.exceptions),
+        plan.gaps,
+        not final,
+    )
+
+
+def page(plan: Plan, found: Progress) -> str:
+    """For people: needs neither network nor scripts, and escapes everything."""
+    from jinja2 import Environment, StrictUndefined  # of use to nobody who starts a command
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"size": size, "duration": duration}
+    text = resources.files(__package__).joinpath("progress.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(text).render(plan=plan, progress=found)
+
+
+def _state(steps: tuple[StepProgress, ...], over: int) -> str:
+    if over == len(steps):
+        return "done"
+    if any(step.state == State.FAILED for step in steps):
+        return "failed"
+    return WAITING if all(step.state == WAITING for step in steps) else "under way"
+
+
+def _step(journal: Journal, step: Step) -> StepProgress:
+    state = journal.state(step)
+    began, ended = journal.times(step)
+    return StepProgress(
+        step.id,
+        step.title,
+        state.value if state else WAITING,
+        journal.detail(step),
+        began,
+        _between(began, ended),
+        step.seconds,
+    )
+
+
+def _between(began: str, ended: str) -> float:
+    try:
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+    except ValueError:
+        return 0.0

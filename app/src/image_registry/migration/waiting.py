@@ -1,0 +1,180 @@
+"""Waiting for something that can be looked at, and steps that a person does.
+
+What takes minutes is waited for; what takes a day is looked at each time somebody runs the plan, and goes on from when
+it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from image_registry.kube.client import object_path
+from image_registry.kube.listing import items
+from image_registry.migration.access_facts import read_roles
+from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
+from image_registry.migration.cluster_objects import ClusterObjects
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.frozen_content import forget_frozen
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Step
+from image_registry.migration.reading import Reader, at
+
+PAUSE = 2.0
+_BAD = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
+_STATUS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Deployment": ("replicas", ("updatedReplicas", "availableReplicas", "replicas")),
+    "StatefulSet": ("replicas", ("updatedReplicas", "readyReplicas", "replicas")),
+}
+
+
+class Wait:
+    """By what the parameters name: a batch of workloads, objects that go, refused pushes, a day without faults."""
+
+    def foresee(self, step: Step, context: Context) -> str:  # noqa: ARG002
+        return f"waits: {step.title}"
+
+    def before(self, step: Step, context: Context) -> Saved:  # noqa: ARG002
+        return {"began": datetime.now(UTC).strftime(_FORM)}
+
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        parameters = step.parameters
+        if parameters.get("restartable"):
+            return self._observe(step, saved, context)
+        if "batch" in parameters:
+            return self._until(context, step, lambda: _rolling(context, str(parameters["batch"])))
+        if "gone" in parameters:
+            return self._until(context, step, lambda: _there(context, parameters["gone"]))
+        return self._refused(step, context)
+
+    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+        return Outcome(skipped=True)
+
+    def _until(self, context: Context, step: Step, look: Any) -> Outcome:
+        began, last = context.clock(), ""
+        longest = float(step.parameters.get("seconds", 600))
+        while True:
+            missing = list(look())
+            if not missing:
+                return Outcome(f"after {context.clock() - began:.0f} s")
+            said = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            if context.clock() - began > longest:
+                raise StepFailed(f"after {longest:.0f} s: {said}")
+            if said != last:
+                context.tell(f"  waiting: {said}")
+                last = said
+            context.sleep(PAUSE)
+
+    def _refused(self, step: Step, context: Context) -> Outcome:
+        """The legacy registry asks for rights anew at every request, so an upload ends where its right does."""
+        reader = Reader(context.client)
+        writing = [
+            str(role.object)
+            for role in read_roles(reader)
+            if any(not rule.wildcard and set(rule.verbs) - {"get", "list", "watch"} for rule in role.rules)
+        ]
+        if reader.unread:
+            raise StepFailed(f"roles cannot be read ({reader.unread[0].why}), so nobody knows that pushes are refused")
+        if writing:
+            raise StepFailed(
+                f"{', '.join(writing[:5])} still give the right to push to the old registry: they were made since the "
+                "plan, so plan anew, or take that right away"
+            )
+        context.sleep(float(step.parameters.get("seconds", 60)))
+        forget_frozen(context)  # of a freeze that was taken back: it does not know what was pushed since
+        return Outcome("nobody but administrators may push to the old registry")
+
+    def _observe(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        missing = list(_failing(context))
+        if missing:
+            raise StepFailed("Pods wait for images: " + "; ".join(missing[:5]))
+        began = datetime.strptime(str(saved["began"]), _FORM).replace(tzinfo=UTC)
+        left = float(step.parameters["seconds"]) - (datetime.now(UTC) - began).total_seconds()
+        if left > 0 and not context.accepts(step.id):
+            raise NotYet(
+                f"no Pod waits for an image; watched since {saved['began']}, {left / 3600:.1f} h are left: run again "
+                f"then, or end it now by its name (--accept {step.id})"
+            )
+        return Outcome(f"watched since {saved['began']}: no Pod waits for an image")
+
+
+class ByHand:
+    """Somebody says that it is done, by the step's name; that is asked before anything of a run is done."""
+
+    def foresee(self, step: Step, context: Context) -> str:
+        return "" if context.accepts(step.id) else f"is done by a person, and confirmed by --accept '{step.id}'"
+
+    def before(self, step: Step, context: Context) -> Saved:  # noqa: ARG002
+        return {}
+
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+        if not context.accepts(step.id):
+            raise StepFailed(f"{step.title}: do that, and confirm it by its name (--accept '{step.id}')")
+        return Outcome("confirmed by name")
+
+    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+        return Outcome(skipped=True)
+
+
+def _rolling(context: Context, namespace: str) -> Iterator[str]:
+    """Workloads of a batch that are not yet what they were changed to."""
+    found = ClusterObjects(context.client)
+    steps = context.plan.phase(Phase.CUTOVER)
+    for step in steps:
+        if step.action is not Action.PATCH or step.object is None or step.parameters.get("batch") != namespace:
+            continue
+        document = found.find(step.object)
+        if document is None:
+            yield f"{step.object} is gone"
+            continue
+        why = rolling(document, step.object.kind)
+        if why:
+            yield f"{step.object}: {why}"
+    yield from _failing(context, namespace)
+
+
+def rolling(document: Any, kind: str) -> str:
+    """Why a workload is not what it was changed to; empty if it is, or if it is none that rolls."""
+    status = document.get("status") or {}
+    if kind == "DaemonSet":
+        wanted: int = status.get("desiredNumberScheduled", 0)
+        known: tuple[str, ...] = ("updatedNumberScheduled", "numberAvailable")
+    elif kind in _STATUS:
+        member, known = _STATUS[kind]
+        wanted = (document.get("spec") or {}).get(member, 1)
+    else:
+        return ""
+    if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
+        return "its controller has not seen the change"
+    short = [f"{status.get(name, 0)} {name}" for name in known if status.get(name, 0) != wanted]
+    return f"{', '.join(short)} of {wanted}" if short else ""
+
+
+def _failing(context: Context, namespace: str = "") -> Iterator[str]:
+    """Containers that wait for an image of ours, of one namespace or of all: who names a host that moved is in any."""
+    ours = tuple(f"{host}/" for host in moved_hosts(context))
+    for pod in items(context.client, object_path("v1", "pods", namespace=namespace), limit=200):
+        for status in (
+            *(at(pod, "status", "containerStatuses") or ()),
+            *(at(pod, "status", "initContainerStatuses") or ()),
+        ):
+            reason = at(status, "state", "waiting", "reason")
+            if reason in _BAD and str(status.get("image", "")).startswith(ours):
+                place = f"{pod['metadata'].get('namespace', namespace)}/{pod['metadata']['name']}"
+                yield f"Pod {place}: {reason} for {status['image']}"
+
+
+def moved_hosts(context: Context) -> frozenset[str]:
+    """By which this registry is named after the cutover: its own, and those that it has taken over."""
+    routes = context.plan.values.get("routes") or ()
+    return frozenset({context.plan.host, *(str(route["hostname"]) for route in routes)})
+
+
+def _there(context: Context, names: Any) -> Iterator[str]:
+    found = ClusterObjects(context.client)
+    for kind, name, namespace, api_version in names:
+        place = ObjectName(str(kind), str(name), str(namespace), str(api_version))
+        if found.find(place) is not None:
+            yield f"{place} is still there"

@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The door to the execution of a migration plan. No rule is here: arguments become questions, answers documents.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.alauda.registry.plugins.module_utils._migration import MigrationError
+
+try:
+    from image_registry.kube.client import ClusterClient
+    from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+    from image_registry.migration.actions import RegistryDoor
+    from image_registry.migration.documents import to_document
+    from image_registry.migration.doing import DOERS
+    from image_registry.migration.execution import (
+        Refused,
+        Stopped,
+        foresee,
+        held,
+        rollback,
+        run,
+        steps_of,
+        to_undo,
+    )
+    from image_registry.migration.opening import Asked, Migration, chosen_phases, open_migration, takes_away
+    from image_registry.migration.progress import page, progress
+    from image_registry.remote.asking import Access
+    from image_registry.remote.credentials import Login
+except ImportError:
+    pass  # need_package of _migration says so
+
+Tell = Callable[[str], None]
+Result = tuple[bool, list[str], dict[str, Any]]
+"""Whether something changed or would, a line for each step, and how far the migration is."""
+
+
+def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
+    """Run phases. Raises :class:`MigrationError`; then the journal knows how far it got."""
+    found = None
+    try:
+        phases = chosen_phases(asked["phases"], asked["until"] or "")
+        with held(Path(asked["journal"])):
+            found = _opened(asked, tell)
+            show = only_show or (takes_away(phases) and not asked["confirm"])
+            changes = [
+                f"{entry.step.phase} {entry.step.id}: {entry.change or 'nothing'}"
+                for entry in (foresee(found.context, found.journal, DOERS, phases) if show else ())
+            ]
+            if show:
+                if changes and not only_show:
+                    tell("nothing was done: finalize wants confirm=true")
+                return bool(changes) and only_show, changes, _progress(found, asked)
+            steps = steps_of(found.journal, phases)
+            done = run(found.context, found.journal, DOERS, phases)
+            return done > 0, [f"{step.phase} {step.id}: {step.title}" for step in steps], _progress(found, asked)
+    except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
+        if found is not None:
+            _progress(found, asked)
+        raise MigrationError(str(error)) from None
+
+
+def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
+    """Roll back. Raises :class:`MigrationError`."""
+    found = None
+    try:
+        with held(Path(asked["journal"])):
+            found = _opened(asked, tell)
+            lines = [f"{step.phase} {step.id}: {step.undo}" for step, _done in to_undo(found.journal)]
+            if only_show or not asked["confirm"]:
+                if lines and not only_show:
+                    tell("nothing was done: a rollback wants confirm=true")
+                return bool(lines) and only_show, lines, _progress(found, asked)
+            done = rollback(found.context, found.journal, DOERS)
+            return done > 0, lines, _progress(found, asked)
+    except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
+        if found is not None:
+            _progress(found, asked)
+        raise MigrationError(str(error)) from None
+
+
+def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
+    kubeconfig = Path(asked["kubeconfig"])
+    beyond = asked["global_kubeconfig"]
+    return open_migration(
+        Asked(
+            plan=Path(asked["plan"]),
+            journal=Path(asked["journal"]),
+            client=ClusterClient.from_kubeconfig(kubeconfig, asked["context"]),
+            kubeconfig=kubeconfig,
+            context=asked["context"],
+            global_client=ClusterClient.from_kubeconfig(Path(beyond)) if beyond else None,
+            method=asked["method"] or "",
+            chart=asked["chart_ref"] or "",
+            chart_version=asked["chart_version"] or "",
+            helm=asked["helm_binary"],
+            values=asked["values"],
+            content=Path(asked["content"]) if asked["content"] else None,
+            source=_door(asked, "source"),
+            target=_door(asked, "target"),
+            accepted=tuple(asked["accept"]),
+            tell=tell,
+        )
+    )
+
+
+def _door(asked: dict[str, Any], which: str) -> RegistryDoor | None:
+    url, token = asked[f"{which}_url"], asked[f"{which}_token"]
+    if not url:
+        return None
+    authorities = Path(asked["ca_path"]).read_text(encoding="ascii") if asked["ca_path"] else ""
+    insecure = url.startswith("http://") or not asked["validate_certs"]
+    access = Access(insecure=insecure, login=Login(registry_token=token) if token else None)
+    return RegistryDoor(url, access, authorities)
+
+
+def _progress(found: Migration, asked: dict[str, Any]) -> dict[str, Any]:
+    state = progress(found.plan, found.journal)
+    if asked["html"] and not asked["_check"]:
+        Path(asked["html"]).write_text(page(found.plan, state), encoding="utf-8")
+    document: dict[str, Any] = to_document(state)
+    return document

@@ -1,0 +1,160 @@
+"""Gates as comparisons: what is open, by which name, and what accepts it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from image_registry.kube.reviews import ReviewedAccess, ReviewedUser
+from image_registry.migration import frozen_content, gates
+from image_registry.migration.actions import Context, RegistryDoor, StepFailed
+from image_registry.migration.case import make_case
+from image_registry.migration.choices import Choices
+from image_registry.migration.content import (
+    MISSING_BLOB,
+    MISSING_MANIFEST,
+    UNREADABLE,
+    ContentFile,
+    ContentWriter,
+    Problem,
+    RepositoryContent,
+)
+from image_registry.migration.exceptions import Exceptions
+from image_registry.migration.findings import blocking
+from image_registry.migration.gate_facts import gate_facts
+from image_registry.migration.gate_reading import may
+from image_registry.migration.gates import Question, Seen
+from image_registry.migration.plan import Plan, sealed
+from image_registry.remote.asking import Access
+from image_registry_lab.legacy.variants import VARIANTS
+from tests.app.migration.conftest import cluster_of, inventory_of
+
+A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
+REPOSITORY = RepositoryContent(
+    "team/app", {"v1": A, "v2": B}, {A: "x", B: "x"}, {C: 7}, (Problem(MISSING_MANIFEST, "v3", "it is gone"),)
+)
+
+
+def open_of(found: Any) -> dict[str, str]:
+    return {item.id: item.cause for item in found if item.cause}
+
+
+def test_every_tag_is_compared_and_one_that_was_broken_before_is_told() -> None:
+    found = open_of(gates.tags(REPOSITORY, "team/app", {"v1": Seen(A), "v2": Seen(A)}))
+    assert set(found) == {"tag:team/app:v2", "tag:team/app:v3"}
+    assert B in found["tag:team/app:v2"]
+    assert "it is gone" in found["tag:team/app:v3"]
+    nothing = open_of(gates.tags(REPOSITORY, "team/app", {}))
+    assert nothing["tag:team/app:v1"] == "it was not looked at"
+
+
+def test_a_repository_that_the_registry_before_cannot_give_is_open() -> None:
+    lost = RepositoryContent("team/app", problems=(Problem(UNREADABLE, "team/app", "503"),))
+    assert set(open_of(gates.tags(lost, "team/app", {}))) == {"repository:team/app"}
+
+
+def test_a_registry_before_that_shows_nothing_is_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written(path: Path, *found: RepositoryContent) -> ContentFile:
+        with ContentWriter(path, "registry", "x") as writer:
+            for repository in found:
+                writer.add(repository)
+            writer.finish(0)
+        return ContentFile(path)
+
+    monkeypatch.setattr(frozen_content, "survey_again", lambda _source, _before, path, _context: written(path))
+    door = RegistryDoor("http://127.0.0.1:1", Access(insecure=True))
+    context = cast("Any", SimpleNamespace(folder=tmp_path, content=written(tmp_path / "c", REPOSITORY), source=door))
+    with pytest.raises(StepFailed, match="shows no tag, and the survey of the plan has 2"):
+        frozen_content.frozen(context)
+    assert not (tmp_path / frozen_content.NAME).exists()
+
+
+def test_a_repository_without_a_name_here_is_one_open_item() -> None:
+    for compare in (gates.tags, gates.manifests, gates.blobs):
+        assert set(open_of(compare(REPOSITORY, "", {}))) == {"repository:team/app"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "cause"),
+    [
+        (Seen("7"), ""),
+        (Seen(), "its bytes are not here"),
+        (Seen("8"), "it has 8 bytes here and 7"),
+        (Seen(error="x"), "x"),
+    ],
+)
+def test_a_blob_has_the_right_number_of_bytes(seen: Seen, cause: str) -> None:
+    [item] = gates.blobs(REPOSITORY, "team/app", {C: seen})
+    assert item.cause.startswith(cause)
+    assert bool(item.cause) == bool(cause)
+
+
+def test_what_was_accepted_in_the_plan_accepts_what_follows_from_it(tmp_path: Path) -> None:
+    finding = replace(blocking("missing-blob", "team/app/v1", "", ""), accepted=True)
+    refused = blocking("missing-blob", "team/app/v2", "", "")
+    plan = sealed(replace(Plan(1, "", "", "", "", "", "", "", "", ""), findings=(finding, refused)))
+    nothing = cast("Any", None)
+    context = Context(plan=plan, client=nothing, folder=tmp_path, settings=nothing, accepted=("tag:other/*",))
+    exceptions = Exceptions(context)
+    repository = replace(REPOSITORY, problems=(Problem(MISSING_BLOB, "v1", f"{C} is needed and is not there"),))
+    [blob] = gates.blobs(repository, "team/app", {C: Seen()})
+    assert exceptions.by(blob.id, blob.repository, blob.subjects) == finding.id
+    assert exceptions.by("tag:team/app:v1", "team/app", ("v1",)) == finding.id
+    assert exceptions.by("tag:team/app:v2", "team/app", ("v2",)) == ""
+    assert exceptions.by("tag:other/app:v2", "other/app", ("v2",)) == "tag:other/app:v2"
+
+
+def test_hosts_logins_and_limits_that_are_missing_are_named() -> None:
+    found = open_of(gates.hosts(["a", "b"], ["a/team/app:v1"], {"a": Seen("a"), "a/team/app:v1": Seen()}))
+    assert found == {"host:b": "it was not looked at", "image:a/team/app:v1": "there is no such image here"}
+    logins = gates.pull_secrets({"team": ["new", "old"]}, {("team", "new"): Seen("new")})
+    assert open_of(logins) == {"pull-secret:team/old": "no pull Secret of team has a login for old"}
+    limit = {"metadata": {"name": "image-limits"}, "spec": {"limits": [{"type": "t", "max": {"storage": "1Gi"}}]}}
+    other = {"spec": {"limits": [{"type": "t", "max": {"storage": "2Gi"}}]}}
+    wanted = {"a": limit, "b": limit, "c": limit}
+    found = open_of(gates.limits(wanted, ["rule 'x': why"], {"a": limit, "b": other}))
+    assert set(found) == {"limit:b/image-limits", "limit:c/image-limits", "limits:rule 'x'"}
+
+
+class Reviews:
+    """A named fake of the cluster's decisions: builders of a team may do everything in their namespace, groups pull."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[ReviewedUser, dict[str, str]]] = []
+
+    def review(self, user: ReviewedUser, attributes: dict[str, str]) -> ReviewedAccess:
+        self.asked.append((user, attributes))
+        own = user.username == f"system:serviceaccount:{attributes['namespace']}:builder"
+        return ReviewedAccess(own or (not user.username and attributes["verb"] == "get"))
+
+
+def test_every_subject_of_every_binding_is_asked_for_what_it_could_before() -> None:
+    inventory = inventory_of(cluster_of(VARIANTS["4.2-gateway"]))
+    parameters = gate_facts(make_case(inventory, None, Choices()), "access")
+    asked = list(gates.questions(parameters["bindings"]))
+    bound = {binding.object for binding in inventory.bindings if binding.subjects}
+    assert {question.binding for question in asked} == {str(name) for name in bound}
+    assert {question.action for question in asked} >= {"pull", "push"}
+    reviews = Reviews()
+    found = {question: may(cast("Any", reviews), question) for question in asked}
+    items = list(gates.access(asked, found))
+    assert len(items) == len(asked)
+    group = Question("RoleBinding x", "team", "Group system:serviceaccounts:team", "push")
+    assert may(cast("Any", reviews), group) == Seen()
+    assert reviews.asked[-1][0].groups == ("system:serviceaccounts:team",)
+    assert open_of(gates.access([group], {group: Seen()})) == {
+        "access:RoleBinding x/Group system:serviceaccounts:team/push": "could before, and may not here"
+    }
+
+
+def test_the_plan_names_hosts_images_and_namespaces_of_workloads() -> None:
+    case = make_case(inventory_of(cluster_of(VARIANTS["4.2-gateway"])), None, Choices(host="new.test:5000"))
+    assert gate_facts(case, "hosts")["hosts"] == ["new.test:5000"]  # nothing was surveyed: no image is known
+    namespaces = gate_facts(case, "pull-secrets")["namespaces"]
+    assert namespaces
+    assert all("new.test:5000" in hosts for hosts in namespaces.values())
+    assert gate_facts(case, "tags") == {}

@@ -1,0 +1,75 @@
+"""The machine that runs Ansible: playbooks by the real ansible-playbook, with an inventory of one cluster.
+
+Only a whole process shows that modules, roles and playbooks find each other. It costs a Python process a task, so tests
+play few tasks and keep details to the tests of the modules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\s", re.MULTILINE)
+LONGEST = 400
+"""Seconds of one run, which takes a tenth of it where nothing else runs."""
+FOREIGN = ("KUBECONFIG", "ANSIBLE_", "K8S_")
+
+
+@dataclass(frozen=True)
+class Played:
+    """``changed`` counts tasks of all playbooks of one run."""
+
+    said: str
+    changed: int
+
+
+@dataclass
+class Controller:
+    """Runs playbooks by path; a run that fails, or never ends, fails the test with what was said."""
+
+    folder: Path
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def play(self, *playbooks: str, options: tuple[str, ...] = (), **more: Any) -> Played:
+        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **self.variables, **more}
+        inventory = self.folder / "hosts.yml"
+        inventory.write_text(yaml.safe_dump({"registry_clusters": {"hosts": {"one": host}}}), encoding="utf-8")
+        said = self.folder / "said"
+        with said.open("wb") as output:  # a file is there however the run ends
+            try:
+                ended = subprocess.run(
+                    ["ansible-playbook", "-i", str(inventory), *(str(ROOT / path) for path in playbooks), *options],
+                    cwd=ROOT,
+                    env=self._environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    timeout=LONGEST,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                ended = None
+        text = said.read_text(encoding="utf-8")
+        recaps = RECAP.findall(text)  # one a playbook, and each counts those before it too
+        if ended is None or ended or not recaps:
+            how = f"not ended after {LONGEST} s" if ended is None else f"ended with status {ended}"
+            pytest.fail(f"ansible-playbook {' '.join(playbooks)}: {how}\n{text[-6000:]}", pytrace=False)
+        return Played(text, int(recaps[-1]))
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        return {
+            **kept,
+            "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_PIPELINING": "true",
+        }

@@ -1,0 +1,74 @@
+"""The module that runs a migration, against a real kube-apiserver: check mode shows every step and does none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.alauda.registry.plugins.modules import legacy_migration
+
+from image_registry.migration.phases import Phase
+from image_registry_lab.legacy.objects import definitions
+from image_registry_lab.legacy.variants import VARIANTS
+from tests.operator.conftest import CHART, control_plane, started
+from tests.operator.control_plane import ApiServer
+from tests.operator.test_legacy_registry import collection
+from tests.operator.test_migration_run import EveryHands, everything, fill, planned
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with started(control_plane(tmp_path_factory.mktemp("apiserver"))) as found:
+        for document in definitions():
+            found.client.create(collection(document), document)
+        with EveryHands(found.client, ""):
+            fill(found.client, VARIANTS["4.2-pvc"])
+            yield found
+
+
+@pytest.fixture
+def run(filled: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The module, and what it said."""
+    files = {"plan": str(tmp_path / "plan.json"), "journal": str(tmp_path / "journal")}
+
+    def run_module(*, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        given = {**files, "kubeconfig": str(filled.kubeconfig), "chart_ref": str(CHART), **arguments}
+        with patch_module_args({**given, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            legacy_migration.main()
+        found: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+        return found
+
+    return run_module
+
+
+def test_check_mode_shows_every_step_and_does_none(filled: ApiServer, run: Run, tmp_path: Path) -> None:
+    made = planned(filled, tmp_path)
+    before = everything(filled.client)
+    shown = run(check=True, until="freeze")
+    assert shown["changed"] is True
+    expected = [step.id for step in made.steps if step.phase in (Phase.PREPARE, Phase.FREEZE)]
+    assert [line.partition(" ")[2].partition(": ")[0] for line in shown["steps"]] == expected
+    assert shown["diff"]["prepared"].splitlines() == shown["steps"]
+    assert everything(filled.client) == before
+    assert not (tmp_path / "journal").exists()
+
+
+def test_where_nothing_was_done_there_is_nothing_to_take_back(filled: ApiServer, run: Run, tmp_path: Path) -> None:
+    planned(filled, tmp_path)
+    back = run(state="rolled_back", confirm=True)
+    assert (back["changed"], back["steps"]) == (False, [])
+
+
+def test_a_phase_before_its_turn_is_refused_with_the_one_that_comes_first(
+    filled: ApiServer, run: Run, tmp_path: Path
+) -> None:
+    planned(filled, tmp_path)
+    refused = run(phases=["cutover"])
+    assert refused["failed"] is True
+    assert "phase prepare comes first" in refused["msg"]

@@ -1,0 +1,130 @@
+"""A run or a rollback of a migration in a process of its own, which ends itself by SIGKILL where it is told to.
+
+Objects are those of a real API server. Not real is what cannot be there: a registry is installed by nobody (its values
+lie in a file), no image is moved (those actions have tests of their own), and nobody waits for the seconds that a
+cluster takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from image_registry.kube.client import ClusterClient
+from image_registry.migration.actions import Context, Doer, Outcome, Saved
+from image_registry.migration.doing import DOERS
+from image_registry.migration.execution import Stopped, phases_until, rollback, run
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.opening import Asked, open_migration
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Step
+
+DATA = (Action.COPY_IMAGES, Action.RENAME_IMAGES, Action.BACKFILL, Action.GATE)
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """A named fake of Helm and the operator: values in a file, written whole or not at all."""
+
+    path: Path
+
+    def current(self) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = json.loads(self.path.read_text()) if self.path.exists() else None
+        return found
+
+    def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        tell("  values written")
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(values))
+        new.replace(self.path)
+
+    def remove(self, tell: Callable[[str], None]) -> None:
+        tell("  removed")
+        self.path.unlink(missing_ok=True)
+
+    def take_over(self, objects: Iterable[ObjectName]) -> None:
+        del objects
+
+
+class Pretended:
+    """A named fake of what moves data."""
+
+    def foresee(self, step: Step, context: Context) -> str:  # noqa: ARG002
+        return step.title
+
+    def before(self, step: Step, context: Context) -> Saved:  # noqa: ARG002
+        return {}
+
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+        return Outcome()
+
+    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+        return Outcome()
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """An action that ends the process: before it, in its middle as far as a step has one, or behind it."""
+
+    inner: Doer
+    step: str
+    where: str
+
+    def foresee(self, step: Step, context: Context) -> str:
+        return self.inner.foresee(step, context)
+
+    def before(self, step: Step, context: Context) -> Saved:
+        return self.inner.before(step, context)
+
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        self._die(step, "before")
+        found = self.inner.do(step, saved, context)
+        self._die(step, "after")
+        return found
+
+    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        self._die(step, "before")
+        found = self.inner.undo(step, saved, context)
+        self._die(step, "after")
+        return found
+
+    def _die(self, step: Step, where: str) -> None:
+        if (step.id, where) == (self.step, self.where):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(what: str, kubeconfig: str, folder: str, until: str, step: str = "", where: str = "") -> int:
+    """Run or roll back."""
+    place = Path(folder)
+    client = ClusterClient.from_kubeconfig(Path(kubeconfig))
+    asked = Asked(plan=place / "plan.json", journal=place / "journal", client=client, accepted=("cutover/by-hand/*",))
+    found = open_migration(asked)
+    context = replace(
+        found.context,
+        settings=FileSettings(place / "values.json"),
+        tell=print,
+        sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
+    )
+    doers = {
+        action: Mortal(doer, step, where) for action, doer in {**DOERS, **dict.fromkeys(DATA, Pretended())}.items()
+    }
+    try:
+        if what == "run":
+            run(context, found.journal, doers, phases_until(Phase(until)))
+        else:
+            rollback(context, found.journal, doers)
+    except Stopped as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
