@@ -30,9 +30,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = ("python", "-m", "pytest")
-FAILED = re.compile(r"(?:FAILED|ERROR) (tests/\S+?\.py(?:::.+?)?)(?: - .*)?$")
+FAILED = re.compile(r"(?:FAILED|ERROR) (tests/\S+?\.py(?:::.+?)?)(?: - (.*))?$")
 SECOND_TRY = 5
 """How many failed tests are run again; more than these fail together for a reason."""
+NAMED = 20
+"""How many failed tests of a step the last lines name."""
 SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
 SCRIPTS = ("requirements/make-venv", "requirements/make-locks")
 AMBIENT = ("KUBECONFIG", "K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "REGISTRY_")
@@ -66,19 +68,21 @@ class Said:
     """What a command said that the table repeats."""
 
     summaries: list[str] = field(default_factory=list)
-    failed: dict[str, None] = field(default_factory=dict)
-    """Tests that failed, by their identity, in order."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why tests failed, by their identity, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended: exit status, seconds, the runner's own summary lines, tests that passed only when run again."""
+    """How a step ended: exit status, seconds, the runner's own summary lines, tests that passed only when run again,
+    and those that failed, each with its reason."""
 
     step: Step
     status: int
     seconds: float
     summaries: tuple[str, ...]
     unsteady: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 def helm_lints() -> Iterator[tuple[str, ...]]:
@@ -264,22 +268,26 @@ def _run(step: Step, prefix: str = "", running: set[int] | None = None) -> Outco
     started = time.monotonic()
     summaries: list[str] = []
     unsteady: list[str] = []
+    failed: Mapping[str, str] = {}
     status = 0
     environment = _environment()
     for command in step.commands:
         said = Said()
         status = _command(step, command, environment, started, said, prefix, running)
         summaries += said.summaries
+        failed = said.failed
         if status == 1 and _again(command, said):
             print(f"{prefix}{step.name}: once more, alone: {', '.join(said.failed)}", flush=True)
             second = Said()
             status = _command(step, (*PYTEST, "-q", *said.failed), environment, started, second, prefix, running)
             summaries += [f"once more: {summary}" for summary in second.summaries]
             unsteady += [] if status else said.failed
+            failed = second.failed or said.failed
         if status:
             print(f"{prefix}{step.name}: {command[0]} ended with status {status}", flush=True)
             break
-    return Outcome(step, status, time.monotonic() - started, tuple(summaries), tuple(unsteady))
+    reasons = [f"{test}{f' - {why}' if why else ''}" for test, why in failed.items()] if status else ()
+    return Outcome(step, status, time.monotonic() - started, tuple(summaries), tuple(unsteady), tuple(reasons))
 
 
 def _again(command: Sequence[str], said: Said) -> bool:
@@ -327,7 +335,7 @@ def _command(
                 if found := SUMMARY.fullmatch(line.strip()):
                     said.summaries.append(found[1])
                 elif found := FAILED.fullmatch(line.strip()):
-                    said.failed[found[1]] = None
+                    said.failed[found[1]] = found[2] or ""
         return process.wait()
     except BaseException:
         _end(process.pid, f"{step.name}: interrupted")
@@ -368,6 +376,8 @@ def _report(chosen: Sequence[Step], outcomes: Sequence[Outcome], total: float) -
     for outcome in outcomes:
         for test in outcome.unsteady:
             print(f"passed only when run again: {test}")
+        for test in outcome.failed[:NAMED]:
+            print(f"failed: {test}")
     verdict = "FAILED" if any(outcome.status for outcome in outcomes) else "all steps passed"
     print(f"{'total':<{width}}  {'':<7}  {total:7.1f}  {verdict}", flush=True)
 

@@ -165,6 +165,8 @@ def test_a_test_that_fails_again_fails_the_run_and_many_are_not_run_again(
     a_run_of(monkeypatch, tmp_path, body)
     assert run.main(["all"]) == 1
     shown = capsys.readouterr().out
+    table = shown.partition("\nstep ")[2].splitlines()
+    assert table.count("failed: tests/test_it.py::test_wrong[0] - assert 0 < 0") == 1
     assert ("once more, alone" in shown) == again
     assert "passed only when run again" not in shown
 
