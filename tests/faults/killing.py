@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from image_registry.garbage.links import clean_pending
 from image_registry.oci.reference import Repository
-from image_registry.storage import durable
+from image_registry.storage import syncing
 from tests.app.distribution_api.conftest import Registry
 from tests.app.distribution_api.test_failing_disk import LAYER, OPERATIONS, check, opened
 from tests.app.schema import upgraded
@@ -47,7 +47,7 @@ class Steps:
         for name in WRITING:
             setattr(os, name, self._counted(getattr(os, name), creates=name == "open"))
         for name in SYNCING:
-            setattr(durable, name, self._counted(getattr(durable, name)))
+            setattr(syncing, name, self._counted(getattr(syncing, name)))
         dialect: Any = registry.database.engine.dialect
         commit = dialect.do_commit
 

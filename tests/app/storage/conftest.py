@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from image_registry.storage import durable
+from image_registry.storage import syncing
 from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.filesystem import FilesystemStore
 
@@ -36,7 +36,7 @@ class Disk:
         for name in WRITING:
             monkeypatch.setattr(os, name, self._wrapped(name, getattr(os, name)))
         for name in SYNCING:
-            monkeypatch.setattr(durable, name, self._wrapped(name, getattr(durable, name)))
+            monkeypatch.setattr(syncing, name, self._wrapped(name, getattr(syncing, name)))
 
     def _wrapped(self, name: str, real: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:

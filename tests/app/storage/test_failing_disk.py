@@ -20,7 +20,7 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.storage import direct, durable, layout
 from image_registry.storage.blob_store import BlobStore, OutOfSpace, StorageFault, UploadMissing
-from image_registry.storage.durable import fault
+from image_registry.storage.disk_faults import fault
 from image_registry.storage.filesystem import FilesystemStore
 
 from .conftest import FAILURES, Disk, PowerOff

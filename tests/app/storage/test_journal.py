@@ -12,7 +12,7 @@ import pytest
 
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
-from image_registry.storage import durable, layout
+from image_registry.storage import durable, layout, syncing
 from image_registry.storage.filesystem import FilesystemStore
 from image_registry.storage.journal import keeps_order
 
@@ -71,7 +71,7 @@ def test_bytes_are_on_the_disk_before_they_have_a_name(
         return call
 
     monkeypatch.setattr(durable, "keeps_order", lambda _base: ordered)
-    for place, name in ((durable, "wait_for_writing"), (durable, "sync_folder"), (os, "fsync"), (os, "replace")):
+    for place, name in ((syncing, "wait_for_writing"), (durable, "sync_folder"), (os, "fsync"), (os, "replace")):
         monkeypatch.setattr(place, name, noted(name, getattr(place, name)))
     FilesystemStore(tmp_path).put_blob(APP, DATA, DIGEST)
     moved = [number for number, name in enumerate(done) if name == "replace"]
@@ -103,7 +103,7 @@ def test_a_change_of_very_many_files_keeps_few_of_them_open(
 
 def test_a_system_without_ranges_syncs_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(durable, "keeps_order", lambda _base: True)
-    monkeypatch.setattr(durable, "start_writing", None)
+    monkeypatch.setattr(syncing, "start_writing", None)
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     FilesystemStore(tmp_path).put_blob(APP, DATA, DIGEST)

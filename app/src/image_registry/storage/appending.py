@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from image_registry.storage.blob_store import Readable, UploadBusy
 from image_registry.storage.direct import DirectFile, Filling
-from image_registry.storage.durable import begin_writeback, faults, write_all
+from image_registry.storage.disk_faults import faults
 from image_registry.storage.hashing import Beside
+from image_registry.storage.syncing import begin_writeback, write_all
 
 CHUNK = 1 << 20
 """Bytes read from a request at a time: what one ``recv`` of the server hands over at most."""

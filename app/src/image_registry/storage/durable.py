@@ -1,4 +1,4 @@
-"""Changes of a folder that survive a power cut, and failures of the disk in words.
+"""Changes of a folder that survive a power cut.
 
 Content is written beside everything that is read (the staging folder), synced, renamed into place, and the new names
 synced: a reader sees nothing or everything (registries reference 4.2). What belongs together goes together: all bytes
@@ -9,24 +9,17 @@ one log of the file system has everything in order, that last sync is the only o
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from image_registry.storage.blob_store import OutOfSpace, StorageFault
-from image_registry.storage.journal import keeps_order
-
-GONE = (FileNotFoundError, NotADirectoryError)
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-_NO_FOLDER_SYNC = {errno.EBADF, errno.EINVAL}
-"""What file systems answer that cannot sync a folder; their servers order names themselves."""
+from image_registry.storage import syncing
+from image_registry.storage.disk_faults import GONE, fault, faults
+from image_registry.storage.journal import is_one_device, keeps_order
+from image_registry.storage.syncing import sync_folder, write_all
 
 FORSAKEN = 60.0
 """Seconds after which nobody comes any more to put a file into an empty folder."""
@@ -51,8 +44,8 @@ _REMEMBERED = 16_384
 class DurableFolder:
     """Every path is relative to ``base``; content that is on its way lies in the folder ``staging``.
 
-    ``lasting`` knows the folders that nobody ever removes. Raises :class:`StorageFault` and :class:`OutOfSpace` unless
-    told otherwise.
+    ``lasting`` knows the folders that nobody ever removes. Raises
+    :class:`~image_registry.storage.blob_store.StorageFault` (``OutOfSpace`` where it is that) unless told otherwise.
     """
 
     def __init__(self, base: str, *, staging: str, lasting: Callable[[str], bool] = lambda _: False) -> None:
@@ -175,27 +168,27 @@ class DurableFolder:
 
     def write_out(self, descriptors: Sequence[int]) -> None:
         """Bring the bytes of files to the disk; durable with the next :meth:`seal`. Raises ``OSError``."""
-        if not self._is_ordered() or start_writing is None or wait_for_writing is None:
+        if not self._is_ordered() or syncing.start_writing is None or syncing.wait_for_writing is None:
             for descriptor in descriptors:
                 os.fsync(descriptor)
             return
         for descriptor in descriptors if len(descriptors) > 1 else ():
-            start_writing(descriptor)
+            syncing.start_writing(descriptor)
         for descriptor in descriptors:
-            wait_for_writing(descriptor)
+            syncing.wait_for_writing(descriptor)
 
     def _is_ordered(self) -> bool:
         if self._in_order is None:
             home = os.path.dirname(self.path(self._staging))
             while not os.path.isdir(home) and len(home) > len(self._base):
                 home = os.path.dirname(home)
-            self._in_order = keeps_order(home) and _is_one_device(home)
+            self._in_order = keeps_order(home) and is_one_device(home)
         return self._in_order
 
     def _stage(self, files: Sequence[tuple[str, bytes]], staged: list[tuple[str, str]]) -> None:
         """Write every file and then bring them to the disk; ``staged`` says at any moment what has to be removed."""
         opened: list[int] = []
-        at_once = len(files) > FEW and sync_file_system is not None and not self._is_ordered()
+        at_once = len(files) > FEW and syncing.sync_file_system is not None and not self._is_ordered()
         try:
             for relative, data in files:
                 temporary = f"{self._base}/{self._staging}/{self._prefix}-{os.getpid()}-{next(self._number)}.tmp"
@@ -207,8 +200,8 @@ class DurableFolder:
                 elif len(opened) >= _OPEN:
                     self.write_out(opened)
                     _close(opened)
-            if at_once and sync_file_system is not None:
-                sync_file_system(opened[0])
+            if at_once and syncing.sync_file_system is not None:
+                syncing.sync_file_system(opened[0])
             else:
                 self.write_out(opened)
         finally:
@@ -283,13 +276,6 @@ class DurableFolder:
             folder = os.path.dirname(folder)
 
 
-def _is_one_device(folder: str) -> bool:
-    """Whether everything in a folder lies on the file system of the folder itself: one may be a mount, or a link."""
-    device = os.stat(folder).st_dev
-    with os.scandir(folder) as entries:
-        return all(os.stat(entry.path).st_dev == device for entry in entries)
-
-
 def _close(opened: list[int]) -> None:
     while opened:
         os.close(opened.pop())
@@ -308,108 +294,3 @@ def _forsaken(folder: str) -> bool:
         return time.time() - os.stat(folder).st_mtime > FORSAKEN
     except OSError:
         return False
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write every byte. Raises ``OSError``."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def begin_writeback(descriptor: int, offset: int, length: int) -> None:
-    """Let the disk begin with these bytes while the next ones arrive: the sync at the end has little to wait for.
-
-    That is what Linux does on this advice with bytes it has not written yet; elsewhere it may mean nothing.
-    """
-    with suppress(OSError, AttributeError):
-        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
-
-
-_WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
-"""Flags of ``sync_file_range(2)``."""
-
-_NO_RANGES = {errno.ENOSYS, errno.EINVAL, errno.EPERM}
-"""What systems answer that do not have that call, or forbid it."""
-
-
-def _range_sync(flags: int) -> Callable[[int], None] | None:
-    """A call about all bytes of a file, given its descriptor. It says nothing to the log of the file system."""
-    call = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
-    if call is None:
-        return None
-    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-
-    def sync(descriptor: int) -> None:
-        if call(descriptor, 0, 0, flags):
-            number = ctypes.get_errno()
-            if number not in _NO_RANGES:
-                raise OSError(number, os.strerror(number))
-            os.fsync(descriptor)
-
-    return sync
-
-
-start_writing = _range_sync(_WRITE)
-"""Let the disk begin with the bytes of a file."""
-
-wait_for_writing = _range_sync(_WAIT_BEFORE | _WRITE | _WAIT_AFTER)
-"""Wait until the disk has taken every byte of a file; raises what it says about them."""
-
-
-def _syncfs() -> Callable[[int], None] | None:
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if call is None:
-        return None
-
-    def sync(descriptor: int) -> None:
-        if call(descriptor):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-
-    return sync
-
-
-sync_file_system = _syncfs()
-"""Make everything durable that a file system holds, given a file of it (Linux)."""
-
-
-def sync_folder(path: str) -> None:
-    """Make the names in a folder durable. Raises ``OSError``."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def faults(action: str, place: str) -> Iterator[None]:
-    """Say of an ``OSError`` what could not be done where."""
-    try:
-        yield
-    except OSError as error:
-        raise fault(action, place, error) from error
-
-
-def fault(action: str, place: str, error: OSError) -> StorageFault:
-    """The failure to raise for ``error``."""
-    kind = OutOfSpace if error.errno in _FULL else StorageFault
-    cure = _CURES.get(error.errno or 0, "").format(user=os.geteuid(), group=os.getegid())
-    return kind(f"cannot {action} {place}: {error.strerror or error}{cure}")
-
-
-_NOT_OURS = (
-    "; the registry runs as user {user} and group {group}: let it read and write there (chown, or fsGroup of the Pod)"
-)
-_CURES = {
-    errno.EACCES: _NOT_OURS,
-    errno.EPERM: _NOT_OURS,
-    errno.EROFS: "; the file system is mounted read-only: look why, and make the registry read-only until then",
-    errno.EIO: "; the disk fails, or who serves it: look at the log of the kernel",
-    errno.ESTALE: "; the server of the file system has forgotten it: restart the Pod, so that it is mounted anew",
-}
-"""What an administrator can do about it."""

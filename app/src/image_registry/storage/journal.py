@@ -40,3 +40,10 @@ def _kind(line: str, device: str) -> str:
     before, _, after = line.partition(" - ")
     fields = before.split(" ", 3)
     return after.split(" ", 1)[0] if len(fields) > 3 and fields[2] == device else ""
+
+
+def is_one_device(folder: str) -> bool:
+    """Whether everything in a folder lies on the file system of the folder itself: one may be a mount, or a link."""
+    device = os.stat(folder).st_dev
+    with os.scandir(folder) as entries:
+        return all(os.stat(entry.path).st_dev == device for entry in entries)

@@ -16,7 +16,7 @@ from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
 from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
 from image_registry.storage import layout
 from image_registry.storage.blob_store import Linked, Links, TagLinks
-from image_registry.storage.durable import GONE, fault
+from image_registry.storage.disk_faults import GONE, fault
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 

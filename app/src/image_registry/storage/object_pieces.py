@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from image_registry.storage.blob_store import UploadBusy
-from image_registry.storage.durable import faults
+from image_registry.storage.disk_faults import faults
 from image_registry.storage.object_client import ObjectClient, ObjectExists
 
 IN_MEMORY = 256 << 10

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
 from image_registry.storage import layout
 from image_registry.storage.blob_store import Stored
-from image_registry.storage.durable import GONE, faults
+from image_registry.storage.disk_faults import GONE, faults
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems answer on which a file has one name."""
