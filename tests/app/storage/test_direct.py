@@ -99,10 +99,10 @@ def test_a_system_without_the_flag_works(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_who_comes_when_all_buffers_are_in_use_is_served_too(tmp_path: Path) -> None:
     store, upload_id = begun(tmp_path)
-    taken = [store._buffers.taken() for _ in range(direct.AT_ONCE)]
+    taken = [store._uploads.buffers.taken() for _ in range(direct.AT_ONCE)]
     for one in taken:
         assert one.__enter__() is not None
-    with store._buffers.taken() as nothing:
+    with store._uploads.buffers.taken() as nothing:
         assert nothing is None
     data = os.urandom(2 * MIB)
     assert whole(store, upload_id, [data]) == data
@@ -145,12 +145,12 @@ def test_a_disk_that_fails_leaves_a_true_size(tmp_path: Path, monkeypatch: pytes
 def test_after_many_uploads_at_once_a_few_buffers_are_kept(tmp_path: Path) -> None:
     store, _ = begun(tmp_path)
     for length in (direct.WORTH, direct.SHORT):
-        taken = [store._buffers.taken(length) for _ in range(direct.AT_ONCE)]
+        taken = [store._uploads.buffers.taken(length) for _ in range(direct.AT_ONCE)]
         lengths = {len(buffer) for one in taken for buffer in one.__enter__() or ()}
         assert lengths == {direct.BLOCK if length >= direct.SHORT else direct.SHORT_BLOCK}
         for one in taken:
             one.__exit__(None, None, None)
-    assert {size: len(idle) for size, idle in store._buffers._idle.items()} == {
+    assert {size: len(idle) for size, idle in store._uploads.buffers._idle.items()} == {
         direct.SHORT_BLOCK: direct.IDLE,
         direct.BLOCK: direct.IDLE,
     }

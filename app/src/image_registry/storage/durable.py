@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from image_registry.storage import syncing
 from image_registry.storage.disk_faults import GONE, fault, faults
@@ -149,6 +150,13 @@ class DurableFolder:
             return []
         except OSError as error:
             raise fault("list", relative, error) from error
+
+    def written(self, relative: str) -> datetime | None:
+        """When a file or folder was last written; ``None`` if nobody can say."""
+        try:
+            return datetime.fromtimestamp(os.stat(self.path(relative)).st_mtime, UTC)
+        except OSError:
+            return None
 
     def sweep_staging(self, before: float) -> int:
         """Remove what a process that was killed before this time left on its way; returns how many files went."""

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
-from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.oci.reference import InvalidName, Repository
 from image_registry.storage import layout
 from image_registry.storage.blob_store import Linked, Links, TagLinks
 from image_registry.storage.object_client import Entry, ObjectClient
@@ -40,7 +40,7 @@ def all_links(client: ObjectClient, read: Read, repository: Repository) -> Links
     with ThreadPoolExecutor(TOGETHER, thread_name_prefix="links") as pool:
         meanings = pool.map(lambda tag: read(f"{prefix}{tag}/current/link"), tags)
         for (tag, links), current in zip(tags.items(), meanings, strict=True):
-            if not is_tag(tag):
+            if not layout.is_tag(tag):
                 damaged.append(f"{prefix}{tag}")
                 continue
             written = links.get("current/link")
@@ -81,15 +81,6 @@ def strays(client: ObjectClient) -> Iterator[str]:
         if name and _PARTS & inside and not _is_ours(name):
             yield name
         waiting += [f"{name}/{part}".lstrip("/") for part in sorted(inside - _PARTS)]
-
-
-def is_tag(name: str) -> bool:
-    """Whether the folder's name can be a tag."""
-    try:
-        parse_tag(name)
-    except InvalidTag:
-        return False
-    return True
 
 
 def _digests(entries: Iterable[Entry], damaged: list[str], read: Read) -> Iterator[tuple[Digest, datetime]]:

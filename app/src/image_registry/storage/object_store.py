@@ -333,7 +333,7 @@ class ObjectStore:
 
     def _tag_folders(self, repository: Repository) -> list[str]:
         """Also those whose link is damaged or was half removed: cleaning has to see them."""
-        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if object_links.is_tag(name)]
+        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if layout.is_tag(name)]
 
     def _digests(self, prefix: str) -> dict[Digest, datetime]:
         found = {}
