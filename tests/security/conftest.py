@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,18 +105,30 @@ def of_its_own(tmp_path: Path) -> Iterator[Guarded]:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every address that this process tries to reach, of which nothing is reached."""
+    """Every address that this process tries to reach, of which nothing is reached.
+
+    Threads that were there before ask for something else, as a watch that another test has not ended yet: they ask on.
+    """
     tried: list[Any] = []
+    before = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+    look_up = socket.getaddrinfo
 
-    def connect(_socket: socket.socket, address: Any) -> None:
-        tried.append(address)
-        raise OSError(f"a test forbids the connection to {address}")
+    def forbid(really: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(one: socket.socket, address: Any) -> Any:
+            if threading.get_ident() in before:
+                return really(one, address)
+            tried.append(address)
+            raise OSError(f"a test forbids the connection to {address}")
 
-    def resolve(host: Any, *_: Any, **__: Any) -> list[Any]:
+        return connect
+
+    def resolve(host: Any, *rest: Any, **named: Any) -> list[Any]:
+        if threading.get_ident() in before:
+            return list(look_up(host, *rest, **named))
         tried.append(host)
         raise OSError(f"a test forbids to look up {host}")
 
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(socket.socket, "connect_ex", connect)
+    monkeypatch.setattr(socket.socket, "connect", forbid(socket.socket.connect))
+    monkeypatch.setattr(socket.socket, "connect_ex", forbid(socket.socket.connect_ex))
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return tried
