@@ -161,6 +161,7 @@ def cluster(
         for path in (CONFIG, PRUNER):
             if client.find(path) is not None:
                 client.delete(path)
+        client.delete(object_path("v1", "events", namespace="default"))  # what was told here, the next file did not do
         uninstall(apiserver, home)
 
 

@@ -83,6 +83,8 @@ def test_no_change_deletes_a_claim_and_each_says_where_the_images_are_left(clust
 def test_removed_after_a_change_deletes_neither_what_was_adopted_nor_what_was_left(
     cluster: Cluster, legacy: Object
 ) -> None:
+    for storage in (WALK[0][0], WALK[-1][0]):
+        choose(cluster, storage)
     own = uid(cluster, CLAIM)
     cluster.change(managementState="Removed")
     cluster.settle()
