@@ -21,9 +21,22 @@ COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
 CHART = ROOT / "charts/image-registry"
 INSTALL = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
-WITHOUT_CLUSTER = {"image_mirror", "legacy_migration_plan"}
+WITHOUT_CLUSTER = {"image_mirror", "legacy_migration_plan", "registry_backup_info"}
 """Modules that ask nobody: the cluster of the group would be an unknown option."""
-ROLES = ["access", "install", "limits", "nodes", "prune", "routes", "storage", "uninstall", "upgrade", "verify"]
+ROLES = [
+    "access",
+    "backup",
+    "install",
+    "limits",
+    "nodes",
+    "prune",
+    "restore",
+    "routes",
+    "storage",
+    "uninstall",
+    "upgrade",
+    "verify",
+]
 
 
 def load(path: Path) -> Any:

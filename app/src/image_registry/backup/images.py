@@ -1,0 +1,194 @@
+"""Images between a registry and the folder of backups, and whether those in the folder are what they should be.
+
+Everything a repository holds is asked for by its digest, so what moves while a backup is made does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_registry.backup.door import Door
+from image_registry.backup.folder import Image
+from image_registry.mirroring.in_files import FileRepository
+from image_registry.mirroring.limits import Limits
+from image_registry.mirroring.looking import Wishes
+from image_registry.mirroring.mirror import Mirror, Prepared
+from image_registry.mirroring.places import DOCKER, FILE, Place
+from image_registry.mirroring.places import Mapping as ImageMapping
+from image_registry.mirroring.planner import Plan
+from image_registry.mirroring.results import FAILED, NOT_TRIED
+from image_registry.oci.digest import Digest
+from image_registry.remote.errors import NotFound, RemoteError
+
+Tell = Callable[[str], None]
+CHUNK = 1 << 20
+PER_REGISTRY = 6
+
+
+def quiet(_line: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of copies; ``failed`` says why by image, ``gone`` are those of them that the source has not got."""
+
+    images: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    failed: Mapping[Image, str] = field(default_factory=dict)
+    gone: frozenset[Image] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An image of the folder and the repository it goes into: under a tag or, without one, by its digest."""
+
+    image: Image
+    target: str
+    tag: str = ""
+
+
+class Store:
+    """The images of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def place(self, image: Image) -> Place:
+        """Where an image is."""
+        return Place(FILE, str(self._folder.resolve()), image.repository, digest=Digest.parse(image.digest))
+
+    def holds(self, image: Image) -> bool:
+        """Whether there is a file of that name."""
+        return FileRepository(self.place(image).repository).digest(Digest.parse(image.digest)) is not None
+
+    def faults(self, images: Iterable[Image], *, deep: bool, tell: Tell = quiet) -> dict[Image, str]:
+        """Why an image cannot be had from here, by image; ``deep`` reads every byte, else sizes are compared.
+
+        A blob that several images share is one file and read once.
+        """
+        known: dict[tuple[int, int], str] = {}
+        found: dict[Image, str] = {}
+        for number, image in enumerate(images):
+            if number % 500 == 0 and number:
+                tell(f"{number} images of the folder looked at")
+            if why := self._fault(image, known, deep=deep):
+                found[image] = why
+        return found
+
+    def _fault(self, image: Image, known: dict[tuple[int, int], str], *, deep: bool) -> str:
+        repository = FileRepository(self.place(image).repository)
+        try:
+            manifest = repository.manifest(Digest.parse(image.digest))
+        except NotFound:
+            return "the folder does not have it"
+        except RemoteError as error:
+            return str(error)
+        for blob in manifest.required_blobs:
+            path = self._folder / "v2" / image.repository / "blobs" / str(blob.digest)
+            try:
+                entry = path.stat()
+            except OSError:
+                return f"its blob {blob.digest} is not in the folder"
+            if entry.st_size != blob.size:
+                return f"{path} has {entry.st_size} bytes and should have {blob.size}"
+            if deep:
+                key = (entry.st_dev, entry.st_ino)
+                if key not in known:
+                    known[key] = _digest(path, blob.digest.algorithm)
+                if known[key] != str(blob.digest):
+                    return f"{path} has other bytes than its name says"
+        return ""
+
+
+class Copying:
+    """Copies between one registry and one folder; the plan of a copy is looked at, or done."""
+
+    def __init__(self, door: Door, store: Store) -> None:
+        self._door, self._store = door, store
+
+    def save(self, images: Sequence[Image], *, anew: bool = False) -> Copies:
+        """Into the folder; ``anew`` what is there as well, because it is damaged."""
+        pairs = {ImageMapping(self._there(image), self._store.place(image)): image for image in images}
+        return Copies(self._door, pairs, anew=anew)
+
+    def bring_back(self, sent: Iterable[Sent]) -> Copies:
+        """Into the registry."""
+        pairs = {}
+        for one in sent:
+            there = self._there(Image(one.target, one.image.digest))
+            pairs[ImageMapping(self._store.place(one.image), there.at(one.tag) if one.tag else there)] = one.image
+        return Copies(self._door, pairs)
+
+    def absent(self, images: Sequence[Image]) -> dict[Image, str]:
+        """Why an image cannot be pulled from the registry, by image."""
+        found: dict[Image, str] = {}
+        limits = Limits(PER_REGISTRY, 1)
+        mirror = Mirror(self._door.client, limits=limits)
+
+        def look(image: Image) -> None:
+            place = self._there(image)
+            try:
+                if mirror.open(place.repository).digest(Digest.parse(image.digest)) is None:
+                    found[image] = "the registry does not have it"
+            except RemoteError as error:
+                found[image] = str(error)
+
+        limits.each(images, lambda _image: (self._door.host,), look)
+        return found
+
+    def _there(self, image: Image) -> Place:
+        return Place(DOCKER, self._door.host, image.repository, digest=Digest.parse(image.digest))
+
+
+class Copies:
+    """Copies that were looked at: what is missing at the target, with its size."""
+
+    def __init__(self, door: Door, pairs: Mapping[ImageMapping, Image], *, anew: bool = False) -> None:
+        self._pairs = pairs
+        self._mirror = Mirror(door.client, Wishes(referrers=False, force=anew), Limits(PER_REGISTRY, 2))
+        self._prepared = self._mirror.prepare(list(pairs)) if pairs else Prepared(Plan())
+
+    def foreseen(self) -> Copied:
+        """What :meth:`apply` would do."""
+        plan = self._prepared.plan
+        failed, gone, missing = {}, set(), 0
+        for each in plan.images:
+            image = self._pairs[each.looked.mapping]
+            if each.looked.error is not None:
+                failed[image] = str(each.looked.error)
+                if isinstance(each.looked.error, NotFound):
+                    gone.add(image)
+            elif each.steps:
+                missing += 1
+        return Copied(missing, sum(one.blobs for one in plan.totals.values()), plan.bytes, failed, frozenset(gone))
+
+    def apply(self) -> Copied:
+        """Send what is missing; an image that fails keeps no other from being sent."""
+        before = self.foreseen()
+        if not self._pairs:
+            return before
+        report = self._mirror.apply(self._prepared, continue_on_error=True)
+        failed = {
+            self._pairs[result.mapping]: result.error
+            for result in report.results
+            if result.status in (FAILED, NOT_TRIED)
+        }
+        gone = before.gone | {
+            self._pairs[result.mapping] for result in report.results if result.reason == NotFound.reason
+        }
+        copied = sum(result.status == "copied" for result in report.results)
+        return Copied(copied, report.sent_blobs, report.sent_bytes, failed, frozenset(gone))
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    found = hashlib.new(algorithm)
+    with open(os.open(path, os.O_RDONLY), "rb", buffering=0) as file:
+        while part := file.read(CHUNK):
+            found.update(part)
+    return f"{algorithm}:{found.hexdigest()}"

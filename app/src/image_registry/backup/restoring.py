@@ -1,0 +1,335 @@
+"""Bringing a backup back: what is missing is made, what is there already must be the same or be named.
+
+Nothing is ever deleted that a backup does not speak of. The plan is made of the folder and the cluster alone; checking
+shows it, and the real run executes the same one. Afterwards everything is read again and compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from image_registry.backup.door import Door
+from image_registry.backup.errors import Damaged, NotRestored, Refused, listed
+from image_registry.backup.folder import Backup, Folder, Image
+from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, quiet
+from image_registry.backup.kinds import (
+    AFTER_IMAGES,
+    BEFORE_IMAGES,
+    STREAMS,
+    Document,
+    Kind,
+    current,
+    identity,
+    kept,
+    kept_stream,
+    kind_of,
+    origins,
+    repository,
+)
+from image_registry.kube.client import ClusterClient
+from image_registry.kube.errors import KubeError
+
+CREATE, REPLACE = "create", "replace"
+RESTORING = "backup.image-registry.alauda.io/restoring"
+"""Annotation of a stream that is not whole yet: the next run may write it without being told to."""
+
+DRY = {"dryRun": "All"}
+NAMESPACES = "/api/v1/namespaces"
+ATTEMPTS = 5
+"""How often a stream is written that somebody else writes, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How a backup is to come back."""
+
+    namespaces: tuple[str, ...] = ()
+    overwrite: tuple[str, ...] = ()
+    """Patterns of what may be replaced, as ``ImageStream/team/*``."""
+    create_namespaces: bool = False
+    deep: bool = True
+    """Read every byte of the folder before anything is changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object that is not as the backup has it."""
+
+    what: str
+    document: Document = field(repr=False)
+    before: Document | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return identity(self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is to be done, in this order."""
+
+    backup: Backup
+    namespaces: tuple[str, ...] = ()
+    before: tuple[Change, ...] = ()
+    streams: tuple[Change, ...] = ()
+    images: tuple[Image, ...] = ()
+    """Everything that is to be in the registry afterwards."""
+    sent: tuple[Sent, ...] = ()
+    after: tuple[Change, ...] = ()
+    copies: Copied = field(default_factory=Copied)
+
+    @property
+    def objects(self) -> tuple[Change, ...]:
+        """All changes of objects."""
+        return (*self.before, *self.streams, *self.after)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.namespaces or self.objects or self.copies.images)
+
+    def document(self) -> dict[str, Any]:
+        """For reports; no value of a Secret is in it."""
+        named = [f"{change.what} {change.name}" for change in self.objects]
+        return {
+            "name": self.backup.name,
+            "changes": [*(f"create Namespace/{name}" for name in self.namespaces), *named],
+            "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
+            "left_out": list(self.backup.content.left_out),
+            "missing": list(self.backup.content.missing),
+        }
+
+
+class Restoring:
+    """One restore. Raises :class:`~image_registry.backup.errors.BackupError`, KubeError and ClusterUnreachable."""
+
+    def __init__(self, client: ClusterClient, door: Door, folder: Folder, wish: Wish, tell: Tell = quiet) -> None:
+        self._client, self._folder, self._wish, self._tell = client, folder, wish, tell
+        self._store = Store(folder.images)
+        self._copying = Copying(door, self._store)
+
+    def plan(self, name: str = "") -> Plan:
+        """Read and verify the backup (its newest by default), compare it with what is there. Nothing is changed."""
+        backup = self._folder.read(name)
+        content = backup.content
+        streams = [stream for stream in content.streams if self._chosen(stream["metadata"]["namespace"])]
+        names = {repository(stream) for stream in streams}
+        images = tuple(image for image in content.images if image.repository in names)
+        others = [item for item in (*content.objects, *content.secrets) if self._chosen(_place(item))]
+        if content.with_images:
+            self._verify(content.images)
+        missing = self._namespaces([*streams, *others])
+        before = self._changes([item for item in others if kind_of(item) in BEFORE_IMAGES])
+        changes = self._changes(streams)
+        after = self._changes([item for item in others if kind_of(item) in AFTER_IMAGES])
+        self._refuse([*before, *changes, *after])
+        self._rehearse([*before, *changes, *after], missing)
+        sent: list[Sent] = []
+        copies = Copied()
+        if content.with_images:
+            sent = _sent(images, frozenset(content.images), [change.document for change in changes])
+            copies = self._copying.bring_back(sent).foreseen()
+            if copies.failed:
+                raise Refused(f"the registry cannot be asked for images: {_said(copies.failed)}")
+        elif absent := self._copying.absent(images):
+            raise Refused(
+                f"the backup {backup.name} was made without images, and {len(absent)} of those it names are not in "
+                f"the registry: {_said(absent)}. Bring the storage back first"
+            )
+        return Plan(backup, missing, before, changes, images, tuple(sent), after, copies)
+
+    def apply(self, plan: Plan) -> Copied:
+        """Do it, then verify everything."""
+        for name in plan.namespaces:
+            self._client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        for change in plan.before:
+            self._write(change)
+        for change in plan.streams:
+            if change.what == CREATE:
+                self._begin(change.document)
+        copied = self._copying.bring_back(plan.sent).apply()
+        self._tell(f"{copied.images} images brought back, {copied.bytes} bytes")
+        if copied.failed:
+            raise NotRestored(
+                f"{len(copied.failed)} images could not be brought back: {_said(copied.failed)}. Cure the reasons and "
+                "run again: what is done is not done again"
+            )
+        for change in plan.streams:
+            self._finish(change.document)
+        for change in plan.after:
+            self._write(change)
+        self._prove(plan)
+        return copied
+
+    def _verify(self, images: Collection[Image]) -> None:
+        faults = self._store.faults(images, deep=self._wish.deep, tell=self._tell)
+        if faults:
+            raise Damaged(
+                f"{len(faults)} of {len(images)} images in {self._folder.images} are not what was saved, and nothing "
+                f"was changed: {_said(faults)}. Take another copy of the folder"
+            )
+
+    def _chosen(self, namespace: str) -> bool:
+        return not self._wish.namespaces or namespace in self._wish.namespaces
+
+    def _namespaces(self, documents: Iterable[Document]) -> tuple[str, ...]:
+        wanted = sorted({place for item in documents if (place := _place(item))})
+        missing = tuple(name for name in wanted if self._client.find(f"{NAMESPACES}/{name}") is None)
+        if missing and not self._wish.create_namespaces:
+            raise Refused(
+                f"{len(missing)} namespaces do not exist: {listed(missing)}. Make them as they were, or let them be "
+                "made without labels (create_namespaces)"
+            )
+        return missing
+
+    def _changes(self, documents: Iterable[Document]) -> tuple[Change, ...]:
+        found = []
+        for document in documents:
+            kind = kind_of(document)
+            there = self._client.find(_path(document, kind))
+            if there is None:
+                found.append(Change(CREATE, document))
+            elif (before := _as_kept(there, kind)) != document:
+                found.append(Change(REPLACE, document, before))
+        return tuple(found)
+
+    def _refuse(self, changes: Iterable[Change]) -> None:
+        other = [change.name for change in changes if change.what == REPLACE and not self._may_replace(change)]
+        if other:
+            raise Refused(
+                f"{len(other)} objects are there and not as the backup has them; nothing was changed: {listed(other)}. "
+                "Name those that shall be replaced (overwrite; * stands for any text), or delete them"
+            )
+
+    def _may_replace(self, change: Change) -> bool:
+        begun = RESTORING in (((change.before or {}).get("metadata") or {}).get("annotations") or {})
+        return begun or any(fnmatchcase(change.name, pattern) for pattern in self._wish.overwrite)
+
+    def _rehearse(self, changes: Iterable[Change], missing: Collection[str]) -> None:
+        """Let the API server check what would be made, with the rights and rules of the real run."""
+        for change in changes:
+            if change.what == CREATE and _place(change.document) not in missing:
+                body = {key: value for key, value in change.document.items() if key != "status"}
+                path = _path(change.document, kind_of(change.document)).rpartition("/")[0]
+                try:
+                    self._client.create(path, body, query=DRY)
+                except KubeError as error:
+                    raise Refused(f"{change.name} cannot be made, and nothing was changed: {error}") from None
+
+    def _write(self, change: Change) -> None:
+        kind = kind_of(change.document)
+        path = _path(change.document, kind)
+        self._tell(f"{change.what} {change.name}")
+        if change.what == CREATE:
+            self._client.create(path.rpartition("/")[0], change.document)
+            return
+        there = self._client.get(path)
+        if "roleRef" in change.document and there.get("roleRef") != change.document["roleRef"]:
+            self._client.delete(path)  # Kubernetes lets nobody change what a binding grants
+            self._client.create(path.rpartition("/")[0], change.document)
+            return
+        self._client.replace(path, _over(there, change.document))
+
+    def _begin(self, document: Document) -> None:
+        """Make a stream that wants nothing yet, so that nothing is imported before its images are back."""
+        spec = {key: value for key, value in document["spec"].items() if key != "tags"}
+        body = {**_marked({key: document[key] for key in ("apiVersion", "kind", "metadata")}), "spec": spec}
+        try:
+            self._client.create(STREAMS.path(_place(document)), body)
+        except KubeError as error:
+            if not error.conflict:
+                raise
+
+    def _finish(self, document: Document) -> None:
+        """What its tags shall mean, then what they meant and when; it is marked until both are said."""
+        path = _path(document, STREAMS)
+        wanted = {key: value for key, value in document.items() if key != "status"}
+        for attempt in range(ATTEMPTS):
+            try:
+                written = self._client.replace(path, _over(self._client.get(path), _marked(wanted)))
+                status = {**(written.get("status") or {}), "tags": document["status"]["tags"]}
+                written = self._client.replace(f"{path}/status", {**written, "status": status})
+                self._client.replace(path, _over(written, wanted))
+            except KubeError as error:
+                if not error.conflict or attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    def _prove(self, plan: Plan) -> None:
+        """Read again everything that was written, and ask for every image."""
+        wrong = [change.name for change in self._changes(change.document for change in plan.objects)]
+        if wrong:
+            raise NotRestored(
+                f"{len(wrong)} objects are not as the backup has them, somebody changed them: {listed(wrong)}"
+            )
+        absent = self._copying.absent(plan.images)
+        if absent:
+            raise NotRestored(f"{len(absent)} images cannot be pulled: {_said(absent)}")
+        self._tell(f"{len(plan.images)} images and {len(plan.objects)} objects verified")
+
+
+def _place(document: Mapping[str, Any]) -> str:
+    return str(document["metadata"].get("namespace", ""))
+
+
+def _path(document: Mapping[str, Any], kind: Kind) -> str:
+    return kind.path(_place(document), str(document["metadata"]["name"]))
+
+
+def _as_kept(item: Mapping[str, Any], kind: Kind) -> Document:
+    return kept_stream(item) if kind is STREAMS else kept(item, kind)
+
+
+def _over(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Document:
+    """The object that is wanted, as the next state of the one that is there."""
+    own = there["metadata"]
+    state = {key: own[key] for key in ("uid", "resourceVersion", "finalizers", "ownerReferences") if key in own}
+    rest = {"status": there["status"]} if "status" in there else {}
+    return {**rest, **wanted, "metadata": {**wanted["metadata"], **state}}
+
+
+def _marked(document: Mapping[str, Any]) -> Document:
+    """A stream that is not whole yet."""
+    metadata = document["metadata"]
+    return {
+        **document,
+        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), RESTORING: "true"}},
+    }
+
+
+def _sent(images: Collection[Image], known: Collection[Image], changed: Collection[Document]) -> list[Sent]:
+    """Everything by its digest, but what tags of streams mean that are to change: that goes under these tags.
+
+    What a tag follows in another stream it gets from there again. What it took from elsewhere, or earlier, has to be
+    held by its own stream: the registry lets no history speak of an image that could not be pulled there.
+    """
+    tags, borrowed = dict[Image, list[str]](), []
+    for stream in changed:
+        name, followed = repository(stream), _followed(stream, images)
+        for tag, digest in current(stream).items():
+            tags.setdefault(Image(name, digest), []).append(tag)
+        for digest, origin in origins(stream).items():
+            if Image(name, digest) not in known and Image(origin, digest) in known and digest not in followed:
+                borrowed.append(Sent(Image(origin, digest), name))
+    return [Sent(image, image.repository, tag) for image in images for tag in tags.get(image) or [""]] + borrowed
+
+
+def _followed(stream: Document, images: Collection[Image]) -> set[str]:
+    """What tags mean that follow another stream, where that stream holds it."""
+    now, found = current(stream), set()
+    for tag in stream["spec"].get("tags") or ():
+        source = tag.get("from") or {}
+        if source.get("kind") in ("ImageStreamTag", "ImageStreamImage") and tag["name"] in now:
+            other = re.split("[:@]", source["name"])[0]
+            if Image(f"{source.get('namespace') or _place(stream)}/{other}", now[tag["name"]]) in images:
+                found.add(now[tag["name"]])
+    return found
+
+
+def _said(faults: Mapping[Image, str]) -> str:
+    return "; ".join(f"{image}: {why}" for image, why in sorted(faults.items())[:5])

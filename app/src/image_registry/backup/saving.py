@@ -1,0 +1,197 @@
+"""Making a backup: streams are read, their images copied by digest, then everything is written down at once.
+
+A stream is kept as it was at one moment, with every image that it named then. What a stream holds is never collected,
+so a copy can fail for lack of an image only if its stream let go of it since: then that stream is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from image_registry.backup.door import Door
+from image_registry.backup.errors import Incomplete, listed
+from image_registry.backup.folder import Content, Folder, Image
+from image_registry.backup.images import Copied, Copying, Store, Tell, quiet
+from image_registry.backup.kinds import Document, identity, without
+from image_registry.backup.reading import Reading, Stream
+from image_registry.kube.errors import KubeError
+
+ROUNDS = 5
+"""How often streams are read again that change while they are copied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a backup is to have."""
+
+    namespace: str = "image-registry-system"
+    namespaces: tuple[str, ...] = ()
+    images: bool = True
+    secrets: bool = False
+    accept: tuple[str, ...] = ()
+    """Patterns of ``<repository>@<digest>`` that may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was done, or what would be."""
+
+    name: str
+    """Of the backup that says this; empty for one that would be made."""
+    changed: bool
+    content: Content
+    copied: Copied = field(default_factory=Copied)
+
+    def document(self) -> dict[str, Any]:
+        """For reports; no value of a Secret is in it."""
+        return {
+            "name": self.name,
+            "counts": self.content.counts,
+            "copied": {"images": self.copied.images, "blobs": self.copied.blobs, "bytes": self.copied.bytes},
+            "left_out": list(self.content.left_out),
+            "missing": list(self.content.missing),
+        }
+
+
+class Saving:
+    """One backup. Raises :class:`~image_registry.backup.errors.BackupError`, KubeError and ClusterUnreachable."""
+
+    def __init__(self, reading: Reading, door: Door, folder: Folder, wish: Wish, tell: Tell = quiet) -> None:
+        self._reading, self._folder, self._wish, self._tell = reading, folder, wish, tell
+        self._door, self._store = door, Store(folder.images)
+        self._copying = Copying(door, self._store)
+
+    def foresee(self) -> Saved:
+        """What :meth:`save` would do; nothing is written."""
+        streams = self._reading.streams()
+        copied = Copied()
+        if self._wish.images:
+            copied = self._copies(_images(streams), apply=False)
+            streams, copied = self._settled(streams, copied)
+        content = self._content(streams, copied)
+        same = self._folder.same(content)
+        return Saved(same or "", copied.images > 0 or same is None, content, copied)
+
+    def save(self, now: datetime | None = None) -> Saved:
+        """Copy, then write down."""
+        self._folder.prepare()
+        streams = self._reading.streams()
+        self._tell(f"{len(streams)} streams hold {len(_images(streams))} images")
+        total = Copied()
+        if self._wish.images:
+            for _ in range(ROUNDS):
+                copied = self._copies(_images(streams), apply=True)
+                total = _sum([total, copied], copied.failed)
+                self._tell(f"{copied.images} images copied, {copied.bytes} bytes; {len(copied.failed)} failed")
+                again = self._changed(streams, copied)
+                if not again:
+                    break
+                streams = _with(streams, again)
+            else:
+                raise Incomplete(f"streams change faster than they are copied: {listed([*again])}. Try again later")
+        content = self._content(streams, total)
+        same = self._folder.same(content)
+        if same is not None:
+            return Saved(same, total.images > 0, content, total)
+        registry = {"host": self._door.host, "namespace": self._wish.namespace}
+        name = self._folder.write(content, registry, now or datetime.now(UTC))
+        return Saved(name, changed=True, content=content, copied=total)
+
+    def _copies(self, images: Collection[Image], *, apply: bool) -> Copied:
+        """Into the folder: what it lacks, and anew what it has damaged."""
+        there = [image for image in images if self._store.holds(image)]
+        damaged = self._store.faults(there, deep=False)
+        parts = [self._copying.save(sorted(set(images) - set(damaged)))]
+        if damaged:
+            self._tell(f"{len(damaged)} images of the folder are damaged: {listed([*map(str, damaged)])}")
+            parts.append(self._copying.save(sorted(damaged), anew=True))
+        done = [part.apply() if apply else part.foreseen() for part in parts]
+        return _sum(done, {image: why for one in done for image, why in one.failed.items()})
+
+    def _changed(self, streams: Mapping[str, Stream], copied: Copied) -> dict[str, Stream | None]:
+        """Streams that let go of an image while it was looked for, as they are now."""
+        found: dict[str, Stream | None] = {}
+        for name in sorted({image.repository for image in copied.gone & _held(streams)}):
+            now = self._reading.stream(name)
+            lost = {image.digest for image in copied.gone if image.repository == name}
+            if now is None or not lost <= now.digests:
+                found[name] = now
+        return found
+
+    def _settled(self, streams: dict[str, Stream], copied: Copied) -> tuple[dict[str, Stream], Copied]:
+        again = self._changed(streams, copied)
+        streams = _with(streams, again)
+        wanted = _images(streams)
+        failed = {image: why for image, why in copied.failed.items() if image in wanted}
+        return streams, replace(copied, failed=failed)
+
+    def _content(self, streams: Mapping[str, Stream], copied: Copied) -> Content:
+        held = _held(streams)
+        missing = {image: why for image, why in copied.failed.items() if image in held}
+        refused = [image for image in sorted(missing) if not self._accepted(image)]
+        if refused:
+            why = "; ".join(f"{image}: {missing[image]}" for image in refused[:5])
+            raise Incomplete(
+                f"{len(refused)} images cannot be read, so no backup was made: {why}. Push them again, delete them, or "
+                "accept by name that they are missing (accept: <repository>@<digest>; * stands for any text)"
+            )
+        lost = frozenset(copied.failed)
+        secrets, left_out = self._secrets()
+        return Content(
+            objects=self._reading.objects(),
+            secrets=secrets,
+            streams=tuple(without(stream.document, _gone(stream, lost)) for stream in streams.values()),
+            images=tuple(sorted(_images(streams) - lost)),
+            with_images=self._wish.images,
+            left_out=left_out,
+            missing=tuple(map(str, sorted(missing))),
+        )
+
+    def _secrets(self) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+        """Those that are kept, and the names of those that are not."""
+        if self._wish.secrets:
+            return self._reading.secrets(), ()
+        try:
+            return (), tuple(identity(item) for item in self._reading.secrets())
+        except KubeError as error:
+            if error.forbidden:  # who does not want them need not be able to read them
+                return (), ()
+            raise
+
+    def _accepted(self, image: Image) -> bool:
+        return any(fnmatchcase(str(image), pattern) for pattern in self._wish.accept)
+
+
+def _sum(parts: Iterable[Copied], failed: Mapping[Image, str]) -> Copied:
+    done = list(parts)
+    return Copied(
+        sum(one.images for one in done),
+        sum(one.blobs for one in done),
+        sum(one.bytes for one in done),
+        failed,
+        frozenset(image for one in done for image in one.gone),
+    )
+
+
+def _held(streams: Mapping[str, Stream]) -> set[Image]:
+    return {image for stream in streams.values() for image in stream.held}
+
+
+def _images(streams: Mapping[str, Stream]) -> set[Image]:
+    borrowed = {image for stream in streams.values() for image in stream.borrowed.values() if image is not None}
+    return _held(streams) | borrowed
+
+
+def _with(streams: Mapping[str, Stream], again: Mapping[str, Stream | None]) -> dict[str, Stream]:
+    found = {**streams, **again}
+    return {name: stream for name, stream in sorted(found.items()) if stream is not None}
+
+
+def _gone(stream: Stream, lost: Collection[Image]) -> set[str]:
+    """Digests of a stream's history that nobody can pull."""
+    own = {image.digest for image in stream.held if image in lost}
+    return own | {digest for digest, image in stream.borrowed.items() if image is None or image in lost}

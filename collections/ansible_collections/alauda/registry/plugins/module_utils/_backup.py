@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The door to backups of the Python package. No rule is here: arguments become questions, answers results.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
+from ansible_collections.alauda.registry.plugins.module_utils._objects import collection
+
+IMPORT_ERROR: str | None = None
+try:
+    from pathlib import Path
+
+    from image_registry.backup import restoring, saving
+    from image_registry.backup.door import Door
+    from image_registry.backup.errors import BackupError
+    from image_registry.backup.folder import Folder
+    from image_registry.backup.images import Store
+    from image_registry.backup.reading import Reading
+    from image_registry.kube.client import ClusterClient
+    from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+    from image_registry.remote.errors import RemoteError
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+EIGHT_HOURS = 8 * 3600
+"""Seconds that a token is asked for; the API server may give a shorter one."""
+
+Tell = Callable[[str], None]
+
+
+class Failed(Exception):
+    """What cannot be done, and what to do about it."""
+
+
+def arguments() -> dict[str, Any]:
+    """What both modules ask for beside the cluster."""
+    return {
+        "folder": {"type": "path", "required": True},
+        "registry_url": {"type": "str", "required": True},
+        "ca_path": {"type": "path"},
+        "validate_certs": {"type": "bool", "default": True},
+        "token": {"type": "str", "no_log": True},
+        "service_account": {"type": "str", "default": ""},
+        "namespace": {"type": "str", "default": _arguments.NAMESPACE},
+        "namespaces": {"type": "list", "elements": "str", "default": []},
+    }
+
+
+def need_package(module: AnsibleModule) -> None:
+    """Name the Python package that is missing."""
+    if IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+
+
+def save(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) -> dict[str, Any]:
+    """The result of a backup. Raises :class:`Failed`."""
+    wish = {
+        "namespace": asked["namespace"],
+        "namespaces": tuple(asked["namespaces"]),
+        "images": asked["images"],
+        "secrets": asked["secrets"],
+        "accept": tuple(asked["accept"]),
+    }
+
+    def run() -> dict[str, Any]:
+        client = _client(asked)
+        reading = Reading(client, asked["namespace"], asked["namespaces"])
+        engine = saving.Saving(
+            reading, _door(cluster, client, asked), Folder(Path(asked["folder"])), saving.Wish(**wish), tell
+        )
+        saved = engine.foresee() if check else engine.save()
+        shown = {"counts": saved.content.counts, "images_copied": saved.copied.images}
+        diff = {"before": {}, "after": shown} if saved.changed else {}
+        return {"changed": saved.changed, "backup": saved.document(), "diff": diff}
+
+    return _said(run)
+
+
+def restore(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) -> dict[str, Any]:
+    """The result of a restore. Raises :class:`Failed`."""
+    wish = {
+        "namespaces": tuple(asked["namespaces"]),
+        "overwrite": tuple(asked["overwrite"]),
+        "create_namespaces": asked["create_namespaces"],
+        "deep": asked["deep"],
+    }
+
+    def run() -> dict[str, Any]:
+        client = _client(asked)
+        door = _door(cluster, client, asked)
+        engine = restoring.Restoring(client, door, Folder(Path(asked["folder"])), restoring.Wish(**wish), tell)
+        plan = engine.plan(asked["name"])
+        if not check:
+            engine.apply(plan)
+        document = plan.document()
+        after = {"changes": document["changes"], "images": document["copied"]["images"]}
+        diff = {"before": {}, "after": after} if plan.changed else {}
+        return {"changed": plan.changed, "backup": document, "diff": diff}
+
+    return _said(run)
+
+
+def look(asked: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Every backup of a folder, and whether one of them is what was saved. Raises :class:`Failed`."""
+
+    def run() -> dict[str, Any]:
+        folder = Folder(Path(asked["folder"]))
+        backup = folder.read(asked["name"])
+        content = backup.content
+        images = content.images if content.with_images else ()
+        faults = Store(folder.images).faults(images, deep=asked["deep"], tell=tell)
+        described = {
+            "name": backup.name,
+            "made": backup.manifest["made"],
+            "registry": dict(backup.manifest["registry"]),
+            "counts": content.counts,
+            "with_images": content.with_images,
+            "left_out": list(content.left_out),
+            "missing": list(content.missing),
+        }
+        told = [f"{image}: {why}" for image, why in sorted(faults.items())]
+        return {"changed": False, "names": folder.names(), "backup": described, "faults": told}
+
+    return _said(run)
+
+
+def _said(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return run()
+    except (BackupError, RemoteError, KubeError, ClusterUnreachable, KubeconfigError, ClusterError) as error:
+        raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(f"{error.filename or 'a file'}: {error.strerror}") from None
+
+
+def _client(asked: dict[str, Any]) -> Any:
+    return ClusterClient.from_kubeconfig(Path(asked["kubeconfig"]), asked["context"])
+
+
+def _door(cluster: Cluster, client: Any, asked: dict[str, Any]) -> Any:
+    authorities = Path(asked["ca_path"]).read_text(encoding="ascii") if asked["ca_path"] else ""
+    token = asked["token"] or (_requested(cluster, asked) if asked["service_account"] else client.token())
+    return Door.of(asked["registry_url"], token=token, authorities=authorities, verify=asked["validate_certs"])
+
+
+def _requested(cluster: Cluster, asked: dict[str, Any]) -> str:
+    place, _slash, name = asked["service_account"].rpartition("/")
+    request = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": EIGHT_HOURS},
+    }
+    path = f"{collection('v1', 'serviceaccounts', place or asked['namespace'])}/{name}/token"
+    return str(cluster.create(path, request)["status"]["token"])
