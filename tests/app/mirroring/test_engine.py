@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from image_registry.mirroring.applying import Applying, Watching
 from image_registry.mirroring.journal import Journal
 from image_registry.mirroring.limits import Limits
-from image_registry.mirroring.looking import Looking, View, Wishes, blobs_of
+from image_registry.mirroring.looking import Looking, View, blobs_of
 from image_registry.mirroring.places import Mapping, Place, parse_mapping
 from image_registry.mirroring.planner import Plan, make_plan, tags_to_be_written_twice
 from image_registry.mirroring.platforms import Filter
 from image_registry.mirroring.results import COPIED, FAILED, NOT_TRIED, PRESENT, SKIPPED, Report
+from image_registry.mirroring.wishes import Wishes
 from image_registry.oci import media_types
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Manifest, parse_manifest

@@ -15,12 +15,12 @@ from image_registry.backup.door import Door
 from image_registry.backup.folder import Image
 from image_registry.mirroring.in_files import FileRepository
 from image_registry.mirroring.limits import Limits
-from image_registry.mirroring.looking import Wishes
 from image_registry.mirroring.mirror import Mirror, Prepared
 from image_registry.mirroring.places import DOCKER, FILE, Place
 from image_registry.mirroring.places import Mapping as ImageMapping
 from image_registry.mirroring.planner import Plan
 from image_registry.mirroring.results import FAILED, NOT_TRIED
+from image_registry.mirroring.wishes import Wishes
 from image_registry.oci.digest import Digest
 from image_registry.remote.errors import NotFound, RemoteError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,12 +21,11 @@ from image_registry.mirroring.applying import Watching
 from image_registry.mirroring.in_registry import Client
 from image_registry.mirroring.journal import Journal
 from image_registry.mirroring.limits import PER_STORE, STORES, Limits
-from image_registry.mirroring.looking import Wishes
 from image_registry.mirroring.mirror import Mirror
 from image_registry.mirroring.places import DOCKER, paired, parse_mapping, parse_mappings, parse_place
 from image_registry.mirroring.places import Mapping as ImageMapping
 from image_registry.mirroring.planner import tags_to_be_written_twice
-from image_registry.mirroring.platforms import Filter
+from image_registry.mirroring.wishes import InvalidPattern, Wishes, wishes
 from image_registry.remote.asking import Access
 from image_registry.remote.budget import Budget
 from image_registry.remote.credentials import Keyring
@@ -41,6 +39,8 @@ PATIENCE, ANSWER = 300.0, 300.0
 """Seconds: how long a registry may keep us waiting, and how long it may take to put a large blob in its place."""
 
 NO_LIMIT = 1_000_000
+
+PATTERNS = {"platforms": "--filter-by-os", "tags": "--tag-filter"}
 
 OLDER = "Accepted for scripts of other clients; what is copied is always verified."
 
@@ -149,22 +149,17 @@ def _mappings(words: Sequence[str], options: Mapping[str, Any]) -> list[ImageMap
 
 
 def _wishes(options: Mapping[str, Any]) -> Wishes:
-    pattern = _regex(options["filter_by_os"], "--filter-by-os") if options["filter_by_os"] else None
-    tags = [_regex(text, "--tag-filter") for text in options["tag_filters"]]
-    return Wishes(
-        Filter(pattern, options["keep_manifest_list"]),
-        (lambda tag: any(one.fullmatch(tag) for one in tags)) if tags else (lambda _tag: True),
-        options["referrers"],
-        options["skip_missing"],
-        options["force"],
-    )
-
-
-def _regex(text: str, option: str) -> re.Pattern[str]:
     try:
-        return re.compile(text)
-    except re.error as error:
-        raise Wrong(f"{option} {text!r} is no regular expression: {error}") from None
+        return wishes(
+            platforms=options["filter_by_os"],
+            tags=options["tag_filters"],
+            keep_list=options["keep_manifest_list"],
+            referrers=options["referrers"],
+            skip_missing=options["skip_missing"],
+            force=options["force"],
+        )
+    except InvalidPattern as error:
+        raise Wrong(f"{PATTERNS[error.parameter]} {error}") from None
 
 
 def _client(mappings: Sequence[ImageMapping], options: Mapping[str, Any]) -> Client:

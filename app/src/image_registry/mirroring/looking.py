@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from image_registry.mirroring.in_registry import is_attached_tag
 from image_registry.mirroring.limits import Limits
 from image_registry.mirroring.places import Mapping, Place, paired
-from image_registry.mirroring.platforms import Filter
 from image_registry.mirroring.repositories import Repository
+from image_registry.mirroring.wishes import Wishes
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Descriptor, Manifest
 from image_registry.remote.errors import Forbidden, NotARegistry, NotFound, RemoteError, Unauthorized
@@ -19,18 +19,6 @@ Open = Callable[[Place], Repository]
 
 DEEPEST = 8
 """Levels of indexes in indexes, and of referrers of referrers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How images are to be copied."""
-
-    filter: Filter = field(default_factory=Filter)
-    tags: Callable[[str], bool] = lambda _tag: True
-    """Which tags are meant where several are."""
-    referrers: bool = True
-    skip_missing: bool = False
-    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from image_registry.mirroring.in_layout import LayoutRepository
 from image_registry.mirroring.in_registry import Client, RegistryRepository
 from image_registry.mirroring.journal import Journal
 from image_registry.mirroring.limits import Limits
-from image_registry.mirroring.looking import Looked, Looking, View, Wishes
+from image_registry.mirroring.looking import Looked, Looking, View
 from image_registry.mirroring.places import DOCKER, FILE, Mapping, Place
 from image_registry.mirroring.planner import Plan, make_plan
 from image_registry.mirroring.repositories import Repository
 from image_registry.mirroring.results import Report, Result
+from image_registry.mirroring.wishes import Wishes
 from image_registry.oci.digest import Digest
 from image_registry.remote.errors import RemoteError
 

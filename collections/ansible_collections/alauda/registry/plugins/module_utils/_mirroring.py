@@ -10,7 +10,6 @@ Private to this collection. No rule is here: arguments are turned into its quest
 from __future__ import annotations
 
 import os
-import re
 import traceback
 from typing import Any
 
@@ -21,12 +20,11 @@ try:
     from image_registry.mirroring.in_registry import Client
     from image_registry.mirroring.journal import Journal
     from image_registry.mirroring.limits import Limits
-    from image_registry.mirroring.looking import Wishes
     from image_registry.mirroring.mirror import Mirror, Prepared
     from image_registry.mirroring.places import Mapping, paired, parse_place
     from image_registry.mirroring.planner import ImagePlan, tags_to_be_written_twice
-    from image_registry.mirroring.platforms import Filter
     from image_registry.mirroring.results import Report
+    from image_registry.mirroring.wishes import InvalidPattern, Wishes, wishes
     from image_registry.remote.addresses import AddressRules
     from image_registry.remote.asking import Access
     from image_registry.remote.credentials import Keyring, UnreadableCredentials
@@ -43,6 +41,8 @@ EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 PATIENCE, ANSWER = 300.0, 300.0
 """Seconds: how long a registry may keep us waiting, and how long it may take to put a large blob in its place."""
+
+PATTERNS = {"platforms": "filter_by_os", "tags": "tag_filters"}
 
 
 class MirrorError(Exception):
@@ -87,22 +87,17 @@ def _mappings(asked: dict[str, Any]) -> list[Mapping]:
 
 
 def _wishes(asked: dict[str, Any]) -> Wishes:
-    pattern = _regex(asked["filter_by_os"], "filter_by_os") if asked["filter_by_os"] else None
-    tags = [_regex(text, "tag_filters") for text in asked["tag_filters"]]
-    return Wishes(
-        Filter(pattern, asked["keep_manifest_list"]),
-        (lambda tag: any(one.fullmatch(tag) for one in tags)) if tags else (lambda _tag: True),
-        asked["referrers"],
-        asked["skip_missing"],
-        asked["force"],
-    )
-
-
-def _regex(text: str, option: str) -> re.Pattern[str]:
     try:
-        return re.compile(text)
-    except re.error as error:
-        raise MirrorError(f"{option} {text!r} is no regular expression: {error}") from None
+        return wishes(
+            platforms=asked["filter_by_os"],
+            tags=asked["tag_filters"],
+            keep_list=asked["keep_manifest_list"],
+            referrers=asked["referrers"],
+            skip_missing=asked["skip_missing"],
+            force=asked["force"],
+        )
+    except InvalidPattern as error:
+        raise MirrorError(f"{PATTERNS[error.parameter]} {error}") from None
 
 
 def _client(asked: dict[str, Any]) -> Client:
