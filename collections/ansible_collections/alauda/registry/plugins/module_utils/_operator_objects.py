@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.alauda.registry.plugins.module_utils import _object_plan
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _object_plan
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._object_plan import Change, Document
 
@@ -68,10 +68,29 @@ class Asked:
     exact: bool = False
 
 
+def arguments(spec: dict[str, Any]) -> dict[str, Any]:
+    """What a module that writes one of the two takes; ``spec`` are the options of its kind."""
+    return {
+        **_arguments.installation_arguments(),
+        **_arguments.waiting_arguments(),
+        "spec": {"type": "dict", "options": spec},
+        "exact": {"type": "bool", "default": False},
+        "remove": {"type": "list", "elements": "str", "default": []},
+    }
+
+
 def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+
+
+def opened(module: AnsibleModule) -> tuple[Cluster, Asked]:
+    """The cluster, known to answer, and what the module was asked for; fails with one sentence if it cannot be done."""
+    need_package(module)
+    cluster = _arguments.connect(module)
+    asked = module.params
+    return cluster, Asked(given(asked["spec"] or {}), tuple(asked["remove"]), asked["exact"])
 
 
 def given(value: Any) -> Any:

@@ -83,35 +83,23 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import (
-    _arguments,
     _conditions,
     _config_options,
     _object_plan,
     _operator_objects,
 )
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
-from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import PRUNER, Asked
+from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import PRUNER
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
 def main() -> None:
     """Plan, write, wait."""
     module = AnsibleModule(
-        argument_spec={
-            **_arguments.installation_arguments(),
-            **_arguments.waiting_arguments(),
-            "spec": {"type": "dict", "options": _config_options.IMAGEPRUNER},
-            "exact": {"type": "bool", "default": False},
-            "remove": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
+        argument_spec=_operator_objects.arguments(_config_options.IMAGEPRUNER), supports_check_mode=True
     )
-    _operator_objects.need_package(module)
-    cluster = _arguments.connect(module)
+    cluster, asked = _operator_objects.opened(module)
     progress = Progress()
-    asked = Asked(
-        _operator_objects.given(module.params["spec"] or {}), tuple(module.params["remove"]), module.params["exact"]
-    )
     failure = ""
     try:
         change = _operator_objects.settle(cluster, PRUNER, asked, check=module.check_mode)

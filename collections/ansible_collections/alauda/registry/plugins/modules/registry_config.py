@@ -124,7 +124,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import (
-    _arguments,
     _conditions,
     _config_options,
     _object_plan,
@@ -141,23 +140,15 @@ def main() -> None:
     """Plan, refuse what loses images, write, wait."""
     module = AnsibleModule(
         argument_spec={
-            **_arguments.installation_arguments(),
-            **_arguments.waiting_arguments(),
+            **_operator_objects.arguments(_config_options.CONFIG),
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "spec": {"type": "dict", "options": _config_options.CONFIG},
-            "exact": {"type": "bool", "default": False},
-            "remove": {"type": "list", "elements": "str", "default": []},
             "storage_change": {"type": "str", "choices": ["refuse", "allow"], "default": "refuse"},
             "confirm": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
-    _operator_objects.need_package(module)
-    cluster = _arguments.connect(module)
+    cluster, asked = _operator_objects.opened(module)
     progress = Progress()
-    asked = Asked(
-        _operator_objects.given(module.params["spec"] or {}), tuple(module.params["remove"]), module.params["exact"]
-    )
     try:
         if module.params["state"] == "absent":
             change = _object_plan.settle(
