@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from image_registry.operator.secret_plan import AUTHORITY, BUNDLE_KEY
+from image_registry.operator.release_secrets import AUTHORITY, BUNDLE_KEY
 from image_registry.server.metrics import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -24,7 +24,7 @@ from image_registry.operator.operator_metrics import OperatorMetrics
 from image_registry.operator.pruner import PRUNER, Pruner
 from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.reconciler import Reconciler
-from image_registry.operator.secret_plan import SECRETS
+from image_registry.operator.release_secrets import SECRETS
 from image_registry.server.operator_process import chart_digest
 from image_registry_lab.places import Places, cache
 from tests.operator.control_plane import ApiServer, ControlPlane, NotReady

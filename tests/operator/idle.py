@@ -17,7 +17,7 @@ from pathlib import Path
 from image_registry.kube.client import object_path
 from image_registry.operator import drift
 from image_registry.operator.operand import CONFIG
-from image_registry.operator.secret_plan import SECRETS
+from image_registry.operator.release_secrets import SECRETS
 from tests.operator import olm
 from tests.operator.conftest import NAMESPACE, OPERATOR, OPERATOR_CHART, control_plane, started
 from tests.operator.hands import Hands

@@ -21,7 +21,7 @@ from image_registry.operator.pruner import PRUNER, Pruner
 from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.pruner_status import CRON_JOB
 from image_registry.operator.reconciler import Reconciler
-from image_registry.operator.secret_plan import SECRETS
+from image_registry.operator.release_secrets import SECRETS
 from image_registry.server.operator_process import chart_digest
 from tests.operator.conftest import NAMESPACE, OPERATOR, ROOT, ApiServer, control_plane, program, started
 from tests.operator.hands import Hands

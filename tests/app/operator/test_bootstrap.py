@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from image_registry.auth.tokens import RegistryTokens
 from image_registry.kube.errors import KubeError
-from image_registry.operator import certificates, secret_plan
+from image_registry.operator import certificates, release_secrets, secret_plan
 from image_registry.operator.bootstrap import (
     BootstrapFailed,
     BootstrapOptions,
@@ -60,11 +60,11 @@ def writes(fake: FakeCluster) -> list[tuple[str, str]]:
 def test_everything_the_chart_mounts_is_made(fake_cluster: FakeCluster) -> None:
     run(fake_cluster)
     assert {path.rpartition("/")[2] for path in fake_cluster.objects if path.startswith(SECRETS)} == set(
-        secret_plan.SECRETS
+        release_secrets.SECRETS
     )
     authority = data(fake_cluster, "image-registry-ca")["tls.crt"]
     assert bundle(fake_cluster) == authority
-    for name, service in secret_plan.LEAVES.items():
+    for name, service in release_secrets.LEAVES.items():
         leaf = data(fake_cluster, name)
         certificates.check_pair(KeyPair(leaf["tls.crt"], leaf["tls.key"]))
         assert certificates.signed_by(leaf["tls.crt"], authority)
@@ -87,7 +87,7 @@ def test_a_second_run_changes_nothing(fake_cluster: FakeCluster) -> None:
 def test_what_is_printed_holds_no_key_material(fake_cluster: FakeCluster) -> None:
     lines = "\n".join(run(fake_cluster))
     assert lines.count("\n") == 6
-    for name in secret_plan.SECRETS:
+    for name in release_secrets.SECRETS:
         for value in data(fake_cluster, name).values():
             secret = value.decode()
             assert secret.splitlines()[-2 if "BEGIN" in secret else 0] not in lines or secret == "registry"
@@ -152,7 +152,7 @@ def test_a_new_authority_is_trusted_by_all_before_it_signs(fake_cluster: FakeClu
     assert authority["tls.crt"] == old
     new = authority["next.crt"]
     assert bundle(fake_cluster) == old + new
-    for name in secret_plan.LEAVES:
+    for name in release_secrets.LEAVES:
         assert certificates.signed_by(data(fake_cluster, name)["tls.crt"], old)
         assert data(fake_cluster, name)["ca.crt"] == old + new
     run(fake_cluster, late + timedelta(hours=23))
@@ -161,7 +161,7 @@ def test_a_new_authority_is_trusted_by_all_before_it_signs(fake_cluster: FakeClu
     assert set(data(fake_cluster, "image-registry-ca")) == {"tls.crt", "tls.key"}
     assert data(fake_cluster, "image-registry-ca")["tls.crt"] == new
     assert bundle(fake_cluster) == new + old
-    for name in secret_plan.LEAVES:
+    for name in release_secrets.LEAVES:
         assert certificates.signed_by(data(fake_cluster, name)["tls.crt"], new)
     run(fake_cluster, certificates.expires(old))
     assert bundle(fake_cluster) == new
@@ -259,7 +259,7 @@ def test_bootstraps_at_once_end_with_one_authority(fake_cluster: FakeCluster) ->
     at_once([partial(run, fake_cluster)] * 4)
     authority = data(fake_cluster, "image-registry-ca")["tls.crt"]
     assert bundle(fake_cluster) == authority
-    for name in secret_plan.LEAVES:
+    for name in release_secrets.LEAVES:
         assert certificates.signed_by(data(fake_cluster, name)["tls.crt"], authority)
         assert data(fake_cluster, name)["ca.crt"] == authority
 
@@ -355,5 +355,5 @@ def test_secrets_come_first(fake_cluster: FakeCluster) -> None:
 
 def test_keys_are_what_their_readers_expect(fake_cluster: FakeCluster) -> None:
     run(fake_cluster)
-    for name in (*secret_plan.LEAVES, "image-registry-ca"):
+    for name in (*release_secrets.LEAVES, "image-registry-ca"):
         serialization.load_pem_private_key(data(fake_cluster, name)["tls.key"], None)

@@ -13,18 +13,8 @@ from datetime import UTC, datetime
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
-from image_registry.operator.secret_plan import (
-    AUTHORITY,
-    BUNDLE_KEY,
-    OWNER,
-    SECRETS,
-    BootstrapFailed,
-    BootstrapOptions,
-    Change,
-    Found,
-    Plan,
-    plan,
-)
+from image_registry.operator.release_secrets import AUTHORITY, BUNDLE_KEY, OWNER, SECRETS, BootstrapFailed
+from image_registry.operator.secret_plan import BootstrapOptions, Change, Found, Plan, plan
 
 __all__ = ["BootstrapFailed", "BootstrapOptions", "apply", "ensure_secrets", "publish_api_service_ca", "read"]
 

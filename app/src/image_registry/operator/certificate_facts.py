@@ -12,7 +12,7 @@ from typing import Any
 from image_registry.operator import certificates
 from image_registry.operator.certificates import InvalidCertificate
 from image_registry.operator.conditions import Condition
-from image_registry.operator.secret_plan import ISSUED
+from image_registry.operator.release_secrets import ISSUED
 
 SOON = timedelta(days=14)
 """Before its end a certificate is spoken of this long; ours are renewed months earlier."""

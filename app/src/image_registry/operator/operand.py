@@ -12,8 +12,8 @@ from image_registry.operator.conditions import SERVERS
 from image_registry.operator.config_status import WORKLOADS, instead
 from image_registry.operator.drift import Comparison
 from image_registry.operator.release_record import RELEASE, Release, read
+from image_registry.operator.release_secrets import AUTHORITY, LEAVES, TOKEN_KEYS
 from image_registry.operator.renewal import Renewal
-from image_registry.operator.secret_plan import AUTHORITY, LEAVES, TOKEN_KEYS
 from image_registry.operator.surroundings import Lookout
 
 GROUP_VERSION = "imageregistry.operator.alauda.io/v1"

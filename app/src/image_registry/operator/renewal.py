@@ -16,7 +16,7 @@ from typing import Any
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.operator import certificates
 from image_registry.operator.certificates import InvalidCertificate
-from image_registry.operator.secret_plan import AUTHORITY, BUNDLE_KEY, ISSUED, authority_of, ours
+from image_registry.operator.release_secrets import AUTHORITY, BUNDLE_KEY, ISSUED, authority_of, ours
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,70 +1,37 @@
 """What must be written so that every key, certificate and password of the release exists: a plan, no calls.
 
 Three rules. What is missing is made. What an administrator made (no label of ours) is never written, only checked. What
-is ours is renewed before it ends, and in an order that nobody on either side of a connection notices:
-
-* A new CA is published in the bundle first and signs only a day later (``next.crt``), when everybody trusts it.
-* The old CA stays in the bundle until it ends.
-* A new token key is added beside the old one, begins to sign when every replica has it
-  (:mod:`image_registry.auth.token_keys`), and the old one goes at a later run.
+is ours is renewed before it ends, and in an order that nobody notices (:mod:`~image_registry.operator.key_rotation`).
 
 Plans are complete objects; only fresh key material makes two plans for the same state differ.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-from image_registry.auth.token_keys import TIME_FORMAT
-from image_registry.auth.tokens import generate_key
-from image_registry.operator import certificates
+from image_registry.operator import certificates, key_rotation
 from image_registry.operator.certificates import InvalidCertificate, KeyPair
-
-MANAGED_BY = "app.kubernetes.io/managed-by"
-OWNER = "image-registry-bootstrap"
-"""Value of the label :data:`MANAGED_BY` on everything made here, and our field manager."""
-
-AUTHORITY = "image-registry-ca"
-"""Name of the Secret with the CA and of the ConfigMap with the bundle that clients trust."""
-BUNDLE_KEY = "ca-bundle.crt"
-BUNDLE_KEYS = (BUNDLE_KEY, "ca.crt")
-"""The same bundle twice: for everybody, and under the name that the Gateway API asks for."""
-TOKEN_KEYS = "image-registry-token-keys"  # noqa: S105 - a name
-DATABASE = "image-registry-db"
-LEAVES = {
-    "image-registry-tls": "image-registry",
-    "image-api-server-tls": "image-api-server",
-    "image-registry-db-tls": "image-registry-db",
-}
-"""Serving certificates: Secret by Service."""
-
-ISSUED = tuple(name for name, service in LEAVES.items() if service != DATABASE)
-"""Those that clients see, and that an issuer of the cluster may make instead."""
-
-NOT_OURS = "cert-manager.io/certificate-name"
-"""Annotation of a Secret that cert-manager writes, whatever labels it had before."""
-
-SECRETS = (AUTHORITY, *LEAVES, TOKEN_KEYS, DATABASE)
-"""Every Secret that is read and perhaps written, by name."""
-
-AUTHORITY_SETTLED = timedelta(days=1)
-"""How long a new CA is only trusted before it signs."""
-
-TOKEN_KEY_LIFETIME = timedelta(days=90)
-"""Age of the newest token key at which another one is made."""
-
-TOKEN_KEY_OVERLAP = timedelta(days=1)
-"""How long the previous token key still verifies at least."""
-
-
-class BootstrapFailed(Exception):
-    """Something stands in the way that only a person can move; the text says what and how."""
+from image_registry.operator.release_secrets import (
+    AUTHORITY,
+    BUNDLE_KEY,
+    BUNDLE_KEYS,
+    DATABASE,
+    ISSUED,
+    LEAVES,
+    MANAGED_BY,
+    OWNER,
+    TOKEN_KEYS,
+    BootstrapFailed,
+    authority_of,
+    content,
+    encoded,
+    ours,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,29 +134,11 @@ class _Planner:
         return self._rotated(secret, pair)
 
     def _rotated(self, secret: Mapping[str, Any], pair: KeyPair) -> tuple[KeyPair, list[bytes]]:
-        data = _data(AUTHORITY, secret)
-        follower = KeyPair(data["next.crt"], data["next.key"]) if {"next.crt", "next.key"} <= set(data) else None
-        expired = certificates.expires(pair.certificate) <= self._now
-        if follower is None and certificates.needs_renewal(pair.certificate, self._now):
-            follower = self._new_authority()
-            if not expired:
-                self._update(
-                    secret,
-                    {**data, "next.crt": follower.certificate, "next.key": follower.key},
-                    f"a new certificate authority; it is trusted from now on and signs in {AUTHORITY_SETTLED.days} day",
-                )
-        if follower is None:
-            return pair, [pair.certificate]
-        certificates.check_pair(follower)
-        if expired or self._now - certificates.begins(follower.certificate) >= AUTHORITY_SETTLED:
-            until = certificates.expires(follower.certificate)
-            self._update(
-                secret,
-                {"tls.crt": follower.certificate, "tls.key": follower.key},
-                f"the new certificate authority signs from now on, valid until {until:%Y-%m-%d}",
-            )
-            return follower, [follower.certificate, pair.certificate]
-        return pair, [pair.certificate, follower.certificate]
+        data = content(AUTHORITY, secret)
+        found = key_rotation.authority(data, pair, self._new_authority, self._now)
+        if found.turn is not None:
+            self._update(secret, found.turn.data, found.turn.what)
+        return found.signs, list(found.trusted)
 
     def _bundle(self, trusted: list[bytes]) -> bytes:
         existing = self._found.bundle
@@ -204,7 +153,7 @@ class _Planner:
         for name in LEAVES:
             secret = self._found.secrets.get(name)
             if secret is not None and not ours(secret):
-                trusted.append(authority_of(_data(name, secret)))
+                trusted.append(authority_of(content(name, secret)))
         try:
             wanted = certificates.bundle([*trusted, known], self._now)
         except InvalidCertificate:
@@ -244,7 +193,7 @@ class _Planner:
             self._notes.append(f"left Secret {name} to cert-manager, which has not made it yet")
             return
         if secret is not None:
-            data = _data(name, secret)
+            data = content(name, secret)
             why = self._renewal(data, wanted, authority)
             if not why:
                 if data.get("ca.crt") != trusted:
@@ -254,12 +203,12 @@ class _Planner:
             made = certificates.make_leaf(authority, wanted, self._now)
         except InvalidCertificate as error:
             raise BootstrapFailed(f"cannot make the certificate of {name}: {error}") from None
-        content = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": trusted}
+        leaf = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": trusted}
         until = certificates.expires(made.certificate)
         if secret is None:
-            self._create(name, content, f"a certificate, valid until {until:%Y-%m-%d}", kind="kubernetes.io/tls")
+            self._create(name, leaf, f"a certificate, valid until {until:%Y-%m-%d}", kind="kubernetes.io/tls")
         else:
-            self._update(secret, content, f"a new certificate, valid until {until:%Y-%m-%d}, because {why}")
+            self._update(secret, leaf, f"a new certificate, valid until {until:%Y-%m-%d}, because {why}")
 
     def _renewal(self, data: Mapping[str, bytes], wanted: tuple[str, ...], authority: KeyPair) -> str:
         """Why a certificate of ours must be made anew; empty if it is good."""
@@ -278,27 +227,22 @@ class _Planner:
         return ""
 
     def _token_keys(self) -> None:
-        name = f"{self._now.strftime(TIME_FORMAT)}-{secrets.token_hex(4)}.pem"
         secret = self._found.secrets.get(TOKEN_KEYS)
         if secret is None:
-            self._create(TOKEN_KEYS, {name: generate_key()}, "a key that signs registry tokens")
+            self._create(TOKEN_KEYS, key_rotation.new_token_key(self._now), "a key that signs registry tokens")
             return
-        data = _data(TOKEN_KEYS, secret)
-        known = sorted((key for key in data if key.endswith(".pem")), reverse=True)
-        if not ours(secret):
-            if not known:
-                raise BootstrapFailed(
-                    f"Secret {TOKEN_KEYS} is not ours and has no key that ends in .pem: add an EC P-256 private key, "
-                    "or delete the Secret and a new one is made"
-                )
-            self._notes.append(f"left alone Secret {TOKEN_KEYS}: it is not ours")
+        data = content(TOKEN_KEYS, secret)
+        if ours(secret):
+            turn = key_rotation.token_keys(data, self._now)
+            if turn is not None:
+                self._update(secret, turn.data, turn.what)
             return
-        made = _made_at(known[0]) if known else None
-        age = None if made is None else self._now - made
-        if age is None or age >= TOKEN_KEY_LIFETIME:
-            self._update(secret, {**data, name: generate_key()}, "another key that signs registry tokens")
-        elif age >= TOKEN_KEY_OVERLAP and len(known) > 1:
-            self._update(secret, {known[0]: data[known[0]]}, "the previous token key is no longer needed")
+        if not key_rotation.names_of_token_keys(data):
+            raise BootstrapFailed(
+                f"Secret {TOKEN_KEYS} is not ours and has no key that ends in .pem: add an EC P-256 private key, "
+                "or delete the Secret and a new one is made"
+            )
+        self._notes.append(f"left alone Secret {TOKEN_KEYS}: it is not ours")
 
     def _database(self) -> None:
         secret = self._found.secrets.get(DATABASE)
@@ -306,7 +250,7 @@ class _Planner:
         if secret is None:
             self._create(DATABASE, made, "user, database and a random password")
             return
-        data = _data(DATABASE, secret)
+        data = content(DATABASE, secret)
         lacking = sorted(key for key in made if not data.get(key))
         if not ours(secret):
             if lacking:
@@ -323,7 +267,7 @@ class _Planner:
 
     def _pair(self, name: str, secret: Mapping[str, Any]) -> KeyPair:
         """The certificate and key of a Secret that somebody relies on."""
-        data = _data(name, secret)
+        data = content(name, secret)
         lacking = [key for key in ("tls.crt", "tls.key") if not data.get(key)]
         cure = "repair it, or delete it and a new one is made"
         if lacking:
@@ -341,50 +285,18 @@ class _Planner:
         self._notes.append(f"left alone Secret {name}: it is not ours ({state} {until:%Y-%m-%d})")
 
     def _create(self, name: str, data: Mapping[str, bytes], what: str, kind: str = "Opaque") -> None:
-        body = {**self._head("Secret", name), "type": kind, "data": _encoded(data)}
+        body = {**self._head("Secret", name), "type": kind, "data": encoded(data)}
         self._changes.append(Change("create", "secrets", name, body, f"created Secret {name}: {what}"))
 
     def _update(self, secret: Mapping[str, Any], data: Mapping[str, bytes], what: str) -> None:
         name = secret["metadata"]["name"]
-        body = {**secret, "data": _encoded(data)}
+        body = {**secret, "data": encoded(data)}
         self._changes.append(Change("update", "secrets", name, body, f"updated Secret {name}: {what}"))
 
     def _head(self, kind: str, name: str) -> dict[str, Any]:
         labels = {MANAGED_BY: OWNER, "app.kubernetes.io/part-of": "image-registry"}
         metadata = {"name": name, "namespace": self._options.namespace, "labels": labels}
         return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
-
-
-def ours(item: Mapping[str, Any]) -> bool:
-    """True for what was made here and nobody has taken over."""
-    metadata = item.get("metadata", {})
-    if NOT_OURS in (metadata.get("annotations") or {}):
-        return False
-    labels: Callable[[str], object] = (metadata.get("labels") or {}).get
-    return labels(MANAGED_BY) == OWNER
-
-
-def authority_of(data: Mapping[str, bytes]) -> bytes:
-    """Who vouches for somebody else's certificate: ``ca.crt``, or else what follows the certificate in its chain."""
-    return data.get("ca.crt") or certificates.chain(data.get("tls.crt", b""))
-
-
-def _data(name: str, secret: Mapping[str, Any]) -> dict[str, bytes]:
-    try:
-        return {key: base64.b64decode(value or "") for key, value in (secret.get("data") or {}).items()}
-    except (binascii.Error, ValueError):
-        raise BootstrapFailed(f"Secret {name} holds data that is not base64") from None
-
-
-def _encoded(data: Mapping[str, bytes]) -> dict[str, str]:
-    return {key: base64.b64encode(value).decode() for key, value in sorted(data.items())}
-
-
-def _made_at(name: str) -> datetime | None:
-    try:
-        return datetime.strptime(name.partition("-")[0] + "+0000", f"{TIME_FORMAT}%z")
-    except ValueError:
-        return None
 
 
 def _without_port(host: str) -> str:

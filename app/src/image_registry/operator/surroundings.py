@@ -16,8 +16,8 @@ from image_registry.operator import certificate_facts, config_values, node_facts
 from image_registry.operator.certificate_facts import CertificateFact, Served
 from image_registry.operator.conditions import Condition
 from image_registry.operator.node_report import NodeState
+from image_registry.operator.release_secrets import ISSUED
 from image_registry.operator.route_facts import Route, RouteFact
-from image_registry.operator.secret_plan import ISSUED
 
 OTHERS = timedelta(minutes=5)
 """How often routes of the whole cluster are looked at: that of somebody else with our host is rare."""

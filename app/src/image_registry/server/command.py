@@ -49,7 +49,7 @@ def _cure(error: Exception) -> str | None:
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.kube.front_proxy import AggregationUnavailable
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew, UnknownSchema
-    from image_registry.operator.secret_plan import BootstrapFailed
+    from image_registry.operator.release_secrets import BootstrapFailed
     from image_registry.storage.blob_store import StorageFault
     from image_registry.upkeep.asking import Refused
 
