@@ -8,7 +8,7 @@ from __future__ import annotations
 from image_registry.image_api import documents, drafts
 from image_registry.image_api.collections import Images, translated
 from image_registry.image_api.documents import LAYERS_ORDER, Document
-from image_registry.image_api.writing import Call
+from image_registry.image_api.kinds import Call
 from image_registry.imagestreams.image_writes import ImageDraft
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.service import ImageStreams

@@ -9,9 +9,9 @@ from typing import Any
 from image_registry.image_api import documents, status
 from image_registry.image_api.collections import translated
 from image_registry.image_api.documents import Document, Hosts
+from image_registry.image_api.kinds import Call
 from image_registry.image_api.resources import GROUP_VERSION, IMPORTS, STREAMS
 from image_registry.image_api.stream_kind import check_name
-from image_registry.image_api.writing import Call
 from image_registry.imagestreams import imports, spec_rules
 from image_registry.imagestreams.imports import RemoteImage
 from image_registry.imagestreams.problems import Problems

@@ -11,10 +11,10 @@ from image_registry.image_api.collections import translated, within
 from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document
 from image_registry.image_api.image_kind import check_image, content, image_draft
+from image_registry.image_api.kinds import Call
 from image_registry.image_api.resources import MAPPINGS, STREAM_IMAGES, STREAM_LAYERS
 from image_registry.image_api.status import APIError, BadRequest
 from image_registry.image_api.stream_kind import check_name
-from image_registry.image_api.writing import Call
 from image_registry.imagestreams.image_writes import ImageDraft
 from image_registry.imagestreams.model import Page
 from image_registry.imagestreams.problems import Problems

@@ -38,6 +38,7 @@ from image_registry.image_api.gate import require
 from image_registry.image_api.identity import identify
 from image_registry.image_api.image_kind import WritableImages
 from image_registry.image_api.import_kind import StreamImports
+from image_registry.image_api.kinds import Call, Kind
 from image_registry.image_api.leaving import OVER
 from image_registry.image_api.listing import Listing
 from image_registry.image_api.negotiation import Representation, Shape, negotiate, negotiate_watch
@@ -209,13 +210,13 @@ class _Verbs:
         return self._listed(deleted, form, include, options.warnings)
 
     @property
-    def _kind(self) -> writing.Kind:
-        return cast("writing.Kind", self.collection)
+    def _kind(self) -> Kind:
+        return cast("Kind", self.collection)
 
     def _form(self) -> tuple[Representation, str]:
         return negotiate(request.headers.get("Accept")), tables.included(request.args.get("includeObject"))
 
-    def _call(self, options: str, namespace: str, patch: str = "") -> writing.Call:
+    def _call(self, options: str, namespace: str, patch: str = "") -> Call:
         identity = identify(request.environ, self._parts)
         agent = request.headers.get("User-Agent", "")
         dry_runs = request.args.getlist("dryRun")
@@ -227,7 +228,7 @@ class _Verbs:
             self._parts.forget_namespace(namespace)
             admit(name)
 
-        return writing.Call(
+        return Call(
             identity,
             write_options.read_options(request.args, dry_runs, agent, kind=options, patch=patch),
             lambda access: gate.allows(self._parts, identity, access),

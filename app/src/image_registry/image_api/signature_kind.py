@@ -8,10 +8,10 @@ import re
 from image_registry.image_api import documents, status
 from image_registry.image_api.collections import translated
 from image_registry.image_api.documents import Document
+from image_registry.image_api.kinds import Call
 from image_registry.image_api.projections import ReadOnly
 from image_registry.image_api.resources import SIGNATURES
 from image_registry.image_api.status import BadRequest
-from image_registry.image_api.writing import Call
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.signatures import Signature
 from image_registry.oci.digest import Digest, InvalidDigest

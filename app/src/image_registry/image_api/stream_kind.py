@@ -6,8 +6,8 @@ from image_registry.auth import access
 from image_registry.image_api import documents, drafts
 from image_registry.image_api.collections import Streams, translated
 from image_registry.image_api.documents import Document, Hosts
+from image_registry.image_api.kinds import Call
 from image_registry.image_api.resources import STREAM_STATUS
-from image_registry.image_api.writing import Call
 from image_registry.imagestreams import spec_rules
 from image_registry.imagestreams.problems import Problems
 from image_registry.imagestreams.service import ImageStreams

@@ -12,9 +12,9 @@ from image_registry.image_api import documents, drafts, status
 from image_registry.image_api.collections import StreamTags, stream_and_tag, translated, within
 from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document, Hosts
+from image_registry.image_api.kinds import Call
 from image_registry.image_api.resources import IMAGE_TAGS
 from image_registry.image_api.status import BadRequest, NotFound
-from image_registry.image_api.writing import Call
 from image_registry.imagestreams import spec_rules
 from image_registry.imagestreams.model import Image, ImageStream, Page, TagHistory, TagSpec
 from image_registry.imagestreams.problems import Problems

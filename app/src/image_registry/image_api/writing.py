@@ -1,8 +1,9 @@
 """Creating, replacing, patching and applying objects: one machine for all kinds.
 
-A kind plugs in with a :class:`Kind` (see ``docs/explanation/image-api.md``): what is wrong with one of its objects, how
-one is made, how one becomes another. Everything else is done here, in the order of the kube-apiserver: reading the
-body against the schema, names, admission, validation with every cause, field managers, preconditions, retries.
+A kind plugs in as :mod:`~image_registry.image_api.kinds` says (see ``docs/explanation/image-api.md``): what is wrong
+with one of its objects, how one is made, how one becomes another. Everything else is done here, in the order of the
+kube-apiserver: reading the body against the schema, names, admission, validation with every cause, field managers,
+preconditions, retries.
 
 Nothing is locked between reading an object and writing it: the kind writes only over what was read, and says
 ``Conflict`` otherwise. A patch that names no ``resourceVersion`` is then made again on what there is now.
@@ -12,22 +13,20 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from image_registry.auth.access import Access
-from image_registry.auth.identity import Identity
-from image_registry.image_api import bodies, forms, json_patch, managed_fields, merge_patch, status
+from image_registry.image_api import bodies, forms, managed_fields, owned_metadata, patches
 from image_registry.image_api.documents import Document, timestamp
-from image_registry.image_api.resources import GROUP_VERSION, Resource
+from image_registry.image_api.kinds import Call, Kind
+from image_registry.image_api.refusals import conflict, invalid, other_name, translated
+from image_registry.image_api.resources import GROUP_VERSION
 from image_registry.image_api.status import AlreadyExists, BadRequest, Cause, Conflict, Invalid, NotFound
-from image_registry.image_api.write_options import APPLY, JSON_PATCH, MERGE_PATCH, WriteOptions
+from image_registry.image_api.write_options import APPLY, JSON_PATCH
 from image_registry.imagestreams import object_rules
 from image_registry.imagestreams.errors import MODIFIED
-from image_registry.imagestreams.problems import InvalidObject, Problems
+from image_registry.imagestreams.problems import Problems
 
 ATTEMPTS = 5
 """How often a patch is made again on what somebody else has changed meanwhile."""
@@ -37,48 +36,6 @@ GENERATED = 8
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
-
-
-@dataclass(slots=True)
-class Call:
-    """One request to write."""
-
-    identity: Identity
-    options: WriteOptions
-    may: Callable[[Access], bool]
-    """Whether the caller may also do this. Raises ``ServiceUnavailable``."""
-    admit: Callable[[str], None] = lambda _name: None
-    """Raises when nothing new of this name may be put into the namespace."""
-    admit_again: Callable[[str], None] = lambda _name: None
-    """The same, without believing what it heard before: asked under the lock of whoever empties the namespace."""
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether nothing is to be changed."""
-        return self.options.dry_run
-
-
-class Kind(Protocol):
-    """What the machine must know of a kind. Documents have passed the schema and carry name and namespace."""
-
-    resource: Resource
-
-    def get(self, namespace: str, name: str) -> Document:
-        """One object. Raises ``NotFound``."""
-        ...
-
-    def check(self, document: Document, problems: Problems) -> None:
-        """Everything that is wrong with an object by itself, its name included, its other metadata not."""
-        ...
-
-    def create(self, namespace: str, document: Document, call: Call) -> Document:
-        """Make it. Raises ``AlreadyExists``, and ``InvalidObject`` for what only the registry knows to be wrong."""
-        ...
-
-    def update(self, namespace: str, old: Document, new: Document, call: Call) -> Document:
-        """Make ``new`` of ``old``, which was read before. Raises ``Conflict`` if that is not what there is now."""
-        ...
 
 
 def create(kind: Kind, namespace: str, body: bytes, content_type: str, call: Call) -> Document:
@@ -93,8 +50,8 @@ def update(kind: Kind, namespace: str, name: str, body: bytes, content_type: str
     if not metadata.get("name"):
         raise BadRequest("the name of the object (based on URL) was undeterminable: name must be provided")
     if metadata["name"] != name:
-        raise _other_name(metadata["name"], name)
-    _place(kind, namespace, metadata)
+        raise other_name(metadata["name"], name)
+    owned_metadata.place(kind, namespace, metadata)
     free = kind.resource.unconditional_update and not metadata.get("resourceVersion")
     for attempt in range(ATTEMPTS if free else 1):
         try:
@@ -115,7 +72,7 @@ def _replaced(kind: Kind, namespace: str, name: str, wanted: Document, call: Cal
         metadata.pop("resourceVersion", None)
         return _create(kind, namespace, wanted, call), True
     if not metadata.get("resourceVersion") and not kind.resource.unconditional_update:
-        raise _invalid(
+        raise invalid(
             kind, name, [Cause("FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", _VERSION)]
         )
     return _update(kind, namespace, old, wanted, call), False
@@ -142,11 +99,11 @@ def patch(
     for attempt in range(ATTEMPTS):
         old = _current(kind, namespace, name)
         try:
-            patched = _patched(kind, given, old, change)
-            wanted = _read_patched(kind, patched, change, call)
+            made = patches.patched(kind.resource.kind, given, old, change)
+            wanted = _read_patched(kind, made, change, call)
             return _update(kind, namespace, old, wanted, call), False
         except Conflict:
-            if attempt == ATTEMPTS - 1 or _names_version(change, given):
+            if attempt == ATTEMPTS - 1 or patches.names_version(change, given):
                 raise
             call.warnings.clear()
     raise AssertionError  # the loop returns or raises
@@ -160,12 +117,8 @@ _VERSION = "metadata.resourceVersion"
 
 def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Document:
     metadata = document["metadata"]
-    _place(kind, namespace, metadata)
-    if metadata.get("resourceVersion") and not kind.resource.command:
-        raise BadRequest("resourceVersion should not be set on objects to be created")
-    for server_owned in ("uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp"):
-        if server_owned != "uid" or not kind.resource.command:
-            metadata.pop(server_owned, None)
+    owned_metadata.place(kind, namespace, metadata)
+    owned_metadata.drop(kind, metadata)
     base = "" if metadata.get("name") else metadata.get("generateName", "")
     call.admit(metadata.get("name", "") or base)
     if not call.options.applying:
@@ -176,7 +129,7 @@ def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Docum
         _check(kind, document)
         _sign({}, document, kind, call)
         try:
-            with _translated(kind, metadata.get("name", "")):
+            with translated(kind, metadata.get("name", "")):
                 made = kind.create(namespace, document, call)
                 if call.dry_run:
                     made["metadata"].pop("resourceVersion", None)  # nothing was written at any version
@@ -188,45 +141,12 @@ def _create(kind: Kind, namespace: str, document: Document, call: Call) -> Docum
 
 
 def _update(kind: Kind, namespace: str, old: Document, wanted: Document, call: Call) -> Document:
-    before, metadata = old["metadata"], wanted["metadata"]
-    name = before["name"]
-    if metadata.get("name", name) != name:
-        raise _other_name(metadata["name"], name)
-    if metadata.get("namespace", namespace) != namespace:
-        raise _invalid(
-            kind, name, [Cause("FieldValueInvalid", "Invalid value: field is immutable", "metadata.namespace")]
-        )
-    added = sorted(set(metadata.get("finalizers", ())) - set(before.get("finalizers", ())))
-    if added and before.get("deletionTimestamp"):
-        told = f"no new finalizers can be added if the object is being deleted, found {', '.join(added)[:300]}"
-        raise _invalid(kind, name, [Cause("FieldValueForbidden", f"Forbidden: {told}", "metadata.finalizers")])
-    if metadata.get("uid", before["uid"]) != before["uid"]:
-        raise _conflict(
-            kind,
-            name,
-            f"Precondition failed: UID in precondition: {metadata['uid'][:100]}, UID in object meta: {before['uid']}",
-        )
-    if metadata.get("resourceVersion", before["resourceVersion"]) != before["resourceVersion"]:
-        raise _conflict(kind, name, MODIFIED)
-    for server_owned in (
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "generation",
-        "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generateName",
-    ):
-        metadata.pop(server_owned, None)
-        if server_owned in before:
-            metadata[server_owned] = before[server_owned]
-    metadata.pop("selfLink", None)
+    name = old["metadata"]["name"]
+    owned_metadata.keep(kind, namespace, old["metadata"], wanted["metadata"])
     _check(kind, wanted)
     if not call.options.applying:
         _sign(old, wanted, kind, call)
-    with _translated(kind, name):
+    with translated(kind, name):
         return kind.update(namespace, old, wanted, call)
 
 
@@ -241,8 +161,8 @@ def _apply(
     if not sent.get("kind") or not sent.get("apiVersion"):
         raise BadRequest("an applied object must say its apiVersion and its kind")
     if metadata.get("name", name) != name:
-        raise _other_name(metadata["name"], name)
-    _place(kind, namespace, metadata)
+        raise other_name(metadata["name"], name)
+    owned_metadata.place(kind, namespace, metadata)
     metadata["name"] = name
     version = metadata.pop("resourceVersion", "")
     for attempt in range(ATTEMPTS):
@@ -251,7 +171,7 @@ def _apply(
             if not old:
                 return _made_by_applying(kind, namespace, wanted, call, permit_create), True
             if version and version != old["metadata"]["resourceVersion"]:
-                raise _conflict(kind, name, MODIFIED)
+                raise conflict(kind, name, MODIFIED)
             return _update(kind, namespace, old, _applied(kind, old, wanted, call), call), False
         except (Conflict, AlreadyExists) as error:
             if attempt == ATTEMPTS - 1 or version or error.causes:
@@ -277,7 +197,7 @@ def _made_by_applying(
     kind: Kind, namespace: str, wanted: Document, call: Call, permit_create: Callable[[], None]
 ) -> Document:
     if wanted["metadata"].get("uid"):
-        raise _conflict(kind, wanted["metadata"]["name"], "the object with this uid does not exist")
+        raise conflict(kind, wanted["metadata"]["name"], "the object with this uid does not exist")
     permit_create()
     return _create(kind, namespace, _applied(kind, {}, wanted, call), call)
 
@@ -323,23 +243,13 @@ def _read_patched(kind: Kind, sent: Mapping[str, Any], change: Any, call: Call) 
         raise Invalid(f"the patch is invalid: {error.message}", causes=[cause]) from None
 
 
-def _place(kind: Kind, namespace: str, metadata: dict[str, Any]) -> None:
-    given = metadata.get("namespace", "")
-    if given and given != namespace:
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
-    if kind.resource.namespaced:
-        metadata["namespace"] = namespace
-    else:
-        metadata.pop("namespace", None)
-
-
 def _check(kind: Kind, document: Document) -> None:
     problems = Problems()
     metadata = document["metadata"]
     if not metadata.get("name"):
         problems.required("metadata.name", "name or generateName is required")
     object_rules.check_metadata(metadata, problems)
-    with _translated(kind, metadata.get("name", "")):
+    with translated(kind, metadata.get("name", "")):
         kind.check(document, problems)
         problems.check()
 
@@ -354,53 +264,5 @@ def _sign(old: Mapping[str, Any], new: Document, kind: Kind, call: Call) -> None
         )
 
 
-def _patched(kind: Kind, given: str, old: Document, change: Any) -> Mapping[str, Any]:
-    if given == JSON_PATCH:
-        result = json_patch.patched(old, change)
-    elif given == MERGE_PATCH:
-        result = merge_patch.merged(old, change)
-    else:
-        result = merge_patch.strategic(old, change, kind.resource.kind)
-    if not isinstance(result, Mapping) or not isinstance(result.get("metadata", {}), Mapping):
-        raise BadRequest("after the patch there would be no object any more")
-    return result
-
-
-def _names_version(change: Any, given: str) -> bool:
-    if given == JSON_PATCH:
-        return any(isinstance(step, Mapping) and step.get("path") == "/metadata/resourceVersion" for step in change)
-    metadata = change.get("metadata")
-    return isinstance(metadata, Mapping) and bool(metadata.get("resourceVersion"))
-
-
-def _other_name(given: str, name: str) -> BadRequest:
-    return BadRequest(f"the name of the object ({given[:300]}) does not match the name on the URL ({name[:300]})")
-
-
 def _now() -> str:
     return timestamp(datetime.now(UTC))
-
-
-def _invalid(kind: Kind, name: str, causes: list[Cause]) -> Invalid:
-    told = [f"{cause.field}: {cause.message}" for cause in causes]
-    text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
-    resource = kind.resource
-    return Invalid(
-        f'{resource.kind}.{resource.group} "{name}" is invalid: {text}',
-        resource=resource.kind,
-        name=name,
-        causes=causes,
-    )
-
-
-def _conflict(kind: Kind, name: str, why: str) -> Conflict:
-    return status.conflict(kind.resource.plural, name, why)
-
-
-@contextmanager
-def _translated(kind: Kind, name: str) -> Iterator[None]:
-    try:
-        yield
-    except InvalidObject as error:
-        causes = [Cause(problem.reason, problem.message, problem.path) for problem in error.problems]
-        raise _invalid(kind, name, causes) from None
