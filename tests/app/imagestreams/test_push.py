@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from image_registry.imagestreams.errors import ImageUnknown, StreamUnknown, TagUnknown
-from image_registry.imagestreams.push import PushOutcome
+from image_registry.imagestreams.errors import Conflict, ImageUnknown, StreamUnknown, TagUnknown
+from image_registry.imagestreams.push import RENEWED, PushOutcome
 from image_registry.imagestreams.tag_events import HISTORY
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
@@ -100,6 +100,25 @@ def test_a_push_by_digest_makes_stream_and_image_but_no_tag(registry: Any) -> No
     assert registry.streams.stream(APP).tags == ()
     assert registry.streams.manifest(APP, manifest.digest).size == len(manifest.raw)
     assert registry.streams.image(manifest.digest)
+
+
+def test_a_manifest_that_is_pushed_again_without_a_tag_is_young_and_who_was_about_to_take_it_out_is_told(
+    registry: Any,
+) -> None:
+    manifest = registry.image("a")
+    registry.push("team/app", manifest, None)
+    image = registry.streams.image(manifest.digest)
+    _, _, since = registry.streams.editor.stream_image(APP, str(manifest.digest))
+    before = registry.streams.stream(APP).meta.resource_version
+    registry.push("team/app", manifest, None)
+    assert registry.streams.stream(APP).meta.resource_version == before, "a moment later nothing is written"
+    registry.clock.now += 2 * RENEWED
+    assert registry.push("team/app", manifest, None) == PushOutcome(False, False, False, None)
+    _, _, now = registry.streams.editor.stream_image(APP, str(manifest.digest))
+    assert now - since >= 2 * RENEWED
+    assert registry.streams.image(manifest.digest) == image, "the Image is as old as it was"
+    with pytest.raises(Conflict):
+        registry.streams.editor.release_image(APP, manifest.digest, uid=None, resource_version=before, dry_run=False)
 
 
 def test_an_index_records_its_children(registry: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -143,6 +143,10 @@ class PrunedCluster(ClusterClient):
         }
 
     # pruning
+
+    def age(self, seconds: int) -> None:
+        """Let time pass."""
+        self.api.now += timedelta(seconds=seconds)
 
     def rules(self, *, later: int = 0, **rules: Any) -> Rules:
         return Rules(now=self.now(later), **rules)

@@ -46,6 +46,42 @@ def test_a_tag_that_comes_meanwhile_wins(pruned: PrunedCluster) -> None:
     assert (outcome.released, outcome.failed) == (3, 0)
 
 
+@pytest.mark.parametrize("when", ["before the plan", "after the plan", "before the last request"])
+def test_a_prune_between_a_part_that_is_pushed_again_and_its_index_takes_nothing(
+    pruned: PrunedCluster, when: str
+) -> None:
+    api = pruned.api
+    part = api.push("team/app", "amd64", None)
+    pruned.age(10_000)
+
+    def again() -> None:
+        assert api.push("team/app", "amd64", None) == part
+
+    if when == "before the plan":
+        again()
+        pruned.prune(later=0)
+    elif when == "after the plan":
+        planner = pruned.planner(pruned.rules())
+        assert [release.digest for release in planner.plan.releases()] == [part], "it was old until then"
+        again()
+        Executor(pruned, planner, planner.plan.usage, sleep=lambda _seconds: None).run()
+    else:
+        pushed: list[str] = []
+
+        def push_once(method: str, _path: str) -> None:
+            if method == "DELETE" and not pushed:
+                pushed.append("now")
+                again()
+
+        pruned.before = push_once
+        pruned.prune(later=0)
+        assert pushed, "the prune had looked at it and was about to take it out"
+    assert pruned.held() == {("team/app", part)}
+    assert pruned.images() == {part}
+    api.push("team/app", api.index(api.image("amd64")), "v1")
+    assert pruned.prune().released == 0
+
+
 def test_a_signature_stays_when_what_it_signs_is_tagged_meanwhile(pruned: PrunedCluster) -> None:
     digest, _ = signed(pruned, "one", None)
     run_after(pruned, lambda: pruned.api.push("team/app", pruned.api.image("one"), "v1"), again=False)

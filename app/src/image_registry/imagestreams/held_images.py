@@ -27,7 +27,7 @@ class HeldImage:
     stream: ImageStream
     digest: Digest
     pushed: datetime
-    """When the stream got it."""
+    """When the stream got it, or when it was pushed again without a tag."""
     image: Image | None = None
 
 

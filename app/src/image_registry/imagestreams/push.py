@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -32,6 +32,10 @@ from image_registry.oci.manifest import Manifest
 from image_registry.oci.reference import Repository
 
 FIRST_GENERATION = 1
+
+RENEWED = timedelta(minutes=1)
+"""Age at which a manifest without a tag is made young by being pushed again: a repeated push a moment later writes
+nothing."""
 
 REMEMBERED = 10_000
 """Repositories whose stream a process remembers."""
@@ -157,6 +161,8 @@ def _apply(
     created_image, new_image = False, row is None or row.held is None
     if new_image:  # what a stream holds is an image, and nobody can delete it meanwhile
         created_image = _hold(database, connection, request, stream, reference=reference, now=now)
+    # a part of an index that follows must not be pruned before it comes; the history of a tag says its own age
+    renewed = not new_image and request.tag is None and images.renew(connection, stream, digest, now, now - RENEWED)
     changed_tag, previous, new_tag = False, None, False
     if request.tag is not None:
         event = TagEvent(now, manifest.digest, reference, generation)
@@ -179,8 +185,9 @@ def _apply(
     changes = []
     if created_image:
         changes.append(Change(revisions.IMAGE, "", digest, "ADDED"))
-    # who keeps the list of what refers to an image is told that it grew, though no tag changed
-    changed = row is None or changed_tag or (new_image and manifest.subject is not None)
+    # who keeps the list of what refers to an image is told that it grew, though no tag changed; and who is about to
+    # take an image out of the stream, because it is old, names the revision at which it was
+    changed = row is None or changed_tag or renewed or (new_image and manifest.subject is not None)
     if changed:
         event_type: Literal["ADDED", "MODIFIED"] = "ADDED" if row is None else "MODIFIED"
         changes.append(Change(revisions.STREAM, repository.namespace, repository.name, event_type))

@@ -64,7 +64,7 @@ def pushed_by_somebody(connection: Connection, stream: int) -> bool:
 
 
 def pushed(connection: Connection, stream: int, digest: str) -> datetime | None:
-    """When a stream got the manifest; ``None`` if it does not hold it."""
+    """When a manifest was pushed into a stream; ``None`` if the stream does not hold it."""
     return connection.execute(_pushed, {"stream": stream, "of_digest": digest}).scalar_one_or_none()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -60,6 +61,11 @@ _referrers = (
 _hold = insert(held_manifests)
 _held_digests = select(held_manifests.c.digest).where(held_manifests.c.stream_id == bindparam("stream"))
 _release = delete(held_manifests).where(_held_here)
+_renew = (
+    update(held_manifests)
+    .where(_held_here, held_manifests.c.pushed < bindparam("before"))
+    .values(pushed=bindparam("now"))
+)
 _holder = (
     select(image_streams.c.namespace, image_streams.c.name)
     .join(held_manifests, held_manifests.c.stream_id == image_streams.c.id)
@@ -211,6 +217,12 @@ def hold_all(connection: Connection, stream: int, rows: Sequence[Mapping[str, An
     if missing:
         connection.execute(_hold, missing)
     return {str(row["digest"]) for row in missing}
+
+
+def renew(connection: Connection, stream: int, digest: str, now: datetime, before: datetime) -> bool:
+    """Note that a manifest that a stream holds was pushed again; false if it came after ``before`` anyway."""
+    where = {"stream": stream, "at_digest": digest, "now": now, "before": before}
+    return bool(connection.execute(_renew, where).rowcount)
 
 
 def held_digests(connection: Connection, stream: int) -> set[str]:

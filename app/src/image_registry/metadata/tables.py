@@ -110,6 +110,8 @@ held_manifests = Table(
 )
 """Which manifests a repository holds: tagged, listed by an index, or pushed by digest; who pushed them first.
 
+``pushed`` is when the repository got it, and later when it was pushed again without a tag: what prunes looks at it.
+
 A digest is served from a repository only if it has a row here: an index that lists a digest which was never pushed to
 this repository must not open somebody else's image. The foreign key makes an Image that a stream holds undeletable.
 """
