@@ -125,7 +125,7 @@ def test_the_api_service_is_a_plain_object_without_a_ca_bundle(render):
 def test_no_secret_and_no_certificate_is_in_a_release(render, mode):
     release = render(mode)
     assert release.names("Secret") == set()
-    own = {"image-registry-db-start", "image-registry-modes", "image-registry-nodes", "image-registry-test"}
+    own = {f"image-registry-{name}" for name in ("db-start", "integrity", "modes", "nodes", "test")}
     assert release.names("ConfigMap") <= own | {"extra-map", "extra-text"}
 
 

@@ -93,6 +93,7 @@ def test_what_is_right_is_told(operator: ApiServer) -> None:
         "CertificatesValid": "True AsExpected",
         "IngressDegraded": "False AsExpected",
         "NodeCADaemonAvailable": "True AsExpected",
+        "ImagesIntact": "Unknown NotLookedAt",
     }
     (route,) = found.routes
     assert route.shown()["addresses"] == ["192.0.2.7"]
@@ -142,7 +143,8 @@ def test_a_node_that_cannot_pull_is_named_while_it_is_there(world: ClusterClient
     world.delete(object_path("v1", "pods", "node-ca-1", namespace=NAMESPACE))
     assert told(found)["NodeCADaemonAvailable"] == "False ConfigPathMissing"
     assert set(found.nodes or {}) == {"node-1"}
-    assert found.conditions[-1].message == "node-1 of 2 nodes: add config_path"
+    (message,) = [item.message for item in found.conditions if item.type == "NodeCADaemonAvailable"]
+    assert message == "node-1 of 2 nodes: add config_path"
 
 
 @pytest.mark.usefixtures("world")
@@ -166,4 +168,4 @@ def test_a_quiet_cluster_is_asked_little(operator: ApiServer) -> None:
 
     lookout._client = Counting()  # type: ignore[assignment]
     lookout.look(CONFIG, [NODE_CA], NOW + timedelta(seconds=30))
-    assert len(asked) == 3, asked
+    assert len(asked) == 4, asked

@@ -55,7 +55,8 @@ def scrub(context: click.Context, /, **options: Any) -> None:
     """Let the registry read every blob again, slowly, and compare it with its digest.
 
     What is put aside is not removed: pulls of it are refused instead of giving wrong bytes, a push of the same digest
-    repairs it, and what was imported is fetched again by the next pull.
+    repairs it, and what was imported is fetched again at once, or by the next pull. The condition ImagesIntact of
+    Config/cluster tells of it until a verification finds everything there.
 
     \b
     Exit codes:

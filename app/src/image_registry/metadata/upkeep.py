@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,9 @@ _succeeded = (
     .where(upkeep.c.kind == bindparam("of_kind"), upkeep.c.outcome == "succeeded")
     .order_by(upkeep.c.ended.desc())
 )
+_ended = upkeep.c.ended.is_not(None) & upkeep.c.kind.in_(bindparam("of_kinds", expanding=True))
+_ended_ids = select(upkeep.c.id).where(_ended)
+_all_ended = select(upkeep).where(_ended)
 _mine = (upkeep.c.id == bindparam("this")) & (upkeep.c.holder == bindparam("me")) & _open
 _take = (
     update(upkeep)
@@ -95,6 +98,16 @@ def succeeded(connection: Connection, kind: str) -> Sequence[Record]:
     return connection.execute(_succeeded, {"of_kind": kind}).all()
 
 
+def ended_ids(connection: Connection, kinds: Collection[str]) -> frozenset[str]:
+    """Ids of those of these kinds that have an end."""
+    return frozenset(connection.execute(_ended_ids, {"of_kinds": list(kinds)}).scalars())
+
+
+def ended(connection: Connection, kinds: Collection[str]) -> Sequence[Record]:
+    """Those of these kinds that have an end, in any order."""
+    return connection.execute(_all_ended, {"of_kinds": list(kinds)}).all()
+
+
 def take(connection: Connection, this: str, me: str, now: datetime, until: datetime) -> bool:
     """Become the one who is at it; false if somebody was faster."""
     return bool(connection.execute(_take, {"this": this, "me": me, "now": now, "until": until}).rowcount)
@@ -143,8 +156,8 @@ def stop(connection: Connection, this: str) -> bool:
     return bool(connection.execute(_stop, {"this": this}).rowcount)
 
 
-def forget(connection: Connection, kind: str, keep: int) -> None:
-    """Remove all but the newest of a kind that have an end, and the newest that ended well."""
+def forget(connection: Connection, kind: str, keep: int, needed: Collection[str] = ()) -> None:
+    """Remove all but the newest of a kind that have an end, the newest that ended well, and those that are needed."""
     ended = (
         select(upkeep.c.id, upkeep.c.outcome)
         .where(upkeep.c.kind == kind, upkeep.c.ended.is_not(None))
@@ -152,6 +165,6 @@ def forget(connection: Connection, kind: str, keep: int) -> None:
     )
     rows = connection.execute(ended).all()
     good = next((row.id for row in rows if row.outcome == "succeeded"), None)
-    old = [row.id for row in rows[keep:] if row.id != good]
+    old = [row.id for row in rows[keep:] if row.id != good and row.id not in needed]
     if old:
         connection.execute(delete(upkeep).where(upkeep.c.id.in_(old)))

@@ -17,6 +17,7 @@ FAULTS = {
     "IngressDegraded": "True",
     "CertificatesValid": "False",
     "NodeCADaemonAvailable": "False",
+    "ImagesIntact": "False",
 }
 """Conditions that Events tell of, with the status that is a fault whatever the reason."""
 

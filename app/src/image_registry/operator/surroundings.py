@@ -1,4 +1,5 @@
-"""What is looked at beside the release itself: routes, certificates, nodes. Reads little: what has not changed is kept.
+"""What is looked at beside the release itself: routes, certificates, nodes, images. Reads little: what is as it was is
+kept.
 
 Nothing here decides anything; it is told, in conditions, in ``status.routes``, and in numbers.
 """
@@ -12,12 +13,20 @@ from typing import Any
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
-from image_registry.operator import certificate_facts, config_values, node_facts, node_report, route_facts
+from image_registry.operator import (
+    certificate_facts,
+    config_values,
+    image_integrity,
+    node_facts,
+    node_report,
+    route_facts,
+)
 from image_registry.operator.certificate_facts import CertificateFact, Served
 from image_registry.operator.conditions import Condition
 from image_registry.operator.node_report import NodeState
 from image_registry.operator.release_secrets import ISSUED
 from image_registry.operator.route_facts import Route, RouteFact
+from image_registry.upkeep import integrity
 
 OTHERS = timedelta(minutes=5)
 """How often routes of the whole cluster are looked at: that of somebody else with our host is rare."""
@@ -66,6 +75,8 @@ class Lookout:
         nodes = self._nodes() if daemon_set is not None else None
         if daemon_set is not None and nodes is not None:
             conditions.append(node_facts.condition(daemon_set, nodes))
+        told = self._client.find(self._path("v1", "configmaps", integrity.CONFIG_MAP))
+        conditions.append(image_integrity.condition(told))
         return Surroundings(tuple(facts), routes, nodes, tuple(conditions))
 
     def _certificates(self, config: Mapping[str, Any], wanted: list[Route], now: datetime) -> list[CertificateFact]:

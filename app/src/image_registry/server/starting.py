@@ -85,9 +85,9 @@ def run_data_plane(settings: Settings) -> None:
     numbers = shared_folder()
 
     def build() -> WSGIApplication:
-        client, modes = ClusterClient.from_pod(), follow_modes(settings)
-        modes.follow(client, endpoint.pod_namespace())
-        return cluster_application(settings, cluster_rights(settings, client), numbers, modes)
+        client, modes, namespace = ClusterClient.from_pod(), follow_modes(settings), endpoint.pod_namespace()
+        modes.follow(client, namespace)
+        return cluster_application(settings, cluster_rights(settings, client), numbers, modes, namespace=namespace)
 
     process.run(_profile(settings, "image-registry", build, _tls(settings)))
 

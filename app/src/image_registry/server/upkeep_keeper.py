@@ -58,7 +58,8 @@ class _Process:
 
 class Keeper:
     """A daemon thread. While ``paused`` no run is made that may change the storage, and those under way are broken off,
-    to be gone on with afterwards. ``begin`` starts the process for a run, by its id and the name of its holder."""
+    to be gone on with afterwards. ``begin`` starts the process for a run, by its id and the name of its holder;
+    ``ended`` is called when one is over."""
 
     def __init__(
         self,
@@ -67,8 +68,10 @@ class Keeper:
         paused: Callable[[], bool] = lambda: False,
         numbers: Numbers | None = None,
         interval: float = INTERVAL,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._begin, self._paused, self._interval = ledger, begin, paused, interval
+        self._tell_ended = ended
         self._at_work: list[_Process] = []
         self._look_now, self._stopping = threading.Event(), False
         self._last: dict[Kind, Run | None] = {}
@@ -124,6 +127,8 @@ class Keeper:
             _close(one.process)
             if one.process.returncode:
                 self._give_back(one, f"its process ended with status {one.process.returncode}")
+        if ended:
+            self._tell_ended()
         while not self._stopping:
             me = uuid.uuid4().hex
             run = self._ledger.take(me, datetime.now(UTC), changing=not paused)

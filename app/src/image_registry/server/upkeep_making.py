@@ -72,8 +72,8 @@ class Making:
             raise Stopped
 
     def advance(self, cursor: str, notes: Mapping[str, Any]) -> None:
-        """From here the next process goes on. Raises :class:`Stopped`."""
-        if self._over.is_set() or not self._ledger.advance(self.run.id, self._me, cursor, notes):
+        """From here the next process goes on. Raises :class:`Stopped`, but not before it is noted what was done."""
+        if not self._ledger.advance(self.run.id, self._me, cursor, notes) or self._over.is_set():
             raise Stopped
 
     def end(self, outcome: Outcome, *, error: str = "", report: Mapping[str, Any] | None = None) -> None:

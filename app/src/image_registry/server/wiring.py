@@ -40,6 +40,7 @@ from image_registry.server.cluster_limits import ClusterLimits
 from image_registry.server.echo import Echo
 from image_registry.server.hot_reads import HotReads
 from image_registry.server.import_settings import read_imports
+from image_registry.server.integrity_teller import IntegrityTeller
 from image_registry.server.limiter import Bounds
 from image_registry.server.limiter import Limits as RequestLimits
 from image_registry.server.maintenance import Maintenance
@@ -97,9 +98,17 @@ def image_api_application(
 
 
 def cluster_application(
-    settings: Settings, rights: Rights, numbers: Path | None = None, modes: Modes | None = None
+    settings: Settings,
+    rights: Rights,
+    numbers: Path | None = None,
+    modes: Modes | None = None,
+    *,
+    namespace: str = "",
 ) -> WSGIApplication:
-    """The data plane of one worker: the cluster says who calls and what they may do."""
+    """The data plane of one worker: the cluster says who calls and what they may do.
+
+    In its ``namespace`` it is told what verifications and scrubs have found; nowhere if that is empty.
+    """
     modes = modes or follow_modes(settings)
     watched = Observability(settings.audit, numbers, access=settings.access_log)
     if settings.auth_token_keys is None:
@@ -134,7 +143,8 @@ def cluster_application(
         sparse_images=settings.sparse_images,
         metrics=watched.page,
     )
-    return _data_plane(settings, parts, watched)
+    tell = partial(IntegrityTeller, client=rights.client, namespace=namespace) if namespace else None
+    return _data_plane(settings, parts, watched, tell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +222,12 @@ def _streams_beside(
     return streams
 
 
-def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSGIApplication:
+def _data_plane(
+    settings: Settings,
+    parts: Parts,
+    watched: Observability,
+    tell: Callable[[Ledger], IntegrityTeller] | None = None,
+) -> WSGIApplication:
     """``/v2/`` of one worker, with the work that it does beside requests."""
     watched.numbers.watch(READ_ONLY, (), lambda: parts.read_only() is not None)
 
@@ -222,7 +237,7 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     database = Database(settings.database_url)
     parts = replace(parts, behind=Recorder(parts.store, Records(database), RebuildLedger(database)).is_behind)
     Maintenance(parts.store, parts.streams, paused, parts.behind).start()
-    upkeep = _upkeep(settings, Ledger(database), watched.numbers, paused)
+    upkeep = _upkeep(settings, Ledger(database), watched.numbers, paused, tell)
     echo = Echo(parts.store, parts.streams, paused)
     echo.start()
     hot = None
@@ -235,10 +250,19 @@ def _data_plane(settings: Settings, parts: Parts, watched: Observability) -> WSG
     return watched.around(_limits(settings, watched.numbers).around(application), hot)
 
 
-def _upkeep(settings: Settings, ledger: Ledger, numbers: Numbers, paused: Callable[[], bool]) -> Upkeep:
-    """Where collections and the like are asked for, and the thread that lets them be made."""
-    keeper = Keeper(ledger, partial(upkeep_process.begin, settings), paused, numbers)
+def _upkeep(
+    settings: Settings,
+    ledger: Ledger,
+    numbers: Numbers,
+    paused: Callable[[], bool],
+    tell: Callable[[Ledger], IntegrityTeller] | None,
+) -> Upkeep:
+    """Where collections and the like are asked for, and the threads that let them be made and tell of them."""
+    teller, begin = tell(ledger) if tell is not None else None, partial(upkeep_process.begin, settings)
+    keeper = Keeper(ledger, begin, paused, numbers, ended=teller.wake if teller is not None else lambda: None)
     keeper.start()
+    if teller is not None:
+        teller.start()
     return Upkeep(ledger, partial(upkeep_options.check, promise=settings.blob_promise), keeper.wake)
 
 

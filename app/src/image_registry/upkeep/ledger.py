@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
+
+from sqlalchemy import Connection
 
 from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.errors import MetadataUnavailable
@@ -19,6 +19,10 @@ from image_registry.imagestreams.rows import utc
 from image_registry.metadata import upkeep
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
+from image_registry.upkeep.findings import INTEGRITY, judge
+from image_registry.upkeep.runs import WHILE_READ_ONLY, Kind, Outcome, Run
+
+__all__ = ["WHILE_READ_ONLY", "AtWork", "Kind", "Ledger", "Outcome", "Run"]
 
 LEASE = timedelta(seconds=30)
 """Time after which another process goes on if the one at work gives no sign."""
@@ -28,69 +32,6 @@ ATTEMPTS = 5
 
 KEPT = 20
 """Runs of each kind that are remembered after their end."""
-
-
-class Kind(StrEnum):
-    """What can be asked for."""
-
-    COLLECT = "gc"
-    VERIFY = "verify"
-    SCRUB = "scrub"
-    RENAME = "rename"
-    REBUILD = "rebuild"
-    FORGET = "forget"
-
-
-WHILE_READ_ONLY = frozenset({Kind.RENAME, Kind.REBUILD, Kind.FORGET})
-"""What is made while a registry takes no pushes too: it adds links or writes tables, and removes no byte of anybody."""
-
-
-class Outcome(StrEnum):
-    """How a run ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run as the database has it now; ``outcome`` is ``None`` before its end."""
-
-    id: str
-    kind: Kind
-    options: Mapping[str, Any]
-    asked: datetime
-    asked_by: str
-    begun: datetime | None
-    ended: datetime | None
-    outcome: Outcome | None
-    holder: str
-    attempts: int
-    stop: bool
-    stage: str
-    done: int
-    cursor: str
-    notes: Mapping[str, Any]
-    error: str
-    report: Mapping[str, Any] | None
-
-    @property
-    def state(self) -> str:
-        """One word for people."""
-        if self.outcome is not None:
-            return str(self.outcome)
-        return "running" if self.holder else "waiting"
-
-    @property
-    def changes(self) -> bool:
-        """Whether it may change what lies in the storage."""
-        return bool(self.options.get("confirm"))
-
-    @property
-    def pauses(self) -> bool:
-        """Whether it waits while the registry is read-only."""
-        return self.changes and self.kind not in WHILE_READ_ONLY
 
 
 class AtWork(Exception):
@@ -115,7 +56,8 @@ class Ledger:
             found = upkeep.at_work(connection, kind)
             if found is not None:
                 raise AtWork(_run(found))
-            upkeep.forget(connection, kind, KEPT)
+            needed = judge(_looks(connection)).needed if kind in INTEGRITY else frozenset[str]()
+            upkeep.forget(connection, kind, KEPT, needed)
             upkeep.add(connection, _row(this, kind, options, by, now))
             return _run(_there(upkeep.find(connection, this)))
 
@@ -135,6 +77,16 @@ class Ledger:
         with available(), self._database.read() as connection:
             found = (_run(row) for row in upkeep.succeeded(connection, kind))
             return next((run for run in found if run.changes or not changing), None)
+
+    def looked(self) -> frozenset[str]:
+        """The ids of all verifications and scrubs that have an end: whether there are others costs little to ask."""
+        with available(), self._database.read() as connection:
+            return upkeep.ended_ids(connection, INTEGRITY)
+
+    def looks(self) -> Sequence[Run]:
+        """All of those, as the database has them now."""
+        with available(), self._database.read() as connection:
+            return _looks(connection)
 
     def stop(self, this: str) -> bool:
         """Ask for an end of a run; false if it has one, or is not known."""
@@ -200,6 +152,10 @@ class Ledger:
         """It is over; false for who is not at it any more."""
         with available(), self._database.write() as connection:
             return upkeep.end(connection, this, me, now, outcome=outcome, error=error, report=report)
+
+
+def _looks(connection: Connection) -> Sequence[Run]:
+    return [_run(row) for row in upkeep.ended(connection, INTEGRITY)]
 
 
 def _row(this: str, kind: Kind, options: Mapping[str, Any], by: str, now: datetime) -> dict[str, Any]:
