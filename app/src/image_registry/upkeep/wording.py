@@ -24,7 +24,13 @@ def verified(found: Mapping[str, Any], *, wide: bool) -> Iterator[str]:
         yield f"{each['kind']}:{where} {each['subject']}{detail}"
     for kind, number in found["totals"].items():
         yield f"{number} {kind}: {FAULTS.get(kind) or NOTES[kind]}"
-    yield "everything is there" if found["clean"] else "NOT everything is as it should be; `-o json` has every finding"
+    if found["clean"]:
+        yield "everything is there"
+        return
+    listed = len(found["findings"])
+    cut = sum(found["totals"].values()) > listed
+    more = f"{listed} of them, faults first: verify single namespaces for the rest" if cut else "every finding"
+    yield f"NOT everything is as it should be; `-o json` has {more}"
 
 
 def scrubbed(found: Mapping[str, Any]) -> Iterator[str]:
