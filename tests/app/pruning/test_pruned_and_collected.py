@@ -75,7 +75,7 @@ class Cluster(RuleBasedStateMachine):
         self.cluster = PrunedCluster(self.api)
         self.made: dict[str, Made] = {}
         self.held: dict[Place, int] = {}
-        """When each came into its repository."""
+        """When each came into its repository, or was pushed again without a tag."""
         self.tags: dict[Place, str] = {}
         self.promised: set[tuple[str, bytes]] = set()
         """Blobs that a client was told of since the last day passed."""
@@ -382,6 +382,8 @@ class Cluster(RuleBasedStateMachine):
         put = self.client.put(f"/v2/{repository}/manifests/{tag or digest}", data=made.raw, content_type=kind)
         assert put.status_code == 201, put.text
         self.made[digest] = made
+        if tag is None:  # an index may follow
+            self.held[repository, digest] = self.cluster.now()
         self.held.setdefault((repository, digest), self.cluster.now())
         if tag is not None:
             self.tags[repository, tag] = digest
