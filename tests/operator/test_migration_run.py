@@ -30,46 +30,13 @@ from tests.app.migration.conftest import ready, volume
 from tests.app.migration.test_plans import APP, NESTED, surveyed
 from tests.operator.conftest import CHART, control_plane, program, started
 from tests.operator.control_plane import READY_SECONDS, ApiServer
-from tests.operator.hands import Hands
+from tests.operator.every_hand import EveryHands
 from tests.operator.test_legacy_registry import collection
 
 BUILDS = CustomField.parse("builds.example.com/v1/builds=spec.output.image")
 TARGET = "image-registry-system"
 NOBODYS = frozenset({"events", "endpoints", "namespaces", "componentstatuses", "servicecidrs", "ipaddresses"})
 """Written by the API server itself, or left behind on purpose."""
-
-
-class EveryHands(Hands):
-    """The named fake of controllers, for all namespaces; what is deleted is not in use."""
-
-    def _look(self) -> None:
-        super()._look()
-        for item in self._all("apps/v1", "statefulsets"):
-            wanted, seen = item["spec"]["replicas"], item["metadata"]["generation"]
-            if (item.get("status") or {}).get("observedGeneration") != seen:
-                names = ("replicas", "readyReplicas", "updatedReplicas", "currentReplicas", "availableReplicas")
-                status = {"observedGeneration": seen, **dict.fromkeys(names, wanted)}
-                revision = {"currentRevision": "1", "updateRevision": "1"}
-                self._status("apps/v1", "statefulsets", item, {**status, **revision})
-        for item in self._all("apps/v1", "daemonsets"):
-            seen = item["metadata"]["generation"]
-            if (item.get("status") or {}).get("observedGeneration") != seen:
-                names = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
-                self._status("apps/v1", "daemonsets", item, {"observedGeneration": seen, **dict.fromkeys(names, 0)})
-        for version, resource in (("v1", "persistentvolumeclaims"), ("v1", "persistentvolumes")):
-            for item in self._all(version, resource):
-                if item["metadata"].get("deletionTimestamp"):
-                    place = object_path(
-                        version, resource, item["metadata"]["name"], namespace=item["metadata"].get("namespace", "")
-                    )
-                    self._client.merge(place, {"metadata": {"finalizers": None}})
-                elif resource == "persistentvolumes" and item["status"].get("phase") != "Bound":
-                    path = object_path(version, resource, item["metadata"]["name"])
-                    self._client.merge(f"{path}/status", {"status": {"phase": "Bound"}})
-
-    def _status(self, version: str, resource: str, item: dict[str, Any], status: dict[str, Any]) -> None:
-        path = object_path(version, resource, item["metadata"]["name"], namespace=item["metadata"]["namespace"])
-        self._client.merge(f"{path}/status", {"status": status})
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,9 @@ def test_hosts_logins_and_limits_that_are_missing_are_named() -> None:
     wanted = {"a": limit, "b": limit, "c": limit}
     found = open_of(gates.limits(wanted, ["rule 'x': why"], {"a": limit, "b": other}))
     assert set(found) == {"limit:b/image-limits", "limit:c/image-limits", "limits:rule 'x'"}
+    tags = {"metadata": {"name": "image-limits"}, "spec": {"limits": [{"type": "t", "max": {"tags": "1000"}}]}}
+    spelled = {"spec": {"limits": [{"type": "t", "max": {"tags": "1k"}}]}}  # as the API server does it
+    assert open_of(gates.limits({"a": tags}, [], {"a": spelled})) == {}
 
 
 class Reviews:

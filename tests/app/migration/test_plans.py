@@ -83,6 +83,15 @@ def test_every_variant_has_a_plan_that_reuses_what_can_be_reused(variant: Varian
     assert found.pruner["suspend"] is True
 
 
+def test_roles_become_ours_when_the_release_before_has_taken_them_away_and_not_earlier(tmp_path: Path) -> None:
+    steps = list(plan(case_of(VARIANTS["4.2-pvc"], tmp_path, accepted=EVERYTHING)).phase(Phase.FINALIZE))
+    [gone] = [step for step in steps if "gone" in step.parameters]
+    waited = [(kind, name) for kind, name, _, _ in gone.parameters["gone"]]
+    roles = [("ClusterRole", f"system:image-{name}") for name in ("puller", "pusher")]
+    assert waited == [("Deployment", "image-registry"), *roles]
+    assert steps[steps.index(gone) + 1].parameters == {"legacyRules": False}, "nobody can pull in between"
+
+
 def test_a_plan_is_the_same_for_the_same_case_and_survives_as_a_document(variant: Variant, tmp_path: Path) -> None:
     case = case_of(variant, tmp_path)
     first = plan(case, made="today")

@@ -64,12 +64,19 @@ class ConfigSettings:
         self._wait(tell)
 
     def remove(self, tell: Callable[[str], None]) -> None:
+        """Not by ``Removed``, for which the operator deletes a storage that it has made."""
         found = ClusterObjects(self.client)
         config = found.find(CONFIG)
         if config is None:
             return
-        self._set(CONFIG, {**(config.get("spec") or {}), "managementState": "Removed"})
+        spec = config.get("spec") or {}
+        if spec.get("managementState") != "Unmanaged":  # else an earlier call was interrupted behind this
+            secrets = {**(spec.get("imagePullSecret") or {}), "managementState": "Removed"}
+            self._set(CONFIG, {**spec, "imagePullSecret": secrets})
+            self._wait_until(tell, _secrets_left)
+            self._set(CONFIG, {**spec, "imagePullSecret": secrets, "managementState": "Unmanaged"})
         self._wait(tell)
+        self.owner.remove(tell)
         found.remove(PRUNER)
         found.remove(CONFIG)
 
@@ -84,9 +91,12 @@ class ConfigSettings:
             found.change(name, lambda current: {**current, "spec": dict(spec)})
 
     def _wait(self, tell: Callable[[str], None]) -> None:
+        self._wait_until(tell, _unsettled)
+
+    def _wait_until(self, tell: Callable[[str], None], why: Callable[[Document | None], str]) -> None:
         deadline, last = self.clock() + self.timeout, ""
         while True:
-            said = _unsettled(ClusterObjects(self.client).find(CONFIG))
+            said = why(ClusterObjects(self.client).find(CONFIG))
             if not said:
                 return
             if said != last:
@@ -105,11 +115,28 @@ class ConfigSettings:
         return list((found.get("clusterRoles") or {}).get("leave") or ())
 
 
+def _conditions(config: Document) -> dict[str, Document]:
+    return {entry["type"]: entry for entry in (config.get("status") or {}).get("conditions") or ()}
+
+
+def _secrets_left(config: Document | None) -> str:
+    """Why there may be pull Secrets of the operator; empty if there are none, or nobody makes any."""
+    if config is None:
+        return ""
+    found = _conditions(config).get("PullSecretsReady")
+    if found is None or found.get("reason") == "PermissionDenied":
+        return ""
+    if found.get("observedGeneration", 0) < config["metadata"]["generation"]:
+        return "it has not seen the change yet"
+    gone = found.get("reason") == "Removed" and str(found.get("message", "")).startswith("nothing")
+    return "" if gone else str(found.get("message") or "pull Secrets are left")
+
+
 def _unsettled(config: Document | None) -> str:
     """Why the operator has not come to an end; empty if it has."""
     if config is None:
         return "Config/cluster is not there"
-    conditions = {entry["type"]: entry for entry in (config.get("status") or {}).get("conditions") or ()}
+    conditions = _conditions(config)
     progressing, degraded = conditions.get("Progressing"), conditions.get("Degraded")
     if progressing is None or progressing.get("observedGeneration", 0) < config["metadata"]["generation"]:
         return "it has not seen the change yet"

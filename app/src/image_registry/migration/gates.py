@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from image_registry.kube.quantity import whole
 from image_registry.migration.content import UNREADABLE, RepositoryContent
 from image_registry.migration.exceptions import troubled_by
 
@@ -172,7 +173,16 @@ def limits(
 
 def _says(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     most = live.get("max") or {}
-    return live.get("type") == wanted["type"] and all(most.get(key) == value for key, value in wanted["max"].items())
+    same = all(_size(most.get(key)) == _size(value) for key, value in wanted["max"].items())
+    return live.get("type") == wanted["type"] and same
+
+
+def _size(quantity: Any) -> Any:
+    """The number: the API server writes ``1k`` for ``1000``."""
+    try:
+        return whole(quantity)
+    except ValueError:
+        return quantity
 
 
 def _left_behind(repository: RepositoryContent) -> Item:

@@ -203,15 +203,28 @@ def finalize(case: Case) -> Iterator[Step]:
         )
     workload = case.installation.workload if case.installation else None
     if workload is not None and case.installation and case.installation.records:
-        place = workload.object
+        release = f"{case.inventory.namespace}/{case.installation.name}"
+        places = [workload.object, *(role.object for role in case.inventory.roles if role.owner == release)]
         yield Step(
             "finalize/gone",
             Phase.FINALIZE,
             Action.WAIT,
-            f"Wait until the platform has taken {place} away, and the roles of its release with it",
-            parameters={"gone": [[place.kind, place.name, place.namespace, place.api_version]], "seconds": 1800},
+            f"Wait until the platform has taken {workload.object} away, and the roles of its release with it",
+            parameters={
+                # a release that is removed takes its roles last, whoever owns them by then
+                "gone": [[place.kind, place.name, place.namespace, place.api_version] for place in places],
+                "seconds": 1800,
+            },
             seconds=60,
         )
+    yield Step(
+        "finalize/roles",
+        Phase.FINALIZE,
+        Action.INSTALL,
+        "Take the rules of the old registry out of the roles",
+        parameters={"legacyRules": False},
+        seconds=10,
+    )
     for binding in case.inventory.bindings:
         if binding.managed and binding.object.name == PULLER_BINDING:
             yield Step(
@@ -228,14 +241,6 @@ def finalize(case: Case) -> Iterator[Step]:
         Action.DELETE,
         "Remove the pull Secrets that the old controller made",
         parameters={"selector": f"{MANAGED_BY}=sa-imagepullsecret-controller", "kind": "Secret"},
-        seconds=10,
-    )
-    yield Step(
-        "finalize/roles",
-        Phase.FINALIZE,
-        Action.INSTALL,
-        "Take the rules of the old registry out of the roles",
-        parameters={"legacyRules": False},
         seconds=10,
     )
     yield Step(

@@ -1,0 +1,216 @@
+"""What nodes and the platform would do for two registries in a cluster without nodes: their processes really run.
+
+Real are the processes, which serve as long as their Deployments say so and from the volume that their claim names.
+Named fakes are their surroundings: who starts them, addresses of Pods, and the platform that uninstalls a release.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from image_registry.kube.client import object_path
+from image_registry.kube.errors import ClusterUnreachable, KubeError
+from image_registry_lab.legacy import proxy
+from image_registry_lab.legacy.variants import NAMESPACE as LEGACY
+from image_registry_lab.legacy.variants import Variant
+from tests.operator.control_plane import ApiServer
+from tests.operator.every_hand import EveryHands
+from tests.serve.conftest import free_port, program, wait_for_port
+
+TARGET = "image-registry-system"
+NAME = "image-registry"
+CLAIMS = "persistentvolumeclaims"
+RBAC = "rbac.authorization.k8s.io/v1"
+ROLES_SECONDS = 1.0
+"""How long after the workloads of a release its roles go: Helm takes them last."""
+
+
+@dataclass
+class Running:
+    """Processes that belong together; they end together."""
+
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, log: Path, address: str, command: Sequence[str], **environment: str) -> None:
+        with log.open("ab") as output:
+            known = {"PATH": os.environ["PATH"], **environment}
+            process = subprocess.Popen(command, stdout=output, stderr=output, env=known)
+        self.processes.append(process)
+        wait_for_port(address, process, log)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            process.wait(40)
+        self.processes.clear()
+
+
+class Nodes(EveryHands):
+    """Busy in the thread of the hands; at ``legacy_url`` and ``url`` the two registries answer while they run."""
+
+    def __init__(self, server: ApiServer, variant: Variant, folder: Path) -> None:
+        super().__init__(server.client, "")
+        self._server, self._variant, self._folder = server, variant, folder
+        self._legacy, self._ours = Running(), Running()
+        self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        self._root: Path | None = None
+        self._roles_go = 0.0
+        self.failure = ""
+        self.legacy_url, self.url = f"http://{self._addresses[1]}", f"http://{self._addresses[2]}"
+        self.data = folder / "volume-of-the-legacy-registry"
+        (folder / "read-only").write_text("false")
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._legacy.stop()
+        self._ours.stop()
+        assert not self.failure, self.failure
+
+    def _look(self) -> None:
+        super()._look()
+        try:
+            self._roll_out()
+            self._run_legacy()
+            self._run_ours()
+            self._uninstall_legacy()
+        except (KubeError, ClusterUnreachable):
+            raise  # tried again
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody who would see it; the test does
+            self.failure = self.failure or repr(error)
+
+    def _wanted(self, namespace: str, name: str) -> bool:
+        found = self._client.find(object_path("apps/v1", "deployments", name, namespace=namespace))
+        return found is not None and found["spec"]["replicas"] > 0
+
+    def _roll_out(self) -> None:
+        """Helm believes a Deployment when it sees its ReplicaSet."""
+        path = object_path("apps/v1", "replicasets", namespace=TARGET)
+        known = {item["metadata"]["name"] for item in self._client.get(path)["items"]}
+        for found in self._client.get(object_path("apps/v1", "deployments", namespace=TARGET))["items"]:
+            metadata, spec = found["metadata"], found["spec"]
+            name = f"{metadata['name']}-{metadata['uid'][:6]}-{metadata['generation']}"
+            if name in known:
+                continue
+            owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"]}
+            made = {
+                "metadata": {
+                    "name": name,
+                    "labels": spec["template"]["metadata"]["labels"],
+                    "ownerReferences": [{**owner, "controller": True}],
+                },
+                "spec": {name: spec[name] for name in ("replicas", "selector", "template")},
+            }
+            self._client.create(path, made)
+            counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas"), spec["replicas"])
+            self._client.merge(f"{path}/{name}/status", {"status": {**counts, "observedGeneration": 1}})
+
+    def _run_legacy(self) -> None:
+        wanted = self._wanted(LEGACY, self._variant.name)
+        if not wanted:
+            self._legacy.stop()
+        elif not self._legacy.processes:
+            upstream, front, _ = self._addresses
+            storage = {"filesystem": {"rootdirectory": str(self.data)}, "delete": {"enabled": True}}
+            settings = {"version": 0.1, "log": {"level": "error"}, "storage": storage, "http": {"addr": upstream}}
+            (self._folder / "config.json").write_text(json.dumps(settings))
+            account = self._account("registry-proxy", LEGACY)
+            command = [program("docker-registry", "apt-get install docker-registry"), "serve"]
+            self._legacy.start(self._folder / "legacy.log", upstream, [*command, str(self._folder / "config.json")])
+            command = [sys.executable, proxy.__file__, f"--upstream=http://{upstream}"]
+            port = self._server.client.server.rpartition(":")[2]
+            self._legacy.start(
+                self._folder / "proxy.log",
+                front,
+                [*command, f"--insecure-listen-address={front}"],
+                KUBERNETES_SERVICE_HOST="127.0.0.1",
+                KUBERNETES_SERVICE_PORT=port,
+                PROXY_ACCOUNT=str(account),
+            )
+
+    def _account(self, name: str, namespace: str) -> Path:
+        """What kubelet mounts."""
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        path = object_path("v1", "serviceaccounts", name, namespace=namespace)
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        (folder / "token").write_text(str(self._client.create(f"{path}/token", body)["status"]["token"]))
+        (folder / "ca.crt").write_bytes((self._server.kubeconfig.parent / "certificates/apiserver.crt").read_bytes())
+        return folder
+
+    def _run_ours(self) -> None:
+        modes = self._client.find(object_path("v1", "configmaps", "image-registry-modes", namespace=TARGET))
+        mode = str((modes or {}).get("data", {}).get("readOnly", "false"))
+        if (self._folder / "read-only").read_text() != mode:
+            (self._folder / "read-only").write_text(mode)
+        root = self._volume() if self._wanted(TARGET, NAME) else None
+        if root == self._root:
+            return
+        self._ours.stop()
+        self._endpoints(ready=False)
+        if root is not None:
+            address = self._addresses[2]
+            command = [str(Path(sys.executable).with_name("image-registry")), "serve", "--auth=none", "--workers=1"]
+            command += [f"--root={root}", f"--listen={address}", f"--read-only-file={self._folder / 'read-only'}"]
+            command += [f"--database=sqlite:///{self._folder / f'{root.name}.db'}"]
+            self._ours.start(self._folder / "ours.log", address, command)
+            self._endpoints(ready=True)
+        self._root = root
+
+    def _volume(self) -> Path | None:
+        """The folder behind the claim: that of the legacy registry if both claims lead to one place."""
+        claim = self._client.find(
+            object_path("v1", "persistentvolumeclaims", "image-registry-storage", namespace=TARGET)
+        )
+        if claim is None:
+            return None
+        if not claim["spec"].get("volumeName"):
+            return self._folder / "volume-of-this-registry"
+        old = self._client.find(object_path("v1", CLAIMS, self._variant.name, namespace=LEGACY))
+        assert old is not None, "the old claim is gone"
+        here, there = (self._place(one["spec"]["volumeName"]) for one in (claim, old))
+        assert here == there, f"another place: {here} and {there}"
+        return self.data
+
+    def _place(self, volume: str) -> Mapping[str, Any]:
+        spec = self._client.get(object_path("v1", "persistentvolumes", volume))["spec"]
+        found: Mapping[str, Any] = spec["csi"]["volumeAttributes"]
+        return found
+
+    def _endpoints(self, *, ready: bool) -> None:
+        path = object_path("discovery.k8s.io/v1", "endpointslices", "image-registry-1", namespace=TARGET)
+        if self._client.find(path) is not None:
+            self._client.delete(path)
+        if ready:
+            labels = {"kubernetes.io/service-name": NAME}
+            endpoint = {"addresses": ["10.214.0.9"], "conditions": {"ready": True}}
+            self._client.create(
+                path.rpartition("/")[0],
+                {
+                    "metadata": {"name": "image-registry-1", "labels": labels},
+                    "addressType": "IPv4",
+                    "ports": [{"name": "5000-tcp", "port": 5000}],
+                    "endpoints": [endpoint],
+                },
+            )
+
+    def _uninstall_legacy(self) -> None:
+        """The platform takes a release away when its record is gone: workloads first, roles last, as Helm does."""
+        record = object_path("cluster.alauda.io/v1alpha1", "clusterplugininstances", self._variant.name)
+        workload = object_path("apps/v1", "deployments", self._variant.name, namespace=LEGACY)
+        if self._client.find(record) is None and self._client.find(workload) is not None:
+            self._client.delete(workload)
+            self._roles_go = time.monotonic() + ROLES_SECONDS
+        if self._roles_go and time.monotonic() > self._roles_go:
+            self._roles_go = 0.0
+            selector = {"labelSelector": f"helm.sh/release-name={self._variant.name}"}
+            for item in self._client.get(object_path(RBAC, "clusterroles"), query=selector)["items"]:
+                self._client.delete(object_path(RBAC, "clusterroles", item["metadata"]["name"]))
