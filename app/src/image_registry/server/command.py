@@ -17,6 +17,7 @@ from image_registry.measures import seconds
 from image_registry.server.cluster_commands import bootstrap, image_triggers, node_ca, operator
 from image_registry.server.log_lines import Audit
 from image_registry.server.settings import AuthMode, InvalidSettings, LogLevel, Settings
+from image_registry.server.storage_commands import storage
 from image_registry.server.storage_settings import read_storage
 from image_registry.storage.choice import KINDS, Filesystem
 
@@ -50,6 +51,7 @@ def _cure(error: Exception) -> str | None:
     from image_registry.kube.front_proxy import AggregationUnavailable
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew, UnknownSchema
     from image_registry.operator.release_secrets import BootstrapFailed
+    from image_registry.relocating.note import NotTheCopy
     from image_registry.storage.blob_store import StorageFault
     from image_registry.upkeep.asking import Refused
 
@@ -64,6 +66,7 @@ def _cure(error: Exception) -> str | None:
         ClusterUnreachable,
         KubeconfigError,
         KubeError,
+        NotTheCopy,
         MetadataUnavailable,
         SchemaTooNew,
         StorageFault,
@@ -84,6 +87,7 @@ cli.add_command(bootstrap)
 cli.add_command(node_ca)
 cli.add_command(image_triggers)
 cli.add_command(operator)
+cli.add_command(storage)
 
 
 @cli.command()

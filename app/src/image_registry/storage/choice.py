@@ -125,30 +125,32 @@ def open_store(storage: Storage, *, renew_after: float = RENEWED) -> BlobStore:
 
     Clients are large, so only the one that is used is imported. Open it after a fork: it keeps connections.
     """
-    match storage:
-        case Filesystem():
-            from image_registry.storage.filesystem import FilesystemStore
+    if isinstance(storage, Filesystem):
+        from image_registry.storage.filesystem import FilesystemStore
 
-            return FilesystemStore(storage.rootdirectory, renew_after=renew_after)
+        return FilesystemStore(storage.rootdirectory, renew_after=renew_after)
+    from image_registry.storage.object_store import ObjectStore
+
+    client = object_client(storage)
+    return ObjectStore(client, chunk=storage.chunksize, redirect=storage.redirect, renew_after=renew_after)
+
+
+def object_client(storage: S3 | GCS | Azure | Swift) -> ObjectClient:
+    """The client of the store that ``storage`` names; only its libraries are imported."""
+    match storage:
         case S3():
             from image_registry.storage.s3 import S3Client
 
-            return _objects(storage, S3Client(storage), renew_after)
+            return S3Client(storage)
         case GCS():
             from image_registry.storage.gcs import GCSClient
 
-            return _objects(storage, GCSClient(storage), renew_after)
+            return GCSClient(storage)
         case Azure():
             from image_registry.storage.azure import AzureClient
 
-            return _objects(storage, AzureClient(storage), renew_after)
+            return AzureClient(storage)
         case Swift():
             from image_registry.storage.swift import SwiftClient
 
-            return _objects(storage, SwiftClient(storage), renew_after)
-
-
-def _objects(storage: ObjectStorage, client: ObjectClient, renew_after: float) -> BlobStore:
-    from image_registry.storage.object_store import ObjectStore
-
-    return ObjectStore(client, chunk=storage.chunksize, redirect=storage.redirect, renew_after=renew_after)
+            return SwiftClient(storage)

@@ -24,6 +24,9 @@ STAGING = f"{ROOT}/.staging"
 RECORDS = f"{ROOT}/.records"
 """What only the tables know, for the day on which they are lost; CNCF distribution never looks here either."""
 
+COPY = f"{ROOT}/.copy"
+"""What a tree says of itself that is a copy of another one; CNCF distribution never looks here either."""
+
 _TAG_FOLDERS = "/_manifests/tags/"
 _LONGEST_LASTING = 40
 """Shorter than the folder of any digest: those go when what they are named after goes."""
