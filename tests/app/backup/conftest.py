@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
@@ -86,6 +87,21 @@ class Registry:
         namespace, name = repository.split("/")
         return self.office.api.get(f"namespaces/{namespace}/imagestreams/{name}")
 
+    def sign(self, digest: str, name: str, content: bytes) -> None:
+        body = {
+            "type": "atomic",
+            "content": base64.b64encode(content).decode(),
+            "metadata": {"name": f"{digest}@{name}"},
+        }
+        head = {"apiVersion": "image.alauda.io/v1", "kind": "ImageSignature"}
+        self.office.api.write("POST", "imagesignatures", {**head, **body}, 201)
+
+    def signatures(self) -> dict[str, str]:
+        """What signatures hold, by name."""
+        api = self.office.api
+        images = [api.get(f"images/{api.segment(name)}") for name in api.names("images")]
+        return {one["metadata"]["name"]: one["content"] for image in images for one in image.get("signatures", ())}
+
     def rewrite(self, repository: str, **changes: Any) -> None:
         """Edit a stream as people do: ``labels``, ``annotations`` and ``tags`` of its spec."""
         namespace, name = repository.split("/")
@@ -134,6 +150,7 @@ def fill(one: Registry) -> None:
     one.put("team/app", _index(one.push("team/app", "for amd64"), one.push("team/app", "for arm")), "multi")
     about: dict[str, Any] = {"artifactType": "application/vnd.example.sbom", "subject": untagged}
     one.push("team/app", "a list of contents", **about)
+    one.sign(untagged["digest"], "builder-1", b"signed by the builder")
     one.push("other/tool", "first", "latest")
     wanted = {"kind": "ImageStreamTag", "namespace": "team", "name": "app:v1"}
     one.rewrite(

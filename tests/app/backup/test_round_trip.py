@@ -13,6 +13,7 @@ from image_registry.backup import restoring, saving
 from image_registry.backup.errors import BackupError, Damaged, Incomplete, Refused
 from image_registry.backup.folder import Folder, Image
 from image_registry.backup.reading import Reading
+from image_registry.backup.restore_plan import Plan
 from image_registry.backup.restoring import Restoring
 from image_registry.backup.saving import Saved, Saving
 from image_registry.kube.errors import KubeError
@@ -33,7 +34,7 @@ def restorer(one: Registry, folder: Folder, **wish: Any) -> Restoring:
     return Restoring(one.office, one.door, folder, restoring.Wish(**wish))
 
 
-def restore(one: Registry, folder: Folder, name: str = "", **wish: Any) -> restoring.Plan:
+def restore(one: Registry, folder: Folder, name: str = "", **wish: Any) -> Plan:
     engine = restorer(one, folder, **wish)
     plan = engine.plan(name)
     engine.apply(plan)
@@ -64,6 +65,8 @@ def test_a_lost_registry_comes_back_whole_and_the_second_run_changes_nothing(
         assert wanted == digest or tag == "latest"
     for image in saved.content.images:
         assert new.pulled(image.repository, image.digest) == image.digest
+    assert new.signatures() == old.signatures()
+    assert len(new.signatures()) == 1
     assert not restorer(new, folder).plan().changed
 
 

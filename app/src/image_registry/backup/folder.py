@@ -26,7 +26,8 @@ FORMAT = 1
 """Of the files; a greater one is refused."""
 
 IMAGES, MANIFEST = "images", "backup.json"
-OBJECTS, SECRETS, STREAMS, IMAGE_LIST = "objects.json", "secrets.json", "streams.json", "images.json"
+OBJECTS, SECRETS, STREAMS = "objects.json", "secrets.json", "streams.json"
+IMAGE_LIST, SIGNATURES = "images.json", "signatures.json"
 _UNFINISHED = ".new-"
 _NAME = "%Y%m%dT%H%M%SZ"
 _MINE = 0o077
@@ -51,6 +52,7 @@ class Content:
     secrets: tuple[Document, ...] = field(default=(), repr=False)
     streams: tuple[Document, ...] = ()
     images: tuple[Image, ...] = ()
+    signatures: tuple[Document, ...] = ()
     with_images: bool = True
     """Whether their bytes lie in the folder."""
     left_out: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ class Content:
             "streams": len(self.streams),
             "tags": sum(len(stream["status"]["tags"]) for stream in self.streams),
             "images": len(self.images),
+            "signatures": len(self.signatures),
         }
 
     def files(self) -> dict[str, bytes]:
@@ -76,6 +79,7 @@ class Content:
             SECRETS: _json(self.secrets),
             STREAMS: _json(self.streams),
             IMAGE_LIST: _json([[image.repository, image.digest] for image in self.images]),
+            SIGNATURES: _json(self.signatures),
         }
 
     def told(self) -> dict[str, Any]:
@@ -192,6 +196,7 @@ class Folder:
                 tuple(files[SECRETS]),
                 tuple(files[STREAMS]),
                 tuple(Image(repository, digest) for repository, digest in files[IMAGE_LIST]),
+                tuple(files[SIGNATURES]),
                 manifest["withImages"],
                 tuple(manifest["leftOut"]),
                 tuple(manifest["missing"]),

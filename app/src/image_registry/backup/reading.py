@@ -9,6 +9,7 @@ from typing import Any
 from image_registry.backup.errors import BackupError
 from image_registry.backup.folder import Image, sorted_documents
 from image_registry.backup.kinds import KINDS, SECRETS, STREAMS, Document, Kind, kept, kept_stream, origins, repository
+from image_registry.backup.signatures import Signatures
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import KubeError
 from image_registry.kube.listing import items
@@ -83,9 +84,9 @@ class Reading:
         item = self._client.find(STREAMS.path(place, short))
         return None if item is None else self._with_digests(kept_stream(item))
 
-    def namespaces(self) -> set[str]:
-        """All that there are."""
-        return {str(item["metadata"]["name"]) for item in items(self._client, "/api/v1/namespaces", limit=500)}
+    def signatures(self, digests: Collection[str]) -> tuple[Document, ...]:
+        """Those of these images that are kept beside them."""
+        return tuple(Signatures(self._client).all(digests))
 
     def _with_digests(self, document: Document) -> Stream | None:
         metadata = document["metadata"]

@@ -6,36 +6,31 @@ shows it, and the real run executes the same one. Afterwards everything is read 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from image_registry.backup.door import Door
 from image_registry.backup.errors import Damaged, NotRestored, Refused, listed
-from image_registry.backup.folder import Backup, Folder, Image
+from image_registry.backup.folder import Folder, Image
 from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, quiet
-from image_registry.backup.kinds import (
-    AFTER_IMAGES,
-    BEFORE_IMAGES,
-    STREAMS,
-    Document,
-    Kind,
-    current,
-    identity,
-    kept,
-    kept_stream,
-    kind_of,
-    origins,
-    repository,
+from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, STREAMS, Document, kind_of, repository
+from image_registry.backup.restore_plan import (
+    CREATE,
+    REPLACE,
+    RESTORING,
+    Change,
+    Plan,
+    as_kept,
+    marked,
+    over,
+    path_of,
+    place_of,
+    sent_for,
 )
+from image_registry.backup.signatures import Signatures
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import KubeError
-
-CREATE, REPLACE = "create", "replace"
-RESTORING = "backup.image-registry.alauda.io/restoring"
-"""Annotation of a stream that is not whole yet: the next run may write it without being told to."""
 
 DRY = {"dryRun": "All"}
 NAMESPACES = "/api/v1/namespaces"
@@ -55,55 +50,6 @@ class Wish:
     """Read every byte of the folder before anything is changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One object that is not as the backup has it."""
-
-    what: str
-    document: Document = field(repr=False)
-    before: Document | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        return identity(self.document)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that is to be done, in this order."""
-
-    backup: Backup
-    namespaces: tuple[str, ...] = ()
-    before: tuple[Change, ...] = ()
-    streams: tuple[Change, ...] = ()
-    images: tuple[Image, ...] = ()
-    """Everything that is to be in the registry afterwards."""
-    sent: tuple[Sent, ...] = ()
-    after: tuple[Change, ...] = ()
-    copies: Copied = field(default_factory=Copied)
-
-    @property
-    def objects(self) -> tuple[Change, ...]:
-        """All changes of objects."""
-        return (*self.before, *self.streams, *self.after)
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is to be done."""
-        return bool(self.namespaces or self.objects or self.copies.images)
-
-    def document(self) -> dict[str, Any]:
-        """For reports; no value of a Secret is in it."""
-        named = [f"{change.what} {change.name}" for change in self.objects]
-        return {
-            "name": self.backup.name,
-            "changes": [*(f"create Namespace/{name}" for name in self.namespaces), *named],
-            "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
-            "left_out": list(self.backup.content.left_out),
-            "missing": list(self.backup.content.missing),
-        }
-
-
 class Restoring:
     """One restore. Raises :class:`~image_registry.backup.errors.BackupError`, KubeError and ClusterUnreachable."""
 
@@ -111,6 +57,7 @@ class Restoring:
         self._client, self._folder, self._wish, self._tell = client, folder, wish, tell
         self._store = Store(folder.images)
         self._copying = Copying(door, self._store)
+        self._signatures = Signatures(client)
 
     def plan(self, name: str = "") -> Plan:
         """Read and verify the backup (its newest by default), compare it with what is there. Nothing is changed."""
@@ -119,7 +66,7 @@ class Restoring:
         streams = [stream for stream in content.streams if self._chosen(stream["metadata"]["namespace"])]
         names = {repository(stream) for stream in streams}
         images = tuple(image for image in content.images if image.repository in names)
-        others = [item for item in (*content.objects, *content.secrets) if self._chosen(_place(item))]
+        others = [item for item in (*content.objects, *content.secrets) if self._chosen(place_of(item))]
         if content.with_images:
             self._verify(content.images)
         missing = self._namespaces([*streams, *others])
@@ -131,7 +78,7 @@ class Restoring:
         sent: list[Sent] = []
         copies = Copied()
         if content.with_images:
-            sent = _sent(images, frozenset(content.images), [change.document for change in changes])
+            sent = sent_for(images, frozenset(content.images), [change.document for change in changes])
             copies = self._copying.bring_back(sent).foreseen()
             if copies.failed:
                 raise Refused(f"the registry cannot be asked for images: {_said(copies.failed)}")
@@ -140,7 +87,10 @@ class Restoring:
                 f"the backup {backup.name} was made without images, and {len(absent)} of those it names are not in "
                 f"the registry: {_said(absent)}. Bring the storage back first"
             )
-        return Plan(backup, missing, before, changes, images, tuple(sent), after, copies)
+        held = {image.digest for image in images}
+        signatures = [one for one in content.signatures if one["metadata"]["name"].partition("@")[0] in held]
+        unsigned = tuple(self._signatures.missing(signatures))
+        return Plan(backup, missing, before, changes, images, tuple(sent), after, unsigned, copies)
 
     def apply(self, plan: Plan) -> Copied:
         """Do it, then verify everything."""
@@ -160,6 +110,8 @@ class Restoring:
             )
         for change in plan.streams:
             self._finish(change.document)
+        for signature in plan.signatures:
+            self._signatures.add(signature)
         for change in plan.after:
             self._write(change)
         self._prove(plan)
@@ -177,7 +129,7 @@ class Restoring:
         return not self._wish.namespaces or namespace in self._wish.namespaces
 
     def _namespaces(self, documents: Iterable[Document]) -> tuple[str, ...]:
-        wanted = sorted({place for item in documents if (place := _place(item))})
+        wanted = sorted({place for item in documents if (place := place_of(item))})
         missing = tuple(name for name in wanted if self._client.find(f"{NAMESPACES}/{name}") is None)
         if missing and not self._wish.create_namespaces:
             raise Refused(
@@ -190,10 +142,10 @@ class Restoring:
         found = []
         for document in documents:
             kind = kind_of(document)
-            there = self._client.find(_path(document, kind))
+            there = self._client.find(path_of(document, kind))
             if there is None:
                 found.append(Change(CREATE, document))
-            elif (before := _as_kept(there, kind)) != document:
+            elif (before := as_kept(there, kind)) != document:
                 found.append(Change(REPLACE, document, before))
         return tuple(found)
 
@@ -212,9 +164,9 @@ class Restoring:
     def _rehearse(self, changes: Iterable[Change], missing: Collection[str]) -> None:
         """Let the API server check what would be made, with the rights and rules of the real run."""
         for change in changes:
-            if change.what == CREATE and _place(change.document) not in missing:
+            if change.what == CREATE and place_of(change.document) not in missing:
                 body = {key: value for key, value in change.document.items() if key != "status"}
-                path = _path(change.document, kind_of(change.document)).rpartition("/")[0]
+                path = path_of(change.document, kind_of(change.document)).rpartition("/")[0]
                 try:
                     self._client.create(path, body, query=DRY)
                 except KubeError as error:
@@ -222,7 +174,7 @@ class Restoring:
 
     def _write(self, change: Change) -> None:
         kind = kind_of(change.document)
-        path = _path(change.document, kind)
+        path = path_of(change.document, kind)
         self._tell(f"{change.what} {change.name}")
         if change.what == CREATE:
             self._client.create(path.rpartition("/")[0], change.document)
@@ -232,28 +184,28 @@ class Restoring:
             self._client.delete(path)  # Kubernetes lets nobody change what a binding grants
             self._client.create(path.rpartition("/")[0], change.document)
             return
-        self._client.replace(path, _over(there, change.document))
+        self._client.replace(path, over(there, change.document))
 
     def _begin(self, document: Document) -> None:
         """Make a stream that wants nothing yet, so that nothing is imported before its images are back."""
         spec = {key: value for key, value in document["spec"].items() if key != "tags"}
-        body = {**_marked({key: document[key] for key in ("apiVersion", "kind", "metadata")}), "spec": spec}
+        body = {**marked({key: document[key] for key in ("apiVersion", "kind", "metadata")}), "spec": spec}
         try:
-            self._client.create(STREAMS.path(_place(document)), body)
+            self._client.create(STREAMS.path(place_of(document)), body)
         except KubeError as error:
             if not error.conflict:
                 raise
 
     def _finish(self, document: Document) -> None:
         """What its tags shall mean, then what they meant and when; it is marked until both are said."""
-        path = _path(document, STREAMS)
+        path = path_of(document, STREAMS)
         wanted = {key: value for key, value in document.items() if key != "status"}
         for attempt in range(ATTEMPTS):
             try:
-                written = self._client.replace(path, _over(self._client.get(path), _marked(wanted)))
+                written = self._client.replace(path, over(self._client.get(path), marked(wanted)))
                 status = {**(written.get("status") or {}), "tags": document["status"]["tags"]}
                 written = self._client.replace(f"{path}/status", {**written, "status": status})
-                self._client.replace(path, _over(written, wanted))
+                self._client.replace(path, over(written, wanted))
             except KubeError as error:
                 if not error.conflict or attempt == ATTEMPTS - 1:
                     raise
@@ -267,68 +219,12 @@ class Restoring:
             raise NotRestored(
                 f"{len(wrong)} objects are not as the backup has them, somebody changed them: {listed(wrong)}"
             )
+        if unsigned := self._signatures.missing(plan.signatures):
+            raise NotRestored(f"{len(unsigned)} signatures were not kept. Run again")
         absent = self._copying.absent(plan.images)
         if absent:
             raise NotRestored(f"{len(absent)} images cannot be pulled: {_said(absent)}")
         self._tell(f"{len(plan.images)} images and {len(plan.objects)} objects verified")
-
-
-def _place(document: Mapping[str, Any]) -> str:
-    return str(document["metadata"].get("namespace", ""))
-
-
-def _path(document: Mapping[str, Any], kind: Kind) -> str:
-    return kind.path(_place(document), str(document["metadata"]["name"]))
-
-
-def _as_kept(item: Mapping[str, Any], kind: Kind) -> Document:
-    return kept_stream(item) if kind is STREAMS else kept(item, kind)
-
-
-def _over(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Document:
-    """The object that is wanted, as the next state of the one that is there."""
-    own = there["metadata"]
-    state = {key: own[key] for key in ("uid", "resourceVersion", "finalizers", "ownerReferences") if key in own}
-    rest = {"status": there["status"]} if "status" in there else {}
-    return {**rest, **wanted, "metadata": {**wanted["metadata"], **state}}
-
-
-def _marked(document: Mapping[str, Any]) -> Document:
-    """A stream that is not whole yet."""
-    metadata = document["metadata"]
-    return {
-        **document,
-        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), RESTORING: "true"}},
-    }
-
-
-def _sent(images: Collection[Image], known: Collection[Image], changed: Collection[Document]) -> list[Sent]:
-    """Everything by its digest, but what tags of streams mean that are to change: that goes under these tags.
-
-    What a tag follows in another stream it gets from there again. What it took from elsewhere, or earlier, has to be
-    held by its own stream: the registry lets no history speak of an image that could not be pulled there.
-    """
-    tags, borrowed = dict[Image, list[str]](), []
-    for stream in changed:
-        name, followed = repository(stream), _followed(stream, images)
-        for tag, digest in current(stream).items():
-            tags.setdefault(Image(name, digest), []).append(tag)
-        for digest, origin in origins(stream).items():
-            if Image(name, digest) not in known and Image(origin, digest) in known and digest not in followed:
-                borrowed.append(Sent(Image(origin, digest), name))
-    return [Sent(image, image.repository, tag) for image in images for tag in tags.get(image) or [""]] + borrowed
-
-
-def _followed(stream: Document, images: Collection[Image]) -> set[str]:
-    """What tags mean that follow another stream, where that stream holds it."""
-    now, found = current(stream), set()
-    for tag in stream["spec"].get("tags") or ():
-        source = tag.get("from") or {}
-        if source.get("kind") in ("ImageStreamTag", "ImageStreamImage") and tag["name"] in now:
-            other = re.split("[:@]", source["name"])[0]
-            if Image(f"{source.get('namespace') or _place(stream)}/{other}", now[tag["name"]]) in images:
-                found.add(now[tag["name"]])
-    return found
 
 
 def _said(faults: Mapping[Image, str]) -> str:

@@ -141,11 +141,13 @@ class Saving:
             )
         lost = frozenset(copied.failed)
         secrets, left_out = self._secrets()
+        images = tuple(sorted(_images(streams) - lost))
         return Content(
             objects=self._reading.objects(),
             secrets=secrets,
             streams=tuple(without(stream.document, _gone(stream, lost)) for stream in streams.values()),
-            images=tuple(sorted(_images(streams) - lost)),
+            images=images,
+            signatures=self._reading.signatures({image.digest for image in images}),
             with_images=self._wish.images,
             left_out=left_out,
             missing=tuple(map(str, sorted(missing))),

@@ -12,9 +12,9 @@ module: registry_backup
 short_description: Make a backup of the image registry
 version_added: 2.0.0
 description:
-  - Saves every image stream with its wanted tags and history, every image that they hold, and the objects that people
-    made for the registry, Config and ImagePruner of the operator, ConfigMaps in its namespace, bindings of its roles,
-    limits and quotas about images.
+  - Saves every image stream with its wanted tags and history, every image that they hold with its signatures, and the
+    objects that people made for the registry, Config and ImagePruner of the operator, ConfigMaps in its namespace,
+    bindings of its roles, limits and quotas about images.
   - Backups of one folder share their images; only what is new is copied. A backup is there as a whole or not at all,
     and has a manifest with the SHA-256 of everything in it.
   - If nothing changed since the newest backup, none is made.

@@ -1,0 +1,136 @@
+"""What a restore is to do: the plan, as data, and how it follows from a backup and what is there. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from image_registry.backup.folder import Backup, Image
+from image_registry.backup.images import Copied, Sent
+from image_registry.backup.kinds import (
+    STREAMS,
+    Document,
+    Kind,
+    current,
+    identity,
+    kept,
+    kept_stream,
+    origins,
+    repository,
+)
+
+CREATE, REPLACE = "create", "replace"
+RESTORING = "backup.image-registry.alauda.io/restoring"
+"""Annotation of a stream that is not whole yet: the next run may write it without being told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object that is not as the backup has it."""
+
+    what: str
+    document: Document = field(repr=False)
+    before: Document | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return identity(self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is to be done, in this order."""
+
+    backup: Backup
+    namespaces: tuple[str, ...] = ()
+    before: tuple[Change, ...] = ()
+    streams: tuple[Change, ...] = ()
+    images: tuple[Image, ...] = ()
+    """Everything that is to be in the registry afterwards."""
+    sent: tuple[Sent, ...] = ()
+    after: tuple[Change, ...] = ()
+    signatures: tuple[Document, ...] = ()
+    """Those that the registry has not got."""
+    copies: Copied = field(default_factory=Copied)
+
+    @property
+    def objects(self) -> tuple[Change, ...]:
+        """All changes of objects."""
+        return (*self.before, *self.streams, *self.after)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.namespaces or self.objects or self.copies.images or self.signatures)
+
+    def document(self) -> dict[str, Any]:
+        """For reports; no value of a Secret is in it."""
+        named = [f"{change.what} {change.name}" for change in self.objects]
+        named += [f"{CREATE} {identity(one)}" for one in self.signatures]
+        return {
+            "name": self.backup.name,
+            "changes": [*(f"create Namespace/{name}" for name in self.namespaces), *named],
+            "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
+            "left_out": list(self.backup.content.left_out),
+            "missing": list(self.backup.content.missing),
+        }
+
+
+def place_of(document: Mapping[str, Any]) -> str:
+    return str(document["metadata"].get("namespace", ""))
+
+
+def path_of(document: Mapping[str, Any], kind: Kind) -> str:
+    return kind.path(place_of(document), str(document["metadata"]["name"]))
+
+
+def as_kept(item: Mapping[str, Any], kind: Kind) -> Document:
+    return kept_stream(item) if kind is STREAMS else kept(item, kind)
+
+
+def over(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Document:
+    """The object that is wanted, as the next state of the one that is there."""
+    own = there["metadata"]
+    state = {key: own[key] for key in ("uid", "resourceVersion", "finalizers", "ownerReferences") if key in own}
+    rest = {"status": there["status"]} if "status" in there else {}
+    return {**rest, **wanted, "metadata": {**wanted["metadata"], **state}}
+
+
+def marked(document: Mapping[str, Any]) -> Document:
+    """A stream that is not whole yet."""
+    metadata = document["metadata"]
+    return {
+        **document,
+        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), RESTORING: "true"}},
+    }
+
+
+def sent_for(images: Collection[Image], known: Collection[Image], changed: Collection[Document]) -> list[Sent]:
+    """Everything by its digest, but what tags of streams mean that are to change: that goes under these tags.
+
+    What a tag follows in another stream it gets from there again. What it took from elsewhere, or earlier, has to be
+    held by its own stream: the registry lets no history speak of an image that could not be pulled there.
+    """
+    tags, borrowed = dict[Image, list[str]](), []
+    for stream in changed:
+        name, followed = repository(stream), _followed(stream, images)
+        for tag, digest in current(stream).items():
+            tags.setdefault(Image(name, digest), []).append(tag)
+        for digest, origin in origins(stream).items():
+            if Image(name, digest) not in known and Image(origin, digest) in known and digest not in followed:
+                borrowed.append(Sent(Image(origin, digest), name))
+    return [Sent(image, image.repository, tag) for image in images for tag in tags.get(image) or [""]] + borrowed
+
+
+def _followed(stream: Document, images: Collection[Image]) -> set[str]:
+    """What tags mean that follow another stream, where that stream holds it."""
+    now, found = current(stream), set()
+    for tag in stream["spec"].get("tags") or ():
+        source = tag.get("from") or {}
+        if source.get("kind") in ("ImageStreamTag", "ImageStreamImage") and tag["name"] in now:
+            other = re.split("[:@]", source["name"])[0]
+            if Image(f"{source.get('namespace') or place_of(stream)}/{other}", now[tag["name"]]) in images:
+                found.add(now[tag["name"]])
+    return found
