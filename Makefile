@@ -25,6 +25,7 @@ LISTEN ?= 127.0.0.1:5000
 ROOT ?= .cache/serve
 ARGS ?=
 SUITE ?=
+SCENARIO ?= default
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON
 
@@ -129,8 +130,8 @@ test-cluster: setup ## Every promise of an installation, in a lab that begins em
 	@$(RUN) cluster $(ARGS)
 
 .PHONY: molecule
-molecule: setup ## The molecule scenario of the collection, on the lab, offline. Needs root.
-	@$(RUN) molecule $(ARGS)
+molecule: setup ## A molecule scenario of the collection, on the lab, offline; SCENARIO=all is each of them. Needs root.
+	@$(RUN) molecule-$(SCENARIO) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## Throw malformed requests and raw bytes at a served registry. DURATION=600 SEED=…

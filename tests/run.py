@@ -36,6 +36,7 @@ SECOND_TRY = 5
 NAMED = 20
 """How many failed tests of a step the last lines name."""
 SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
+SCENARIOS = tuple(sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")))
 SCRIPTS = ("requirements/make-venv", "requirements/make-locks")
 AMBIENT = ("KUBECONFIG", "K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "REGISTRY_")
 """Variables of the caller that could lead a test to somebody's cluster or registry."""
@@ -92,6 +93,12 @@ def helm_lints() -> Iterator[tuple[str, ...]]:
         yield (_cached("helm"), "lint", "--strict", "--quiet", "charts/image-registry", "--values", str(values))
 
 
+def molecule_on(scenario: str) -> Step:
+    """A scenario of molecule; it leaves the lab as it finds it."""
+    title = "molecule on the lab" if scenario == "default" else f"molecule: {scenario}"
+    return Step(title, (("molecule", "test", "--scenario-name", scenario),), needs_root=True)
+
+
 def steps() -> Mapping[str, Sequence[Part]]:
     """Every group by the name that make uses; ``all`` is what ``make test`` runs."""
     ruff = Step("ruff", (("ruff", "check", "."),))
@@ -113,10 +120,12 @@ def steps() -> Mapping[str, Sequence[Part]]:
     peer = Step("the benchmark's peer", (("lab/lab", "build", "distribution"),), minutes=40)
     tests = Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),), minutes=45)
     faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults", "tests/soak"),))]
+    sanity = Step("ansible-test sanity", (("python", "tests/sanity.py"),))
     collection = [
-        Step("collection tests", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),)),
-        Step("ansible-test sanity", (("python", "tests/sanity.py"),)),
+        Step("collection tests", ((*PYTEST, "-q", "-m", "not lab and not long", "tests/collection"),)),
+        sanity,
     ]
+    all_of_collection = [Step("collection tests, all of them", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),))]
     programs = ("helm", "crane", "regctl", "oras-go", "distribution")
     tools = Step("client programs", (("lab/lab", "build", *programs),), minutes=40)
     charts = [
@@ -159,7 +168,9 @@ def steps() -> Mapping[str, Sequence[Part]]:
         needs_root=True,
         minutes=60,
     )
-    molecule = Step("molecule on the lab", (("molecule", "test", "--scenario-name", "default"),), needs_root=True)
+    scenarios = {name: molecule_on(name) for name in SCENARIOS}
+    molecule = scenarios["default"]
+    running_lab = Step("a lab for molecule", (("lab/lab", "up"), ("lab/lab", "image")), needs_root=True, minutes=45)
     demo = Step("make demo", (("lab/demo", "up"),), needs_root=True)
     remote = ("lab/lab", "build", "distribution")  # from which images are imported
     in_cluster = (remote, (*PYTEST, "-q", "-m", "lab", "tests/cluster"))
@@ -171,7 +182,7 @@ def steps() -> Mapping[str, Sequence[Part]]:
         "unit": [peer, tests],
         "faults": faults,
         "charts": [tools, *charts],
-        "collection": collection,
+        "collection": [control_plane, *all_of_collection, sanity],
         "clients": [tools, *clients],
         "stores": stores,
         "stores-long": [store_tools, all_of_stores],
@@ -181,6 +192,9 @@ def steps() -> Mapping[str, Sequence[Part]]:
         # a walk in a lab of its own; ``all`` has ninety minutes on a machine that has nothing yet
         "operator-cluster": [packages, operated],
         "molecule": [molecule],
+        # the others take minutes each, which ``all`` has not
+        **{f"molecule-{name}": [step] for name, step in scenarios.items()},
+        "molecule-all": [running_lab, *scenarios.values()],
         "all": [
             *lint,
             packages,

@@ -21,7 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\s", re.MULTILINE)
 LONGEST = 400
 """Seconds of one run, which takes a tenth of it where nothing else runs."""
+REFUSED = 2
+"""The exit status of a run in which a task has failed."""
 FOREIGN = ("KUBECONFIG", "ANSIBLE_", "K8S_")
+
+
+TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<task>.+?)\] \*+$|^(?P<changed>changed): \[one\]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,16 @@ class Played:
 
     said: str
     changed: int
+
+    @property
+    def changes(self) -> list[str]:
+        """The tasks that changed something, by name, in order; one of a loop as often as it did."""
+        found: list[str] = []
+        task = ""
+        for match in TASK.finditer(self.said):
+            task = match["task"] or task
+            found += [task] if match["changed"] else []
+        return found
 
 
 @dataclass
@@ -40,6 +55,20 @@ class Controller:
     variables: dict[str, Any] = field(default_factory=dict)
 
     def play(self, *playbooks: str, options: tuple[str, ...] = (), **more: Any) -> Played:
+        ended, text = self._run(playbooks, options, more)
+        recaps = RECAP.findall(text)  # one a playbook, and each counts those before it too
+        if ended or not recaps:
+            pytest.fail(f"ansible-playbook {' '.join(playbooks)}: ended with {ended}\n{text[-6000:]}", pytrace=False)
+        return Played(text, int(recaps[-1]))
+
+    def refused(self, *playbooks: str, options: tuple[str, ...] = (), **more: Any) -> str:
+        """What is said by a run that must fail, in one line."""
+        ended, text = self._run(playbooks, options, more)
+        if ended != REFUSED:
+            pytest.fail(f"ansible-playbook {' '.join(playbooks)}: ended with {ended}\n{text[-6000:]}", pytrace=False)
+        return " ".join(text.split())
+
+    def _run(self, playbooks: tuple[str, ...], options: tuple[str, ...], more: dict[str, Any]) -> tuple[int, str]:
         host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **self.variables, **more}
         inventory = self.folder / "hosts.yml"
         inventory.write_text(yaml.safe_dump({"registry_clusters": {"hosts": {"one": host}}}), encoding="utf-8")
@@ -57,13 +86,9 @@ class Controller:
                     timeout=LONGEST,
                 ).returncode
             except subprocess.TimeoutExpired:
-                ended = None
-        text = said.read_text(encoding="utf-8")
-        recaps = RECAP.findall(text)  # one a playbook, and each counts those before it too
-        if ended is None or ended or not recaps:
-            how = f"not ended after {LONGEST} s" if ended is None else f"ended with status {ended}"
-            pytest.fail(f"ansible-playbook {' '.join(playbooks)}: {how}\n{text[-6000:]}", pytrace=False)
-        return Played(text, int(recaps[-1]))
+                text = said.read_text(encoding="utf-8")
+                pytest.fail(f"ansible-playbook: not ended after {LONGEST} s\n{text[-6000:]}", pytrace=False)
+        return ended, said.read_text(encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}

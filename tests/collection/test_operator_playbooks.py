@@ -60,6 +60,10 @@ def test_a_registry_of_the_operator_is_foreseen_made_left_alone_and_taken_away(
     apiserver: ApiServer, controller: Controller
 ) -> None:
     client = apiserver.client
+    said = controller.refused(INSTALL, registry_install_method="operator")
+    assert "was installed by Operator Lifecycle Manager" in said
+    assert "nothing was changed. Set registry_install_method=olm in the inventory" in said
+
     foreseen = controller.play(INSTALL, options=("--check", "--diff"))
     assert client.find(CONFIG) is None
     assert "managementState: Managed" in foreseen.said

@@ -57,10 +57,10 @@ def program(name: str) -> str:
     return path
 
 
-def control_plane(folder: Path, *, audited: bool = False) -> ControlPlane:
+def control_plane(folder: Path, *options: str, audited: bool = False) -> ControlPlane:
     """One that is not started yet."""
     ports = (free_port(), free_port(), free_port())
-    return ControlPlane(folder, ports, program("etcd"), program("kube-apiserver"), audited=audited)
+    return ControlPlane(folder, ports, program("etcd"), program("kube-apiserver"), *options, audited=audited)
 
 
 @contextmanager

@@ -49,10 +49,16 @@ class ApiServer:
 
 
 class ControlPlane:
-    """``ports`` are for etcd, its peers and the API server; ``programs`` give the two executables."""
+    """``ports`` are for etcd, its peers and the API server; ``options`` are more of the API server."""
 
     def __init__(
-        self, folder: Path, ports: tuple[int, int, int], etcd: str, api: str, *, audited: bool = False
+        self,
+        folder: Path,
+        ports: tuple[int, int, int],
+        etcd: str,
+        api: str,
+        *options: str,
+        audited: bool = False,
     ) -> None:
         self._folder = folder
         self._port = ports[2]
@@ -83,6 +89,7 @@ class ControlPlane:
                 f"--service-account-key-file={key}",
                 f"--service-account-signing-key-file={key}",
                 "--disable-admission-plugins=ServiceAccount",
+                *options,
             ],
         }
         if audited:

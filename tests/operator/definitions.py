@@ -53,6 +53,9 @@ GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.4.0", "h1:ZwlNM6zOHq0h3WUX2g
 CERT_MANAGER = Module(
     "github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="
 )
+OPERATOR_FRAMEWORK = Module(
+    "github.com/operator-framework/api", "v0.37.0", "h1:2XCMWitBnumtJTqzip6LQKUwpM2pXVlt3gkpdlkbaCE="
+)
 
 
 def definition(file: Path) -> Object:

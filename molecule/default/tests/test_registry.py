@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,56 +25,6 @@ TEAM, OTHER = "registry-molecule", "registry-molecule-other"
 MARKER = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent")) / "pushed.json"
 
 Kubectl = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def lab(host: Host) -> dict[str, str]:
-    """Addresses and programs of the lab."""
-    said = host.check_output("%s env", str(ROOT / "lab/lab"))
-    return {
-        name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in said.splitlines()) if value
-    }
-
-
-@pytest.fixture(scope="module")
-def kubectl(host: Host, lab: dict[str, str]) -> Kubectl:
-    def run(arguments: str, *, may_fail: bool = False) -> str:
-        command = f"{lab['KUBECTL']} --kubeconfig {lab['KUBECONFIG_FILE']} {arguments}"
-        done = host.run(command)
-        assert may_fail or done.rc == 0, f"{command}\n{done.stderr}"
-        return str(done.stdout if done.rc == 0 else done.stderr)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def address(kubectl: Kubectl) -> str:
-    """The Service's address, which the lab's host reaches."""
-    return kubectl(f"-n {SYSTEM} get service image-registry -o jsonpath={{.spec.clusterIP}}")
-
-
-@pytest.fixture(scope="module")
-def ca(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ca") / "ca.crt"
-    path.write_text(kubectl(rf"-n {SYSTEM} get configmap image-registry-ca -o 'jsonpath={{.data.ca-bundle\.crt}}'"))
-    return path
-
-
-@pytest.fixture(scope="module")
-def ask(host: Host, address: str, ca: Path) -> Callable[..., tuple[int, str]]:
-    """Status and body of a request, with the name and the CA that clients in the cluster use."""
-
-    def run(path: str, token: str = "", user: str = "") -> tuple[int, str]:
-        bearer = f"-H 'Authorization: Bearer {token}'" if token else ""
-        basic = f"-u 'x:{user}'" if user else ""
-        said = host.check_output(
-            f"curl -sS --cacert {ca} --resolve {SERVICE}:5000:{address} {bearer} {basic} "
-            f"-w '\\n%{{http_code}}' 'https://{SERVICE}:5000{path}'"
-        )
-        body, _, status = said.rpartition("\n")
-        return int(status), body
-
-    return run
 
 
 @pytest.fixture(scope="module")

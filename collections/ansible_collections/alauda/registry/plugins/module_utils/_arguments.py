@@ -72,8 +72,8 @@ def waiting_arguments() -> dict[str, Any]:
 
 def need_libraries(module: AnsibleModule) -> None:
     """Name the Python package that is missing, instead of failing somewhere in the middle."""
-    if _cluster.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_cluster.IMPORT_ERROR)
+    if missing := _cluster.missing_library():
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=missing)
     if _objects.yaml is None:
         module.fail_json(msg=missing_required_lib("PyYAML"))
 

@@ -7,6 +7,9 @@
 Private to this collection. It uses the request of the ``kubernetes`` package's dynamic client alone: no discovery (an
 aggregated API that is down would break it) and no generated models (they change between major versions). The kubeconfig
 is always named: an ambient ``KUBECONFIG``, ``K8S_AUTH_*`` or a Pod's own account is never used.
+
+The package is imported when a cluster is first asked for: it is most of what a task costs before it does anything, and
+modules that ask nobody, or ask by the client of ``alauda-image-registry``, do without it.
 """
 
 from __future__ import annotations
@@ -18,18 +21,6 @@ import traceback
 from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils._credentials import why_refused
-
-try:
-    import urllib3
-    from kubernetes import client as kubernetes_client
-    from kubernetes import config as kubernetes_config
-    from kubernetes.config.config_exception import ConfigException
-    from kubernetes.dynamic import DynamicClient
-    from kubernetes.dynamic.exceptions import DynamicApiError
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
 
 PASSING = (429, 500, 502, 503, 504)
 """Statuses after which a read is tried again."""
@@ -54,6 +45,15 @@ class ClusterError(Exception):
         return self.status in (0, 401)
 
 
+def missing_library() -> str | None:
+    """Why the ``kubernetes`` package can not be used, as a traceback; None if it can."""
+    try:
+        import kubernetes.dynamic  # noqa: F401 - whether it is there
+    except ImportError:
+        return traceback.format_exc()
+    return None
+
+
 class Cluster:
     """Requests to one cluster with one set of credentials."""
 
@@ -67,6 +67,11 @@ class Cluster:
                 f"there is no readable kubeconfig at {kubeconfig}: set registry_kubeconfig to the file of the cluster "
                 "that is meant (the KUBECONFIG of the environment is not used, on purpose)"
             )
+        from kubernetes import client as kubernetes_client
+        from kubernetes import config as kubernetes_config
+        from kubernetes.config.config_exception import ConfigException
+        from kubernetes.dynamic import DynamicClient
+
         try:
             api = kubernetes_config.new_client_from_config(
                 config_file=kubeconfig, context=context or None, persist_config=False
@@ -119,6 +124,9 @@ class Cluster:
     def _once(
         self, method: str, path: str, body: Any, query: dict[str, str] | None, content_type: str, timeout: float
     ) -> str:
+        import urllib3
+        from kubernetes.dynamic.exceptions import DynamicApiError
+
         try:
             answer = self._client.request(
                 method,
@@ -236,6 +244,8 @@ class Cluster:
     @property
     def core_api(self) -> Any:
         """The generated client, for what only it offers: streams to a Pod."""
+        from kubernetes import client as kubernetes_client
+
         return kubernetes_client.CoreV1Api(self._client.client)
 
 

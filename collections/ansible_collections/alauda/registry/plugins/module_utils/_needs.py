@@ -10,7 +10,7 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +39,8 @@ class Asked:
     values_file: str
     scratch: str
     architectures: list[str]
+    made: frozenset[str] = frozenset()
+    """Secrets and ConfigMaps that earlier tasks of a check would have made."""
 
 
 def every(cluster: Cluster, helm: Helm, asked: Asked) -> list[Finding]:
@@ -47,6 +49,7 @@ def every(cluster: Cluster, helm: Helm, asked: Asked) -> list[Finding]:
     wanted, found = _wanted.read(
         helm, asked.chart_ref, asked.chart_version, asked.values, asked.values_file, asked.scratch, kube_version
     )
+    wanted = replace(wanted, made=asked.made)
     checks: list[Check] = [
         _needs_cluster.version,
         _needs_cluster.aggregation,

@@ -78,7 +78,7 @@ def references(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
     if proxy := wanted.value("config.proxy.secretName", ""):
         secrets["config.proxy.secretName"] = proxy
     for place, name in secrets.items():
-        if cluster.find(f"/api/v1/namespaces/{wanted.namespace}/secrets/{name}") is None:
+        if name not in wanted.made and cluster.find(f"/api/v1/namespaces/{wanted.namespace}/secrets/{name}") is None:
             yield Finding(
                 "secret",
                 f"{place} names Secret {name}, and namespace {wanted.namespace} has no such Secret",

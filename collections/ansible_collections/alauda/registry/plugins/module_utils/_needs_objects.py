@@ -38,7 +38,7 @@ def credentials(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
     """The Secret is there and complete; where a Pod may have an identity of its own, it may be missing as a whole."""
     for kind, sets in KEYS.items():
         store = wanted.value(f"config.storage.{kind}")
-        if not isinstance(store, dict):
+        if not isinstance(store, dict) or SECRET in wanted.made:
             continue
         secret = cluster.find(f"/api/v1/namespaces/{wanted.namespace}/secrets/{SECRET}")
         data = (secret or {}).get("data") or {}
@@ -63,7 +63,7 @@ def trust(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
     """The ConfigMap with the CA of the store is there, with its key."""
     for kind in ("s3", "swift"):
         name = wanted.value(f"config.storage.{kind}.trustedCA.name")
-        if not name:
+        if not name or name in wanted.made:
             continue
         found = cluster.find(f"/api/v1/namespaces/{wanted.namespace}/configmaps/{name}")
         if not ((found or {}).get("data") or {}).get(CA_KEY):

@@ -22,7 +22,8 @@ WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "Daemon
 
 CURES = {
     "ErrImagePull": "check that the node reaches the image's registry, that name and tag exist, and the pull Secret "
-    "(registry_image, registry_postgresql_image, global.imageRegistry, global.imagePullSecrets)",
+    "(registry_image, registry_operator_image, registry_postgresql_image, global.imageRegistry, "
+    "global.imagePullSecrets)",
     "ErrImageNeverPull": "load the image on every node, or let it be pulled (image.pullPolicy: IfNotPresent)",
     "InvalidImageName": "correct registry_image or registry_postgresql_image",
     "CreateContainerConfigError": "make the Secret or ConfigMap that it names, or take the reference out of the values",

@@ -40,14 +40,14 @@ def verify(cluster: Cluster, helm: Helm, timeout: float, *, push: bool, helm_tes
         found.append(
             Finding("release", f"revision {current['version']} of the release is {status}", "run the install again")
         )
-    view = _settled(cluster, helm, timeout)
+    view, image_api = _settled(cluster, helm, timeout)
     found += _readiness.problems(view)
     for kind, name in LEAST:
         if _readiness.workload(view, kind, name) is None:
             found.append(Finding("release", f"{kind} {name} does not exist", "run the install again"))
     if view.api_service is None:
         found.append(Finding("release", "APIService v1.image.alauda.io does not exist", "run the install again"))
-    found += _image_api(cluster)
+    found += image_api
     found += _data_plane(cluster, helm, view, push=push)
     if helm_test and not errors(found):
         try:
@@ -59,14 +59,18 @@ def verify(cluster: Cluster, helm: Helm, timeout: float, *, push: bool, helm_tes
     return found
 
 
-def _settled(cluster: Cluster, helm: Helm, timeout: float) -> _readiness.View:
-    """A look when everything is ready, or the last one before the time is over."""
+def _settled(cluster: Cluster, helm: Helm, timeout: float) -> tuple[_readiness.View, list[Finding]]:
+    """A look when everything is ready, or the last one before the time is over, and what is wrong with the Image API.
+
+    An APIService is called available before every API server leads callers there, so being asked is part of readiness.
+    """
     deadline = time.monotonic() + timeout
     while True:
         view = _readiness.look(cluster, helm.namespace, helm.release)
         found = _readiness.problems(view)
-        if not errors(found) or _readiness.hopeless(found) or time.monotonic() > deadline:
-            return view
+        image_api = list(_image_api(cluster))
+        if not errors([*found, *image_api]) or _readiness.hopeless(found) or time.monotonic() > deadline:
+            return view, image_api
         time.sleep(2)
 
 

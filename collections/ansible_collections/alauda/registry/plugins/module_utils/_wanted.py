@@ -28,6 +28,8 @@ class Wanted:
     values: dict[str, Any] = field(default_factory=dict)
     objects: list[dict[str, Any]] = field(default_factory=list)
     kube_version: str = ""
+    made: frozenset[str] = frozenset()
+    """Secrets and ConfigMaps that need not be there yet."""
 
     def value(self, path: str, default: Any = None) -> Any:
         """One value by its dotted name."""

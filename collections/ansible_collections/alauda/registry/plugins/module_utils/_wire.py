@@ -19,13 +19,6 @@ from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster
 
-try:
-    from kubernetes.client.exceptions import ApiException
-    from kubernetes.stream import portforward
-    from websocket import WebSocketException
-except ImportError:  # said by the modules, which name the missing package
-    portforward = None  # type: ignore[assignment]
-
 PORT = 5000
 
 
@@ -63,6 +56,10 @@ class Wire:
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
         """One request on a connection of its own; raises :class:`WireError`."""
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.stream import portforward
+        from websocket import WebSocketException
+
         try:
             forward = portforward(
                 self._cluster.core_api.connect_get_namespaced_pod_portforward,

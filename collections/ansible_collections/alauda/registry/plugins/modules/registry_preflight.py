@@ -31,6 +31,12 @@ options:
     type: list
     elements: str
     default: [amd64, arm64]
+  made:
+    description:
+      - Names of Secrets and ConfigMaps that may be missing, since earlier tasks make them. In check mode they have not.
+    type: list
+    elements: str
+    default: []
   fail:
     description: Fail when a need is not met. With V(false) the findings are only returned.
     type: bool
@@ -105,6 +111,7 @@ def main() -> None:
             **_arguments.cluster_arguments(),
             **_arguments.chart_arguments(),
             "architectures": {"type": "list", "elements": "str", "default": ["amd64", "arm64"]},
+            "made": {"type": "list", "elements": "str", "default": []},
             "fail": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -124,6 +131,7 @@ def main() -> None:
                 _arguments.values_file(module),
                 module.tmpdir,
                 module.params["architectures"],
+                frozenset(module.params["made"]),
             ),
         )
     except ClusterError as error:

@@ -1,0 +1,209 @@
+"""Every playbook of an installation, checked, run, and run again, on a cluster that lacks only nodes.
+
+In the order of the file: by Helm installed, refused by another method, looked after, uninstalled; then by the default.
+The Image API behind the kube-apiserver and the registry whose garbage is collected are real; what Pods would do is said
+by named fakes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from image_registry.kube.client import object_path
+from image_registry.operator import certificates
+from tests.app.cli.served import Office, listening
+from tests.app.conftest import sqlite_template  # noqa: F401 - a fixture
+from tests.app.image_api.conftest import FakeCluster, _opened
+from tests.collection.controller import Controller, Played
+from tests.collection.without_nodes import LateOperator, cluster_without_nodes
+from tests.operator.conftest import NAMESPACE, program
+from tests.operator.control_plane import ApiServer
+from tests.serve.conftest import Served, serve
+from tests.serve.test_upkeep import fill, left
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]  # minutes: every playbook three times
+NOW = datetime.now(UTC)
+CONFIG = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
+PRUNER = CONFIG.replace("configs", "imagepruners")
+RELEASES = object_path("v1", "secrets", namespace=NAMESPACE)
+INSTALL, UNINSTALL = "playbooks/install.yml", "playbooks/uninstall.yml"
+DAY = tuple(f"playbooks/{name}.yml" for name in ("storage", "routes", "nodes", "prune", "access", "limits", "verify"))
+
+
+@dataclass
+class Site:
+    """A cluster without nodes, what is behind it, and a machine that runs Ansible."""
+
+    server: ApiServer
+    controller: Controller
+    office: Office
+    registry: Served
+
+    def thrice(self, *playbooks: str, **more: Any) -> Played:
+        """A check writes nothing and names what the run then changes; the next run changes nothing. Returns the run."""
+        before = self.state()
+        checked = self.controller.play(*playbooks, options=("--check", "--diff"), **more)
+        assert self.state() == before, "a check has written"
+        done = self.controller.play(*playbooks, **more)
+        assert checked.changes == done.changes, f"{checked.said}\n{done.said}"
+        after = self.state()
+        again = self.controller.play(*playbooks, **more)
+        assert again.changes == [], again.said
+        assert self.state() == after
+        return done
+
+    def revision(self) -> int:
+        """Of the release; 0 without one."""
+        return max((int(number) for number in self._releases()), default=0)
+
+    def _releases(self) -> list[str]:
+        found = self.server.client.get(RELEASES)["items"]
+        names = [item["metadata"]["name"] for item in found]
+        return [name.rpartition(".v")[2] for name in names if name.startswith("sh.helm.release.v1.image-registry.")]
+
+    def state(self) -> str:
+        """What playbooks write, without what the fakes say of it."""
+        client = self.server.client
+        places = [
+            ("v1", "secrets"),
+            ("v1", "configmaps"),
+            ("v1", "persistentvolumeclaims"),
+            ("apps/v1", "deployments"),
+            ("apps/v1", "daemonsets"),
+            ("networking.k8s.io/v1", "ingresses"),
+            ("batch/v1", "cronjobs"),
+        ]
+        found: list[Any] = []
+        for version, resource in places:
+            items = client.get(object_path(version, resource, namespace=NAMESPACE))["items"]
+            found += [
+                [resource, item["metadata"]["name"], item.get("spec"), item.get("data")]
+                for item in items
+                if item.get("type") != "kubernetes.io/dockerconfigjson"  # the operator's own, renewed in its time
+            ]
+        for version, resource in (("rbac.authorization.k8s.io/v1", "rolebindings"), ("v1", "limitranges")):
+            items = client.get(object_path(version, resource, namespace="team"))["items"]
+            found += [[resource, item["metadata"]["name"]] for item in items]
+        found += [(client.find(path) or {}).get("spec") for path in (CONFIG, PRUNER)]
+        return json.dumps([found, self.office.api.names("images"), left(self.registry)], sort_keys=True)
+
+
+@pytest.fixture(scope="module")
+def site(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory  # noqa: F811
+) -> Iterator[Site]:  # fmt: skip
+    folders = [tmp_path_factory.mktemp(name) for name in ("office", "plane", "registry", "controller")]
+    with ExitStack() as stack:
+        api = stack.enter_context(contextmanager(_opened)(sqlite_template, folders[0], FakeCluster()))
+        registry = stack.enter_context(contextmanager(serve)(folders[2], "--auth", "none"))
+        office = Office(api)
+
+        def answer(method: str, path: str, body: Any, query: Any, accept: str) -> tuple[int, dict[str, Any]]:
+            if "watch" in query:  # this door answers whole documents; the garbage collector asks again and again
+                return 405, {"kind": "Status", "reason": "MethodNotAllowed", "code": 405}
+            return office.answer(method, path, body, query, accept or "application/json")
+
+        config = stack.enter_context(listening(answer, folders[0]))
+        address = yaml.safe_load(config.read_text(encoding="utf-8"))["clusters"][0]["cluster"]["server"]
+        server = stack.enter_context(cluster_without_nodes(folders[1], int(address.rpartition(":")[2])))
+        server.client.create("/api/v1/namespaces", {"metadata": {"name": "team"}})
+        variables = {
+            "registry_kubeconfig": str(server.kubeconfig),
+            "registry_helm_binary": program("helm"),
+            "registry_wait_timeout": 120,
+        }
+        yield Site(server, Controller(folders[3], variables), office, registry)
+
+
+def test_an_installation_by_helm_is_predicted_and_verified(site: Site) -> None:
+    done = site.thrice(INSTALL, registry_install_method="helm", registry_config={"logLevel": "Debug"})
+    assert site.revision() == 1
+    assert "Ask the registry, the Image API and the nodes" in done.said
+
+
+def test_a_registry_of_helm_is_not_converted_by_a_default(site: Site) -> None:
+    before = site.state()
+    said = site.controller.refused(INSTALL)
+    assert "was installed by Helm (release image-registry, revision 1)" in said
+    assert "registry_install_method is operator: nothing was changed" in said
+    assert "registry_install_method=helm" in said
+    assert "registry_install_takeover=true" in said
+    assert site.state() == before
+    foreseen = site.controller.play(INSTALL, options=("--check", "--diff"), registry_install_takeover=True)
+    assert "logLevel: Debug" in foreseen.said, "it is taken over as it is"
+    assert site.state() == before
+
+
+def test_a_day_of_a_registry_is_predicted_done_and_done(site: Site, tmp_path: Path) -> None:
+    site.office.api.now = datetime(2020, 1, 1, tzinfo=UTC)
+    old = site.office.api.push("team/app", "old", "v1")
+    new = site.office.api.push("team/app", "new", "v1")
+    fill(site.registry, 3)
+    pair = certificates.make_leaf(certificates.make_authority("corp", NOW), ["registry.example.com"], NOW)
+    route = {"name": "public", "hostname": "registry.example.com"}
+    wishes = {
+        "registry_storage": {"pvc": {"size": "200Gi"}},
+        "registry_storage_credentials": {"REGISTRY_STORAGE_S3_ACCESSKEY": "confidential-key"},
+        "registry_routes": [{**route, "certificate": pair.certificate.decode(), "key": pair.key.decode()}],
+        "registry_nodes": {"certsDir": "/opt/certs.d"},
+        "registry_pruner": {"schedule": "0 3 * * 0"},
+        "registry_prune_now": True,
+        "registry_prune_keep_younger_than": "0",
+        "registry_prune_keep_tag_revisions": 1,
+        "registry_prune_registry_url": f"http://{site.registry.host}",
+        "registry_access_rules": [{"namespace": "team", "role": "pusher", "groups": ["developers"]}],
+        "registry_limits": [{"namespace": "team", "image_size": "2048Mi"}],
+        "registry_report_folder": str(tmp_path),
+    }
+    done = site.thrice(*DAY, **wishes)
+    assert "confidential-key" not in done.said
+    assert pair.key.decode().splitlines()[1] not in done.said
+    assert site.office.api.names("images") == [new] != [old]
+    assert left(site.registry) == 3, "garbage is thrown away first and stays a day"
+    assert site.revision() == 5, "storage, routes, nodes and the schedule each wrote the release once"
+    client = site.server.client
+    claim = client.get(object_path("v1", "persistentvolumeclaims", "image-registry-storage", namespace=NAMESPACE))
+    assert claim["spec"]["resources"]["requests"]["storage"] == "200Gi"
+    assert {path.name for path in tmp_path.glob("one-*")} == {
+        f"one-{name}.json" for name in ("access", "limits", "nodes", "prune", "verify")
+    }
+    assert json.loads((tmp_path / "one-nodes.json").read_text(encoding="utf-8"))["nodes"] == 1
+
+
+def test_a_node_that_does_not_trust_is_named(site: Site) -> None:
+    places = object_path("v1", "configmaps", namespace=NAMESPACE)
+    said = {"n1": json.dumps({"state": "Untrusting", "message": "containerd does not read /opt/certs.d"})}
+    site.server.client.create(places, {"metadata": {"name": "image-registry-nodes"}, "data": said})
+    refused = site.controller.refused("playbooks/nodes.yml", registry_nodes_patience=0)
+    assert "n1: containerd does not read /opt/certs.d" in refused
+    site.server.client.delete(f"{places}/image-registry-nodes")
+
+
+def test_an_uninstallation_with_its_data_is_predicted(site: Site) -> None:
+    listed = site.controller.play(UNINSTALL, options=("--check",), registry_uninstall_delete_data=True)
+    assert "image-registry-storage" in listed.said
+    site.thrice(UNINSTALL, registry_uninstall_delete_data=True, registry_uninstall_confirm=NAMESPACE)
+    assert site.server.client.find(f"/api/v1/namespaces/{NAMESPACE}") is None
+
+
+def test_an_empty_cluster_gets_the_operator_unless_another_method_is_named(site: Site, tmp_path: Path) -> None:
+    with LateOperator(site.server, tmp_path):
+        done = site.thrice(INSTALL, registry_config={"logLevel": "Debug"}, registry_pruner={"suspend": True})
+        assert "Install or upgrade the operator and wait until it is ready" in done.changes
+        assert site.server.client.get(CONFIG)["spec"]["logLevel"] == "Debug"
+        assert site.revision() == 1
+        said = site.controller.refused(INSTALL, registry_install_method="helm", registry_preflight=False)
+        assert "the operator looks after release image-registry: nothing was changed" in said
+        said = site.controller.refused(INSTALL, registry_install_method="olm")
+        assert "was installed by Helm, and registry_install_method is olm: nothing was changed" in said
+        site.thrice(UNINSTALL)
+        assert site.server.client.find(CONFIG) is None
