@@ -21,6 +21,8 @@ def environment(storage: Storage, folder: Path) -> dict[str, str]:
     found = {"REGISTRY_STORAGE_CREDENTIALS": str(folder)}
     for entry in dataclasses.fields(storage):
         value, name = getattr(storage, entry.name), f"REGISTRY_STORAGE_{kind}_{entry.name}".upper()
+        if entry.name == "proxies":
+            continue
         if entry.name == "redirect":
             found["REGISTRY_STORAGE_REDIRECT_DISABLE"] = str(not value).lower()
         elif not entry.repr:
@@ -31,15 +33,20 @@ def environment(storage: Storage, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(storage: Storage, folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A replica with the metadata in ``folder``; replicas of one folder share it. HOST:PORT and the process."""
+def serving(
+    storage: Storage, folder: Path, *options: str, **further: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A replica with the metadata in ``folder``; replicas of one folder share it. HOST:PORT and the process.
+
+    ``further`` variables are its own.
+    """
     kind = next(name for name, settings in KINDS.items() if settings is type(storage))
     root = storage.rootdirectory if isinstance(storage, Filesystem) else folder
     host, log = f"127.0.0.1:{free_port()}", folder / f"serve-{free_port()}.log"
     program = str(Path(sys.executable).parent / "image-registry")
     command = [program, "serve", "--root", str(root), "--listen", host, "--storage", kind, "--workers", "1"]
     command += options
-    variables = {"PATH": os.environ["PATH"], **environment(storage, folder / "credentials")}
+    variables = {"PATH": os.environ["PATH"], **environment(storage, folder / "credentials"), **further}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables)
     try:

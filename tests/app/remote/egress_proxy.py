@@ -103,23 +103,31 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_GET(self) -> None:
+        """Any request without TLS."""
         parts = urlsplit(self.path)
         place = self._enter(parts.netloc if ":" in parts.netloc else f"{parts.netloc}:80")
         if place is None:
             return
         there = http.client.HTTPConnection(place, timeout=20)
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "proxy-authorization"}
-        there.request(self.command, parts.path, headers=headers)
+        kept = ("proxy-authorization", "expect")
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in kept}
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        there.request(self.command, target, body or None, headers)
         answer = there.getresponse()
-        body = answer.read()
+        said = answer.read()
         there.close()
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(said))
+        if length is not None:
+            self.send_header("Content-Length", length)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(said)
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - named so by the library
 
 
 def _pass(source: socket.socket, target: socket.socket) -> None:

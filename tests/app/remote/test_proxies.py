@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from image_registry.proxies import Proxies, Proxy
 from image_registry.remote.addresses import AddressRules
 from image_registry.remote.asking import Access
 from image_registry.remote.errors import Blocked, Unreachable, UnsafeAddress
-from image_registry.remote.proxies import Proxies, Proxy
 from image_registry.remote.reference import RemoteReference
 from image_registry.remote.registry import Registries
 from image_registry.remote.sources import SourceRules
@@ -165,6 +165,8 @@ def test_an_address_of_the_inside_is_asked_for_by_nobody(through: Through, egres
         ("https://[2001:db8::5]/", False),
         ("http://quay.io:8080/", False),
         ("https://localhost:5000/", False),
+        ("http://169.254.169.254/latest/meta-data/", False),
+        ("http://metadata.google.internal/computeMetadata/v1/", False),
         ("https://127.0.0.1/", False),
         ("https://registry.tools.svc:5000/", False),
         ("https://registry.tools.svc.cluster.local/", False),

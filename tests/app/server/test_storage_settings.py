@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from image_registry.proxies import Proxies, Proxy
 from image_registry.server.refusals import InvalidSettings
 from image_registry.server.settings import Settings
 from image_registry.server.storage_settings import read_storage
@@ -57,6 +58,17 @@ def test_every_kind_is_read_with_its_credentials_from_files(secret: Path) -> Non
     assert found == Azure(accountname="account", container="images", accountkey="key")
     swift = {"REGISTRY_STORAGE_SWIFT_AUTHURL": "https://keys/v3", "REGISTRY_STORAGE_SWIFT_CONTAINER": "images"}
     assert isinstance(read_storage({"REGISTRY_STORAGE": "swift", **swift, **credentials}), Swift)
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs"])
+def test_an_object_store_is_asked_through_the_proxies_of_the_registry(kind: str) -> None:
+    given = {"REGISTRY_STORAGE": kind, f"REGISTRY_STORAGE_{kind.upper()}_BUCKET": "images"}
+    proxy = {"REGISTRY_PROXY_HTTPS": "http://user:hidden-word@proxy.test:3128", "REGISTRY_PROXY_NO_PROXY": "site.test"}
+    storage = read_storage({**given, **proxy})
+    assert isinstance(storage, S3 | GCS)
+    assert storage.proxies == Proxies(None, Proxy.parse(proxy["REGISTRY_PROXY_HTTPS"]), ("site.test",))
+    shown = Settings(database_url="sqlite://", storage=storage).redacted()
+    assert "hidden-word" not in f"{storage!r} {storage} {shown}"
 
 
 def test_a_secret_is_neither_shown_nor_logged(secret: Path) -> None:

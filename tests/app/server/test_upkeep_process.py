@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from image_registry.server import upkeep_process
+from image_registry.server.proxy_settings import HTTPS, read_proxies
 from image_registry.server.settings import AuthMode, Settings
 from image_registry.storage.choice import GCS, S3, Azure, Filesystem, Storage, Swift
 
@@ -25,3 +27,16 @@ def test_the_process_opens_the_storage_and_the_database_of_the_registry(storage:
     settings = Settings(storage=storage, database_url="sqlite:///x.db", auth=AuthMode.NONE, blob_promise=7.0)
     told = json.loads(json.dumps(upkeep_process._orders(settings, "run", "me")))
     assert upkeep_process._settings(told) == settings
+
+
+def test_the_process_asks_the_store_through_the_same_proxies_and_is_not_told_their_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the same environment."""
+    monkeypatch.setenv(HTTPS, "http://user:hidden-word@proxy.test:3128")
+    proxies = read_proxies(os.environ)
+    settings = Settings(storage=S3(bucket="b", proxies=proxies), proxy=proxies, database_url="sqlite:///x.db")
+    told = json.dumps(upkeep_process._orders(settings, "run", "me"))
+    assert "hidden-word" not in told
+    made = upkeep_process._settings(json.loads(told))
+    assert (made.storage, made.proxy) == (settings.storage, proxies)

@@ -17,9 +17,9 @@ from image_registry.cli import given_files
 from image_registry.cli.auth_file import keyring, registry_config_option
 from image_registry.cli.failures import Wrong
 from image_registry.cli.switches import switch
+from image_registry.proxies import Proxies, Proxy
 from image_registry.remote.addresses import AddressRules
 from image_registry.remote.asking import Access
-from image_registry.remote.proxies import Proxies, Proxy
 from image_registry.remote.registry import Registries
 from image_registry.remote.sources import SourceRules
 from image_registry.remote.wire import READ, Wire

@@ -24,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, SSLError
 
 from image_registry import __version__
+from image_registry.proxies import Proxies, Proxy
 from image_registry.remote.addresses import AddressRules, ProxiedNames, open_connection
 from image_registry.remote.bodies import Body, Stream
 from image_registry.remote.credentials import ANONYMOUS
@@ -36,7 +37,6 @@ from image_registry.remote.errors import (
     UnsafeAddress,
     Untrusted,
 )
-from image_registry.remote.proxies import Proxies, Proxy
 from image_registry.remote.reference import parse_registry
 
 CONNECT, READ = 5.0, 30.0

@@ -19,8 +19,8 @@ from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, Kube
 from image_registry.kube.pull_secrets import PullSecrets, Read, Secret
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
+from image_registry.proxies import Proxies
 from image_registry.remote.credentials import Keyring, UnreadableCredentials
-from image_registry.remote.proxies import Proxies
 from image_registry.remote.registry import Registries
 from image_registry.remote.wire import Wire
 from image_registry.server.import_settings import ImportSettings, read_imports

@@ -1,7 +1,7 @@
-"""Through which proxies other registries are asked: ``REGISTRY_PROXY_*``, and credentials from a folder.
+"""Through which proxies other registries and object stores are asked: ``REGISTRY_PROXY_*``, credentials from a folder.
 
-Variables of our own: ``HTTPS_PROXY`` would also lead the clients of object stores and of everything else through the
-proxy, which nobody asked for by allowing imports.
+Variables of our own: ``HTTPS_PROXY`` would lead the cluster's own API and everything else through the proxy too, each
+library by rules of its own, and its credentials would be in the environment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from image_registry.remote.proxies import Proxies, Proxy
+from image_registry.proxies import Proxies, Proxy
 from image_registry.server.refusals import InvalidSettings
 
 HTTP, HTTPS, NO_PROXY = "REGISTRY_PROXY_HTTP", "REGISTRY_PROXY_HTTPS", "REGISTRY_PROXY_NO_PROXY"

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from image_registry import measures
 from image_registry.imagestreams.local_names import LocalNames
-from image_registry.remote.proxies import Proxies
+from image_registry.proxies import Proxies
 from image_registry.server.log_lines import AccessLog, Audit
 from image_registry.server.proxy_settings import read_proxies
 from image_registry.server.refusals import InvalidSettings as InvalidSettings

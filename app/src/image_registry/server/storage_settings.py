@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from image_registry import measures
+from image_registry.server.proxy_settings import read_proxies
 from image_registry.server.refusals import InvalidSettings
 from image_registry.storage.choice import KINDS, S3, Azure, Filesystem, Storage, Swift
 
@@ -22,6 +23,8 @@ CREDENTIALS = f"{PREFIX}_CREDENTIALS"
 REDIRECT = f"{PREFIX}_REDIRECT_DISABLE"
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 MINIMUM_CHUNK, MAXIMUM_CHUNK = 5 << 20, 5120 << 20
+_ELSEWHERE = frozenset({"redirect", "proxies"})
+"""What all object stores share under other names."""
 FORCE_PATH_STYLE = f"{PREFIX}_S3_FORCEPATHSTYLE"
 
 
@@ -58,6 +61,7 @@ def read_storage(environment: Mapping[str, str], kind: str | None = None) -> Sto
             values[name] = _read(variable, given[variable], entry)
     if KINDS[kind] is not Filesystem:
         values |= _credentials(kind, given.get(CREDENTIALS, ""))
+        values["proxies"] = read_proxies(environment)
         values["redirect"] = not _read_boolean(REDIRECT, given.get(REDIRECT, "false"))
     for _, name, entry in (found for found in _entries() if found[0] == kind):
         if entry.default is MISSING and name not in values:
@@ -70,7 +74,7 @@ def read_storage(environment: Mapping[str, str], kind: str | None = None) -> Sto
 def _entries() -> Iterator[tuple[str, str, Field[Any]]]:
     for kind, settings in KINDS.items():
         for entry in fields(settings):
-            if entry.name != "redirect":
+            if entry.name not in _ELSEWHERE:
                 yield kind, entry.name, entry
 
 

@@ -75,6 +75,7 @@ def _orders(settings: Settings, run: str, me: str) -> dict[str, Any]:
     """What the process needs to know; it holds secrets."""
     kind = next(name for name, known in KINDS.items() if isinstance(settings.storage, known))
     storage = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings.storage).items()}
+    storage.pop("proxies", None)  # its environment is ours
     return {
         "run": run,
         "me": me,
@@ -91,6 +92,9 @@ def _orders(settings: Settings, run: str, me: str) -> dict[str, Any]:
 def _settings(orders: Mapping[str, Any]) -> Settings:
     storage: dict[str, Any] = orders["storage"]
     kind: Callable[..., Storage] = KINDS[orders["kind"]]
+    proxies = read_proxies(os.environ)
+    if kind is not Filesystem:
+        storage = {**storage, "proxies": proxies}
     paths = {name for name in _PATHS if storage.get(name) is not None and (name in _FILES or kind is Filesystem)}
     return Settings(
         storage=kind(**{key: Path(value) if key in paths else value for key, value in storage.items()}),
@@ -99,7 +103,7 @@ def _settings(orders: Mapping[str, Any]) -> Settings:
         blob_promise=orders["promise"],
         internal_hostname=orders["hostname"],
         imports=orders["imports"],
-        proxy=read_proxies(os.environ),
+        proxy=proxies,
         log_level=LogLevel(orders["logLevel"]),
     )
 

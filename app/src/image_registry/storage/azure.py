@@ -29,11 +29,11 @@ from azure.storage.blob import (
     generate_blob_sas,
 )
 from requests import Session
-from requests.adapters import HTTPAdapter
 
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import Azure
 from image_registry.storage.object_client import Entry, Incoming, ObjectExists, ObjectMissing
+from image_registry.storage.proxied_sessions import mount
 
 CONNECT, READ, ATTEMPTS = 5, 60, 3
 FIRST_PAUSE = 1
@@ -64,9 +64,7 @@ class AzureClient:
         self._place = str(settings)
         self._account, self._name, self._key = settings.accountname, settings.container, settings.accountkey
         session = Session()
-        adapter = HTTPAdapter(pool_maxsize=CONNECTIONS)
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, adapter)
+        mount(session, settings.proxies, pool_maxsize=CONNECTIONS)
         try:
             self._container = ContainerClient(
                 settings.endpoint or f"https://{settings.accountname}.blob.{settings.realm}",

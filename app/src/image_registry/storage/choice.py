@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image_registry.proxies import Proxies
 from image_registry.storage.blob_store import RENEWED, BlobStore
 from image_registry.storage.object_client import ObjectClient
 
@@ -36,6 +37,8 @@ class ObjectStorage:
     chunksize: int = CHUNK
     redirect: bool = True
     """Send readers to the store by signed addresses, or let the bytes come through the registry."""
+    proxies: Proxies = field(default_factory=Proxies)
+    """Through which the store is asked; without any, libraries may read those of the environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

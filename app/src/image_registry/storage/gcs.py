@@ -20,11 +20,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage as google
 from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
-from requests.adapters import HTTPAdapter
 
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import GCS
 from image_registry.storage.object_client import Entry, Incoming, ObjectExists, ObjectMissing
+from image_registry.storage.proxied_sessions import mount
 
 TIMEOUT = (5.0, 60.0)
 """Seconds to wait for a connection and for a byte."""
@@ -33,6 +33,9 @@ RETRY = DEFAULT_RETRY.with_deadline(30.0)
 """Pauses of growing and random length; every call here may be repeated."""
 
 CONNECTIONS = 64
+LOGIN_ATTEMPTS = 3
+"""Tries after the first to reach the service that gives tokens, as the library has it by itself."""
+
 WINDOW = 16 << 20
 """Bytes of a piece that are held in memory."""
 
@@ -74,9 +77,11 @@ class GCSClient:
             client = google.Client(**options)
         except (GoogleAuthError, OSError) as error:
             raise StorageFault(f"no credentials for {self._place}: {error}") from error
-        adapter = HTTPAdapter(pool_maxsize=CONNECTIONS)
-        for scheme in ("https://", "http://"):
-            client._http.mount(scheme, adapter)  # noqa: SLF001 - its only way to keep more connections
+        session = client._http  # noqa: SLF001 - its only way to keep more connections
+        mount(session, settings.proxies, pool_maxsize=CONNECTIONS)
+        logins = getattr(session, "_auth_request_session", None)  # that of the service that gives tokens
+        if settings.proxies and logins is not None:
+            mount(logins, settings.proxies, max_retries=LOGIN_ATTEMPTS)
         self._client: Any = client
         self._bucket: Any = client.bucket(settings.bucket)
 

@@ -16,11 +16,13 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from urllib3.exceptions import HTTPError
 
 from image_registry import measures
+from image_registry.proxies import Proxies
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import S3
 from image_registry.storage.cloudfront import CloudFront
@@ -65,7 +67,11 @@ class S3Client:
         if settings.keyid:
             self._encryption["SSEKMSKeyId"] = settings.keyid
         verify: bool | str = str(settings.trustedca) if settings.trustedca else not settings.skipverify
-        self._s3: Any = boto3.session.Session().client(
+        session = botocore.session.get_session()  # its other client asks for the identity of the Pod
+        session.set_default_client_config(
+            Config(proxies=_through(settings.proxies, f"https://sts.{settings.region}.amazonaws.com"))
+        )
+        self._s3: Any = boto3.session.Session(botocore_session=session).client(
             "s3",
             region_name=settings.region,
             endpoint_url=settings.regionendpoint or None,
@@ -78,6 +84,7 @@ class S3Client:
                 read_timeout=READ,
                 retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
                 max_pool_connections=CONNECTIONS,
+                proxies=_through(settings.proxies, _address(settings)),
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 s3={"addressing_style": "path" if settings.forcepathstyle else "virtual"},
@@ -268,3 +275,18 @@ class _Body:
 
     def close(self) -> None:
         self._body.close()
+
+
+def _address(settings: S3) -> str:
+    """Where the requests for the bucket go."""
+    address = settings.regionendpoint or f"https://s3.{settings.region}.amazonaws.com"
+    scheme, _, host = address.partition("://")
+    return address if settings.forcepathstyle else f"{scheme}://{settings.bucket}.{host}"
+
+
+def _through(proxies: Proxies, address: str) -> dict[str, str] | None:
+    """The proxy for an address, as botocore wants it; ``None`` leaves that to the environment."""
+    if not proxies:
+        return None
+    proxy = proxies.of(address)
+    return {} if proxy is None else dict.fromkeys(("http", "https"), proxy.url_with_credentials)

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from image_registry.storage.blob_store import OutOfSpace, StorageFault
 from image_registry.storage.choice import Swift
 from image_registry.storage.object_client import Entry, Incoming, ObjectExists, ObjectMissing
+from image_registry.storage.proxied_pools import Pools
 from image_registry.storage.swift_access import Access
 
 TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
@@ -53,7 +54,7 @@ class SwiftClient:
             options["ca_certs"] = str(settings.trustedca)
         if settings.skipverify:
             options |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
-        self._http = urllib3.PoolManager(**options)
+        self._http = Pools(settings.proxies, **options)
         self._access = Access(self._http, settings)
 
     def size(self, key: str) -> int | None:

@@ -11,12 +11,13 @@ from urllib3.exceptions import HTTPError
 
 from image_registry.storage.blob_store import StorageFault
 from image_registry.storage.choice import Swift
+from image_registry.storage.proxied_pools import Pools
 
 
 class Access:
     """The address of the account and a token for it, from Keystone or from Swift's own authentication."""
 
-    def __init__(self, http: urllib3.PoolManager, settings: Swift) -> None:
+    def __init__(self, http: Pools, settings: Swift) -> None:
         self._http = http
         self._settings = settings
         self._lock = threading.Lock()

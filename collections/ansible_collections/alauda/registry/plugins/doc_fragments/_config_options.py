@@ -476,8 +476,8 @@ options:
                 description: 'Its listener; empty: every listener that takes the host.'
                 type: str
       proxy:
-        description: Proxies through which other registries are asked for imports and pull-through;
-          nothing else goes through them.
+        description: Proxies through which other registries and an object store are asked; nothing
+          else goes through them.
         type: dict
         suboptions:
           http:
@@ -488,8 +488,9 @@ options:
             type: str
           noProxy:
             description: 'Hosts that are asked without a proxy, with commas between them: C(host),
-              C(.domain), C(10.0.0.0/8), each perhaps with a port, or C(*). Names that end in
-              C(.svc) or C(.cluster.local) always are.'
+              C(.domain), C(10.0.0.0/8), each perhaps with a port, or C(*); an object store of
+              your own network belongs here. Names that end in C(.svc) or C(.cluster.local) always
+              are.'
             type: str
           secretName:
             description: Secret with the keys C(username) and C(password) for the proxies.

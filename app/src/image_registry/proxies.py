@@ -9,11 +9,11 @@ import base64
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
-_ALWAYS_DIRECT = ("localhost", ".localhost", ".svc", ".cluster.local")
-"""What no proxy outside of the cluster can know."""
+_ALWAYS_DIRECT = ("localhost", ".localhost", ".svc", ".cluster.local", "metadata.google.internal")
+"""What no proxy outside of the cluster can know; likewise addresses of a link, where clouds say who a Pod is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,13 @@ class Proxy:
         return f"{self.scheme}://{self}"
 
     @property
+    def url_with_credentials(self) -> str:
+        """The same with its credentials, for libraries that know no other way: never to be shown."""
+        if not (self.username or self.password):
+            return self.url
+        return f"{self.scheme}://{quote(self.username, safe='')}:{quote(self.password, safe='')}@{self}"
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """What it alone is shown."""
         if not (self.username or self.password):
@@ -75,6 +82,9 @@ class Proxies:
         """Of a ``NO_PROXY``, in their one spelling."""
         return tuple(entry.strip().lower() for entry in text.split(",") if entry.strip())
 
+    def __bool__(self) -> bool:
+        return self.http is not None or self.https is not None
+
     def of(self, url: str) -> Proxy | None:
         """The proxy for a request; ``None`` for a connection of our own."""
         parts = urlsplit(url)
@@ -84,7 +94,7 @@ class Proxies:
         return proxy
 
     def __str__(self) -> str:
-        if self.http is None and self.https is None:
+        if not self:
             return "none"
         return f"http: {self.http or 'none'}, https: {self.https or 'none'}, direct: {', '.join(self.direct) or 'none'}"
 
@@ -94,7 +104,7 @@ class Proxies:
             address = ipaddress.ip_address(host)
         except ValueError:
             address = None
-        if address is not None and address.is_loopback:
+        if address is not None and (address.is_loopback or address.is_link_local):
             return True
         if address is None and any(_fits_name(host, name) for name in _ALWAYS_DIRECT):
             return True
