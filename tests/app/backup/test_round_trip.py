@@ -23,7 +23,8 @@ SYSTEM = "image-registry-system"
 
 
 def saver(one: Registry, folder: Folder, **wish: Any) -> Saving:
-    return Saving(Reading(one.office, SYSTEM), one.door, folder, saving.Wish(**wish))
+    reading = Reading(one.office, SYSTEM, wish.get("namespaces", ()))
+    return Saving(reading, one.door, folder, saving.Wish(**wish))
 
 
 def save(one: Registry, folder: Folder, **wish: Any) -> Saved:
@@ -174,6 +175,21 @@ def test_without_images_a_backup_is_good_beside_its_storage_alone(old: Registry,
     old.rewrite("team/app", labels={"since": "then"})
     restore(old, folder, overwrite=("ImageStream/*",))
     assert "labels" not in old.stream("team/app")["metadata"]
+
+
+@pytest.mark.slow
+def test_a_backup_of_one_namespace_says_so_and_brings_no_other_back(
+    old: Registry, new: Registry, folder: Folder
+) -> None:
+    new.push("team/app", "what it follows", "v1")
+    kept = new.stream("team/app")
+    save(old, folder, namespaces=("other",))
+    plan = restore(new, folder)
+    assert plan.document()["namespaces"] == ["other"]
+    assert new.told()["other/tool"] == old.told()["other/tool"]
+    assert new.stream("team/app") == kept
+    assert new.pulled("other/tool", "latest") == old.pushed["other/tool:latest"]
+    assert not restorer(new, folder).plan().changed
 
 
 def _stream(namespace: str, name: str, tags: list[tuple[str, dict[str, str]]]) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Content:
     """Secrets that are not in it, by name: somebody has to bring them back in another way."""
     missing: tuple[str, ...] = ()
     """Images that could not be read, which was accepted."""
+    namespaces: tuple[str, ...] = ()
+    """What it is limited to; empty for a backup of everything."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -84,7 +86,12 @@ class Content:
 
     def told(self) -> dict[str, Any]:
         """What the manifest says beside the files."""
-        return {"withImages": self.with_images, "leftOut": list(self.left_out), "missing": list(self.missing)}
+        return {
+            "withImages": self.with_images,
+            "leftOut": list(self.left_out),
+            "missing": list(self.missing),
+            "namespaces": list(self.namespaces),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +207,7 @@ class Folder:
                 manifest["withImages"],
                 tuple(manifest["leftOut"]),
                 tuple(manifest["missing"]),
+                tuple(manifest["namespaces"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Damaged(f"{self.path / name} lacks a part of a backup: {error!r}") from None

@@ -75,6 +75,7 @@ class Plan:
             "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
             "left_out": list(self.backup.content.left_out),
             "missing": list(self.backup.content.missing),
+            "namespaces": list(self.backup.content.namespaces),
         }
 
 

@@ -151,6 +151,7 @@ class Saving:
             with_images=self._wish.images,
             left_out=left_out,
             missing=tuple(map(str, sorted(missing))),
+            namespaces=tuple(sorted(self._wish.namespaces)),
         )
 
     def _secrets(self) -> tuple[tuple[Document, ...], tuple[str, ...]]:

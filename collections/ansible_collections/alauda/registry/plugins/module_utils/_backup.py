@@ -129,6 +129,7 @@ def look(asked: dict[str, Any], tell: Tell) -> dict[str, Any]:
             "with_images": content.with_images,
             "left_out": list(content.left_out),
             "missing": list(content.missing),
+            "namespaces": list(content.namespaces),
         }
         told = [f"{image}: {why}" for image, why in sorted(faults.items())]
         return {"changed": False, "names": folder.names(), "backup": described, "faults": told}

@@ -90,6 +90,10 @@ backup:
       description: Images that were accepted to be missing.
       type: list
       elements: str
+    namespaces:
+      description: Namespaces that the backup was limited to; empty for a backup of everything.
+      type: list
+      elements: str
 faults:
   description: Images that are not what was saved, with the reason.
   returned: success

@@ -103,6 +103,10 @@ backup:
       description: Images that the backup does not have.
       type: list
       elements: str
+    namespaces:
+      description: Namespaces that the backup was limited to; empty for a backup of everything.
+      type: list
+      elements: str
 lines:
   description: What was said while it ran, with the seconds since its start.
   returned: always
