@@ -6,6 +6,8 @@ import dataclasses
 import os
 import secrets
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from image_registry.storage.choice import GCS, S3, Azure, Filesystem, Storage, S
 from tests.app.remote.egress_proxy import EgressProxy
 from tests.clients.certificates import make_certificates
 from tests.stores import servers
-from tests.stores.serving import serving
+from tests.stores.serving import environment, serving
 from tests.stores.test_contract import APP, DATA, DIGEST, upload
 
 pytestmark = pytest.mark.slow
@@ -122,3 +124,21 @@ def test_a_registry_pushes_to_a_bucket_behind_the_proxy_of_its_settings(
             answer = urllib3.request("POST", address, body=data, headers=headers, timeout=20)
             assert answer.status == 201, answer.data
         assert {target for method, target, _ in egress.seen if method == "PUT"} == {far}
+
+
+def test_a_copy_to_a_store_that_a_file_describes_goes_through_the_proxy_of_the_pod(
+    backends: Callable[[str], Storage], tmp_path: Path
+) -> None:
+    storage, real = moved(servers.apart(backends("s3"), tmp_path), FAR)
+    far, source, target = f"{FAR}:{real.rpartition(':')[2]}", tmp_path / "source", tmp_path / "target"
+    upload(open_store(Filesystem(rootdirectory=source)), DATA, DIGEST)
+    said = {"REGISTRY_STORAGE": "s3", **environment(storage, tmp_path / "credentials")}
+    target.write_text("".join(f"{name}={value}\n" for name, value in said.items()))
+    with EgressProxy({far: real}).running() as egress:
+        program = str(Path(sys.executable).parent / "image-registry")
+        command = [program, "storage", "copy", "--from", str(source), "--to", str(target), "--confirm"]
+        variables = {"PATH": os.environ["PATH"], "REGISTRY_PROXY_HTTP": egress.url}
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {target for _, target, _ in egress.seen} == {far}
+        assert open_store(dataclasses.replace(storage, proxies=through(egress))).read(DIGEST) == DATA

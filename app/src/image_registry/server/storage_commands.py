@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from image_registry.server import proxy_settings
 from image_registry.server.refusals import InvalidSettings
 from image_registry.server.storage_settings import PREFIX, read_storage
 from image_registry.server.terminal import Progress
@@ -109,7 +110,8 @@ def _place(text: str, option: str) -> Storage:
             raise click.BadParameter(f"there is no folder or file {text}", param_hint=option)
         return Filesystem(rootdirectory=path)
     try:
-        found = read_storage(_variables(path.read_text(encoding="utf-8")))
+        proxies = {name: os.environ[name] for name in proxy_settings.VARIABLES if name in os.environ}
+        found = read_storage({**proxies, **_variables(path.read_text(encoding="utf-8"))})
     except (InvalidSettings, OSError, ValueError) as error:
         raise click.BadParameter(f"{text}: {error}", param_hint=option) from None
     return found
