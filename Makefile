@@ -57,6 +57,14 @@ lab: ## Start a real Kubernetes on this machine (root; ten minutes the first tim
 lab-down: ## Stop it and leave nothing of it behind; its data stays. ARGS=--purge removes that too.
 	@lab/lab down $(ARGS)
 
+.PHONY: legacy
+legacy: ## A legacy registry in the lab, filled and used by workloads. ARGS='--variant 4.2-pvc'; `lab/lab legacy list`.
+	@lab/lab legacy up $(ARGS)
+
+.PHONY: legacy-down
+legacy-down: ## Take the legacy registry away, with everything that came with it.
+	@lab/lab legacy down
+
 ##@ Tools
 .PHONY: setup
 setup: $(VENV)/.complete ## Make .venv with image-registry, ac and the Ansible tools, pinned and checked by hash.

@@ -132,7 +132,7 @@ def steps() -> Mapping[str, Sequence[Part]]:
         Step("chart lint", tuple(helm_lints())),
         Step("chart tests", ((*PYTEST, "-q", "-m", "not lab", "tests/charts"),)),
     ]
-    control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube"),), minutes=40)
+    control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube", "crane"),), minutes=40)
     operated_by = [Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=30)]
     store_tools = Step(
         "object stores",

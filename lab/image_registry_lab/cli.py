@@ -13,6 +13,7 @@ from typing import Any
 
 from image_registry_lab import addresses, leftovers, needs
 from image_registry_lab.cluster import Cluster
+from image_registry_lab.legacy.running import supported
 from image_registry_lab.network import FIRST_NODE
 from image_registry_lab.places import Places, cache
 from image_registry_lab.process import clean_environment
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--operator", action="store_true", help="the operator's too: the registry's, helm and the chart")
     wanted = commands.add_parser("needs", help="the Debian packages that are missing; status 1 when some are")
     wanted.add_argument("--install", action="store_true", help="install them")
+    legacy = commands.add_parser("legacy", help="a legacy registry in the cluster, filled and used")
+    legacy.add_argument("what", choices=("up", "down", "list", "pushed"))
+    legacy.add_argument("--variant", default="4.2-local", help="one that `list` names; default: %(default)s")
     commands.add_parser("hello", help="write the archive of the demo's image and print its path")
     commands.add_parser("env", help="addresses and programs as NAME=value lines")
     commands.add_parser("kubectl", help="kubectl for this cluster, whatever KUBECONFIG says")
@@ -97,6 +101,8 @@ def _run(  # noqa: C901 - a case each
             cluster.load(options.archives)
         case "image":
             return _image(cluster, operator=options.operator)
+        case "legacy":
+            return _legacy(cluster, options.what, options.variant)
         case "needs":
             return _needs(report, install=options.install)
         case "hello":
@@ -124,7 +130,8 @@ def environment(cluster: Cluster) -> dict[str, str]:
         "NODE_ADDRESS": addresses.node_address(FIRST_NODE),
     }
     names = sorted(places.images.glob("*.name")) if places.images.is_dir() else []
-    return values | {file.stem: file.read_text(encoding="utf-8").strip() for file in names}
+    values |= {file.stem: file.read_text(encoding="utf-8").strip() for file in names}
+    return values | (cluster.legacy().settings() if cluster.legacy().name() else {})
 
 
 def _build(cluster: Cluster, names: Sequence[str], parser: argparse.ArgumentParser) -> int:
@@ -153,6 +160,23 @@ def _image(cluster: Cluster, *, operator: bool) -> int:
     needs.require_packages()
     made = [image.reference for image in cluster.make_images(operator=operator)]
     sys.stdout.write(f"{cluster.places.images}: {'built ' + ', '.join(made) if made else 'everything is there'}\n")
+    return 0
+
+
+def _legacy(cluster: Cluster, what: str, variant: str) -> int:
+    there = cluster.legacy().name()
+    if what == "list":
+        sys.stdout.write("".join(f"{'*' if name == there else ' '} {name}\n" for name in supported()))
+        return 0
+    if what == "pushed":
+        sys.stdout.write("".join(f"{name} {digest}\n" for name, digest in cluster.legacy().pushed().items()))
+        return 0
+    needs.require_root(f"legacy {what}")
+    if what == "up":
+        needs.require_packages()
+        cluster.make_legacy(variant)
+    else:
+        cluster.legacy().remove()
     return 0
 
 

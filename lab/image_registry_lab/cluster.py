@@ -25,6 +25,7 @@ from image_registry_lab import (
 )
 from image_registry_lab.api import Api
 from image_registry_lab.images import Image, Images
+from image_registry_lab.legacy.running import Legacy, in_lab
 from image_registry_lab.machine import Machine
 from image_registry_lab.node import Node
 from image_registry_lab.node_init import FURTHER_IMAGES
@@ -154,6 +155,22 @@ class Cluster:
             made = images.make_all() + (images.make_operator() if operator else [])
         self.load([self.places.images / image.archive for image in made])
         return made
+
+    def legacy(self) -> Legacy:
+        """The legacy registry of this lab."""
+        return Legacy(self.places, self.running_nodes, self._say)
+
+    def make_legacy(self, variant: str) -> None:
+        """Build its image, load it, and let the registry of this variant run, filled and used."""
+        image = "lab.local/legacy-registry"
+        in_lab(variant, image)  # refused before anything is built
+        if not self.status()["running"]:
+            raise LabError("the cluster does not run: start it with `lab/lab up`")
+        with self._alone():
+            made = Images(self.places, self._say).make_legacy_registry()
+        self.load([self.places.images / entry.archive for entry in made])
+        named = self.places.images / "LEGACY_REGISTRY_IMAGE.name"
+        self.legacy().make(variant, named.read_text(encoding="ascii").strip())
 
     def make_hello(self) -> Path:
         """The archive of the image that the demo pushes; needs no root and no cluster."""

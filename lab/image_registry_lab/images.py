@@ -27,6 +27,8 @@ PYTHON = "3.11"
 POSTGRESQL = "15"
 BASE_PACKAGES = ("ca-certificates", "python3")
 POSTGRESQL_PACKAGES = ("ca-certificates", f"postgresql-{POSTGRESQL}")
+LEGACY_PACKAGES = ("ca-certificates", "docker-registry", "python3")
+"""CNCF distribution, and what runs the proxy in front of it."""
 PIP = "26.3"
 """Runs from its wheel inside of the build, because the base image has none."""
 
@@ -71,6 +73,20 @@ class Images:
         self._build("lab.local/helm:1", folder / "Containerfile", folder, {})
         self._say(f"building {image.reference} from app/operator.Containerfile")
         self._build(image.reference, containerfile, charts, {"IMAGE": app, "HELM_IMAGE": "lab.local/helm:1"})
+        return [self._publish(image)]
+
+    def make_legacy_registry(self) -> list[Image]:
+        """What the Pods of a legacy registry run; returns it if it was made anew."""
+        key = self._base_key(LEGACY_PACKAGES)
+        image = Image("LEGACY_REGISTRY_IMAGE", f"lab.local/legacy-registry:{key[:12]}", "legacy-registry.tar")
+        if self._is_there(image):
+            return []
+        base = self._debian_image("debian-legacy-registry", LEGACY_PACKAGES)
+        folder = self._places.build / "legacy-registry"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = f'FROM {base}\nENTRYPOINT ["/usr/bin/docker-registry"]\n'
+        (folder / "Containerfile").write_text(text, encoding="ascii")
+        self._build(image.reference, folder / "Containerfile", folder, {})
         return [self._publish(image)]
 
     def _app(self) -> Image | None:

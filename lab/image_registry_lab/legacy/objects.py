@@ -61,7 +61,7 @@ def _settings(variant: Variant) -> Document:
     persistence: Document = {"type": "StorageClass", "accessMode": variant.access_mode, "size": 10}
     persistence["storageClass"] = variant.storage_class
     if variant.storage == "local":
-        persistence = {"type": "LocalVolume", "path": f"/cpaas/{variant.name}", "nodes": ["n1"], "size": 10}
+        persistence = {"type": "LocalVolume", "path": variant.local_path, "nodes": ["n1"], "size": 10}
     settings: Document = {
         "global": {"expose": False, "isIPv6": False, "replicas": 1, "oidc": {"ldapID": "ldap-test"}},
         "ingress": {
@@ -139,7 +139,7 @@ def _deployment(variant: Variant) -> Document:
     if variant.storage == "pvc":
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": variant.name}})
     if variant.storage == "local":
-        volumes.append({"name": "data", "hostPath": {"path": f"/cpaas/{variant.name}", "type": "DirectoryOrCreate"}})
+        volumes.append({"name": "data", "hostPath": {"path": variant.local_path, "type": "DirectoryOrCreate"}})
     if variant.storage == "s3":
         for name, key in (("ACCESSKEY", "access-key-id"), ("SECRETKEY", "secret-access-key")):
             reference = {"secretKeyRef": {"name": "registry-s3-secret", "key": key}}

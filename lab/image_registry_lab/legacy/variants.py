@@ -26,11 +26,18 @@ class Variant:
     endpoint: str = "minio.example.com:9000"
     """Of the bucket."""
     bucket: str = "images"
+    path: str = ""
+    """Of a LocalVolume; by default the documented one."""
     storage_class: str = "nfs"
     access_mode: str = "ReadWriteMany"
     registry_image: str = "registry.example.com/3rdparty/registry:v4.2.0"
     proxy_image: str = "registry.example.com/acp/oidc-rbac-proxy:v4.2.0"
     idle_image: str = "registry.example.com/acp/sa-imagepullsecret-controller:v4.2.0"
+
+    @property
+    def local_path(self) -> str:
+        """Where a LocalVolume has its bytes on the node."""
+        return self.path or f"/cpaas/{self.name}"
 
     @property
     def service_host(self) -> str:
