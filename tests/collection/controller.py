@@ -19,7 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\s", re.MULTILINE)
-LONGEST = 400
+LONGEST = 600
 """Seconds of one run, which takes a tenth of it where nothing else runs."""
 REFUSED = 2
 """The exit status of a run in which a task has failed."""

@@ -19,7 +19,7 @@ from typing import Any, Self
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.operator import certificates
-from image_registry.operator.secret_plan import SECRETS
+from image_registry.operator.release_secrets import SECRETS
 from tests.operator.conftest import NAMESPACE, OPERATOR, control_plane, program, started
 from tests.operator.control_plane import ApiServer
 from tests.operator.hands import Hands
