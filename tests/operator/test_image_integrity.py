@@ -155,4 +155,4 @@ def test_what_the_registry_wrote_is_no_drift_and_what_others_wrote_is_not_believ
     cluster.client.delete(path)
     cluster.reconciler._compared = None
     cluster.until(lambda: cluster.client.find(path) is not None, "made again")
-    cluster.until(lambda: cluster.said()["ImagesIntact"] == "Unknown NotLookedAt", "told")
+    cluster.until(lambda: cluster.said()["ImagesIntact"] == "Unknown NotTold", "told")

@@ -48,7 +48,7 @@ def test_managed_installs_the_registry_and_never_writes_the_specification(cluste
         "StorageExists": "True ClaimBound",
         "CertificatesValid": "False CertificateInvalid",  # nor does anybody make certificates
         "NodeCADaemonAvailable": "True AsExpected",
-        "ImagesIntact": "Unknown NotLookedAt",
+        "ImagesIntact": "Unknown NotTold",
     }
     assert status["readyReplicas"] == 1
     assert status["latestAvailableRevision"] == 1

@@ -93,7 +93,7 @@ def test_what_is_right_is_told(operator: ApiServer) -> None:
         "CertificatesValid": "True AsExpected",
         "IngressDegraded": "False AsExpected",
         "NodeCADaemonAvailable": "True AsExpected",
-        "ImagesIntact": "Unknown NotLookedAt",
+        "ImagesIntact": "Unknown NotTold",
     }
     (route,) = found.routes
     assert route.shown()["addresses"] == ["192.0.2.7"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from image_registry.upkeep import integrity
 from image_registry.upkeep.findings import LACKING, WRONG, Judgement, judge
-from image_registry.upkeep.integrity import NOBODY_LOOKED, NOT_OURS, Integrity
+from image_registry.upkeep.integrity import NOBODY_LOOKED, NOT_OURS, NOT_TOLD, Integrity
 from image_registry.upkeep.runs import Kind, Outcome, Run
 from image_registry.upkeep.verifying import FAULTS
 
@@ -56,7 +56,7 @@ def verify(hour: int, found: Mapping[str, int] | None = None, **given: Any) -> R
 
 def told(*runs: Run) -> str:
     found = judge(runs).integrity
-    return "nothing" if found is None else f"{found.status} {found.reason}"
+    return f"{found.status} {found.reason}"
 
 
 CONFIRMED = scrub(1, corrupt=3, aside=3, again=1, confirm=True)
@@ -68,15 +68,21 @@ def test_every_fault_of_a_verification_is_healed_by_something() -> None:
 
 
 def test_nothing_is_known_before_anybody_looked_and_parts_say_nothing_about_the_rest() -> None:
-    assert judge([]) == Judgement(None, frozenset())
-    assert told(run(Kind.VERIFY, 1, None, outcome=Outcome.FAILED)) == "nothing"
-    assert told(verify(1, namespace="team-a")) == "Unknown PartlyVerified"
-    assert told(verify(1)) == told(scrub(1)) == "True AsExpected"
+    assert judge([]) == Judgement(NOBODY_LOOKED, frozenset())
+    assert told(run(Kind.VERIFY, 1, None, outcome=Outcome.FAILED)) == "Unknown NotLookedAt"
+    assert told(verify(1, namespace="team-a")) == "Unknown PartlyLookedAt"
+
+
+def test_images_are_intact_if_everything_is_there_and_every_byte_was_read() -> None:
+    assert told(verify(1)) == told(scrub(1)) == "Unknown PartlyLookedAt"
+    assert "`ac adm registry scrub` says whether its bytes are right" in judge([verify(1)]).integrity.message
+    assert "`ac adm registry verify` says whether everything is there" in judge([scrub(1)]).integrity.message
+    assert told(scrub(1), verify(2, namespace="team-a", deep=True)) == "Unknown PartlyLookedAt"
+    assert told(scrub(1), verify(2)) == told(verify(1), scrub(2)) == told(verify(1, deep=True)) == "True AsExpected"
 
 
 def test_what_was_put_aside_is_told_with_its_numbers_and_the_next_step() -> None:
     found = judge([CONFIRMED]).integrity
-    assert found is not None
     assert (found.status, found.reason) == ("False", "CorruptBlobsPutAside")
     assert found.message == (
         "the scrub that ended 2026-01-02T04:34:05Z found 3 corrupt blobs, put 3 aside and fetched 1 of them again. "
@@ -94,8 +100,7 @@ def test_a_scrub_that_finds_nothing_any_more_does_not_heal_what_was_put_aside_bu
 
 def test_what_was_all_fetched_again_is_healed_and_still_told() -> None:
     found = judge([scrub(1, corrupt=2, aside=2, again=2, confirm=True)]).integrity
-    assert found is not None
-    assert found.status == "True"
+    assert found.status == "Unknown", "nobody has seen that everything is there"
     assert "found 2 wrong blobs, which are healed: look at what keeps the bytes" in found.message
 
 
@@ -104,7 +109,8 @@ def test_wrong_bytes_that_are_still_there_are_healed_by_whoever_reads_them_and_n
     assert told(SHOWN, verify(2)) == "False CorruptBlobs", "it read no layer"
     assert told(SHOWN, verify(2, deep=True, namespace="team-a")) == "False CorruptBlobs"
     assert told(SHOWN, verify(2, deep=True)) == "True AsExpected"
-    assert told(SHOWN, scrub(2)) == "True AsExpected"
+    assert told(SHOWN, scrub(2)) == "Unknown PartlyLookedAt"
+    assert told(SHOWN, scrub(2), verify(3)) == "True AsExpected"
     assert told(SHOWN, scrub(2, corrupt=3, aside=3, confirm=True)) == "False CorruptBlobsPutAside"
     assert told(scrub(1, unreadable=1, confirm=True)) == "False UnreadableBlobs", "what cannot be read stays there"
 
@@ -120,16 +126,15 @@ def test_a_part_that_lacks_something_is_healed_by_a_look_at_it_or_at_more() -> N
     assert told(lacking) == "False ContentMissing"
     assert told(lacking, verify(2, namespace="team-b")) == "False ContentMissing"
     assert told(lacking, verify(2, namespace="team")) == "False ContentMissing", "another namespace"
-    assert told(lacking, verify(2, namespace="team-a", repository="app")) == "Unknown PartlyVerified"
-    assert told(lacking, verify(2, namespace="team-a")) == "Unknown PartlyVerified"
-    assert told(lacking, verify(2)) == "True AsExpected"
+    assert told(lacking, verify(2, namespace="team-a", repository="app")) == "Unknown PartlyLookedAt"
+    assert told(lacking, verify(2, namespace="team-a")) == "Unknown PartlyLookedAt"
+    assert told(lacking, verify(2, deep=True)) == "True AsExpected"
 
 
 def test_what_a_scrub_had_put_aside_before_it_was_stopped_is_told() -> None:
     notes = {"corrupt": [{"digest": "a"}], "unreadable": [], "put_aside": 1, "fetched": 0, "blobs": 7}
     stopped = run(Kind.SCRUB, 1, None, outcome=Outcome.STOPPED, notes=notes, confirm=True)
     found = judge([stopped]).integrity
-    assert found is not None
     assert "was broken off 2026-01-02T04:34:05Z found 1 corrupt blob, put 1 aside" in found.message
     assert told(SHOWN, run(Kind.SCRUB, 2, None, outcome=Outcome.STOPPED, notes={"corrupt": []})) == "False CorruptBlobs"
 
@@ -137,7 +142,6 @@ def test_what_a_scrub_had_put_aside_before_it_was_stopped_is_told() -> None:
 def test_many_findings_are_counted_and_the_worst_comes_first() -> None:
     parts = [verify(hour, {"missing": 1}, namespace=f"team-{hour}") for hour in range(5)]
     found = judge([*parts, scrub(1, corrupt=1)]).integrity
-    assert found is not None
     assert found.reason == "CorruptBlobs"
     assert "3 more runs have found something" in found.message
     assert found.message.count("that ended") == 3
@@ -162,9 +166,7 @@ def test_what_is_needed_says_as_much_as_everything(runs: list[Run]) -> None:
     whole = judge(runs)
     rest = [run for run in runs if run.id in whole.needed]
     again = judge(rest).integrity
-    assert (again is None) == (whole.integrity is None)
-    if again is not None and whole.integrity is not None:
-        assert (again.status, again.reason) == (whole.integrity.status, whole.integrity.reason)
+    assert (again.status, again.reason) == (whole.integrity.status, whole.integrity.reason)
 
 
 @given(st.lists(_runs, max_size=8, unique_by=lambda run: run.id))
@@ -179,9 +181,12 @@ def test_without_a_verification_after_it_nothing_that_was_put_aside_is_called_he
 
 def test_it_is_read_as_it_was_written() -> None:
     found = judge([CONFIRMED]).integrity
-    assert integrity.read({"data": integrity.data(found)}) == found
-    assert integrity.data(None) == {"status": None, "reason": None, "message": None}
-    assert integrity.read(None) == integrity.read({"data": None}) == NOBODY_LOOKED
+    assert integrity.read({"data": found.data()}) == found
+    assert integrity.read({"data": NOBODY_LOOKED.data()}) == NOBODY_LOOKED
+
+
+def test_that_nobody_looked_is_only_said_by_the_registry() -> None:
+    assert integrity.read(None) == integrity.read({"data": None}) == NOT_TOLD
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from image_registry.upkeep.ledger import Ledger
 INTERVAL = 30.0
 """Seconds between two looks at which runs there are: one small question to the database."""
 
-AGAIN = 900.0
+AGAIN = 120.0
 """Seconds after which the same is told again, at the latest: somebody may have deleted or edited it."""
 
 
@@ -34,8 +34,8 @@ class IntegrityTeller:
         self._ledger, self._client, self._interval = ledger, client, interval
         self._path = object_path("v1", "configmaps", integrity.CONFIG_MAP, namespace=namespace)
         self._judged: frozenset[str] | None = None
-        self._known: dict[str, str | None] = {}
-        self._told: dict[str, str | None] | None = None
+        self._known: dict[str, str] = {}
+        self._told: dict[str, str] | None = None
         self._due, self._said = 0.0, ""
         self._look_now = threading.Event()
         self._thread = threading.Thread(target=self._run, name="integrity", daemon=True)
@@ -64,14 +64,14 @@ class IntegrityTeller:
         """Runs that have an end do not change: they are read when there are others."""
         looked = self._ledger.looked()
         if looked != self._judged:
-            self._known = integrity.data(judge(self._ledger.looks()).integrity)
+            self._known = judge(self._ledger.looks()).integrity.data()
             self._judged = looked
 
     def _tell(self) -> None:
         if self._known == self._told and time.monotonic() < self._due:
             return
         self._client.merge(self._path, {"data": self._known})
-        if self._known != self._told and self._known["status"]:
+        if self._known != self._told:
             structlog.get_logger().info("the cluster is told how the images are", **self._known)
         self._told = self._known
         self._due = time.monotonic() + AGAIN * random.uniform(2 / 3, 1)  # noqa: S311 - not all workers at once

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from image_registry.upkeep.integrity import Integrity
+from image_registry.upkeep.integrity import NOBODY_LOOKED, Integrity
 from image_registry.upkeep.runs import Kind, Outcome, Run
 
 INTEGRITY = frozenset({Kind.VERIFY, Kind.SCRUB})
@@ -27,9 +27,9 @@ TOLD = 3
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """``integrity`` is ``None`` while nobody has looked; ``needed`` are the runs that it stands on."""
+    """``needed`` are the runs that it stands on."""
 
-    integrity: Integrity | None
+    integrity: Integrity
     needed: frozenset[str]
 
 
@@ -92,7 +92,7 @@ def judge(runs: Iterable[Run]) -> Judgement:
     needed = {look.run.id for look in (verified, read_verified, scrubbed, partly, *standing) if look is not None}
     if standing:
         return Judgement(_found(standing), frozenset(needed))
-    return Judgement(_well(verified, scrubbed, partly), frozenset(needed))
+    return Judgement(_well(verified, read_verified or scrubbed, scrubbed, partly), frozenset(needed))
 
 
 def _look(run: Run) -> _Look | None:
@@ -174,13 +174,13 @@ def _cures(look: _Look) -> list[str]:
     return found
 
 
-def _well(verified: _Look | None, scrubbed: _Look | None, partly: _Look | None) -> Integrity | None:
-    """Nothing stands."""
+def _well(verified: _Look | None, read: _Look | None, scrubbed: _Look | None, partly: _Look | None) -> Integrity:
+    """Nothing stands: images are intact if somebody saw that everything is there, and somebody read every byte."""
     if verified is None and scrubbed is None:
         if partly is None:
-            return None
+            return NOBODY_LOOKED
         message = f"of {partly.scope} alone the verification that ended {_when(partly)} found everything there"
-        return Integrity("Unknown", "PartlyVerified", f"{message}: `ac adm registry verify` looks at everything")
+        return Integrity("Unknown", "PartlyLookedAt", f"{message}: `ac adm registry verify` looks at everything")
     said = []
     if verified is not None:
         right = ", and every byte right" if verified.deep and not any(map(verified.totals.get, WRONG)) else ""
@@ -194,6 +194,10 @@ def _well(verified: _Look | None, scrubbed: _Look | None, partly: _Look | None) 
         said.append(f"{_name(scrubbed)} {found if wrong else 'found every byte right'}")
     if verified is None:
         said.append("`ac adm registry verify` says whether everything is there")
+    if read is None:
+        said.append("`ac adm registry scrub` says whether its bytes are right")
+    if verified is None or read is None:
+        return Integrity("Unknown", "PartlyLookedAt", "; ".join(said))
     return Integrity("True", "AsExpected", "; ".join(said))
 
 

@@ -28,7 +28,7 @@ class Integrity:
     reason: str
     message: str
 
-    def data(self) -> dict[str, str | None]:
+    def data(self) -> dict[str, str]:
         """As it is written."""
         return {"status": self.status, "reason": self.reason, "message": self.message[:LONGEST]}
 
@@ -39,21 +39,22 @@ NOBODY_LOOKED = Integrity(
     "no verification and no scrub has ended yet: `ac adm registry verify` says whether everything is there, "
     "`ac adm registry scrub` whether its bytes are right",
 )
+NOT_TOLD = Integrity(
+    "Unknown",
+    "NotTold",
+    "the registry has not told how its images are: it does so within minutes of its start, unless it is of an older "
+    f"version or may not patch ConfigMap {CONFIG_MAP}, which its log says; `ac adm registry runs` lists what was found",
+)
 NOT_OURS = Integrity(
     "Unknown", "Unreadable", f"ConfigMap {CONFIG_MAP} was written by somebody else; the registry writes it anew soon"
 )
-
-
-def data(known: Integrity | None) -> dict[str, str | None]:
-    """The members of a merge patch that leaves what is known alone of what was there."""
-    return dict.fromkeys(("status", "reason", "message")) if known is None else known.data()
 
 
 def read(config_map: Mapping[str, Any] | None) -> Integrity:
     """What the registry told last; messages name the times of what they are about."""
     found = (config_map or {}).get("data") or {}
     if not found:
-        return NOBODY_LOOKED
+        return NOT_TOLD
     status, reason, message = (str(found.get(name) or "") for name in ("status", "reason", "message"))
     if status not in get_args(Status) or not _REASON.fullmatch(reason) or not message:
         return NOT_OURS
