@@ -20,7 +20,7 @@ from image_registry.migration.doing import DOERS
 from image_registry.migration.execution import Stopped, phases_until, rollback, run
 from image_registry.migration.opening import Asked, Migration, open_migration
 from image_registry.migration.phases import Phase
-from image_registry.operator.secret_plan import SECRETS
+from image_registry.operator.release_secrets import SECRETS
 from image_registry_lab.legacy.objects import definitions
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.operator.conftest import OPERATOR, OPERATOR_CHART, control_plane, program, started
