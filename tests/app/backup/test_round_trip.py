@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from image_registry.backup import restoring, saving
+from image_registry.backup.content import Image
 from image_registry.backup.errors import BackupError, Damaged, Incomplete, Refused
-from image_registry.backup.folder import Folder, Image
+from image_registry.backup.folder import Folder
 from image_registry.backup.reading import Reading
 from image_registry.backup.restore_plan import Plan
 from image_registry.backup.restoring import Restoring

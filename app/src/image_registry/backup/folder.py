@@ -12,13 +12,15 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from image_registry import __version__
+from image_registry.backup.checking import checked
+from image_registry.backup.content import FILES, Content, as_json
 from image_registry.backup.errors import BackupError, Damaged
 from image_registry.backup.kinds import Document
 
@@ -26,72 +28,11 @@ FORMAT = 1
 """Of the files; a greater one is refused."""
 
 IMAGES, MANIFEST = "images", "backup.json"
-OBJECTS, SECRETS, STREAMS = "objects.json", "secrets.json", "streams.json"
-IMAGE_LIST, SIGNATURES = "images.json", "signatures.json"
 _UNFINISHED = ".new-"
 _NAME = "%Y%m%dT%H%M%SZ"
 _MINE = 0o077
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Image:
-    """One manifest that a repository holds."""
-
-    repository: str
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.repository}@{self.digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Everything that one backup says."""
-
-    objects: tuple[Document, ...] = ()
-    secrets: tuple[Document, ...] = field(default=(), repr=False)
-    streams: tuple[Document, ...] = ()
-    images: tuple[Image, ...] = ()
-    signatures: tuple[Document, ...] = ()
-    with_images: bool = True
-    """Whether their bytes lie in the folder."""
-    left_out: tuple[str, ...] = ()
-    """Secrets that are not in it, by name: somebody has to bring them back in another way."""
-    missing: tuple[str, ...] = ()
-    """Images that could not be read, which was accepted."""
-    namespaces: tuple[str, ...] = ()
-    """What it is limited to; empty for a backup of everything."""
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """For reports."""
-        return {
-            "objects": len(self.objects),
-            "secrets": len(self.secrets),
-            "streams": len(self.streams),
-            "tags": sum(len(stream["status"]["tags"]) for stream in self.streams),
-            "images": len(self.images),
-            "signatures": len(self.signatures),
-        }
-
-    def files(self) -> dict[str, bytes]:
-        """The same content gives the same bytes."""
-        return {
-            OBJECTS: _json(self.objects),
-            SECRETS: _json(self.secrets),
-            STREAMS: _json(self.streams),
-            IMAGE_LIST: _json([[image.repository, image.digest] for image in self.images]),
-            SIGNATURES: _json(self.signatures),
-        }
-
-    def told(self) -> dict[str, Any]:
-        """What the manifest says beside the files."""
-        return {
-            "withImages": self.with_images,
-            "leftOut": list(self.left_out),
-            "missing": list(self.missing),
-            "namespaces": list(self.namespaces),
-        }
+ROOT = 0
+"""May write everywhere anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +101,8 @@ class Folder:
                 "files": _sums(files),
                 **content.told(),
             }
-            manifest["digest"] = _sum(_json(manifest))
-            for file, data in {**files, MANIFEST: _json(manifest)}.items():
+            manifest["digest"] = _sum(as_json(manifest))
+            for file, data in {**files, MANIFEST: as_json(manifest)}.items():
                 _write(new / file, data)
             _sync(new)
             new.rename(self.path / name)
@@ -176,11 +117,25 @@ class Folder:
         """Make the folder; what exists and others may read is refused. Raises :class:`BackupError`."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mode = self.path.stat().st_mode
         except OSError as error:
             raise BackupError(f"the folder {self.path} cannot be made: {error.strerror}") from None
-        if mode & _MINE:
-            raise BackupError(f"others can look into {self.path}, and a backup may hold Secrets: chmod 700 {self.path}")
+        self._ours()
+
+    def _ours(self) -> None:
+        """Who can write here decides what comes back, with the rights of who restores; who can read has Secrets."""
+        try:
+            entry = self.path.stat()
+        except OSError as error:
+            raise BackupError(f"the folder {self.path} cannot be looked at: {error.strerror}") from None
+        if entry.st_uid not in (os.geteuid(), ROOT):
+            raise BackupError(
+                f"{self.path} belongs to another user, who could write what is restored from it: chown it"
+            )
+        if entry.st_mode & _MINE:
+            raise BackupError(
+                f"others can look into {self.path} or write there, and a backup may hold Secrets and decides what a "
+                f"registry becomes: look whether it is what you saved, then chmod 700 {self.path}"
+            )
 
     def read(self, name: str = "") -> Backup:
         """A backup whose files are what was saved. Raises :class:`BackupError`."""
@@ -189,47 +144,41 @@ class Folder:
             raise BackupError(
                 f"there is no backup {name!r} in {self.path}; there are: {', '.join(self.names()) or '-'}"
             )
+        self._ours()
         manifest = self._manifest(name)
         files: dict[str, Any] = {}
         for file, wanted in manifest["files"].items():
-            path = self.path / name / str(file)
+            path = self.path / name / file
             data = _read(path)
             if _sum(data) != wanted:
                 raise Damaged(f"{path} is not what was saved: its SHA-256 is another one. Take another backup")
-            files[file] = json.loads(data)
+            try:
+                files[file] = json.loads(data)
+            except (ValueError, RecursionError):
+                raise Damaged(f"{path} is no JSON, whatever its checksum. Take another backup") from None
         try:
-            content = Content(
-                tuple(files[OBJECTS]),
-                tuple(files[SECRETS]),
-                tuple(files[STREAMS]),
-                tuple(Image(repository, digest) for repository, digest in files[IMAGE_LIST]),
-                tuple(files[SIGNATURES]),
-                manifest["withImages"],
-                tuple(manifest["leftOut"]),
-                tuple(manifest["missing"]),
-                tuple(manifest["namespaces"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Damaged(f"{self.path / name} lacks a part of a backup: {error!r}") from None
+            content = checked(files, manifest)
+        except ValueError as error:
+            raise Damaged(f"{self.path / name} says what no backup says, and nothing was changed: {error}") from None
         return Backup(name, content, manifest)
 
     def _manifest(self, name: str) -> Document:
         path = self.path / name / MANIFEST
         try:
             manifest = json.loads(_read(path))
-            digest, number = manifest.pop("digest"), manifest["format"]
-        except (ValueError, KeyError, TypeError, AttributeError):
+            digest, number, files = manifest.pop("digest"), int(manifest["format"]), dict(manifest["files"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Damaged(f"{path} is no description of a backup. Take another backup") from None
-        if _sum(_json(manifest)) != digest:
+        if _sum(as_json(manifest)) != digest:
             raise Damaged(f"{path} is not what was saved: its SHA-256 is another one. Take another backup")
         if number > FORMAT:
             raise BackupError(f"{path} has format {number}, this program knows {FORMAT}: use a newer one")
+        if files.keys() != FILES:
+            raise Damaged(
+                f"{path} names other files than a backup has: {', '.join(sorted(files.keys() ^ FILES))[:300]}"
+            )
         found: Document = manifest
         return found
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _sum(data: bytes) -> str:
@@ -260,12 +209,3 @@ def _sync(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def sorted_documents(found: Iterable[Document]) -> tuple[Document, ...]:
-    """In an order that does not depend on who listed them."""
-    return tuple(
-        sorted(
-            found, key=lambda item: (item["kind"], str(item["metadata"].get("namespace", "")), item["metadata"]["name"])
-        )
-    )

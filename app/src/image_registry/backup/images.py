@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image_registry.backup.content import Image
 from image_registry.backup.door import Door
-from image_registry.backup.folder import Image
 from image_registry.mirroring.in_files import FileRepository
 from image_registry.mirroring.limits import Limits
 from image_registry.mirroring.mirror import Mirror, Prepared

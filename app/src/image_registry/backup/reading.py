@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from image_registry.backup.content import Image, sorted_documents
 from image_registry.backup.errors import BackupError
-from image_registry.backup.folder import Image, sorted_documents
 from image_registry.backup.kinds import KINDS, SECRETS, STREAMS, Document, Kind, kept, kept_stream, origins, repository
 from image_registry.backup.signatures import Signatures
 from image_registry.kube.client import ClusterClient

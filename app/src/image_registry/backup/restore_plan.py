@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_registry.backup.folder import Backup, Image
+from image_registry.backup.content import Image
+from image_registry.backup.folder import Backup
 from image_registry.backup.images import Copied, Sent
 from image_registry.backup.kinds import (
     STREAMS,

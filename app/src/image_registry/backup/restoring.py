@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from image_registry.backup.content import Image
 from image_registry.backup.door import Door
 from image_registry.backup.errors import Damaged, NotRestored, Refused, listed
-from image_registry.backup.folder import Folder, Image
+from image_registry.backup.folder import Folder
 from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, quiet
-from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, STREAMS, Document, kind_of, repository
+from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, STREAMS, Document, identity, kind_of, repository
 from image_registry.backup.restore_plan import (
     CREATE,
     REPLACE,
@@ -42,6 +43,8 @@ ATTEMPTS = 5
 class Wish:
     """How a backup is to come back."""
 
+    namespace: str = "image-registry-system"
+    """Of the registry: nothing is made for the registry itself in another one, whatever a backup says."""
     namespaces: tuple[str, ...] = ()
     overwrite: tuple[str, ...] = ()
     """Patterns of what may be replaced, as ``ImageStream/team/*``."""
@@ -67,6 +70,11 @@ class Restoring:
         names = {repository(stream) for stream in streams}
         images = tuple(image for image in content.images if image.repository in names)
         others = [item for item in (*content.objects, *content.secrets) if self._chosen(place_of(item))]
+        if away := [identity(item) for item in others if self._is_elsewhere(item)]:
+            raise Refused(
+                f"the registry is in {self._wish.namespace}, and the backup is of one in another namespace: "
+                f"{listed(away)}. Restore chosen namespaces (namespaces), and make these by hand"
+            )
         if content.with_images:
             self._verify(content.images)
         missing = self._namespaces([*streams, *others])
@@ -124,6 +132,9 @@ class Restoring:
                 f"{len(faults)} of {len(images)} images in {self._folder.images} are not what was saved, and nothing "
                 f"was changed: {_said(faults)}. Take another copy of the folder"
             )
+
+    def _is_elsewhere(self, item: Document) -> bool:
+        return kind_of(item).where == "namespace" and place_of(item) != self._wish.namespace
 
     def _chosen(self, namespace: str) -> bool:
         return not self._wish.namespaces or namespace in self._wish.namespaces

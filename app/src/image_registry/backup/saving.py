@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from image_registry.backup.content import Content, Image
 from image_registry.backup.door import Door
 from image_registry.backup.errors import Incomplete, listed
-from image_registry.backup.folder import Content, Folder, Image
+from image_registry.backup.folder import Folder
 from image_registry.backup.images import Copied, Copying, Store, Tell, quiet
 from image_registry.backup.kinds import Document, identity, without
 from image_registry.backup.reading import Reading, Stream

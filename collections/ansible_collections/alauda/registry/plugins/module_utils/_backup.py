@@ -91,6 +91,7 @@ def save(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) ->
 def restore(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) -> dict[str, Any]:
     """The result of a restore. Raises :class:`Failed`."""
     wish = {
+        "namespace": asked["namespace"],
         "namespaces": tuple(asked["namespaces"]),
         "overwrite": tuple(asked["overwrite"]),
         "create_namespaces": asked["create_namespaces"],
