@@ -167,6 +167,29 @@ def test_what_goes_while_it_is_saved_is_read_again_and_what_is_lost_is_named(old
 
 
 @pytest.mark.slow
+def test_a_lost_storage_is_noticed_though_the_database_names_every_image_and_is_filled_again(
+    old: Registry, folder: Folder
+) -> None:
+    save(old, folder)
+    assert not restorer(old, folder).plan().changed
+    before = old.told()
+    blobs = next(old.root.rglob("docker/registry/v2/blobs"))
+    shutil.rmtree(blobs)
+    digest = old.pushed["team/app:v1"]
+    assert old.ask("HEAD", f"/v2/team/app/manifests/{digest}")[0] == 200  # the tables still say so
+    with pytest.raises(AssertionError):
+        old.pulled("team/app", "v1")
+    plan = restorer(old, folder).plan()
+    assert set(plan.images) == plan.lost
+    assert plan.copies.images >= len(plan.images)
+    restorer(old, folder).apply(plan)
+    for image in plan.images:
+        assert old.pulled(image.repository, image.digest) == image.digest
+    assert old.told() == before
+    assert not restorer(old, folder).plan().changed
+
+
+@pytest.mark.slow
 def test_without_images_a_backup_is_good_beside_its_storage_alone(old: Registry, new: Registry, folder: Folder) -> None:
     save(old, folder, images=False)
     assert not folder.images.exists()

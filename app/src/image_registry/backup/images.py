@@ -19,10 +19,11 @@ from image_registry.mirroring.mirror import Mirror, Prepared
 from image_registry.mirroring.places import DOCKER, FILE, Place
 from image_registry.mirroring.places import Mapping as ImageMapping
 from image_registry.mirroring.planner import Plan
+from image_registry.mirroring.repositories import Repository
 from image_registry.mirroring.results import FAILED, NOT_TRIED
 from image_registry.mirroring.wishes import Wishes
 from image_registry.oci.digest import Digest
-from image_registry.remote.errors import NotFound, RemoteError
+from image_registry.remote.errors import Mismatch, NotFound, RemoteError, TooLarge, Unusable
 
 Tell = Callable[[str], None]
 CHUNK = 1 << 20
@@ -44,6 +45,34 @@ class Copied:
     gone: frozenset[Image] = frozenset()
 
 
+def together(parts: Iterable[Copied], failed: Mapping[Image, str]) -> Copied:
+    """Of several copies; ``failed`` is what counts in the end."""
+    done = list(parts)
+    return Copied(
+        sum(one.images for one in done),
+        sum(one.blobs for one in done),
+        sum(one.bytes for one in done),
+        failed,
+        frozenset(image for one in done for image in one.gone),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Why images cannot be pulled from a registry, by image."""
+
+    absent: dict[Image, str] = field(default_factory=dict)
+    """Those that it knows nothing of."""
+    lost: dict[Image, str] = field(default_factory=dict)
+    """Those that it says it has, and has not got the bytes."""
+    unknown: dict[Image, str] = field(default_factory=dict)
+    """Those for which it gave no answer."""
+
+    @property
+    def all(self) -> dict[Image, str]:
+        return {**self.absent, **self.lost, **self.unknown}
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """An image of the folder and the repository it goes into: under a tag or, without one, by its digest."""
@@ -51,6 +80,11 @@ class Sent:
     image: Image
     target: str
     tag: str = ""
+
+    @property
+    def becomes(self) -> Image:
+        """What the registry has afterwards."""
+        return Image(self.target, self.image.digest)
 
 
 class Store:
@@ -117,33 +151,56 @@ class Copying:
         pairs = {ImageMapping(self._there(image), self._store.place(image)): image for image in images}
         return Copies(self._door, pairs, anew=anew)
 
-    def bring_back(self, sent: Iterable[Sent]) -> Copies:
-        """Into the registry."""
+    def bring_back(self, sent: Iterable[Sent], *, anew: bool = False) -> Copies:
+        """Into the registry; ``anew`` what it says it has, because its bytes are gone."""
         pairs = {}
         for one in sent:
-            there = self._there(Image(one.target, one.image.digest))
+            there = self._there(one.becomes)
             pairs[ImageMapping(self._store.place(one.image), there.at(one.tag) if one.tag else there)] = one.image
-        return Copies(self._door, pairs)
+        return Copies(self._door, pairs, anew=anew)
 
-    def absent(self, images: Sequence[Image]) -> dict[Image, str]:
-        """Why an image cannot be pulled from the registry, by image."""
-        found: dict[Image, str] = {}
+    def lacking(self, images: Iterable[Image]) -> Lacking:
+        """What of these images cannot be pulled: each manifest is fetched, each blob asked for by its size.
+
+        A registry says from its tables that it has a manifest, also when the bytes are gone.
+        """
+        found = Lacking()
         limits = Limits(PER_REGISTRY, 1)
         mirror = Mirror(self._door.client, limits=limits)
+        sizes: dict[tuple[str, Digest], int | None] = {}
 
         def look(image: Image) -> None:
-            place = self._there(image)
             try:
-                if mirror.open(place.repository).digest(Digest.parse(image.digest)) is None:
-                    found[image] = "the registry does not have it"
+                repository = mirror.open(self._there(image).repository)
+                if repository.digest(Digest.parse(image.digest)) is None:
+                    found.absent[image] = "the registry does not have it"
+                elif why := _fault(repository, image, sizes):
+                    found.lost[image] = why
+            except (Mismatch, TooLarge, Unusable) as error:  # bytes, and other ones
+                found.lost[image] = str(error)
             except RemoteError as error:
-                found[image] = str(error)
+                found.unknown[image] = str(error)
 
-        limits.each(images, lambda _image: (self._door.host,), look)
+        limits.each(sorted(set(images)), lambda _image: (self._door.host,), look)
         return found
 
     def _there(self, image: Image) -> Place:
         return Place(DOCKER, self._door.host, image.repository, digest=Digest.parse(image.digest))
+
+
+def _fault(repository: Repository, image: Image, sizes: dict[tuple[str, Digest], int | None]) -> str:
+    """Why an image that a registry names cannot be pulled; ``sizes`` remembers answers about blobs."""
+    try:
+        manifest = repository.manifest(Digest.parse(image.digest))
+    except NotFound:
+        return "its manifest is not in the storage"
+    for blob in manifest.required_blobs:
+        key = (image.repository, blob.digest)
+        if key not in sizes:
+            sizes[key] = repository.blob_size(blob.digest)
+        if sizes[key] != blob.size:
+            return f"its blob {blob.digest} has {sizes[key] or 0} bytes and should have {blob.size}"
+    return ""
 
 
 class Copies:

@@ -55,6 +55,8 @@ class Plan:
     signatures: tuple[Document, ...] = ()
     """Those that the registry has not got."""
     copies: Copied = field(default_factory=Copied)
+    lost: frozenset[Image] = frozenset()
+    """Images of which the registry has the name and not the bytes."""
 
     @property
     def objects(self) -> tuple[Change, ...]:
@@ -74,6 +76,7 @@ class Plan:
             "name": self.backup.name,
             "changes": [*(f"create Namespace/{name}" for name in self.namespaces), *named],
             "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
+            "lost": sorted(map(str, self.lost)),
             "left_out": list(self.backup.content.left_out),
             "missing": list(self.backup.content.missing),
             "namespaces": list(self.backup.content.namespaces),

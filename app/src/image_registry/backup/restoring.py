@@ -14,7 +14,7 @@ from image_registry.backup.content import Image
 from image_registry.backup.door import Door
 from image_registry.backup.errors import Damaged, NotRestored, Refused, listed
 from image_registry.backup.folder import Folder
-from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, quiet
+from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, quiet, together
 from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, STREAMS, Document, identity, kind_of, repository
 from image_registry.backup.restore_plan import (
     CREATE,
@@ -84,21 +84,24 @@ class Restoring:
         self._refuse([*before, *changes, *after])
         self._rehearse([*before, *changes, *after], missing)
         sent: list[Sent] = []
-        copies = Copied()
         if content.with_images:
             sent = sent_for(images, frozenset(content.images), [change.document for change in changes])
-            copies = self._copying.bring_back(sent).foreseen()
-            if copies.failed:
-                raise Refused(f"the registry cannot be asked for images: {_said(copies.failed)}")
-        elif absent := self._copying.absent(images):
+        lacking = self._copying.lacking([*images, *(one.becomes for one in sent)])
+        if lacking.unknown:
+            raise Refused(f"the registry cannot be asked for images: {_said(lacking.unknown)}")
+        if not content.with_images and lacking.all:
             raise Refused(
-                f"the backup {backup.name} was made without images, and {len(absent)} of those it names are not in "
-                f"the registry: {_said(absent)}. Bring the storage back first"
+                f"the backup {backup.name} was made without images, and {len(lacking.all)} of those it names are not "
+                f"in the registry: {_said(lacking.all)}. Bring the storage back first"
             )
+        lost = frozenset(lacking.lost)
+        copies = self._copied(sent, lost, apply=False)
+        if copies.failed:
+            raise Refused(f"the registry cannot be asked for images: {_said(copies.failed)}")
         held = {image.digest for image in images}
         signatures = [one for one in content.signatures if one["metadata"]["name"].partition("@")[0] in held]
         unsigned = tuple(self._signatures.missing(signatures))
-        return Plan(backup, missing, before, changes, images, tuple(sent), after, unsigned, copies)
+        return Plan(backup, missing, before, changes, images, tuple(sent), after, unsigned, copies, lost)
 
     def apply(self, plan: Plan) -> Copied:
         """Do it, then verify everything."""
@@ -109,7 +112,7 @@ class Restoring:
         for change in plan.streams:
             if change.what == CREATE:
                 self._begin(change.document)
-        copied = self._copying.bring_back(plan.sent).apply()
+        copied = self._copied(plan.sent, plan.lost, apply=True)
         self._tell(f"{copied.images} images brought back, {copied.bytes} bytes")
         if copied.failed:
             raise NotRestored(
@@ -124,6 +127,15 @@ class Restoring:
             self._write(change)
         self._prove(plan)
         return copied
+
+    def _copied(self, sent: Collection[Sent], lost: Collection[Image], *, apply: bool) -> Copied:
+        """What the registry lacks, and anew what it has lost the bytes of: it would say that it has that already."""
+        parts = (
+            self._copying.bring_back([one for one in sent if one.becomes in lost], anew=True),
+            self._copying.bring_back(one for one in sent if one.becomes not in lost),
+        )
+        done = [part.apply() if apply else part.foreseen() for part in parts]
+        return together(done, {image: why for one in done for image, why in one.failed.items()})
 
     def _verify(self, images: Collection[Image]) -> None:
         faults = self._store.faults(images, deep=self._wish.deep, tell=self._tell)
@@ -232,10 +244,13 @@ class Restoring:
             )
         if unsigned := self._signatures.missing(plan.signatures):
             raise NotRestored(f"{len(unsigned)} signatures were not kept. Run again")
-        absent = self._copying.absent(plan.images)
+        absent = self._copying.lacking([*plan.images, *(one.becomes for one in plan.sent)]).all
         if absent:
             raise NotRestored(f"{len(absent)} images cannot be pulled: {_said(absent)}")
-        self._tell(f"{len(plan.images)} images and {len(plan.objects)} objects verified")
+        self._tell(
+            f"{len(plan.objects)} objects read again; of {len(plan.images)} images each manifest was fetched, every "
+            "blob asked for"
+        )
 
 
 def _said(faults: Mapping[Image, str]) -> str:

@@ -6,7 +6,7 @@ so a copy can fail for lack of an image only if its stream let go of it since: t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -16,7 +16,7 @@ from image_registry.backup.content import Content, Image
 from image_registry.backup.door import Door
 from image_registry.backup.errors import Incomplete, listed
 from image_registry.backup.folder import Folder
-from image_registry.backup.images import Copied, Copying, Store, Tell, quiet
+from image_registry.backup.images import Copied, Copying, Store, Tell, quiet, together
 from image_registry.backup.kinds import Document, identity, without
 from image_registry.backup.reading import Reading, Stream
 from image_registry.kube.errors import KubeError
@@ -86,7 +86,7 @@ class Saving:
         if self._wish.images:
             for _ in range(ROUNDS):
                 copied = self._copies(_images(streams), apply=True)
-                total = _sum([total, copied], copied.failed)
+                total = together([total, copied], copied.failed)
                 self._tell(f"{copied.images} images copied, {copied.bytes} bytes; {len(copied.failed)} failed")
                 again = self._changed(streams, copied)
                 if not again:
@@ -111,7 +111,7 @@ class Saving:
             self._tell(f"{len(damaged)} images of the folder are damaged: {listed([*map(str, damaged)])}")
             parts.append(self._copying.save(sorted(damaged), anew=True))
         done = [part.apply() if apply else part.foreseen() for part in parts]
-        return _sum(done, {image: why for one in done for image, why in one.failed.items()})
+        return together(done, {image: why for one in done for image, why in one.failed.items()})
 
     def _changed(self, streams: Mapping[str, Stream], copied: Copied) -> dict[str, Stream | None]:
         """Streams that let go of an image while it was looked for, as they are now."""
@@ -168,17 +168,6 @@ class Saving:
 
     def _accepted(self, image: Image) -> bool:
         return any(fnmatchcase(str(image), pattern) for pattern in self._wish.accept)
-
-
-def _sum(parts: Iterable[Copied], failed: Mapping[Image, str]) -> Copied:
-    done = list(parts)
-    return Copied(
-        sum(one.images for one in done),
-        sum(one.blobs for one in done),
-        sum(one.bytes for one in done),
-        failed,
-        frozenset(image for one in done for image in one.gone),
-    )
 
 
 def _held(streams: Mapping[str, Stream]) -> set[Image]:

@@ -17,7 +17,8 @@ description:
     made is checked by the API server.
   - What is there already and is the same stays. What is there and is not the same is refused, until O(overwrite) names
     it. Nothing is deleted that the backup does not speak of.
-  - Afterwards every object is read again and every image is asked for. A restore that was interrupted goes on when it
+  - Afterwards every object is read again, every manifest is fetched and every blob asked for by its size. What the
+    registry names and has lost the bytes of is sent anew. A restore that was interrupted goes on when it
     is run again.
 extends_documentation_fragment:
   - alauda.registry._images
@@ -95,6 +96,10 @@ backup:
       description: What was not in the registry.
       type: dict
       sample: {images: 12, blobs: 30, bytes: 812345678}
+    lost:
+      description: Images that the registry named and had not got the bytes of.
+      type: list
+      elements: str
     left_out:
       description: Secrets that the registry had and the backup has not.
       type: list
