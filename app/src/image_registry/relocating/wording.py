@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from image_registry import measures
+
+BRIEF = 3500
+"""Bytes of a report that Kubernetes takes from a Pod: it cuts at 4096."""
 
 SHOWN = 20
 """Failures that are printed; the report in JSON has more."""
@@ -56,3 +60,15 @@ def _next(found: dict[str, Any]) -> str:
     if found["state"] == "complete":
         return "the copy is complete: let the registry use it. The source stays as it is"
     return "what was there has been copied: make the registry read-only, and copy once more with --complete"
+
+
+def short(found: dict[str, Any]) -> dict[str, Any]:
+    """The report with as many names as fit into what Kubernetes keeps of a Pod."""
+    brief = {key: value for key, value in found.items() if not isinstance(value, list)}
+    brief["failures"] = list[dict[str, str]]()
+    for failure in found["failures"]:
+        cut = {"what": failure["what"], "why": failure["why"][:200]}
+        if len(json.dumps({**brief, "failures": [*brief["failures"], cut]})) > BRIEF:
+            break
+        brief["failures"].append(cut)
+    return brief

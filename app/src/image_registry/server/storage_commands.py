@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,6 +48,7 @@ def storage() -> None:
 @click.option("--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Blobs at once.")
 @click.option("--rate", type=click.FloatRange(min=0), default=0, help="MiB per second at most; 0: no limit.")
 @click.option("--name", default="", help="What the source is called in the note of the copy; else what --from says.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="File for a short report, 4 KiB.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def copy(
     *,
@@ -60,6 +62,7 @@ def copy(
     parallel: int,
     rate: float,
     name: str,
+    report: Path | None,
     output: str,
 ) -> None:
     """Copy a whole registry from one storage to another: blobs, links, records; while the source serves.
@@ -91,14 +94,25 @@ def copy(
         accepted=frozenset(accept),
     )
     progress = Progress()
-    report = copying.copy(copying.Place.of(source_of), copying.Place.of(target_of), wish, progress)
+    try:
+        found = copying.copy(copying.Place.of(source_of), copying.Place.of(target_of), wish, progress)
+    except Exception as error:
+        if report is not None:
+            _leave(report, {"clean": False, "state": "failed", "why": str(error)[:1000]})
+        raise
     progress.end()
+    if report is not None:
+        _leave(report, wording.short(found))
     if output == "json":
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json.dumps(found, indent=2))
     else:
-        for line in wording.lines(report):
+        for line in wording.lines(found):
             click.echo(line)
-    sys.exit(0 if report["clean"] else 1)
+    sys.exit(0 if found["clean"] else 1)
+
+
+def _leave(file: Path, found: dict[str, Any]) -> None:
+    file.write_text(json.dumps(found, separators=(",", ":")), encoding="utf-8")
 
 
 def _place(text: str, option: str) -> Storage:

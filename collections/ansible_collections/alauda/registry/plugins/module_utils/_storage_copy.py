@@ -1,0 +1,190 @@
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A pass of a copy of the storage: a Job beside the registry, begun or found at work, and followed to its end.
+
+Private to this collection. What the Job is and does is said by the Python package; here is when it is made anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.alauda.registry.plugins.module_utils import _object_plan, _objects, _storage
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster
+
+IMPORT_ERROR: str | None = None
+try:
+    from image_registry.relocating import cluster_job
+    from image_registry.relocating.cluster_job import NAME, Order
+    from image_registry.relocating.settings import chosen
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+Document = dict[str, Any]
+KEEP = "helm.sh/resource-policy"
+PAUSE = 2.0
+"""Seconds between two looks at the Job."""
+
+GOING = 120.0
+"""Seconds that an old Job may take to go."""
+
+
+class CopyError(Exception):
+    """What keeps the images from being copied, and what to do about it."""
+
+
+def deployment(cluster: Cluster, namespace: str) -> Document:
+    """The registry's own; the Job is made from it."""
+    found = cluster.find(f"{_objects.collection('apps/v1', 'deployments', namespace)}/image-registry")
+    if found is None:
+        raise CopyError(
+            f"there is no Deployment image-registry in namespace {namespace}: let the registry run (managementState: "
+            "Managed) before its storage is copied"
+        )
+    return found
+
+
+def begin(cluster: Cluster, namespace: str, release: str, order: Order) -> None:
+    """Let a pass be at work: the one that is, if it is the same, or a new one."""
+    registry = deployment(cluster, namespace)
+    source = _storage.facts(cluster, namespace, release)
+    path = f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}"
+    there = cluster.find(path)
+    if there is not None and ended(there) is None:
+        if ((there["metadata"].get("annotations") or {}).get(cluster_job.INPUT)) == cluster_job.digest(order):
+            return
+        raise CopyError(
+            f"another copy is at work, with other settings: wait for the end of Job {namespace}/{NAME}, or delete it. "
+            "What it has copied stays"
+        )
+    if there is not None:
+        cluster.delete(path, "Foreground")
+        if not cluster.wait_for_absence(path, GOING):
+            raise CopyError(f"Job {namespace}/{NAME} of the last pass does not go: look why, then run again")
+    _give(cluster, cluster_job.secret(order, namespace))
+    _claim(cluster, namespace, release, order)
+    _keep(cluster, namespace, source)
+    alone = source["kind"] == "claim" and "ReadWriteMany" not in (source["claim"].get("access_modes") or [])
+    cluster.create(path.rpartition("/")[0], cluster_job.job(order, registry, source_on_one_node=alone))
+
+
+def follow(cluster: Cluster, namespace: str, seconds: float, say: Callable[[str], None]) -> Document:
+    """The report of the pass when it has ended."""
+    path = f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}"
+    deadline = time.monotonic() + seconds
+    said = ""
+    while True:
+        job = cluster.find(path)
+        if job is None:
+            raise CopyError(f"Job {namespace}/{NAME} was deleted on its way: run again, what was copied stays")
+        pods = _pods(cluster, namespace)
+        how = ended(job)
+        if how is not None:
+            return _told(how, cluster_job.report(pods), namespace)
+        if (now := _waits(pods)) and now != said:
+            said = now
+            say(now)
+        if time.monotonic() > deadline:
+            raise CopyError(
+                f"the copy has not ended after {seconds:.0f} s; Job {namespace}/{NAME} goes on, and the same task "
+                f"follows it again{f'. Its Pod waits: {said}' if said else ''}"
+            )
+        time.sleep(PAUSE)
+
+
+def clear(cluster: Cluster, namespace: str, *, check: bool) -> bool:
+    """Take the Job and its Secret away; the copy stays. True if there was something."""
+    paths = [
+        f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}",
+        f"{_objects.collection('v1', 'secrets', namespace)}/{NAME}",
+    ]
+    there = [path for path in paths if cluster.find(path) is not None]
+    if not check:
+        for path in there:
+            cluster.delete(path)
+    return bool(there)
+
+
+def ended(job: Document) -> str | None:
+    """``Complete``, why it failed, or None."""
+    for condition in (job.get("status") or {}).get("conditions") or []:
+        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+            return "Complete" if condition["type"] == "Complete" else str(condition.get("reason") or "Failed")
+    return None
+
+
+def _told(how: str, report: Document | None, namespace: str) -> Document:
+    if report is None:
+        raise CopyError(
+            f"the copy ended ({how}) and has said nothing: kubectl -n {namespace} logs job/{NAME} may tell more. "
+            "Run again, what was copied stays"
+        )
+    if report.get("state") == "failed":
+        raise CopyError(f"the copy failed: {report.get('why')}. Run again when that is cured, what was copied stays")
+    return report
+
+
+def _give(cluster: Cluster, secret: Document) -> None:
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in secret.pop("stringData").items()}
+    path = _objects.path(secret, secret["metadata"]["namespace"])
+    _object_plan.settle(cluster, path, lambda _current: {**secret, "data": data}, check=False)
+
+
+def _claim(cluster: Cluster, namespace: str, release: str, order: Order) -> None:
+    """Make the claim that is copied to, in such a way that the release takes it over."""
+    name = cluster_job.claim(order)
+    path = f"{_objects.collection('v1', 'persistentvolumeclaims', namespace)}/{name}"
+    if not name or cluster.find(path) is not None:
+        return
+    given = chosen(order.storage)[1]
+    if given.get("claim"):
+        raise CopyError(f"there is no claim {namespace}/{name} to copy to: make it, or correct its name")
+    if not given.get("size"):
+        raise CopyError("how large shall the new claim be? Name storage.pvc.size")
+    spec: Document = {
+        "accessModes": [given.get("accessMode") or "ReadWriteOnce"],
+        "resources": {"requests": {"storage": given["size"]}},
+    }
+    if given.get("storageClassName"):
+        spec["storageClassName"] = given["storageClassName"]
+    notes = {_objects.RELEASE_NAME: release, _objects.RELEASE_NAMESPACE: namespace, KEEP: "keep"}
+    labels = {"app.kubernetes.io/managed-by": "Helm"}
+    metadata = {"name": name, "namespace": namespace, "annotations": notes, "labels": labels}
+    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    cluster.create(path.rpartition("/")[0], body)
+
+
+def _keep(cluster: Cluster, namespace: str, source: Document) -> None:
+    """The claim that is copied from outlives the release's interest in it: it is the way back."""
+    if source["kind"] != "claim" or source["claim"].get("phase") == "missing":
+        return
+    path = f"{_objects.collection('v1', 'persistentvolumeclaims', namespace)}/{source['name']}"
+    notes = ((cluster.find(path) or {}).get("metadata") or {}).get("annotations") or {}
+    if notes.get(KEEP) != "keep":
+        cluster.merge(path, {"metadata": {"annotations": {KEEP: "keep"}}})
+
+
+def _pods(cluster: Cluster, namespace: str) -> list[Document]:
+    return cluster.items(
+        _objects.collection("v1", "pods", namespace), labelSelector=f"batch.kubernetes.io/job-name={NAME}"
+    )
+
+
+def _waits(pods: list[Document]) -> str:
+    """Why the Pod does not run, if it does not."""
+    for pod in pods:
+        status = pod.get("status") or {}
+        for container in status.get("containerStatuses") or []:
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("message"):
+                return f"{waiting.get('reason')}: {waiting['message']}"
+        for condition in status.get("conditions") or []:
+            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                return str(condition.get("message") or condition.get("reason") or "")
+    return ""

@@ -1,0 +1,206 @@
+"""The images are copied by a Job and the registry switched over, on a real kube-apiserver.
+
+There are no nodes: the Job's command is really run, on folders, by a named fake of a kubelet; the operator is one too.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.alauda.registry.plugins.module_utils import _storage_copy
+from ansible_collections.alauda.registry.plugins.modules import registry_storage_copy
+
+from image_registry.kube.client import ClusterClient
+from image_registry.oci.digest import Digest
+from image_registry.relocating.cluster_job import NAME
+from image_registry.storage import layout
+from image_registry.storage.choice import Filesystem, open_store
+from tests.app.relocating.registry_tree import APP, Filled, blob, fill, snapshot
+from tests.collection.acting_copier import ActingCopier
+from tests.collection.acting_operator import ActingOperator
+from tests.collection.conftest import Run
+from tests.collection.controller import Controller
+from tests.operator.conftest import program
+from tests.operator.control_plane import ApiServer
+
+pytestmark = pytest.mark.slow
+
+NAMESPACE = "image-registry-system"
+CORE, APPS = f"/api/v1/namespaces/{NAMESPACE}", f"/apis/apps/v1/namespaces/{NAMESPACE}"
+JOB = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{NAME}"
+CONFIGS = "/apis/imageregistry.operator.alauda.io/v1/configs"
+NEW = {"pvc": {"claim": "new"}}
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(apiserver: ApiServer, configs: str) -> Path:
+    """A namespace with what a registry on a claim consists of."""
+    del configs
+    client = apiserver.client
+    if client.find(CORE) is None:
+        client.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    return apiserver.kubeconfig
+
+
+def claim(name: str) -> dict[str, Any]:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def deployment(claim_name: str) -> dict[str, Any]:
+    labels = {"app": "image-registry"}
+    container = {
+        "name": "registry",
+        "image": "registry:test",
+        "env": [
+            {"name": "REGISTRY_STORAGE", "value": "filesystem"},
+            {"name": "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "value": "/registry"},
+            {"name": "REGISTRY_AUTH", "value": "cluster"},
+        ],
+        "volumeMounts": [{"name": "storage", "mountPath": "/registry"}],
+    }
+    volume = {"name": "storage", "persistentVolumeClaim": {"claimName": claim_name}}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": [volume]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
+    return {"metadata": {"name": "image-registry", "namespace": NAMESPACE}, "spec": spec}
+
+
+@pytest.fixture
+def client(apiserver: ApiServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterClient]:
+    del kubeconfig
+    monkeypatch.setattr(_storage_copy, "PAUSE", 0.1)
+    client, claims = apiserver.client, f"{CORE}/persistentvolumeclaims"
+    for name in ("image-registry-storage", "new"):
+        client.create(claims, claim(name))
+    client.create(f"{APPS}/deployments", deployment("image-registry-storage"))
+    yield client
+    made = (JOB, f"{CORE}/secrets/{NAME}", f"{APPS}/deployments/image-registry", f"{CONFIGS}/cluster")
+    for path in (*made, f"{claims}/image-registry-storage", f"{claims}/new", f"{claims}/own"):
+        if client.find(path) is not None:
+            client.delete(path)
+        if client.find(path) is not None:  # nobody collects garbage here
+            client.merge(path, {"metadata": {"finalizers": None}})
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Filled:
+    return fill(open_store(Filesystem(rootdirectory=tmp_path / "old")))
+
+
+@pytest.fixture
+def copier(client: ClusterClient, filled: Filled, tmp_path: Path) -> Iterator[ActingCopier]:
+    del filled
+    folders = {"/registry": tmp_path / "old", "/target": tmp_path / "new"}
+    with ActingCopier(client, NAMESPACE, tmp_path, folders) as acting:
+        yield acting
+
+
+@pytest.mark.usefixtures("copier")
+def test_a_job_copies_the_next_pass_brings_what_is_new_and_a_third_is_no_change(
+    client: ClusterClient, filled: Filled, run: Run, tmp_path: Path
+) -> None:
+    foreseen = run(registry_storage_copy, check=True, storage=NEW)
+    assert foreseen["changed"]
+    assert client.find(JOB) is None
+    before = snapshot(tmp_path / "old")
+    first = run(registry_storage_copy, storage=NEW, timeout=60)
+    assert not first.failed, first.message
+    assert (first["changed"], first["report"]["state"], first["report"]["blobs"]["copied"]) == (True, "copied", 9)
+    assert snapshot(tmp_path / "old") == before
+    kept = client.get(f"{CORE}/persistentvolumeclaims/image-registry-storage")["metadata"]["annotations"]
+    assert kept["helm.sh/resource-policy"] == "keep", "the way back outlives the release's interest in it"
+    filled.image(APP, "v3", blob(7))
+    last = run(registry_storage_copy, storage=NEW, state="complete", timeout=60)
+    assert not last.failed, last.message
+    assert (last["report"]["state"], last["report"]["blobs"]["copied"]) == ("complete", 2)
+    again = run(registry_storage_copy, storage=NEW, state="complete", timeout=60)
+    assert (again["changed"], again["report"]["state"]) == (False, "complete")
+    assert open_store(Filesystem(rootdirectory=tmp_path / "new")).tags(APP) == ["v1", "v2", "v3"]
+    assert run(registry_storage_copy, state="absent")["changed"]
+    assert client.find(f"{CORE}/secrets/{NAME}") is None
+
+
+@pytest.mark.usefixtures("copier")
+def test_a_corrupt_blob_fails_the_task_by_name_and_may_be_accepted(filled: Filled, run: Run, tmp_path: Path) -> None:
+    wrong = filled.digests[0]
+    (tmp_path / "old" / layout.blob_data(wrong)).write_bytes(bytes(1000))
+    failed = run(registry_storage_copy, storage=NEW, state="complete", timeout=60)
+    assert failed.failed
+    assert str(wrong) in failed.message
+    assert failed["report"]["blobs"]["copied"] == 8
+    accepted = run(registry_storage_copy, storage=NEW, state="complete", accept=[str(wrong)], timeout=60)
+    assert not accepted.failed, accepted.message
+    assert accepted["report"]["state"] == "complete"
+
+
+def test_a_job_at_work_is_followed_only_by_the_same_task(client: ClusterClient, run: Run) -> None:
+    secret = {"REGISTRY_STORAGE_S3_ACCESSKEY": "key", "REGISTRY_STORAGE_S3_SECRETKEY": "confidential-key"}
+    wanted = {"storage": {"s3": {"bucket": "images", "region": "one"}}, "credentials": secret, "timeout": 0}
+    waiting = run(registry_storage_copy, **wanted)
+    assert waiting.failed
+    assert "goes on, and the same task follows it again" in waiting.message
+    made = client.get(JOB)
+    again = run(registry_storage_copy, **wanted)
+    assert client.get(JOB)["metadata"]["uid"] == made["metadata"]["uid"], again.message
+    other = run(registry_storage_copy, **{**wanted, "rate": 5})
+    assert "another copy is at work, with other settings" in other.message
+    assert "confidential-key" not in str(made) + waiting.message + other.message
+    kept = client.get(f"{CORE}/secrets/{NAME}")["data"]
+    assert base64.b64decode(kept["REGISTRY_STORAGE_S3_SECRETKEY"]) == b"confidential-key"
+    assert b"REGISTRY_STORAGE_S3_BUCKET=images\n" in base64.b64decode(kept["storage.env"])
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ({"pvc": {"claim": "nowhere"}}, "there is no claim image-registry-system/nowhere"),
+        ({"pvc": {}}, "lie in claim image-registry-storage already"),
+        ({"pvc": None}, "name exactly one of"),
+        ({"emptyDir": {}}, "goes with its Pod"),
+    ],
+)
+def test_a_target_that_cannot_be_one_is_refused(
+    client: ClusterClient, run: Run, storage: dict[str, Any], said: str
+) -> None:
+    refused = run(registry_storage_copy, storage=storage)
+    assert refused.failed
+    assert said in refused.message
+    assert client.find(JOB) is None
+
+
+def test_the_role_moves_the_images_and_lets_the_registry_use_them(
+    client: ClusterClient, apiserver: ApiServer, copier: ActingCopier, tmp_path: Path
+) -> None:
+    spec = {"managementState": "Managed", "storage": {"pvc": {}}}
+    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
+    client.create(CONFIGS, {**kind, "metadata": {"name": "cluster"}, "spec": spec})
+    variables = {
+        "registry_kubeconfig": str(apiserver.kubeconfig),
+        "registry_helm_binary": program("helm"),
+        "registry_wait_timeout": 60,
+        "registry_verify": False,  # there is no Pod
+        "registry_storage": NEW,
+        "registry_storage_copy": True,
+        "registry_storage_settle": 0,
+    }
+    with ActingOperator(client):
+        controller = Controller(tmp_path, variables)
+        done = controller.play("playbooks/storage.yml")
+        # as if that had been interrupted when the registry used the copy already, and was still read-only
+        item = client.get(f"{APPS}/deployments/image-registry")
+        item["spec"]["template"]["spec"]["volumes"] = deployment("new")["spec"]["template"]["spec"]["volumes"]
+        client.replace(f"{APPS}/deployments/image-registry", item)
+        client.create(f"{CORE}/secrets", {"metadata": {"name": NAME}})
+        client.merge(f"{CONFIGS}/cluster", {"spec": {"readOnly": True}})
+        controller.play("playbooks/storage.yml")
+    after = client.get(f"{CONFIGS}/cluster")["spec"]
+    assert after["storage"]["pvc"]["claim"] == "new", done.said
+    assert after["readOnly"] is False
+    assert ["--complete" in command for command in copier.commands] == [False, True]
+    assert open_store(Filesystem(rootdirectory=tmp_path / "new")).stat(Digest.of(blob(3))) == 1000
+    assert client.find(JOB) is None or client.get(JOB)["metadata"].get("deletionTimestamp")
+    assert client.find(f"{CORE}/secrets/{NAME}") is None
