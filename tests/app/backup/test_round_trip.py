@@ -14,10 +14,11 @@ from image_registry.backup.content import Image
 from image_registry.backup.errors import BackupError, Damaged, Incomplete, Refused
 from image_registry.backup.folder import Folder
 from image_registry.backup.reading import Reading
-from image_registry.backup.restore_plan import Plan
+from image_registry.backup.restore_plan import RESTORING, Plan
 from image_registry.backup.restoring import Restoring
 from image_registry.backup.saving import Saved, Saving
 from image_registry.kube.errors import KubeError
+from image_registry.remote.errors import Unreadable
 from tests.app.backup.conftest import Registry
 
 SYSTEM = "image-registry-system"
@@ -187,6 +188,66 @@ def test_a_lost_storage_is_noticed_though_the_database_names_every_image_and_is_
         assert old.pulled(image.repository, image.digest) == image.digest
     assert old.told() == before
     assert not restorer(old, folder).plan().changed
+
+
+@pytest.mark.slow
+def test_no_backup_of_what_was_lost_or_is_half_restored_becomes_the_newest(
+    old: Registry, new: Registry, folder: Folder
+) -> None:
+    saved = save(old, folder)
+    with pytest.raises(Refused, match=f"since the backup {saved.name}, so no backup was made: 0 streams instead of 2"):
+        save(new, folder)
+    with pytest.raises(Refused, match="much is gone"):
+        saver(new, folder).foresee()
+    assert folder.names() == [saved.name]
+    emptied = save(new, folder, allow_fewer=True)
+    plan = restorer(new, folder).plan()
+    assert plan.document()["counts"]["streams"] == 0
+    assert plan.document()["previous"] == {
+        "name": saved.name,
+        "made": folder.read(saved.name).manifest["made"],
+        "counts": {key: saved.content.counts[key] for key in ("streams", "tags", "images")},
+    }
+    assert plan.backup.name == emptied.name
+
+    old.rewrite("other/tool", annotations={RESTORING: "true"})
+    with pytest.raises(Refused, match=r"1 streams are being restored.*other/tool"):
+        save(old, folder)
+    damaged = folder.path / emptied.name / "streams.json"
+    damaged.write_bytes(b"[ ]")
+    old.rewrite("other/tool", annotations={})
+    shutil.rmtree(folder.path / saved.name)
+    assert save(new, folder, allow_fewer=True).changed  # the newest one says the same, and is damaged
+
+
+@pytest.mark.slow
+def test_a_pointer_that_was_does_not_keep_a_stream_from_coming_back(
+    old: Registry, new: Registry, folder: Folder
+) -> None:
+    away = {"kind": "DockerImage", "name": "registry.example.com/team/app:v1"}
+    for tags in ([{"name": "v1", "reference": True, "from": away}], []):
+        old.rewrite("team/app", tags=tags)
+    old.push("team/app", "after the pointer", "v1")
+    history = next(tag for tag in old.stream("team/app")["status"]["tags"] if tag["tag"] == "v1")["items"]
+    assert any(not event.get("image") for event in history)
+    save(old, folder)
+    restore(new, folder)
+    assert new.pulled("team/app", "v1") == old.pulled("team/app", "v1")
+    assert not restorer(new, folder).plan().changed
+    assert not restorer(old, folder).plan().changed
+
+
+@pytest.mark.slow
+def test_a_full_folder_is_no_reason_to_give_images_up(
+    old: Registry, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any) -> int:
+        raise Unreadable("/folder cannot be written: No space left on device")
+
+    monkeypatch.setattr("image_registry.mirroring.in_files.write_blob", full)
+    with pytest.raises(Incomplete, match=r"reasons beside them.*No space left.*run again"):
+        save(old, folder, accept=("*",))
+    assert folder.names() == []
 
 
 @pytest.mark.slow

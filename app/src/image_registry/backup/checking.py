@@ -12,7 +12,7 @@ from typing import Any
 
 from image_registry.backup import content as parts
 from image_registry.backup.content import Content, Image
-from image_registry.backup.kinds import IMAGES, KINDS, SECRETS, Document, Kind, kept, kept_stream
+from image_registry.backup.kinds import IMAGES, KINDS, SECRETS, STREAMS, Document, Kind, kept, kept_stream
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository, parse_tag
 
@@ -72,8 +72,8 @@ def _taken(item: Document, kind: Kind, system: str) -> Document:
 
 def _stream(item: Document) -> Document:
     place = Repository.of(item["metadata"]["namespace"], item["metadata"]["name"])
-    if kept_stream(item) != item:
-        raise ValueError(f"the stream {place} has members that no backup keeps")
+    if item["kind"] != STREAMS.name or item["apiVersion"] != STREAMS.version:
+        raise ValueError(f"{place} is no stream")
     for tag in item["spec"]["tags"]:
         parse_tag(tag["name"])
     for tag in item["status"]["tags"]:
@@ -81,7 +81,7 @@ def _stream(item: Document) -> Document:
         for event in tag.get("items") or ():
             if event.get("image"):
                 Digest.parse(event["image"])
-    return item
+    return kept_stream(item)
 
 
 def _signature(item: Document) -> Document:

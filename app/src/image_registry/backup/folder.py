@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,9 @@ from image_registry.backup.checking import checked
 from image_registry.backup.content import FILES, Content, as_json
 from image_registry.backup.errors import BackupError, Damaged
 from image_registry.backup.kinds import Document
+
+COUNTED = ("streams", "tags", "images")
+"""By which backups are compared."""
 
 FORMAT = 1
 """Of the files; a greater one is refused."""
@@ -42,6 +45,27 @@ class Backup:
     name: str
     content: Content
     manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What another backup of the folder says about itself."""
+
+    name: str
+    made: str
+    counts: Mapping[str, int]
+
+    def document(self) -> Document:
+        """For reports."""
+        return {"name": self.name, "made": self.made, "counts": dict(self.counts)}
+
+    def fewer(self, counts: Mapping[str, int]) -> list[str]:
+        """Of what ``counts`` has less than a half of what this backup has, in words."""
+        return [
+            f"{counts[key]} {key} instead of {self.counts[key]}"
+            for key in COUNTED
+            if counts[key] * 2 < self.counts[key]
+        ]
 
 
 class Folder:
@@ -76,11 +100,25 @@ class Folder:
         if not names:
             return None
         try:
-            manifest = self._manifest(names[-1])
+            backup = self.read(names[-1])  # with its files: a damaged one is worth another backup
         except Damaged:
             return None
-        same = manifest["files"] == _sums(content.files()) and content.told().items() <= manifest.items()
-        return names[-1] if same else None
+        said = backup.manifest
+        same = said["files"] == _sums(content.files()) and content.told().items() <= said.items()
+        return backup.name if same else None
+
+    def earlier(self, namespaces: Sequence[str], than: str = "") -> Earlier | None:
+        """The newest whole backup of these namespaces, or the one before ``than``; damaged ones are passed over."""
+        for name in reversed(self.names()):
+            if than and name >= than:
+                continue
+            try:
+                said = self._manifest(name)
+                if list(said["namespaces"]) == list(namespaces):
+                    return Earlier(name, str(said["made"]), {key: int(said["counts"][key]) for key in COUNTED})
+            except (BackupError, KeyError, TypeError, ValueError):
+                continue
+        return None
 
     def write(self, content: Content, registry: Mapping[str, str], now: datetime) -> str:
         """A new backup, which is there as a whole or not at all; its name. Raises :class:`BackupError`."""

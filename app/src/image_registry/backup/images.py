@@ -23,11 +23,29 @@ from image_registry.mirroring.repositories import Repository
 from image_registry.mirroring.results import FAILED, NOT_TRIED
 from image_registry.mirroring.wishes import Wishes
 from image_registry.oci.digest import Digest
-from image_registry.remote.errors import Mismatch, NotFound, RemoteError, TooLarge, Unusable
+from image_registry.remote.errors import (
+    Forbidden,
+    Mismatch,
+    NoSpace,
+    NotARegistry,
+    NotFound,
+    RemoteError,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+    Unreadable,
+    Unusable,
+)
 
 Tell = Callable[[str], None]
 CHUNK = 1 << 20
 PER_REGISTRY = 6
+
+ELSEWHERE = frozenset(
+    error.reason for error in (Forbidden, NoSpace, NotARegistry, TooManyRequests, Unauthorized, Unreachable, Unreadable)
+)
+"""Reasons for which an image is not copied and that say nothing about it."""
 
 
 def quiet(_line: str) -> None:
@@ -43,6 +61,8 @@ class Copied:
     bytes: int = 0
     failed: Mapping[Image, str] = field(default_factory=dict)
     gone: frozenset[Image] = frozenset()
+    elsewhere: frozenset[Image] = frozenset()
+    """Those of them that failed for a reason beside the image: the folder, the token, a registry out of order."""
 
 
 def together(parts: Iterable[Copied], failed: Mapping[Image, str]) -> Copied:
@@ -54,6 +74,7 @@ def together(parts: Iterable[Copied], failed: Mapping[Image, str]) -> Copied:
         sum(one.bytes for one in done),
         failed,
         frozenset(image for one in done for image in one.gone),
+        frozenset(image for one in done for image in one.elsewhere if image in failed),
     )
 
 
@@ -168,6 +189,7 @@ class Copying:
         limits = Limits(PER_REGISTRY, 1)
         mirror = Mirror(self._door.client, limits=limits)
         sizes: dict[tuple[str, Digest], int | None] = {}
+        bare: list[Image] = []
 
         def look(image: Image) -> None:
             try:
@@ -176,12 +198,16 @@ class Copying:
                     found.absent[image] = "the registry does not have it"
                 elif why := _fault(repository, image, sizes):
                     found.lost[image] = why
+                elif repository.manifest(Digest.parse(image.digest)).manifests:
+                    bare.append(image)
             except (Mismatch, TooLarge, Unusable) as error:  # bytes, and other ones
                 found.lost[image] = str(error)
             except RemoteError as error:
                 found.unknown[image] = str(error)
 
         limits.each(sorted(set(images)), lambda _image: (self._door.host,), look)
+        if found.lost:  # an index has no blobs, and a registry remembers manifests: it could be lost, too
+            found.lost.update(dict.fromkeys(bare, "other images have lost their bytes, and this one may have"))
         return found
 
     def _there(self, image: Image) -> Place:
@@ -214,16 +240,19 @@ class Copies:
     def foreseen(self) -> Copied:
         """What :meth:`apply` would do."""
         plan = self._prepared.plan
-        failed, gone, missing = {}, set(), 0
+        failed, gone, elsewhere, missing = {}, set(), set(), 0
         for each in plan.images:
             image = self._pairs[each.looked.mapping]
             if each.looked.error is not None:
                 failed[image] = str(each.looked.error)
                 if isinstance(each.looked.error, NotFound):
                     gone.add(image)
+                if each.looked.error.reason in ELSEWHERE:
+                    elsewhere.add(image)
             elif each.steps:
                 missing += 1
-        return Copied(missing, sum(one.blobs for one in plan.totals.values()), plan.bytes, failed, frozenset(gone))
+        blobs = sum(one.blobs for one in plan.totals.values())
+        return Copied(missing, blobs, plan.bytes, failed, frozenset(gone), frozenset(elsewhere))
 
     def apply(self) -> Copied:
         """Send what is missing; an image that fails keeps no other from being sent."""
@@ -240,7 +269,8 @@ class Copies:
             self._pairs[result.mapping] for result in report.results if result.reason == NotFound.reason
         }
         copied = sum(result.status == "copied" for result in report.results)
-        return Copied(copied, report.sent_blobs, report.sent_bytes, failed, frozenset(gone))
+        elsewhere = {self._pairs[result.mapping] for result in report.results if result.reason in ELSEWHERE}
+        return Copied(copied, report.sent_blobs, report.sent_bytes, failed, frozenset(gone), frozenset(elsewhere))
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -16,8 +16,11 @@ Document = dict[str, Any]
 
 OPERATOR, RBAC, IMAGES = "imageregistry.operator.alauda.io/v1", "rbac.authorization.k8s.io/v1", "image.alauda.io/v1"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-MAKERS = ("Helm", "image-registry-bootstrap", "cluster-image-registry-operator")
+MAKERS = ("image-registry-bootstrap", "cluster-image-registry-operator")
 """Who makes objects again when the registry is installed."""
+
+HELM, PART_OF, PRODUCT = "Helm", "app.kubernetes.io/part-of", "image-registry"
+"""Our charts make their objects again, too; those of other charts belong to people."""
 
 PULL_SECRET = "imageregistry.operator.alauda.io/managed-pull-secret"  # noqa: S105 - a label
 CERT_MANAGER = "cert-manager.io/certificate-name"
@@ -52,7 +55,7 @@ def _by_people(item: Mapping[str, Any]) -> bool:
     metadata = item.get("metadata") or {}
     labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
     return (
-        labels.get(MANAGED_BY) not in MAKERS
+        not (labels.get(MANAGED_BY) in MAKERS or (labels.get(MANAGED_BY) == HELM and labels.get(PART_OF) == PRODUCT))
         and PULL_SECRET not in labels
         and CERT_MANAGER not in notes
         and not metadata.get("ownerReferences")
@@ -144,8 +147,20 @@ def kept_stream(item: Mapping[str, Any]) -> Document:
         ({key: value for key, value in tag.items() if key != "generation"} for tag in spec.get("tags") or ()),
         key=lambda tag: str(tag.get("name")),
     )
-    tags = sorted((item.get("status") or {}).get("tags") or (), key=lambda tag: str(tag.get("tag")))
-    return {**found, "spec": spec, "status": {"tags": tags}}
+    pointers = {tag.get("name") for tag in spec["tags"] if tag.get("reference")}
+    tags = [_meant(tag, pointers) for tag in (item.get("status") or {}).get("tags") or ()]
+    kept_tags = sorted((tag for tag in tags if tag), key=lambda tag: str(tag.get("tag")))
+    return {**found, "spec": spec, "status": {"tags": kept_tags}}
+
+
+def _meant(tag: Document, pointers: Collection[Any]) -> Document:
+    """The history of a tag without pointers that were: they name no image, and the registry takes none back."""
+    events = [
+        event
+        for place, event in enumerate(tag.get("items") or ())
+        if event.get("image") or (place == 0 and tag.get("tag") in pointers)
+    ]
+    return {**tag, "items": events} if events or tag.get("conditions") else {}
 
 
 def identity(document: Mapping[str, Any]) -> str:

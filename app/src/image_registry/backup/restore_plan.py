@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from image_registry.backup.content import Image
-from image_registry.backup.folder import Backup
+from image_registry.backup.folder import Backup, Earlier
 from image_registry.backup.images import Copied, Sent
 from image_registry.backup.kinds import (
     STREAMS,
@@ -25,6 +26,12 @@ from image_registry.backup.kinds import (
 CREATE, REPLACE = "create", "replace"
 RESTORING = "backup.image-registry.alauda.io/restoring"
 """Annotation of a stream that is not whole yet: the next run may write it without being told to."""
+
+LARGEST = 3 * 1024 * 1024 - 16 * 1024
+"""Bytes of a stream as JSON: what the Image API reads of one request, without what it adds to metadata itself."""
+
+PLACES = ("storage", "metadata")
+"""Of a Config's ``spec``: where the registry keeps what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,10 @@ class Plan:
     copies: Copied = field(default_factory=Copied)
     lost: frozenset[Image] = frozenset()
     """Images of which the registry has the name and not the bytes."""
+    kept: tuple[str, ...] = ()
+    """What stays as it is although the backup has something else."""
+    previous: Earlier | None = None
+    """The backup before this one."""
 
     @property
     def objects(self) -> tuple[Change, ...]:
@@ -74,6 +85,10 @@ class Plan:
         named += [f"{CREATE} {identity(one)}" for one in self.signatures]
         return {
             "name": self.backup.name,
+            "made": self.backup.manifest["made"],
+            "counts": self.backup.content.counts,
+            "previous": self.previous.document() if self.previous else {},
+            "kept": list(self.kept),
             "changes": [*(f"create Namespace/{name}" for name in self.namespaces), *named],
             "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
             "lost": sorted(map(str, self.lost)),
@@ -81,6 +96,11 @@ class Plan:
             "missing": list(self.backup.content.missing),
             "namespaces": list(self.backup.content.namespaces),
         }
+
+
+def is_too_large(stream: Document) -> bool:
+    """Whether the Image API would not take the history of a stream, which has to be written in one request."""
+    return len(json.dumps(stream, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")) > LARGEST
 
 
 def place_of(document: Mapping[str, Any]) -> str:
@@ -103,6 +123,23 @@ def over(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Document:
     return {**rest, **wanted, "metadata": {**wanted["metadata"], **state}}
 
 
+def is_marked(document: Mapping[str, Any]) -> bool:
+    """Whether a stream is not whole yet."""
+    return RESTORING in (document["metadata"].get("annotations") or {})
+
+
+def as_there(document: Document, there: Mapping[str, Any]) -> Document:
+    """Where a registry keeps its bytes and tables is not brought back: a running one would begin anew in another place.
+
+    Only ``registry_config`` changes that, with its own question (``storage_change``).
+    """
+    if document["kind"] != "Config":
+        return document
+    living = there.get("spec") or {}
+    spec = {key: value for key, value in (document.get("spec") or {}).items() if key not in PLACES}
+    return {**document, "spec": {**spec, **{key: living[key] for key in PLACES if key in living}}}
+
+
 def marked(document: Mapping[str, Any]) -> Document:
     """A stream that is not whole yet."""
     metadata = document["metadata"]
@@ -112,15 +149,18 @@ def marked(document: Mapping[str, Any]) -> Document:
     }
 
 
-def sent_for(images: Collection[Image], known: Collection[Image], changed: Collection[Document]) -> list[Sent]:
+def sent_for(
+    images: Collection[Image], known: Collection[Image], changed: Collection[Document], streams: Collection[Document]
+) -> list[Sent]:
     """Everything by its digest, but what tags of streams mean that are to change: that goes under these tags.
 
     What a tag follows in another stream it gets from there again. What it took from elsewhere, or earlier, has to be
     held by its own stream: the registry lets no history speak of an image that could not be pulled there.
     """
     tags, borrowed = dict[Image, list[str]](), []
+    meant = {f"{repository(one)}:{tag}": digest for one in streams for tag, digest in current(one).items()}
     for stream in changed:
-        name, followed = repository(stream), _followed(stream, images)
+        name, followed = repository(stream), _followed(stream, images, meant)
         for tag, digest in current(stream).items():
             tags.setdefault(Image(name, digest), []).append(tag)
         for digest, origin in origins(stream).items():
@@ -129,13 +169,19 @@ def sent_for(images: Collection[Image], known: Collection[Image], changed: Colle
     return [Sent(image, image.repository, tag) for image in images for tag in tags.get(image) or [""]] + borrowed
 
 
-def _followed(stream: Document, images: Collection[Image]) -> set[str]:
-    """What tags mean that follow another stream, where that stream holds it."""
+def _followed(stream: Document, images: Collection[Image], meant: Mapping[str, str]) -> set[str]:
+    """What tags mean that follow another stream, where that stream holds it and its own tag means the same.
+
+    A tag can have stopped to follow, as when the other one became a pointer: then it would get something else.
+    """
     now, found = current(stream), set()
     for tag in stream["spec"].get("tags") or ():
         source = tag.get("from") or {}
-        if source.get("kind") in ("ImageStreamTag", "ImageStreamImage") and tag["name"] in now:
-            other = re.split("[:@]", source["name"])[0]
-            if Image(f"{source.get('namespace') or place_of(stream)}/{other}", now[tag["name"]]) in images:
-                found.add(now[tag["name"]])
+        digest = now.get(tag["name"])
+        if digest is None or source.get("kind") not in ("ImageStreamTag", "ImageStreamImage"):
+            continue
+        name = f"{source.get('namespace') or place_of(stream)}/{source['name']}"
+        same = digest == name.partition("@")[2] or digest == meant.get(name)
+        if same and Image(re.split("[:@]", name)[0], digest) in images:
+            found.add(digest)
     return found

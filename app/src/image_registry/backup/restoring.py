@@ -18,11 +18,14 @@ from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, qui
 from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, STREAMS, Document, identity, kind_of, repository
 from image_registry.backup.restore_plan import (
     CREATE,
+    PLACES,
     REPLACE,
-    RESTORING,
     Change,
     Plan,
     as_kept,
+    as_there,
+    is_marked,
+    is_too_large,
     marked,
     over,
     path_of,
@@ -76,16 +79,22 @@ class Restoring:
                 f"{listed(away)}. Restore chosen namespaces (namespaces), and make these by hand"
             )
         if content.with_images:
-            self._verify(content.images)
+            borrowed = {one.image for one in sent_for(images, frozenset(content.images), streams, streams)}
+            self._verify(sorted({*images, *borrowed}))  # what is wrong with others keeps nobody from these
         missing = self._namespaces([*streams, *others])
         before = self._changes([item for item in others if kind_of(item) in BEFORE_IMAGES])
         changes = self._changes(streams)
+        if large := [change.name for change in changes if is_too_large(change.document)]:
+            raise Refused(
+                f"{len(large)} streams have more history than the Image API takes; nothing was changed: "
+                f"{listed(large)}. Restore other namespaces, and the images of these with `ac image mirror`"
+            )
         after = self._changes([item for item in others if kind_of(item) in AFTER_IMAGES])
         self._refuse([*before, *changes, *after])
         self._rehearse([*before, *changes, *after], missing)
         sent: list[Sent] = []
         if content.with_images:
-            sent = sent_for(images, frozenset(content.images), [change.document for change in changes])
+            sent = sent_for(images, frozenset(content.images), [change.document for change in changes], streams)
         lacking = self._copying.lacking([*images, *(one.becomes for one in sent)])
         if lacking.unknown:
             raise Refused(f"the registry cannot be asked for images: {_said(lacking.unknown)}")
@@ -98,10 +107,26 @@ class Restoring:
         copies = self._copied(sent, lost, apply=False)
         if copies.failed:
             raise Refused(f"the registry cannot be asked for images: {_said(copies.failed)}")
+        previous = self._folder.earlier(content.namespaces, backup.name)
+        if previous and (fewer := previous.fewer(content.counts)):
+            self._tell(f"the backup {previous.name} of {previous.made} had much more: {', '.join(fewer)}")
         held = {image.digest for image in images}
         signatures = [one for one in content.signatures if one["metadata"]["name"].partition("@")[0] in held]
         unsigned = tuple(self._signatures.missing(signatures))
-        return Plan(backup, missing, before, changes, images, tuple(sent), after, unsigned, copies, lost)
+        return Plan(
+            backup,
+            missing,
+            before,
+            changes,
+            images,
+            tuple(sent),
+            after,
+            unsigned,
+            copies,
+            lost,
+            self._kept(others),
+            previous,
+        )
 
     def apply(self, plan: Plan) -> Copied:
         """Do it, then verify everything."""
@@ -145,6 +170,16 @@ class Restoring:
                 f"was changed: {_said(faults)}. Take another copy of the folder"
             )
 
+    def _kept(self, documents: Iterable[Document]) -> tuple[str, ...]:
+        """Settings of the living registry that a backup does not change."""
+        found = []
+        for item in documents:
+            there = self._client.find(path_of(item, kind_of(item))) if item["kind"] == "Config" else None
+            if there is not None and (wanted := as_there(item, there)) != item:
+                keys = [key for key in PLACES if wanted["spec"].get(key) != (item.get("spec") or {}).get(key)]
+                found += [f"{identity(item)}: spec.{key}" for key in keys]
+        return tuple(found)
+
     def _is_elsewhere(self, item: Document) -> bool:
         return kind_of(item).where == "namespace" and place_of(item) != self._wish.namespace
 
@@ -168,8 +203,8 @@ class Restoring:
             there = self._client.find(path_of(document, kind))
             if there is None:
                 found.append(Change(CREATE, document))
-            elif (before := as_kept(there, kind)) != document:
-                found.append(Change(REPLACE, document, before))
+            elif (before := as_kept(there, kind)) != (wanted := as_there(document, there)):
+                found.append(Change(REPLACE, wanted, before))
         return tuple(found)
 
     def _refuse(self, changes: Iterable[Change]) -> None:
@@ -181,7 +216,7 @@ class Restoring:
             )
 
     def _may_replace(self, change: Change) -> bool:
-        begun = RESTORING in (((change.before or {}).get("metadata") or {}).get("annotations") or {})
+        begun = change.before is not None and is_marked(change.before)
         return begun or any(fnmatchcase(change.name, pattern) for pattern in self._wish.overwrite)
 
     def _rehearse(self, changes: Iterable[Change], missing: Collection[str]) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 from image_registry.backup.content import Content, Image
 from image_registry.backup.door import Door
-from image_registry.backup.errors import Incomplete, listed
+from image_registry.backup.errors import Incomplete, Refused, listed
 from image_registry.backup.folder import Folder
 from image_registry.backup.images import Copied, Copying, Store, Tell, quiet, together
-from image_registry.backup.kinds import Document, identity, without
+from image_registry.backup.kinds import SECRETS, Document, identity, without
 from image_registry.backup.reading import Reading, Stream
+from image_registry.backup.restore_plan import RESTORING, is_marked, is_too_large
 from image_registry.kube.errors import KubeError
 
 ROUNDS = 5
@@ -35,6 +36,8 @@ class Wish:
     secrets: bool = False
     accept: tuple[str, ...] = ()
     """Patterns of ``<repository>@<digest>`` that may be missing."""
+    allow_fewer: bool = False
+    """Save also when less than a half is left of what the newest backup has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Saving:
 
     def foresee(self) -> Saved:
         """What :meth:`save` would do; nothing is written."""
-        streams = self._reading.streams()
+        streams = self._believed(self._reading.streams())
         copied = Copied()
         if self._wish.images:
             copied = self._copies(_images(streams), apply=False)
@@ -80,7 +83,7 @@ class Saving:
     def save(self, now: datetime | None = None) -> Saved:
         """Copy, then write down."""
         self._folder.prepare()
-        streams = self._reading.streams()
+        streams = self._believed(self._reading.streams())
         self._tell(f"{len(streams)} streams hold {len(_images(streams))} images")
         total = Copied()
         if self._wish.images:
@@ -101,6 +104,26 @@ class Saving:
         registry = {"host": self._door.host, "namespace": self._wish.namespace}
         name = self._folder.write(content, registry, now or datetime.now(UTC))
         return Saved(name, changed=True, content=content, copied=total)
+
+    def _believed(self, streams: dict[str, Stream]) -> dict[str, Stream]:
+        """A backup of what is being lost, or brought back, would become the newest one, which a restore takes."""
+        begun = [name for name, stream in streams.items() if is_marked(stream.document)]
+        if begun:
+            raise Refused(
+                f"{len(begun)} streams are being restored, or were not to the end, so no backup was made: "
+                f"{listed(begun)}. Run the restore again; if it is given up, remove their annotation {RESTORING}"
+            )
+        if large := [name for name, stream in streams.items() if is_too_large(stream.document)]:
+            self._tell(f"{len(large)} streams have more history than the Image API takes back: {listed(large)}")
+        newest = self._folder.earlier(sorted(self._wish.namespaces))
+        tags = sum(len(stream.document["status"]["tags"]) for stream in streams.values())
+        counts = {"streams": len(streams), "tags": tags, "images": len(_images(streams))}
+        if newest and not self._wish.allow_fewer and (fewer := newest.fewer(counts)):
+            raise Refused(
+                f"much is gone since the backup {newest.name}, so no backup was made: {', '.join(fewer)}. If it was "
+                "lost, restore that backup; if it was meant to go, allow it once (allow_fewer)"
+            )
+        return streams
 
     def _copies(self, images: Collection[Image], *, apply: bool) -> Copied:
         """Into the folder: what it lacks, and anew what it has damaged."""
@@ -128,11 +151,18 @@ class Saving:
         streams = _with(streams, again)
         wanted = _images(streams)
         failed = {image: why for image, why in copied.failed.items() if image in wanted}
-        return streams, replace(copied, failed=failed)
+        return streams, replace(copied, failed=failed, elsewhere=copied.elsewhere & failed.keys())
 
     def _content(self, streams: Mapping[str, Stream], copied: Copied) -> Content:
         held = _held(streams)
-        missing = {image: why for image, why in copied.failed.items() if image in held}
+        if copied.elsewhere:
+            why = "; ".join(f"{image}: {copied.failed[image]}" for image in sorted(copied.elsewhere)[:5])
+            raise Incomplete(
+                f"{len(copied.elsewhere)} images were not copied, for reasons beside them, so no backup was made: "
+                f"{why}. Look at the space of the folder, at the token, and whether the registry answers; then run "
+                "again: what was copied stays"
+            )
+        missing = {image: why for image, why in copied.failed.items() if image in held or self._is_held(image, streams)}
         refused = [image for image in sorted(missing) if not self._accepted(image)]
         if refused:
             why = "; ".join(f"{image}: {missing[image]}" for image in refused[:5])
@@ -155,6 +185,13 @@ class Saving:
             namespaces=tuple(sorted(self._wish.namespaces)),
         )
 
+    def _is_held(self, image: Image, streams: Mapping[str, Stream]) -> bool:
+        """Whether a stream that is not in this backup holds what a tag in it follows."""
+        if image.repository in streams:
+            return False
+        stream = self._reading.stream(image.repository)
+        return stream is not None and image.digest in stream.digests
+
     def _secrets(self) -> tuple[tuple[Document, ...], tuple[str, ...]]:
         """Those that are kept, and the names of those that are not."""
         if self._wish.secrets:
@@ -163,7 +200,7 @@ class Saving:
             return (), tuple(identity(item) for item in self._reading.secrets())
         except KubeError as error:
             if error.forbidden:  # who does not want them need not be able to read them
-                return (), ()
+                return (), (f"{SECRETS.name}/{self._wish.namespace}/*",)
             raise
 
     def _accepted(self, image: Image) -> bool:

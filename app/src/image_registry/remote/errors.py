@@ -108,3 +108,5 @@ class Refused(RemoteError):
 
 class Unreadable(RemoteError):
     """A file that should be sent, or written, cannot be."""
+
+    reason = "Unreadable"

@@ -72,6 +72,7 @@ def save(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) ->
         "images": asked["images"],
         "secrets": asked["secrets"],
         "accept": tuple(asked["accept"]),
+        "allow_fewer": asked["allow_fewer"],
     }
 
     def run() -> dict[str, Any]:

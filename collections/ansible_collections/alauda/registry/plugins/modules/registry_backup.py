@@ -17,7 +17,7 @@ description:
     bindings of its roles, limits and quotas about images.
   - Backups of one folder share their images; only what is new is copied. A backup is there as a whole or not at all,
     and has a manifest with the SHA-256 of everything in it.
-  - If nothing changed since the newest backup, none is made.
+  - If nothing changed since the newest backup, none is made. None is made either while streams are being restored.
   - What the registry makes itself again is not in it, such as certificates, keys and the database's password.
 extends_documentation_fragment:
   - alauda.registry._images
@@ -43,6 +43,12 @@ options:
     type: list
     elements: str
     default: []
+  allow_fewer:
+    description:
+      - Make a backup also when less than a half of the streams, tags or images is left that the newest backup of the
+        folder has. Else the task fails, so that a registry that has lost something does not become the newest backup.
+    type: bool
+    default: false
 attributes:
   diff_mode:
     support: full
@@ -87,7 +93,7 @@ backup:
       type: dict
       sample: {images: 12, blobs: 30, bytes: 812345678}
     left_out:
-      description: Secrets that are not in it.
+      description: Secrets that are not in it; C(Secret/<namespace>/*) if they may not be listed.
       type: list
       elements: str
       sample: [Secret/image-registry-system/image-registry-private-configuration-user]
@@ -116,6 +122,7 @@ def main() -> None:
             "images": {"type": "bool", "default": True},
             "secrets": {"type": "bool", "default": False, "no_log": False},
             "accept": {"type": "list", "elements": "str", "default": []},
+            "allow_fewer": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("token", "service_account")],
         supports_check_mode=True,

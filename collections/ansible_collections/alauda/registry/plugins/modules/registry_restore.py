@@ -17,6 +17,7 @@ description:
     made is checked by the API server.
   - What is there already and is the same stays. What is there and is not the same is refused, until O(overwrite) names
     it. Nothing is deleted that the backup does not speak of.
+  - C(spec.storage) and C(spec.metadata) of a Config that is there stay as they are, also if it is replaced.
   - Afterwards every object is read again, every manifest is fetched and every blob asked for by its size. What the
     registry names and has lost the bytes of is sent anew. A restore that was interrupted goes on when it
     is run again.
@@ -87,6 +88,25 @@ backup:
       description: Name of the backup.
       type: str
       sample: 20261122T030000Z
+    made:
+      description: When it was made.
+      type: str
+      sample: "2026-11-22T03:00:00Z"
+    counts:
+      description: How much it has.
+      type: dict
+      sample: {objects: 12, secrets: 0, streams: 310, tags: 4012, images: 5120}
+    previous:
+      description: The backup before it, with RV(backup.made) and RV(backup.counts); empty if there is none.
+      type: dict
+      sample: {name: 20261121T030000Z, made: "2026-11-21T03:00:00Z", counts: {streams: 309, tags: 4000, images: 5100}}
+    kept:
+      description:
+        - What stays as it is although the backup has something else. Where a running registry keeps bytes and tables is
+          changed by M(alauda.registry.registry_config) alone.
+      type: list
+      elements: str
+      sample: ["Config/cluster: spec.storage"]
     changes:
       description: Objects that were made or replaced.
       type: list
