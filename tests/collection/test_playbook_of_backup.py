@@ -1,4 +1,8 @@
-"""The playbooks of backups on a real kube-apiserver: checked, made, the registry lost, checked, brought back, again."""
+"""The playbooks of backups on a real kube-apiserver: made, the registry lost, checked, brought back.
+
+Each playbook is a process for every task, so this is one round trip: what a second run does, and a check of a backup,
+are promises of ``tests/app/backup``, which ask the same engine.
+"""
 
 from __future__ import annotations
 
@@ -99,10 +103,8 @@ def test_a_registry_is_saved_lost_and_brought_back_by_playbooks(
             "registry_backup_secrets": True,
         },
     )
-    checked = controller.play(BACKUP, options=("--check", "--diff"))
-    assert not folder.exists()
-    made = controller.play(BACKUP, BACKUP, registry_report_folder=str(tmp_path / "reports"))
-    assert (checked.changed, made.changed) == (1, 1), checked.said + made.said  # the second one of two changes nothing
+    made = controller.play(BACKUP, registry_report_folder=str(tmp_path / "reports"))
+    assert made.changed == 1, made.said
     assert (tmp_path / "reports/one-backup.json").is_file()
     before, told = there(), old.told()
     assert None not in before
@@ -121,6 +123,5 @@ def test_a_registry_is_saved_lost_and_brought_back_by_playbooks(
         for name, digest in old.pushed.items():
             assert new.pulled(*name.split(":")) == old.pulled(*name.split(":"))
             assert new.pulled(name.split(":")[0], digest) == digest
-        again = controller.play(RESTORE, **variables)
-        assert again.changed == 0, again.said
+        assert "the one before it: none" in " ".join(done.said.split())
     assert CREDENTIALS not in made.said + checked.said + done.said

@@ -263,6 +263,12 @@ def test_without_images_a_backup_is_good_beside_its_storage_alone(old: Registry,
 
 
 @pytest.mark.slow
+def test_secrets_that_may_not_be_listed_are_not_called_none(old: Registry, folder: Folder) -> None:
+    old.office.failures["GET", f"/api/v1/namespaces/{SYSTEM}/secrets"] = [403]
+    assert saver(old, folder, images=False).foresee().content.left_out == (f"Secret/{SYSTEM}/*",)
+
+
+@pytest.mark.slow
 def test_a_backup_of_one_namespace_says_so_and_brings_no_other_back(
     old: Registry, new: Registry, folder: Folder
 ) -> None:
