@@ -95,6 +95,7 @@ def filled(tmp_path: Path) -> Filled:
 def copier(client: ClusterClient, filled: Filled, tmp_path: Path) -> Iterator[ActingCopier]:
     del filled
     folders = {"/registry": tmp_path / "old", "/target": tmp_path / "new"}
+    folders["/target"].mkdir()
     with ActingCopier(client, NAMESPACE, tmp_path, folders) as acting:
         yield acting
 

@@ -114,9 +114,10 @@ def test_a_corrupt_blob_of_a_bucket_is_named_and_the_rest_goes_on(
     wrong = Digest.of(blob(2, 6 * MIB))
     open_tree(bucket).write({layout.blob_data(wrong): bytes(6 * MIB)})
     there = settings(bucket, tmp_path)
+    folder.rootdirectory.mkdir()
     status, plan = command("--from", there, "--to", str(folder.rootdirectory))
     assert (status, plan["state"], plan["blobs"]["toCopy"]) == (0, "planned", 9)
-    assert not folder.rootdirectory.exists()
+    assert list(folder.rootdirectory.iterdir()) == []
     status, report = command("--from", there, "--to", str(folder.rootdirectory), "--confirm", "--complete")
     assert (status, report["state"]) == (1, "copied")
     assert [failure["what"] for failure in report["failures"]] == [str(wrong)]

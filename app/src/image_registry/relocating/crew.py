@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 AHEAD = 4
 """Pieces of work for each hand that are taken from the pile at once: it may be larger than the memory."""
@@ -46,6 +48,17 @@ class Crew:
         """Go on? Raises :class:`Stopped`."""
         if self._over.is_set():
             raise Stopped
+
+
+def answers(pool: ThreadPoolExecutor, work: Callable[[T], R], pile: Iterable[T], hands: int) -> Iterator[R]:
+    """What the work says of each piece, in the order of the pile; few are taken from it ahead of who listens."""
+    running: deque[Future[R]] = deque()
+    for item in pile:
+        running.append(pool.submit(work, item))
+        if len(running) >= hands * AHEAD:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 def _settled(running: set[Future[None]], until: str) -> set[Future[None]]:

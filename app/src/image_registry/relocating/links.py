@@ -7,12 +7,13 @@ back on the day on which the tables are made from storage.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from image_registry.oci.digest import Digest, InvalidDigest
-from image_registry.relocating.crew import Crew
+from image_registry.relocating.crew import Crew, answers
 from image_registry.relocating.findings import Tally
 from image_registry.storage import layout
 from image_registry.storage.object_client import Entry
@@ -36,7 +37,8 @@ class Difference:
 
 
 class Links:
-    """Compares folder by folder; a dry run makes the same comparison and writes nothing."""
+    """Compares folder by folder. ``allowed`` is asked before each write, and raises where it must not be; without it
+    nothing is written, and the same is found."""
 
     def __init__(
         self,
@@ -45,11 +47,24 @@ class Links:
         tally: Tally,
         crew: Crew,
         *,
-        dry_run: bool,
+        allowed: Callable[[], None] | None,
         progress: Callable[[str, int], None],
     ) -> None:
         self._source, self._target = source, target
-        self._tally, self._crew, self._dry_run, self._progress = tally, crew, dry_run, progress
+        self._tally, self._crew, self._allowed, self._progress = tally, crew, allowed, progress
+
+    def vanishing(self) -> tuple[int, int]:
+        """How many links the target has, and how many of them the source does not have; nothing is read or written."""
+        count = Counter[str]()
+
+        def one(folder: str) -> None:
+            here = {entry.key for entry in self._source.entries(folder) if UPLOADS not in entry.key}
+            there = [entry.key for entry in self._target.entries(folder) if UPLOADS not in entry.key]
+            with self._tally.lock:
+                count.update(there=len(there), gone=sum(1 for key in there if key not in here))
+
+        self._crew.each(one, repositories(self._target))
+        return count["there"], count["gone"]
 
     def bring(self, trash: set[Digest]) -> set[Digest]:
         """Links of every repository; returns which of the ``trash`` they name."""
@@ -74,9 +89,10 @@ class Links:
         self._tally.add(records=found.found, records_written=written, records_removed=removed)
 
     def _apply(self, found: Difference) -> None:
-        if self._dry_run:
+        if self._allowed is None or not (found.write or found.remove):
             return
         self._crew.still()
+        self._allowed()
         if found.write:
             self._target.write(found.write)
         if found.remove:
@@ -148,7 +164,7 @@ class Links:
             yield from map(read, paths)
             return
         with ThreadPoolExecutor(READ_AT_ONCE, thread_name_prefix="read") as pool:
-            yield from pool.map(read, paths)
+            yield from answers(pool, read, paths, READ_AT_ONCE)
 
 
 def repositories(tree: Tree) -> Iterator[str]:

@@ -49,6 +49,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _next(found: dict[str, Any]) -> str:
+    if "why" in found:
+        return f"broken off: {found['why']}"
     if found["dryRun"]:
         return "nothing was changed: this was a dry run, --confirm copies"
     if found["failed"]:
@@ -65,6 +67,8 @@ def _next(found: dict[str, Any]) -> str:
 def short(found: dict[str, Any]) -> dict[str, Any]:
     """The report with as many names as fit into what Kubernetes keeps of a Pod."""
     brief = {key: value for key, value in found.items() if not isinstance(value, list)}
+    if "why" in brief:
+        brief["why"] = brief["why"][:1000]
     brief["failures"] = list[dict[str, str]]()
     for failure in found["failures"]:
         cut = {"what": failure["what"], "why": failure["why"][:200]}

@@ -51,6 +51,7 @@ def _cure(error: Exception) -> str | None:
     from image_registry.kube.front_proxy import AggregationUnavailable
     from image_registry.metadata.database import DatabaseUnavailable, SchemaTooNew, UnknownSchema
     from image_registry.operator.release_secrets import BootstrapFailed
+    from image_registry.relocating.copying import NoRegistry
     from image_registry.relocating.note import NotTheCopy
     from image_registry.storage.blob_store import StorageFault
     from image_registry.upkeep.asking import Refused
@@ -66,6 +67,7 @@ def _cure(error: Exception) -> str | None:
         ClusterUnreachable,
         KubeconfigError,
         KubeError,
+        NoRegistry,
         NotTheCopy,
         MetadataUnavailable,
         SchemaTooNew,

@@ -120,8 +120,8 @@ def _place(text: str, option: str) -> Storage:
         return read_storage(os.environ)
     path = Path(text)
     if not path.is_file():
-        if option == "--from" and not path.is_dir():
-            raise click.BadParameter(f"there is no folder or file {text}", param_hint=option)
+        if not path.is_dir():  # a name that is spelled wrong is no new place
+            raise click.BadParameter(f"there is no folder or file {text}: make it first", param_hint=option)
         return Filesystem(rootdirectory=path)
     try:
         proxies = {name: os.environ[name] for name in proxy_settings.VARIABLES if name in os.environ}
