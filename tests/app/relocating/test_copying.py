@@ -257,12 +257,6 @@ def test_a_target_without_room_is_refused_before_anything_is_copied(
     assert not (target.rootdirectory / layout.BLOBS).exists()
 
 
-@pytest.mark.usefixtures("filled")
-def test_the_speed_is_held(source: Filesystem, target: Filesystem) -> None:
-    report = run(source, target, rate=20 << 20, check="none")
-    assert report["seconds"] > 0.28
-
-
 def test_half_blobs_of_a_run_that_was_killed_are_cleared(target: Filesystem) -> None:
     staging = target.rootdirectory / layout.STAGING
     staging.mkdir(parents=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
@@ -25,8 +25,8 @@ PIECE = 1 << 20
 SMALL = 4 << 20
 """Bytes of a blob that is held in memory and written by one request."""
 
-HOPELESS = 25
-"""Blobs that fail one after the other for the same reason as everything: the medium does not answer."""
+DOUBTFUL = 25
+"""Blobs that fail one after the other before somebody asks whether the media answer at all."""
 
 NEVER, WRITTEN, ALL = "none", "written", "all"
 """Which blobs of the target are read again: none, those that this run wrote, every one."""
@@ -59,15 +59,17 @@ class Blobs:
         pace: Pace,
         check: str,
         accepted: frozenset[str],
+        alive: Callable[[], None],
         progress: Callable[[str, int], None],
     ) -> None:
+        """``alive`` raises :class:`StorageFault` where source or target do not answer any more."""
         self._source, self._target = source, target
         self._tally, self._crew, self._pace = tally, crew, pace
         self._check, self._accepted, self._progress = check, accepted, progress
-        self._failed_together = 0
+        self._alive, self._failed_together = alive, 0
 
     def missing(self) -> list[Wanted]:
-        """What has to be read or brought; 300 bytes of memory for each."""
+        """What has to be read or brought; about 520 bytes of memory for each."""
         found: list[Wanted] = []
         folders = [f"{layout.BLOBS}/{algorithm}" for algorithm in sorted(self._source.folders(layout.BLOBS))]
         starts = [f"{folder}/{start}" for folder in folders for start in sorted(self._source.folders(folder))]
@@ -83,6 +85,7 @@ class Blobs:
             if size is not None and self._target.size(layout.blob_data(digest)) != size:
                 found.append(Wanted(digest, size, path))
         self._tally.add(from_trash=len(found), to_copy=len(found), bytes_to_copy=sum(blob.size for blob in found))
+        self._tally.add(may_stay=sum(1 for blob in found if str(blob.digest) in self._accepted))
         return found
 
     def bring(self, wanted: list[Wanted]) -> None:
@@ -103,7 +106,7 @@ class Blobs:
             same = there.get(entry.key) == entry.size
             self._tally.add(blobs=1, bytes=entry.size, there=int(same))
             if not same:
-                self._tally.add(to_copy=1, bytes_to_copy=entry.size)
+                self._tally.add(to_copy=1, bytes_to_copy=entry.size, may_stay=int(str(digest) in self._accepted))
             if not same or self._check == ALL:
                 yield Wanted(digest, entry.size, entry.key, there=same)
         self._progress("blobs compared", self._tally.blobs)
@@ -127,13 +130,22 @@ class Blobs:
             self._failed_together = 0
 
     def _fail(self, blob: Wanted, error: StorageFault) -> None:
-        if self._source.size(blob.source) is None:
-            self._tally.add(gone=1)  # thrown away while it was read
-            return
+        with suppress(StorageFault):  # what cannot be looked at is there
+            if self._source.size(blob.source) is None:
+                self._tally.add(gone=1)  # thrown away while it was read
+                return
         self._tally.fail(str(blob.digest), str(error), self._accepted)
+        if str(blob.digest) in self._accepted:
+            return
         self._failed_together += 1
-        if self._failed_together >= HOPELESS:
-            raise StorageFault(f"{HOPELESS} blobs failed one after the other, the last one because: {error}") from error
+        if self._failed_together >= DOUBTFUL:
+            self._failed_together = 0
+            try:
+                self._alive()
+            except StorageFault as dead:
+                raise StorageFault(
+                    f"{DOUBTFUL} blobs failed one after the other, and now nothing goes: {dead}"
+                ) from error
 
     def _copy(self, blob: Wanted) -> None:
         path = layout.blob_data(blob.digest)
@@ -169,11 +181,14 @@ class Blobs:
         """Whether the target gives back what the digest says."""
         found = hashlib.new(blob.digest.algorithm)
         self._tally.add(read_again=1)
-        with closing(self._target.open(layout.blob_data(blob.digest), blob.size)) as incoming:
-            while data := incoming.read(PIECE):
-                self._crew.still()
-                self._pace.moved(len(data))
-                found.update(data)
+        try:
+            with closing(self._target.open(layout.blob_data(blob.digest), blob.size)) as incoming:
+                while data := incoming.read(PIECE):
+                    self._crew.still()
+                    self._pace.moved(len(data))
+                    found.update(data)
+        except ObjectMissing:  # a target that loses what it has taken is worse than a source that throws something away
+            return False
         self._progress("blobs read again", self._tally.read_again)
         return found.hexdigest() == blob.digest.hex
 

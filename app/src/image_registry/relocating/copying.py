@@ -110,7 +110,7 @@ def _end(
         again = Tally()
         look = replace(wish, dry_run=True, check=NEVER, replace=True)  # it removes nothing that would have to be spared
         _pass(source, target, look, again, None, progress)
-        left = again.changes - len(tally.accepted)
+        left = again.changes
         _look(source, wish.name)  # a medium that went away in the middle looks like one that is empty
     progress("links and records summed", tally.links)
     hold.end(complete=wish.complete and not tally.failures and left <= 0)
@@ -135,6 +135,7 @@ def _pass(
         pace=Pace(wish.rate),
         check=wish.check,
         accepted=wish.accepted,
+        alive=lambda: _alive(source.tree, hold),
         progress=progress,
     )
     allowed = hold.still if hold is not None else None
@@ -156,6 +157,16 @@ def _pass(
         uploads.bring((source.tree, source.store), (target.tree, target.store), tally, dry_run=wish.dry_run)
     quarantine = sum(1 for _ in source.tree.entries(layout.QUARANTINE))
     tally.add(left_in_trash=len(trash), left_in_quarantine=quarantine)
+
+
+def _alive(source: Tree, hold: note.Hold | None) -> None:
+    """A file of the source can be read, and one of the target be written."""
+    small = next(source.entries(layout.NAMESPACES), None)
+    if small is None:
+        raise StorageFault("the source shows no repository any more")
+    source.read(small.key)
+    if hold is not None:
+        hold.touch()
 
 
 def _look(source: Place, name: str) -> None:

@@ -19,6 +19,8 @@ class Tally:
     there: int = 0
     to_copy: int = 0
     bytes_to_copy: int = 0
+    may_stay: int = 0
+    """Of ``to_copy``, those that somebody has accepted to lose."""
     copied: int = 0
     bytes_copied: int = 0
     read_again: int = 0
@@ -66,9 +68,9 @@ class Tally:
 
     @property
     def changes(self) -> int:
-        """What had to be done, or would have to be."""
+        """What had to be done, or would have to be, beside what was accepted to stay behind."""
         links, records = self.links_written + self.links_removed, self.records_written + self.records_removed
-        return self.to_copy + links + records + self.uploads_copied
+        return self.to_copy - self.may_stay + links + records + self.uploads_copied
 
     def document(self) -> dict[str, Any]:
         """For a report."""
