@@ -16,9 +16,10 @@ from ansible_collections.alauda.registry.plugins.modules import registry_storage
 
 from image_registry.kube.client import ClusterClient
 from image_registry.oci.digest import Digest
+from image_registry.relocating import places
 from image_registry.relocating.cluster_job import NAME
 from image_registry.storage import layout
-from image_registry.storage.choice import Filesystem, open_store
+from image_registry.storage.choice import S3, Filesystem, open_store
 from tests.app.relocating.registry_tree import APP, Filled, blob, fill, snapshot
 from tests.collection.acting_copier import ActingCopier
 from tests.collection.acting_operator import ActingOperator
@@ -153,6 +154,16 @@ def test_a_job_at_work_is_followed_only_by_the_same_task(client: ClusterClient, 
     kept = client.get(f"{CORE}/secrets/{NAME}")["data"]
     assert base64.b64decode(kept["REGISTRY_STORAGE_S3_SECRETKEY"]) == b"confidential-key"
     assert b"REGISTRY_STORAGE_S3_BUCKET=images\n" in base64.b64decode(kept["storage.env"])
+
+
+def test_the_module_calls_a_source_as_the_command_does() -> None:
+    endpoint = "https://s3.store.example.com"
+    settings = {"bucket": "images", "regionendpoint": endpoint, "region": "x", "rootdirectory": "/a"}
+    told = {"kind": "s3", "name": "images", "settings": settings}
+    store = S3(bucket="images", regionendpoint=endpoint, region="x", rootdirectory="a")
+    assert _storage_copy.called(told, "n") == places.called(store)
+    claim = {"kind": "claim", "name": "image-registry-storage", "settings": {}}
+    assert _storage_copy.called(claim, "n") == "claim n/image-registry-storage"
 
 
 @pytest.mark.parametrize(

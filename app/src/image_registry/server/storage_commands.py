@@ -47,7 +47,7 @@ def storage() -> None:
 @click.option("--accept", multiple=True, metavar="DIGEST", help="A blob that may stay behind; can be repeated.")
 @click.option("--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Blobs at once.")
 @click.option("--rate", type=click.FloatRange(min=0), default=0, help="MiB per second at most; 0: no limit.")
-@click.option("--name", default="", help="What the source is called in the note of the copy; else what --from says.")
+@click.option("--name", default="", help="What the source is called in the note of the copy; else its whole address.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="File for a short report, 4 KiB.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def copy(
@@ -78,13 +78,13 @@ def copy(
       1  something did not, or the target cannot be used
       2  wrong options
     """
-    from image_registry.relocating import copying, wording  # what other commands need not load
+    from image_registry.relocating import copying, places, wording  # what other commands need not load
 
     source_of, target_of = _place(source, "--from"), _place(target, "--to")
-    if source_of == target_of:
+    if places.called(source_of) == places.called(target_of):
         raise click.BadParameter("that is the source itself", param_hint="--to")
     wish = copying.Wish(
-        name=name or str(source_of),
+        name=name or places.called(source_of),
         dry_run=not confirm,
         complete=complete,
         replace=replace,

@@ -22,6 +22,7 @@ IMPORT_ERROR: str | None = None
 try:
     from image_registry.relocating import cluster_job
     from image_registry.relocating.cluster_job import NAME, Order
+    from image_registry.relocating.places import bucket
     from image_registry.relocating.settings import chosen
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
@@ -48,6 +49,13 @@ def deployment(cluster: Cluster, namespace: str) -> Document:
             "Managed) before its storage is copied"
         )
     return found
+
+
+def called(source: Document, namespace: str) -> str:
+    """What the source is called in the note of the copy, as ``_storage.facts`` has found it."""
+    if source["kind"] == "claim":
+        return f"claim {namespace}/{source['name']}"
+    return str(bucket(source["kind"], source["settings"]))
 
 
 def begin(cluster: Cluster, namespace: str, release: str, order: Order) -> None:

@@ -191,7 +191,7 @@ def _order(module: AnsibleModule, cluster: Cluster) -> _storage_copy.Order:
         storage=storage,
         credentials={key: str(value) for key, value in asked["credentials"].items()},
         ca=asked["ca"],
-        name=f"{source['kind']} {source['name']}",
+        name=_storage_copy.called(source, asked["namespace"]),
         confirm=True,
         complete=asked["state"] == "complete",
         replace=asked["replace"],
