@@ -88,6 +88,15 @@ What Kubernetes forbids to change in a running cluster, said before anything of 
 (helm template, a client-side dry run) nothing is found and nothing is checked.
 */}}
 {{- define "image-registry.validateClaims" -}}
+{{- /* Helm deletes what leaves a release; the operator and the collection tell the claim to stay before they change the storage */ -}}
+{{- $own := and (include "image-registry.storageIsClaim" .) (not (dig "claim" "" (.Values.config.storage.pvc | default dict))) -}}
+{{- if and .Release.IsUpgrade (not $own) (not .Values.deleteStorage) -}}
+{{- $left := lookup "v1" "PersistentVolumeClaim" .Release.Namespace "image-registry-storage" -}}
+{{- $notes := dig "metadata" "annotations" dict $left -}}
+{{- if and (eq (dig "meta.helm.sh/release-name" "" $notes) .Release.Name) (ne (dig "helm.sh/resource-policy" "" $notes) "keep") -}}
+{{- fail (printf "this change would delete the claim image-registry-storage with all images in it: let it stay by kubectl -n %s annotate persistentvolumeclaim image-registry-storage helm.sh/resource-policy=keep, and upgrade again; who wants no way back deletes it afterwards" .Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
 {{- if include "image-registry.storageIsClaim" . -}}
 {{- $wanted := .Values.config.storage.pvc -}}
 {{- $found := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "image-registry.claimName" .) -}}
