@@ -161,6 +161,7 @@ def steps() -> Mapping[str, Sequence[Part]]:
             ("lab/lab", "down", "--purge"),
             ("lab/lab", "up"),
             ("lab/lab", "image", "--operator"),
+            ("lab/lab", "build", "crane", "versitygw"),  # a client, and a store for one of the walks
             # a test of it may wait for Pods longer than others run
             (*PYTEST, "-q", "-m", "lab", "-o", "faulthandler_timeout=900", "tests/operator"),
             ("lab/lab", "down", "--purge"),
@@ -172,8 +173,8 @@ def steps() -> Mapping[str, Sequence[Part]]:
     molecule = scenarios["default"]
     running_lab = Step("a lab for molecule", (("lab/lab", "up"), ("lab/lab", "image")), needs_root=True, minutes=45)
     demo = Step("make demo", (("lab/demo", "up"),), needs_root=True)
-    remote = ("lab/lab", "build", "distribution")  # from which images are imported
-    in_cluster = (remote, (*PYTEST, "-q", "-m", "lab", "tests/cluster"))
+    beside = ("lab/lab", "build", "distribution", "sample-apiserver")  # one is imported from, one compared with
+    in_cluster = (beside, (*PYTEST, "-q", "-m", "lab", "tests/cluster"))
     cluster = Step("the demo's cluster", in_cluster, needs_root=True, minutes=40)
     demo_down = Step("make demo-down", (("lab/demo", "down"),), needs_root=True)
     return {
