@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+_ROOT = re.compile(r"\.(:\d+)?$")
+"""The dot of the root, at the end of a name and perhaps before its port."""
 _ALWAYS_DIRECT = ("localhost", ".localhost", ".svc", ".cluster.local", "metadata.google.internal")
-"""What no proxy outside of the cluster can know; likewise addresses of a link, where clouds say who a Pod is."""
+"""What no proxy outside of the cluster can know; likewise names without a dot, which are Services of our own
+namespace, and addresses of a link, where clouds say who a Pod is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,9 @@ class Proxies:
 
     @staticmethod
     def entries(text: str) -> tuple[str, ...]:
-        """Of a ``NO_PROXY``, in their one spelling."""
-        return tuple(entry.strip().lower() for entry in text.split(",") if entry.strip())
+        """Of a ``NO_PROXY``, in their one spelling: commas or blanks between them, no dot at the end."""
+        words = (word.lower() for word in text.replace(",", " ").split())
+        return tuple(entry for word in words if (entry := _ROOT.sub(r"\1", word)))
 
     def __bool__(self) -> bool:
         return self.http is not None or self.https is not None
@@ -106,7 +111,7 @@ class Proxies:
             address = None
         if address is not None and (address.is_loopback or address.is_link_local):
             return True
-        if address is None and any(_fits_name(host, name) for name in _ALWAYS_DIRECT):
+        if address is None and ("." not in host or any(_fits_name(host, name) for name in _ALWAYS_DIRECT)):
             return True
         return any(_fits(entry, host, port, address) for entry in self.direct)
 

@@ -171,11 +171,19 @@ def test_an_address_of_the_inside_is_asked_for_by_nobody(through: Through, egres
         ("https://registry.tools.svc:5000/", False),
         ("https://registry.tools.svc.cluster.local/", False),
         ("http://quay.io/", True),
+        ("http://minio:9000/bucket", False),
+        ("http://minio.tools:9000/bucket", True),
+        ("https://rooted.test/", False),
+        ("https://rooted.test./", False),
+        ("https://port.test:5000/", False),
+        ("https://port.test/", True),
+        ("https://blank.test/", False),
     ],
 )
 def test_who_goes_without_the_proxy(url: str, goes_through: bool) -> None:
     proxy = Proxy.parse("proxy.test:3128")
     entries = "mirror.example.com, .below.test,*.stars.test,10.0.0.0/8,192.0.2.7:5000,2001:db8::/32,QUAY.IO:8080"
+    entries += ",rooted.test., port.test.:5000 blank.test"
     assert (Proxies(proxy, proxy, Proxies.entries(entries)).of(url) is not None) is goes_through
 
 

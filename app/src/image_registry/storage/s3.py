@@ -68,9 +68,7 @@ class S3Client:
             self._encryption["SSEKMSKeyId"] = settings.keyid
         verify: bool | str = str(settings.trustedca) if settings.trustedca else not settings.skipverify
         session = botocore.session.get_session()  # its other client asks for the identity of the Pod
-        session.set_default_client_config(
-            Config(proxies=_through(settings.proxies, f"https://sts.{settings.region}.amazonaws.com"))
-        )
+        session.set_default_client_config(Config(proxies=_through(settings.proxies, _amazon("sts", settings.region))))
         self._s3: Any = boto3.session.Session(botocore_session=session).client(
             "s3",
             region_name=settings.region,
@@ -277,9 +275,14 @@ class _Body:
         self._body.close()
 
 
+def _amazon(service: str, region: str) -> str:
+    """Amazon's own address of a service; regions of China have a domain of theirs."""
+    return f"https://{service}.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+
+
 def _address(settings: S3) -> str:
     """Where the requests for the bucket go."""
-    address = settings.regionendpoint or f"https://s3.{settings.region}.amazonaws.com"
+    address = settings.regionendpoint or _amazon("s3", settings.region)
     scheme, _, host = address.partition("://")
     return address if settings.forcepathstyle else f"{scheme}://{settings.bucket}.{host}"
 

@@ -489,8 +489,9 @@ options:
           noProxy:
             description: 'Hosts that are asked without a proxy, with commas between them: C(host),
               C(.domain), C(10.0.0.0/8), each perhaps with a port, or C(*); an object store of
-              your own network belongs here. Names that end in C(.svc) or C(.cluster.local) always
-              are.'
+              your own network belongs here, and so do addresses of Services and a cluster domain
+              of your own. Names without a dot and those that end in C(.svc) or C(.cluster.local)
+              always are.'
             type: str
           secretName:
             description: Secret with the keys C(username) and C(password) for the proxies.
