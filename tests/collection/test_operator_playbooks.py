@@ -43,7 +43,7 @@ def controller(apiserver: ApiServer, configs: str, tmp_path: Path) -> Iterator[C
         "registry_helm_binary": program("helm"),
         "registry_install_method": "olm",
         "registry_config": {"logLevel": "Debug"},
-        "registry_pruner": {"suspend": True},
+        "registry_chart_values": {"imagePruner": {"suspend": True}},  # as an inventory of Helm's way may say it
         "registry_wait_timeout": 60,
         "registry_verify": False,  # there is no Pod
         "registry_routes": [{"name": "public", "hostname": "registry.example.com", "secretName": "public-tls"}],

@@ -33,6 +33,7 @@ from tests.serve.test_upkeep import fill, left
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]  # minutes: every playbook three times
 NOW = datetime.now(UTC)
+OF_THE_RELEASE = {"apiServer": {"priorityClassName": "system-cluster-critical"}}
 CONFIG = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
 PRUNER = CONFIG.replace("configs", "imagepruners")
 RELEASES = object_path("v1", "secrets", namespace=NAMESPACE)
@@ -133,7 +134,8 @@ def site(
 
 
 def test_an_installation_by_helm_is_predicted_and_verified(site: Site) -> None:
-    done = site.thrice(INSTALL, registry_install_method="helm", registry_config={"logLevel": "Debug"})
+    wishes = {"registry_config": {"logLevel": "Debug"}, "registry_chart_values": OF_THE_RELEASE}
+    done = site.thrice(INSTALL, registry_install_method="helm", **wishes)
     assert site.revision() == 1
     assert "Ask the registry, the Image API and the nodes" in done.said
 
@@ -146,7 +148,11 @@ def test_a_registry_of_helm_is_not_converted_by_a_default(site: Site) -> None:
     assert "registry_install_method=helm" in said
     assert "registry_install_takeover=true" in said
     assert site.state() == before
-    foreseen = site.controller.play(INSTALL, options=("--check", "--diff"), registry_install_takeover=True)
+    said = site.controller.refused(INSTALL, registry_install_takeover=True)
+    assert "has values that the inventory does not say: apiServer. Nothing was changed" in said
+    assert site.state() == before
+    wishes = {"registry_install_takeover": True, "registry_chart_values": OF_THE_RELEASE}
+    foreseen = site.controller.play(INSTALL, options=("--check", "--diff"), **wishes)
     assert "logLevel: Debug" in foreseen.said, "it is taken over as it is"
     assert site.state() == before
 

@@ -46,6 +46,7 @@ class ActingManager:
         self._thread = threading.Thread(target=self._run, name="acting OLM", daemon=True)
         self.conditions: list[tuple[str, str]] = []
         self.phase = "Succeeded"
+        self.offers = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -76,6 +77,10 @@ class ActingManager:
             told = {"phase": self.phase, "reason": "ComponentUnhealthy", "message": "no Pod"}
             self._tell(f"{VERSIONS}/{name}", told)
             status |= {"currentCSV": name, "installedCSV": name, "state": "AtLatestKnown"}
+            if self.offers:
+                pending = {"type": "InstallPlanPending", "status": "True", "reason": "RequiresApproval"}
+                plan = {"installPlanRef": {"name": "install-newer"}}
+                status |= {"currentCSV": self.offers, "state": "UpgradePending", "conditions": [pending], **plan}
         self._tell(SUBSCRIPTION, status)
 
     def _tell(self, path: str, status: dict[str, Any]) -> None:
@@ -176,6 +181,22 @@ def test_what_stands_in_the_way_is_named(run: Run, acting: ActingManager, kind: 
     failed = run(registry_subscription, **ASKED, timeout=2, patience=0)
     assert failed.failed
     assert words in failed.message
+
+
+def test_an_upgrade_that_waits_for_a_person_is_a_warning_while_the_operator_is_well(
+    run: Run, acting: ActingManager
+) -> None:
+    acting.offers = f"{PACKAGE}.v9.0.0"
+    done = run(registry_subscription, **ASKED, approval="Manual", **QUICK)
+    assert not done.failed, done.message
+    assert done["version"] != acting.offers
+    [warning] = done["warnings"]
+    assert f"{acting.offers} waits for a person" in str(warning)
+    assert "InstallPlan install-newer" in str(warning)
+    acting.phase = "Failed"
+    failed = run(registry_subscription, **ASKED, approval="Manual", timeout=2, patience=0)
+    assert failed.failed
+    assert "InstallPlan install-newer waits for a person" in failed.message
 
 
 def test_an_operator_that_does_not_become_ready_is_named(run: Run, acting: ActingManager) -> None:

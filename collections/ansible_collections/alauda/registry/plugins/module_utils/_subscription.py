@@ -139,9 +139,12 @@ def _one(cluster: Cluster, path: str, version: str, kind: str, spec: Document, *
 
 
 def service_version(cluster: Cluster, subscription: Document) -> Document:
-    """The ClusterServiceVersion that is installed, or that will be; empty if it is not there."""
+    """The ClusterServiceVersion that will be installed, or that is while a person is waited for; empty if not there."""
     status = subscription.get("status") or {}
-    name = status.get("currentCSV") or status.get("installedCSV") or ""
+    names = [status.get("currentCSV"), status.get("installedCSV")]
+    if _waits_for_a_person(subscription):
+        names.reverse()
+    name = names[0] or names[1] or ""
     namespace = subscription["metadata"]["namespace"]
     return (cluster.find(place("v1alpha1", "clusterserviceversions", namespace, name)) or {}) if name else {}
 
@@ -154,8 +157,9 @@ def verdict(subscription: Document, version: Document) -> Verdict:
     if failed.get("status") == "True":
         return Verdict(refused=f"OLM finds no way to install it: {failed.get('message') or failed.get('reason')}")
     plan = (status.get("installPlanRef") or {}).get("name", "")
-    pending = said.get("InstallPlanPending", {})
-    if pending.get("status") == "True" and pending.get("reason") == "RequiresApproval":
+    if offer(subscription, version):
+        return Verdict(done=True)
+    if _waits_for_a_person(subscription):
         namespace = subscription["metadata"]["namespace"]
         return Verdict(
             refused=f"InstallPlan {plan} waits for a person, as the approval is Manual: kubectl -n {namespace} patch "
@@ -172,6 +176,26 @@ def verdict(subscription: Document, version: Document) -> Verdict:
             doing="OLM has not chosen a version yet; if that lasts, look at the Pods of the catalog and of OLM"
         )
     return _installed(str(status["currentCSV"]), version)
+
+
+def offer(subscription: Document, version: Document) -> str:
+    """A warning if a newer version waits for a person while the one that is installed is well; else empty."""
+    status = subscription.get("status") or {}
+    installed, newer = str(status.get("installedCSV") or ""), str(status.get("currentCSV") or "")
+    well = (version.get("metadata") or {}).get("name") == installed
+    well = well and (version.get("status") or {}).get("phase") == "Succeeded"
+    if not (installed and well and _waits_for_a_person(subscription)):
+        return ""
+    plan = (status.get("installPlanRef") or {}).get("name", "")
+    return (
+        f"{newer or 'a newer version'} waits for a person, as the approval is Manual: InstallPlan {plan}. {installed} "
+        "is installed and goes on"
+    )
+
+
+def _waits_for_a_person(subscription: Document) -> bool:
+    pending = conditions(subscription).get("InstallPlanPending", {})
+    return pending.get("status") == "True" and pending.get("reason") == "RequiresApproval"
 
 
 def _installed(name: str, version: Document) -> Verdict:

@@ -16,7 +16,8 @@ description:
     namespace has none, the CatalogSource where its image is named, and the namespace; then waits until the
     ClusterServiceVersion has succeeded.
   - Without Operator Lifecycle Manager, or with OLM v1 alone, nothing is written and the answer says so.
-  - What waits for a person (an approval, a resolution that fails) ends the waiting early and is named.
+  - What waits for a person (an approval, a resolution that fails) ends the waiting early and is named. An
+    upgrade that waits for approval while the installed version is well is a warning.
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.wait
@@ -163,6 +164,8 @@ def main() -> None:
     except ClusterError as error:
         module.fail_json(msg=str(error), progress=progress.lines, **_subscription.told({}, {}))
     found = {"progress": progress.lines, **_subscription.told(document, version)}
+    if waits := _subscription.offer(document, version):
+        module.warn(waits)
     if failure:
         module.fail_json(msg=f"Operator Lifecycle Manager has not installed the operator: {failure}", **found)
     module.exit_json(
