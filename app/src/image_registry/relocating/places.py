@@ -7,7 +7,7 @@ places apart, and nothing that is secret.
 from __future__ import annotations
 
 import os
-import socket
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -50,4 +50,4 @@ def _host() -> str:
     try:
         return f"namespace {NAMESPACE.read_text(encoding='utf-8').strip()}"
     except OSError:
-        return "" if "KUBERNETES_SERVICE_HOST" in os.environ else socket.gethostname()
+        return "" if "KUBERNETES_SERVICE_HOST" in os.environ else platform.node()
