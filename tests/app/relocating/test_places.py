@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_a_folder_is_named_with_who_has_it(tmp_path: Path, monkeypatch: pytest.M
     folder = Filesystem(rootdirectory=tmp_path)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr(places, "NAMESPACE", tmp_path / "namespace")
-    assert places.called(folder) == f"folder {tmp_path} of {socket.gethostname()}"
+    assert places.called(folder) == f"folder {tmp_path} of {platform.node()}"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert places.called(folder) == f"folder {tmp_path}", "the next Pod has another name"
     (tmp_path / "namespace").write_text("team-b")
@@ -62,7 +62,7 @@ def test_the_same_path_of_another_host_is_another_source(tmp_path: Path, monkeyp
     asked = ["copy", "--from", str(source), "--to", str(target), "--confirm"]
     assert CliRunner().invoke(storage, asked).exit_code == 0
     assert CliRunner().invoke(storage, asked).exit_code == 0
-    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    monkeypatch.setattr(platform, "node", lambda: "another")
     refused = CliRunner().invoke(storage, asked)
     assert isinstance(refused.exception, NotTheCopy)
     with pytest.raises(NotTheCopy):
