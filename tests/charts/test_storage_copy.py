@@ -63,6 +63,7 @@ def test_the_job_is_a_pod_of_the_registry_that_cannot_write_to_the_source(render
     assert pod["securityContext"] == registry["securityContext"]
     assert pod["containers"][0]["image"] == registry["containers"][0]["image"]
     assert pod["automountServiceAccountToken"] is False
+    assert pod["serviceAccountName"] == registry["serviceAccountName"]
     told = {entry["name"] for entry in pod["containers"][0]["env"]}
     assert told == {"REGISTRY_STORAGE", "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "REGISTRY_PROXY_HTTPS"}
     (term,) = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
@@ -72,6 +73,18 @@ def test_the_job_is_a_pod_of_the_registry_that_cannot_write_to_the_source(render
     assert any(labels.get(key) != value for key, value in selector.items()), "no Service sends clients to it"
     assert "confidential" not in str(made) + str(order)
     assert cluster_job.secret(order, "x")["stringData"]["REGISTRY_STORAGE_S3_SECRETKEY"] == "confidential"
+
+
+def test_the_job_needs_no_key_that_is_for_readers(render):
+    front = {"baseURL": "https://a.example.com", "keypairID": "K", "privateKey": {"name": "key", "key": "private.pem"}}
+    store = {**STORES["s3"], "cloudFront": front}
+    deployment = render("default", values={"config": {"storage": {"pvc": None, "s3": store}}}).named(
+        "Deployment", "image-registry"
+    )
+    made = cluster_job.job(Order(storage={"pvc": {"claim": "new"}}, name="a"), deployment, source_on_one_node=False)
+    told = {entry["name"] for entry in made["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert "REGISTRY_STORAGE_S3_BUCKET" in told
+    assert not any("CLOUDFRONT" in name for name in told)
 
 
 @pytest.mark.parametrize("storage", [{}, {"pvc": {}, "s3": {"bucket": "x"}}, {"emptyDir": {}}])

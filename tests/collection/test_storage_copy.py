@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.alauda.registry.plugins.module_utils import _storage_copy
+from ansible_collections.alauda.registry.plugins.module_utils import _storage, _storage_copy
 from ansible_collections.alauda.registry.plugins.modules import registry_storage_copy
 
 from image_registry.kube.client import ClusterClient
@@ -139,7 +139,9 @@ def test_a_corrupt_blob_fails_the_task_by_name_and_may_be_accepted(filled: Fille
     assert accepted["report"]["state"] == "complete"
 
 
-def test_a_job_at_work_is_followed_only_by_the_same_task(client: ClusterClient, run: Run) -> None:
+def test_a_job_at_work_is_followed_by_every_task_of_the_same_copy_and_by_no_other(
+    client: ClusterClient, run: Run
+) -> None:
     secret = {"REGISTRY_STORAGE_S3_ACCESSKEY": "key", "REGISTRY_STORAGE_S3_SECRETKEY": "confidential-key"}
     wanted = {"storage": {"s3": {"bucket": "images", "region": "one"}}, "credentials": secret, "timeout": 0}
     waiting = run(registry_storage_copy, **wanted)
@@ -148,12 +150,71 @@ def test_a_job_at_work_is_followed_only_by_the_same_task(client: ClusterClient, 
     made = client.get(JOB)
     again = run(registry_storage_copy, **wanted)
     assert client.get(JOB)["metadata"]["uid"] == made["metadata"]["uid"], again.message
-    other = run(registry_storage_copy, **{**wanted, "rate": 5})
-    assert "another copy is at work, with other settings" in other.message
+    slower = run(registry_storage_copy, **{**wanted, "rate": 5})
+    last = run(registry_storage_copy, **{**wanted, "state": "complete"})
+    assert client.get(JOB)["metadata"]["uid"] == made["metadata"]["uid"]
+    assert "follows it again" in slower.message
+    assert "follows it again" in last.message
+    stranger = {**wanted, "storage": {"s3": {"bucket": "others", "region": "one"}}}
+    other = run(registry_storage_copy, **stranger)
+    assert "another copy is at work, to another place" in other.message
+    assert run(registry_storage_copy, check=True, **stranger).failed, "seen before the registry is read-only"
     assert "confidential-key" not in str(made) + waiting.message + other.message
     kept = client.get(f"{CORE}/secrets/{NAME}")["data"]
     assert base64.b64decode(kept["REGISTRY_STORAGE_S3_SECRETKEY"]) == b"confidential-key"
     assert b"REGISTRY_STORAGE_S3_BUCKET=images\n" in base64.b64decode(kept["storage.env"])
+
+
+def test_the_last_pass_waits_for_an_earlier_one_and_is_its_own(
+    client: ClusterClient, filled: Filled, run: Run, tmp_path: Path
+) -> None:
+    del filled
+    assert "goes on" in run(registry_storage_copy, storage=NEW, timeout=0).message
+    folders = {"/registry": tmp_path / "old", "/target": tmp_path / "new"}
+    folders["/target"].mkdir()
+    with ActingCopier(client, NAMESPACE, tmp_path, folders) as acting:
+        last = run(registry_storage_copy, storage=NEW, state="complete", timeout=60)
+    assert not last.failed, last.message
+    assert last["report"]["state"] == "complete"
+    assert ["--complete" in command for command in acting.commands] == [False, True]
+
+
+HERE = {
+    "s3": {"bucket": "images", "regionendpoint": "https://a.example.com", "rootdirectory": "acp", "region": "one"},
+    "azure": {"container": "registry", "accountname": "old"},
+    "claim": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "storage", "another"),
+    [
+        (
+            "s3",
+            {"s3": {"bucket": "images", "regionEndpoint": "https://a.example.com/", "rootDirectory": "/acp"}},
+            False,
+        ),
+        ("s3", {"pvc": None, "s3": {"encrypt": True}}, False),
+        ("s3", {"s3": {"bucket": "images"}}, True),
+        ("s3", {"s3": {"bucket": "images", "regionEndpoint": "https://a.example.com"}}, True),
+        ("s3", {"s3": {"rootDirectory": "other"}}, True),
+        ("s3", {"oss": {"bucket": "images", "region": "one"}}, True),
+        ("azure", {"azure": {"accountName": "old", "container": "registry"}}, False),
+        ("azure", {"azure": {"accountName": "new", "container": "registry"}}, True),
+        ("azure", {"azure": {"accountName": "old", "container": "registry", "cloudName": "AzureChinaCloud"}}, True),
+        ("azure", {"pvc": {}}, True),
+        ("claim", {"pvc": {"size": "2Gi"}}, False),
+        ("claim", {"pvc": {"claim": "new"}}, True),
+        ("claim", {"managementState": "Unmanaged"}, False),
+        ("claim", {}, False),
+    ],
+)
+def test_another_account_endpoint_or_root_directory_is_another_place(
+    kind: str, storage: dict[str, Any], another: bool
+) -> None:
+    settings = HERE[kind]
+    name = settings.get("bucket") or settings.get("container") or "image-registry-storage"
+    assert _storage.elsewhere(storage, {"kind": kind, "name": name, "settings": settings}) is another
 
 
 def test_the_module_calls_a_source_as_the_command_does() -> None:
@@ -216,3 +277,30 @@ def test_the_role_moves_the_images_and_lets_the_registry_use_them(
     assert open_store(Filesystem(rootdirectory=tmp_path / "new")).stat(Digest.of(blob(3))) == 1000
     assert client.find(JOB) is None or client.get(JOB)["metadata"].get("deletionTimestamp")
     assert client.find(f"{CORE}/secrets/{NAME}") is None
+
+
+def test_a_copy_is_given_up_and_what_the_role_does_not_copy_is_refused_before_anything_is_changed(
+    client: ClusterClient, apiserver: ApiServer, tmp_path: Path
+) -> None:
+    spec = {"managementState": "Managed", "storage": {"pvc": {}}, "readOnly": True}
+    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
+    client.create(CONFIGS, {**kind, "metadata": {"name": "cluster"}, "spec": spec})
+    client.create(f"{CORE}/secrets", {"metadata": {"name": NAME}})  # as a last pass that did not succeed leaves it
+    variables = {"registry_kubeconfig": str(apiserver.kubeconfig), "registry_helm_binary": program("helm")}
+    controller = Controller(tmp_path, variables)
+    with ActingOperator(client):
+        controller.play("playbooks/storage.yml")
+    given_up = client.get(f"{CONFIGS}/cluster")
+    assert given_up["spec"]["readOnly"] is False
+    assert client.find(f"{CORE}/secrets/{NAME}") is None
+    item = client.get(f"{APPS}/deployments/image-registry")
+    told = {"": "s3", "_S3_BUCKET": "images", "_S3_REGIONENDPOINT": "https://a.example.com"}
+    env = [{"name": f"REGISTRY_STORAGE{name}", "value": value} for name, value in told.items()]
+    item["spec"]["template"]["spec"]["containers"][0]["env"] = env
+    client.replace(f"{APPS}/deployments/image-registry", item)
+    bucket = {"s3": {"bucket": "images", "regionEndpoint": "https://b.example.com"}}
+    refused = controller.refused("playbooks/storage.yml", registry_storage=bucket, registry_storage_copy=True)
+    assert "does not copy from one s3 to another" in refused
+    unsaid = controller.refused("playbooks/storage.yml", registry_storage=bucket)
+    assert "registry_storage_copied=true if they are there" in unsaid
+    assert client.get(f"{CONFIGS}/cluster")["metadata"]["generation"] == given_up["metadata"]["generation"]

@@ -23,14 +23,22 @@ OWN_CLAIM = "image-registry-storage"
 INPUT = "registry.alauda.io/input"
 """Annotation: a digest of what the Job was made from, so that who comes back knows his own."""
 
+INTO = "registry.alauda.io/target"
+"""Annotation: a digest of what is copied where, without how: passes of the same copy have the same."""
+
 MOUNTED, TARGET = "/etc/image-registry/copy", "/target"
 PIECES = "/tmp"  # noqa: S108 - a volume of the Pod's own
 SOURCES = ("storage", "storage-credentials", "storage-ca", "proxy")
 """Volumes of the registry's Pods by which they reach their storage, and the credentials of proxies."""
 
 TOLD = ("REGISTRY_STORAGE", "REGISTRY_PROXY")
+OF_READERS = "REGISTRY_STORAGE_S3_CLOUDFRONT"
+"""Signs addresses for readers, with a key that the Job does not mount."""
 
-KEPT = ("nodeSelector", "tolerations", "imagePullSecrets", "securityContext", "priorityClassName", "enableServiceLinks")
+KEPT = (
+    *("nodeSelector", "tolerations", "imagePullSecrets", "securityContext", "priorityClassName", "enableServiceLinks"),
+    "serviceAccountName",  # a cloud may know who reads its storage by it
+)
 TRIES = 6
 
 Object = dict[str, Any]
@@ -89,7 +97,7 @@ def job(order: Order, deployment: Mapping[str, Any], *, source_on_one_node: bool
         "image": registry["image"],
         "imagePullPolicy": registry.get("imagePullPolicy", "IfNotPresent"),
         "args": arguments(order),
-        "env": [entry for entry in registry.get("env", []) if entry["name"].startswith(TOLD)],
+        "env": [entry for entry in registry.get("env", []) if _told(entry["name"])],
         "volumeMounts": mounts,
         "securityContext": registry.get("securityContext", {}),
     }
@@ -105,7 +113,7 @@ def job(order: Order, deployment: Mapping[str, Any], *, source_on_one_node: bool
             "name": NAME,
             "namespace": deployment["metadata"]["namespace"],
             "labels": _labels(),
-            "annotations": {INPUT: digest(order)},
+            "annotations": {INPUT: digest(order), INTO: into(order)},
         },
         "spec": {
             "backoffLimit": TRIES,
@@ -139,6 +147,12 @@ def digest(order: Order) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
+def into(order: Order) -> str:
+    """Of source and target alone."""
+    said = json.dumps([order.name, claim(order), secret(order, "")["stringData"]], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
 def report(pods: Sequence[Mapping[str, Any]]) -> Object | None:
     """What the newest Pod of the Job that ended has said; ``None`` if none has said anything."""
     told: list[tuple[str, Object]] = []
@@ -152,6 +166,10 @@ def report(pods: Sequence[Mapping[str, Any]]) -> Object | None:
             if isinstance(found, dict):
                 told.append((str(ended.get("finishedAt") or ""), found))
     return max(told, key=lambda each: each[0])[1] if told else None
+
+
+def _told(name: str) -> bool:
+    return name.startswith(TOLD) and not name.startswith(OF_READERS)
 
 
 def _labels() -> dict[str, str]:

@@ -9,6 +9,7 @@ Private to this collection.
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils import _objects, _retained
@@ -16,10 +17,23 @@ from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cl
 from ansible_collections.alauda.registry.plugins.module_utils._conditions import conditions
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
 
+IMPORT_ERROR: str | None = None
+try:
+    from image_registry.relocating.settings import NoStorage, chosen, variables
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
 Document = dict[str, Any]
 PREFIX = "REGISTRY_STORAGE_"
 OBJECT_STORES = ("s3", "gcs", "azure", "swift")
 OWN_CLAIM = "image-registry-storage"
+ADDRESS = {
+    "s3": ("bucket", "regionendpoint", "rootdirectory"),
+    "gcs": ("bucket", "rootdirectory"),
+    "azure": ("container", "accountname", "realm", "rootdirectory"),
+    "swift": ("container", "authurl", "tenant", "tenantid", "domain", "domainid", "region", "rootdirectory"),
+}
+"""What tells a place from every other one, with what holds the images first."""
 
 
 def facts(cluster: Cluster, namespace: str, release: str) -> Document:
@@ -40,6 +54,36 @@ def facts(cluster: Cluster, namespace: str, release: str) -> Document:
         "lost_if_removed": list((config.get("status") or {}).get("ownedClaims") or []),
         "kept_if_uninstalled": [item.as_dict() for item in _retained.find(cluster, namespace, release)],
     }
+
+
+def elsewhere(storage: Document, now: Document) -> bool:
+    """Whether ``storage``, as ``config.storage`` has it, is another place than ``now``, which :func:`facts` has found.
+
+    Who names a bucket means its whole address; who names none changes settings of the one that is.
+    """
+    named = {kind: value for kind, value in storage.items() if isinstance(value, dict)}
+    if not named or not now["kind"]:
+        return False
+    if "emptyDir" in named:
+        return bool(now["kind"] != "emptyDir")
+    try:
+        kind, given = chosen(named)
+    except NoStorage as error:
+        raise ClusterError(str(error)) from None
+    if kind == "pvc":
+        return (now["kind"], now["name"]) != ("claim", given.get("claim") or OWN_CLAIM)
+    told = variables(named, credentials="")
+    protocol = told["REGISTRY_STORAGE"]
+    if protocol != now["kind"]:
+        return True
+    start = f"{PREFIX}{protocol}_".upper()
+    wished = {name[len(start) :].lower(): value for name, value in told.items() if name.startswith(start)}
+    whole = ADDRESS[protocol][0] in wished
+    return any(
+        wished.get(part, "").strip("/") != now["settings"].get(part, "").strip("/")
+        for part in ADDRESS[protocol]
+        if whole or part in wished
+    )
 
 
 def _of_deployment(deployment: Document) -> Document:

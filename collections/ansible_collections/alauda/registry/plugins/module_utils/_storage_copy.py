@@ -58,20 +58,30 @@ def called(source: Document, namespace: str) -> str:
     return str(bucket(source["kind"], source["settings"]))
 
 
+def at_work(cluster: Cluster, namespace: str, order: Order) -> str:
+    """The Job that is at work: ``same`` pass, ``other`` pass of the same copy, or empty. A stranger's is an error."""
+    there = cluster.find(f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}")
+    if there is None or ended(there) is not None:
+        return ""
+    notes = there["metadata"].get("annotations") or {}
+    if notes.get(cluster_job.INPUT) == cluster_job.digest(order):
+        return "same"
+    if notes.get(cluster_job.INTO) == cluster_job.into(order):
+        return "other"
+    raise CopyError(
+        f"another copy is at work, to another place or with other credentials: wait for the end of Job "
+        f"{namespace}/{NAME}, or delete it. What it has copied stays"
+    )
+
+
 def begin(cluster: Cluster, namespace: str, release: str, order: Order) -> None:
-    """Let a pass be at work: the one that is, if it is the same, or a new one."""
+    """Let a new pass be at work, unless one of the same copy is."""
+    if at_work(cluster, namespace, order):
+        return
     registry = deployment(cluster, namespace)
     source = _storage.facts(cluster, namespace, release)
     path = f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}"
-    there = cluster.find(path)
-    if there is not None and ended(there) is None:
-        if ((there["metadata"].get("annotations") or {}).get(cluster_job.INPUT)) == cluster_job.digest(order):
-            return
-        raise CopyError(
-            f"another copy is at work, with other settings: wait for the end of Job {namespace}/{NAME}, or delete it. "
-            "What it has copied stays"
-        )
-    if there is not None:
+    if cluster.find(path) is not None:
         cluster.delete(path, "Foreground")
         if not cluster.wait_for_absence(path, GOING):
             raise CopyError(f"Job {namespace}/{NAME} of the last pass does not go: look why, then run again")
@@ -84,6 +94,16 @@ def begin(cluster: Cluster, namespace: str, release: str, order: Order) -> None:
 
 def follow(cluster: Cluster, namespace: str, seconds: float, say: Callable[[str], None]) -> Document:
     """The report of the pass when it has ended."""
+    return _told(*_end(cluster, namespace, seconds, say), namespace)
+
+
+def outlast(cluster: Cluster, namespace: str, order: Order, seconds: float, say: Callable[[str], None]) -> None:
+    """Wait for the end of another pass of this copy, if one is at work, however it ends."""
+    if at_work(cluster, namespace, order) == "other":
+        _end(cluster, namespace, seconds, say)
+
+
+def _end(cluster: Cluster, namespace: str, seconds: float, say: Callable[[str], None]) -> tuple[str, Document | None]:
     path = f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}"
     deadline = time.monotonic() + seconds
     said = ""
@@ -94,7 +114,7 @@ def follow(cluster: Cluster, namespace: str, seconds: float, say: Callable[[str]
         pods = _pods(cluster, namespace)
         how = ended(job)
         if how is not None:
-            return _told(how, cluster_job.report(pods), namespace)
+            return how, cluster_job.report(pods)
         if (now := _waits(pods)) and now != said:
             said = now
             say(now)

@@ -17,8 +17,8 @@ description:
   - Every blob is proven by its digest. Nothing is changed at the source, and a claim that is the source is told to stay
     when the release has no use for it any more (C(helm.sh/resource-policy)).
   - The registry goes on with its storage. The role C(storage) lets it use the copy.
-  - A task that is interrupted ends nothing. The next one follows the Job that is at work, or copies what is still
-    missing.
+  - A task that is interrupted ends nothing. The next one follows the Job of the same copy that is at work, whatever
+    its pass, or copies what is still missing; V(complete) makes its own pass after it.
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
@@ -78,7 +78,7 @@ attributes:
     support: partial
     details:
       - What would have to be copied is known only to a Job, and check mode makes none; it says that a pass would be
-        made.
+        made, and fails where another copy is at work.
   idempotent:
     support: full
     details:
@@ -159,7 +159,10 @@ def main() -> None:
             module.exit_json(changed=there, there=there)
         order = _order(module, cluster)
         if module.check_mode:
+            _storage_copy.at_work(cluster, namespace, order)
             module.exit_json(changed=True)
+        if order.complete:
+            _storage_copy.outlast(cluster, namespace, order, module.params["timeout"], module.log)
         _storage_copy.begin(cluster, namespace, module.params["release_name"], order)
         report = _storage_copy.follow(cluster, namespace, module.params["timeout"], module.log)
     except (ClusterError, CopyError) as error:

@@ -18,6 +18,13 @@ description:
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
+options:
+  storage:
+    description:
+      - A storage as C(config.storage) of the chart has it, to be told whether that is another place.
+      - Needs the Python package C(alauda-image-registry).
+    type: dict
+    default: {}
 attributes:
   diff_mode:
     support: N/A
@@ -50,6 +57,11 @@ name:
   returned: always
   type: str
   sample: image-registry-storage
+elsewhere:
+  description: Whether O(storage) is another place, account, endpoint and root directory included.
+  returned: always
+  type: bool
+  sample: false
 settings:
   description: What the data plane is told of an object store, without credentials.
   returned: always
@@ -107,20 +119,27 @@ kept_if_uninstalled:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _storage
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 
 
 def main() -> None:
     """Read and return."""
-    module = AnsibleModule(argument_spec=_arguments.installation_arguments(), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={**_arguments.installation_arguments(), "storage": {"type": "dict", "default": {}}},
+        supports_check_mode=True,
+    )
+    storage = module.params["storage"]
+    if storage and _storage.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=_storage.IMPORT_ERROR)
     cluster = _arguments.connect(module)
     try:
         facts = _storage.facts(cluster, module.params["namespace"], module.params["release_name"])
+        elsewhere = _storage.elsewhere(storage, facts)
     except ClusterError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **facts)
+    module.exit_json(changed=False, elsewhere=elsewhere, **facts)
 
 
 if __name__ == "__main__":
