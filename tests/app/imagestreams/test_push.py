@@ -108,13 +108,13 @@ def test_a_manifest_that_is_pushed_again_without_a_tag_is_young_and_who_was_abou
     manifest = registry.image("a")
     registry.push("team/app", manifest, None)
     image = registry.streams.image(manifest.digest)
-    _, _, since = registry.streams.editor.stream_image(APP, str(manifest.digest))
+    _, _, since, _ = registry.streams.editor.stream_image(APP, str(manifest.digest))
     before = registry.streams.stream(APP).meta.resource_version
     registry.push("team/app", manifest, None)
     assert registry.streams.stream(APP).meta.resource_version == before, "a moment later nothing is written"
     registry.clock.now += 2 * RENEWED
     assert registry.push("team/app", manifest, None) == PushOutcome(False, False, False, None)
-    _, _, now = registry.streams.editor.stream_image(APP, str(manifest.digest))
+    _, _, now, _ = registry.streams.editor.stream_image(APP, str(manifest.digest))
     assert now - since >= 2 * RENEWED
     assert registry.streams.image(manifest.digest) == image, "the Image is as old as it was"
     with pytest.raises(Conflict):

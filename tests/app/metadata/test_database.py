@@ -25,7 +25,7 @@ from image_registry.metadata.revisions import Change
 from image_registry.metadata.tables import metadata, rebuild
 from tests.at_once import at_once
 
-NEWEST = "0017"
+NEWEST = "0018"
 
 
 def test_an_upgrade_makes_exactly_the_tables_the_program_uses(empty_database_url: str) -> None:

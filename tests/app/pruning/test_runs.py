@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from image_registry.imagestreams.pulls import Pulls
 from image_registry.kube.errors import ClusterUnreachable, RightsMissing
+from image_registry.metadata import pulls as metadata_pulls
 from image_registry.pruning.applying import Executor, Outcome
 from image_registry.pruning.gathering import check_rights, find_hosts, read_usage
 from tests.app.pruning.test_plans import history, signed
@@ -204,12 +206,24 @@ steps = st.one_of(
     st.tuples(st.just("sign"), repositories, numbers),
     st.tuples(st.just("borrow"), repositories, tags, repositories, tags),
     st.tuples(st.just("keep"), numbers),
-    st.tuples(st.just("policy"), repositories),
+    st.tuples(st.just("policy"), repositories, st.booleans()),
+    st.tuples(st.just("pull"), repositories, tags),
     st.tuples(st.just("wait")),
     st.tuples(st.just("use tag"), repositories, tags),
     st.tuples(st.just("use digest"), repositories, numbers),
     st.tuples(st.just("run"), repositories, numbers),
 )
+
+
+PULLED_LATELY = [
+    ("push", "team/app", "v1", 0),
+    ("index", "team/app", "v2", {1, 2}),
+    ("policy", "team/app", True),
+    ("wait",),
+    ("pull", "team/app", "v1"),
+    ("pull", "team/app", "v2"),
+]
+"""Rare among random histories: an old tag that only a pull keeps."""
 
 
 class History:
@@ -223,6 +237,9 @@ class History:
         self.kept: set[str] = set()
         self.children: dict[str, set[str]] = {}
         self.subjects: dict[str, str] = {}
+        self.by_pull: set[str] = set()
+        self.pulled: dict[tuple[str, str], int] = {}
+        """The year of the last pull; the plan is made hours after the last thing that happened."""
 
     def take(self, step: tuple[Any, ...]) -> None:
         getattr(self, step[0].replace(" ", "_"))(*step[1:])
@@ -259,12 +276,29 @@ class History:
             self.pruned.annotate_image(digest, {"image.alauda.io/keep": "true"})
             self.kept.add(digest)
 
-    def policy(self, repository: str) -> None:
+    def policy(self, repository: str, by_pull: bool) -> None:
         if repository in {name.partition(":")[0] for name in self.pruned.tags()}:
-            self.pruned.annotate(repository, {"image.alauda.io/retention": "[{tags: 'v*', keep: 1}]"})
+            rule = "keepPulledWithin: 12h" if by_pull else "keep: 1"
+            self.pruned.annotate(repository, {"image.alauda.io/retention": f"[{{tags: 'v*', {rule}}}]"})
+            (self.by_pull.add if by_pull else self.by_pull.discard)(repository)
+
+    def pull(self, repository: str, tag: str) -> None:
+        """Somebody pulls what a tag means now, if there is such a tag."""
+        found = self.pruned.tags().get(f"{repository}:{tag}")
+        if found:
+            namespace, name = repository.split("/")
+            Pulls(self.pruned.api.database).note([(namespace, name, found[0])], self.pruned.api.now)
+            self.pulled[repository, found[0]] = self.pruned.api.now.year
 
     def wait(self) -> None:
-        self.pruned.api.now = self.pruned.api.now.replace(year=self.pruned.api.now.year + 1)
+        """A year passes, in which pulls are noted."""
+        begun = self.pruned.api.now
+        Pulls(self.pruned.api.database).say(begun)
+        self.pruned.api.now = begun.replace(year=begun.year + 1)
+        with self.pruned.api.database.write() as connection:
+            noted = metadata_pulls.noted(connection)
+            assert noted is not None
+            metadata_pulls.say_noted(connection, noted.since, self.pruned.api.now)
 
     def use_tag(self, repository: str, tag: str) -> None:
         self.pruned.run(f"{self.pruned.host}/{repository}:{tag}")
@@ -283,11 +317,22 @@ class History:
     def image(self, number: int) -> Any:
         return self.pruned.api.image(number)
 
-    def must_stay(self, held: set[tuple[str, str]], tags: dict[str, list[str]]) -> set[tuple[str, str]]:
+    def must_stay(
+        self, held: set[tuple[str, str]], tags: dict[str, list[str]], *, over_limit: bool
+    ) -> set[tuple[str, str]]:
         """What streams hold that somebody needs, said in another way than the plan says it."""
         current = {(name.partition(":")[0], tags[name][0]) for name in self.used_tags & tags.keys()}
         needed = (current | self.used) & held
         needed |= {(repository, digest) for repository, digest in held if digest in self.running | self.kept}
+        needed |= {
+            (repository, events[0])
+            for name, events in tags.items()
+            if (repository := name.partition(":")[0]) in self.by_pull
+            and name.partition(":")[2].startswith("v")
+            and self.pulled.get((repository, events[0])) == self.pruned.api.now.year
+            and (repository, events[0]) in held
+            and not over_limit
+        }
         while True:
             more = {
                 (repository, child)
@@ -313,6 +358,7 @@ class History:
     later=st.sampled_from([10, 10_000]),
     over_limit=st.booleans(),
 )
+@example(past=PULLED_LATELY, revisions=1, later=10_000, over_limit=False)
 def test_whatever_has_happened(
     empty: Callable[[], PrunedCluster],
     past: list[tuple[Any, ...]],
@@ -329,7 +375,7 @@ def test_whatever_has_happened(
         sizes = {"metadata": {"name": "sizes", "namespace": "team"}, "spec": {"limits": [limit]}}
         pruned.lists["/api/v1/limitranges"] = [sizes]
     held, tags = pruned.held(), pruned.tags()
-    needed = known.must_stay(held, tags)
+    needed = known.must_stay(held, tags, over_limit=over_limit)
     rules: dict[str, Any] = {"later": later, "keep_tag_revisions": revisions, "over_limit": over_limit}
     plan = pruned.plan(**rules)
     planned = {(f"{release.namespace}/{release.name}", release.digest) for release in plan.releases()}

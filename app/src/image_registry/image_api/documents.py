@@ -40,6 +40,9 @@ from image_registry.oci.reference import Repository
 
 Document = dict[str, Any]
 
+UNPULLED = "image.alauda.io/unpulled-since"
+"""Annotation of an ``ImageStreamImage``, made when it is read: since when nobody has pulled the image."""
+
 LAYERS_ORDER = "image.alauda.io/dockerLayersOrder"
 """Annotation of an Image: its layers are listed from the base upwards."""
 
@@ -182,14 +185,28 @@ def image_tag(owner: ImageStream, tag: str, image_value: Image | None) -> Docume
 
 
 def stream_image(
-    owner: ImageStream, digest: Digest, image_value: Image | None, pushed: datetime | None = None
+    owner: ImageStream,
+    digest: Digest,
+    image_value: Image | None,
+    pushed: datetime | None = None,
+    unpulled: datetime | None = None,
 ) -> Document:
-    """An ``ImageStreamImage``, as old as the stream has it; brief lists know the image by name only."""
+    """An ``ImageStreamImage``, as old as the stream has it; brief lists know the image by name only.
+
+    Since when nobody has pulled it stands beside the annotations of the stream, in place of what those say of it.
+    """
     metadata = _metadata(owner.meta, f"{owner.repository.name}@{digest}", owner.repository.namespace)
     for stream_only in _OF_THE_STREAM[1:]:
         metadata.pop(stream_only, None)
     since = pushed or (image_value.meta.created if image_value is not None else owner.meta.created)
     metadata["creationTimestamp"] = timestamp(since)
+    annotations = {name: text for name, text in metadata.get("annotations", {}).items() if name != UNPULLED}
+    if unpulled is not None:
+        annotations[UNPULLED] = timestamp(unpulled)
+    if annotations:
+        metadata["annotations"] = annotations
+    else:
+        metadata.pop("annotations", None)
     body = {"metadata": {"name": str(digest)}} if image_value is None else _image_body(image_value)
     return {**_head(STREAM_IMAGES), "metadata": metadata, "image": body}
 

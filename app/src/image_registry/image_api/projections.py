@@ -64,8 +64,8 @@ class StreamImages(ReadOnly):
         """One image of a stream."""
         stream, beginning = _stream_and_digest(name)
         with translated(self.resource, name):
-            owner, image, pushed = self._editor.stream_image(Repository.of(namespace, stream), beginning)
-        return documents.stream_image(owner, image.digest, image, pushed)
+            owner, image, pushed, unpulled = self._editor.stream_image(Repository.of(namespace, stream), beginning)
+        return documents.stream_image(owner, image.digest, image, pushed, unpulled)
 
     def current(self, namespace: str, name: str) -> Document:
         """One that is to be deleted: the beginning of a digest is not enough for that."""
@@ -82,7 +82,10 @@ class StreamImages(ReadOnly):
             found = self._editor.held_images(
                 namespace=namespace or None, limit=limit, after=after, brief=detail < Detail.WHOLE
             )
-        items = (documents.stream_image(value.stream, value.digest, value.image, value.pushed) for value in found.items)
+        items = (
+            documents.stream_image(value.stream, value.digest, value.image, value.pushed, value.unpulled_since)
+            for value in found.items
+        )
         return Page(tuple(items), found.next, found.revision)
 
     def key(self, document: Mapping[str, Any]) -> str:

@@ -125,8 +125,10 @@ class Editor:
             writer = self._writer(_nothing, dry_run)
             return image_writes.update(self._database, draft, writer, uid=uid, resource_version=resource_version)
 
-    def stream_image(self, repository: Repository, beginning: str) -> tuple[ImageStream, Image, datetime | None]:
-        """An image of a stream by the beginning of its digest, and since when it is held.
+    def stream_image(
+        self, repository: Repository, beginning: str
+    ) -> tuple[ImageStream, Image, datetime | None, datetime | None]:
+        """An image of a stream by the beginning of its digest, since when it is held, and since when it is not pulled.
 
         Raises :class:`Ambiguous`, :class:`ImageUnknown`.
         """

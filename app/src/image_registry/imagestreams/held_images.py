@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from image_registry.imagestreams import coverage, reads, rows
+from image_registry.imagestreams import coverage, pulls, reads, rows
 from image_registry.imagestreams.deletion import check_preconditions, found, modified
 from image_registry.imagestreams.errors import ImageInUse, ImageUnknown, InvalidContinue
 from image_registry.imagestreams.model import Image, ImageStream, Page
@@ -29,6 +29,8 @@ class HeldImage:
     pushed: datetime
     """When the stream got it, or when it was pushed again without a tag."""
     image: Image | None = None
+    unpulled_since: datetime | None = None
+    """Since when nobody has pulled it from there; ``None`` if nobody can say."""
 
 
 def page(
@@ -41,6 +43,7 @@ def page(
     start = _place(after) if after is not None else None
     with database.snapshot() as connection:
         revision = revisions.newest(connection)
+        noted = pulls.noted_since(connection)
         ahead = held.page(connection, namespace=namespace, after=start, limit=None if limit is None else limit + 1)
         shown = ahead if limit is None else ahead[:limit]
         if not brief and limit is not None:
@@ -52,6 +55,7 @@ def page(
             Digest.parse(row.digest),
             rows.utc(row.pushed),
             rows.image(known[row.digest]) if row.digest in known else None,
+            pulls.unpulled_since(noted, row.pushed, row.pulled),
         )
         for row in shown
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from image_registry.imagestreams import rows
+from image_registry.imagestreams import pulls, rows
 from image_registry.imagestreams.errors import Ambiguous, ImageUnknown, InvalidContinue, StreamUnknown, TagUnknown
 from image_registry.imagestreams.local_names import Named, ShortName
 from image_registry.imagestreams.model import (
@@ -26,6 +26,7 @@ from image_registry.imagestreams.model import (
 )
 from image_registry.metadata import held as held_queries
 from image_registry.metadata import images, revisions, specs, stream_lists, streams
+from image_registry.metadata import pulls as pull_queries
 from image_registry.metadata.database import Database
 from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
@@ -239,8 +240,10 @@ def named(database: Database, name: ShortName) -> Named | None:
 
 def stream_image(
     database: Database, repository: Repository, beginning: str
-) -> tuple[ImageStream, Image, datetime | None]:
-    """An image of a stream, held or in its history, by the beginning of its digest; since when it is held, if it is.
+) -> tuple[ImageStream, Image, datetime | None, datetime | None]:
+    """An image of a stream, held or in its history, by the beginning of its digest.
+
+    Since when it is held, if it is, and since when nobody has pulled it from there, if that is known.
 
     Raises :class:`StreamUnknown`, :class:`ImageUnknown`, :class:`Ambiguous`.
     """
@@ -249,11 +252,13 @@ def stream_image(
         digests = images.like(connection, row.id, beginning)
         found = images.find(connection, digests[0]) if len(digests) == 1 else None
         pushed = held_queries.pushed(connection, row.id, digests[0]) if found is not None else None
+        pulled = pull_queries.last(connection, row.id, digests[0]) if found is not None else None
+        unpulled = pulls.unpulled_since(pulls.noted_since(connection), pushed, pulled)
     if len(digests) > 1:
         raise Ambiguous(f"{beginning} is the beginning of more than one image of {repository}; give more of it")
     if found is None:
         raise ImageUnknown(f"{repository} has no image {beginning}")
-    return rows.stream(row), rows.image(found), rows.utc(pushed) if pushed is not None else None
+    return rows.stream(row), rows.image(found), rows.utc(pushed) if pushed is not None else None, unpulled
 
 
 def stream_images(database: Database, repository: Repository) -> tuple[ImageStream, list[Image]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, String, bindparam, cast, select, tuple_
 
-from image_registry.metadata.tables import Record, held_manifests, image_streams, images, tag_events, tags
+from image_registry.metadata.tables import Record, held_manifests, image_streams, images, pulls, tag_events, tags
 
 _AT_ONCE = 1000
 """Digests that one statement names."""
@@ -49,8 +49,13 @@ _rows: Select[Any] = select(
     held_manifests.c.digest,
     held_manifests.c.size,
     held_manifests.c.pushed,
+    pulls.c.pulled,
     *(column.label(f"stream_{column.name}") for column in image_streams.c),
-).join_from(image_streams, held_manifests, held_manifests.c.stream_id == image_streams.c.id)
+).select_from(
+    image_streams.join(held_manifests, held_manifests.c.stream_id == image_streams.c.id).outerjoin(
+        pulls, (pulls.c.stream_id == held_manifests.c.stream_id) & (pulls.c.digest == held_manifests.c.digest)
+    )
+)
 _rest_of_one = _rows.where(
     image_streams.c.namespace == bindparam("namespace"),
     image_streams.c.name == bindparam("name"),
@@ -91,7 +96,7 @@ def lent_to(connection: Connection, stream: int, digest: str) -> Record | None:
 def page(
     connection: Connection, *, namespace: str | None, after: tuple[str, str, str] | None, limit: int | None
 ) -> Sequence[Record]:
-    """``digest``, ``size`` and ``pushed`` of held manifests by namespace, stream and digest.
+    """``digest``, ``size``, ``pushed`` and ``pulled`` of held manifests by namespace, stream and digest.
 
     The columns of the stream come as ``stream_<column>``; ``after`` is the last of these places.
     """

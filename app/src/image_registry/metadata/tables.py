@@ -116,6 +116,27 @@ A digest is served from a repository only if it has a row here: an index that li
 this repository must not open somebody else's image. The foreign key makes an Image that a stream holds undeletable.
 """
 
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("stream_id", BigId, primary_key=True),
+    Column("digest", Name, primary_key=True),
+    Column("pulled", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(
+        ["stream_id", "digest"], ["held_manifests.stream_id", "held_manifests.digest"], ondelete="CASCADE"
+    ),
+)
+"""When a held manifest was last pulled, to about an hour; no row for one of which no pull was noted."""
+
+pulls_noted = Table(
+    "pulls_noted",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+)
+"""One row: the time for which ``pulls`` speaks. A gap, in which nobody noted anything, begins it anew."""
+
 signatures = Table(
     "signatures",
     metadata,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +23,7 @@ from image_registry.pruning.gathering import VERSION
 from image_registry.pruning.image_table import MANAGED
 from image_registry.pruning.plan import Dropped, Plan, Release, StreamChange
 from image_registry.pruning.planner import Planner
+from image_registry.pruning.pulls import Times, told
 from image_registry.pruning.reasons import Reason
 from image_registry.pruning.retention import keeps
 from image_registry.pruning.usage import Usage
@@ -214,6 +216,7 @@ class Executor:
             rules=self._plan.rules,
             facts=self._planner.facts(stream.namespace),
             policies=self._planner.policies.of(stream),
+            unpulled=self._unpulled(stream, {image for _, image, _ in planned}),
         )
         certain = {verdict.key for verdict in verdicts if verdict.reason is Reason.GOES}
         goes = {verdict.key for verdict in verdicts if verdict.reason in (Reason.GOES, Reason.FOLLOWS)} & planned
@@ -224,6 +227,16 @@ class Executor:
             if keys and keys[0] in goes and not goes.issuperset(keys):
                 goes.discard(keys[0])
         return goes
+
+    def _unpulled(self, stream: streams.Stream, planned: set[str]) -> Times:
+        """As the registry says it now, of what is to go; of all else nobody need know."""
+        since = self._planner.unpulled(cache(partial(self._told, stream)))
+        return lambda digest: since(digest) if digest in planned else None
+
+    def _told(self, stream: streams.Stream, digest: str) -> int | None:
+        path = object_path(VERSION, "imagestreamimages", f"{stream.name}@{digest}", namespace=stream.namespace)
+        document = self._ask("GET", path)
+        return told(document) if document is not None else None
 
     def _release(self, release: Release) -> bool:
         """Let a stream hold an image no more."""

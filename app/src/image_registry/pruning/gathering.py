@@ -14,6 +14,7 @@ from image_registry.kube.own_access import Right, allowed, missing
 from image_registry.kube.pod_templates import WORKLOADS
 from image_registry.kube.quantity import whole
 from image_registry.pruning.planner import Planner
+from image_registry.pruning.pulls import LastPulls
 from image_registry.pruning.references import Hosts
 from image_registry.pruning.rules import Rules
 from image_registry.pruning.usage import Usage
@@ -134,7 +135,7 @@ def image_limits(client: ClusterClient, rules: Rules) -> dict[str, int]:
 
 def _make_plan(client: ClusterClient, rules: Rules, usage: Usage, progress: Progress) -> Planner:
     limits = image_limits(client, rules) if rules.over_limit else {}
-    planner = Planner(rules, usage, limit=limits.get)
+    planner = Planner(rules, usage, limit=limits.get, pulls=LastPulls(client, VERSION).of)
     if rules.namespaces and not allowed(client, Right("list", "", "namespaces")):
         planner.plan.findings.append("namespaces may not be listed: retention policies of namespaces are not followed")
     for name, said in namespace_annotations(client, rules):

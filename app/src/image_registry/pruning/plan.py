@@ -189,6 +189,6 @@ class Plan:
         return f"{tag}, {sentence(reason, self._event_about(reason, number))}"
 
     def _event_about(self, reason: Reason, number: int) -> str:
-        if reason in (Reason.USED, Reason.UNREADABLE):
+        if reason in (Reason.USED, Reason.UNREADABLE, Reason.PULLED):
             return self.owners[self.event_owners[number]]
         return "what it signs" if reason is Reason.FOLLOWS else ""

@@ -10,7 +10,9 @@ from typing import Any
 
 from image_registry.pruning import streams
 from image_registry.pruning.holdings import Signature, Why, settle
+from image_registry.pruning.judging import ask_for_pulls
 from image_registry.pruning.plan import NOBODY, Plan
+from image_registry.pruning.pulls import Times
 from image_registry.pruning.reasons import Reason
 from image_registry.pruning.references import Named
 from image_registry.pruning.retention import InvalidPolicy, Policy, policies
@@ -50,12 +52,18 @@ class Planner:
     """One for each plan."""
 
     def __init__(
-        self, rules: Rules, usage: Usage, *, limit: Callable[[str], int | None] = lambda _namespace: None
+        self,
+        rules: Rules,
+        usage: Usage,
+        *,
+        limit: Callable[[str], int | None] = lambda _namespace: None,
+        pulls: Callable[[str, str], Mapping[str, int]] = lambda _namespace, _name: {},
     ) -> None:
-        """``limit`` tells how many bytes an image of a namespace may have."""
+        """``limit`` tells how many bytes an image of a namespace may have; ``pulls`` of a namespace and a stream, asked
+        in their order, since when nobody has pulled what it holds."""
         self.plan = Plan(rules, usage)
         self.policies = Policies(self._find)
-        self._rules, self._usage, self._limit = rules, usage, limit
+        self._rules, self._usage, self._limit, self._pulls = rules, usage, limit, pulls
         self._owner_numbers: dict[str, int] = {}
         self._lent: dict[tuple[str, int], int] = {}
         self._whole: dict[int, Why] = {}
@@ -89,8 +97,15 @@ class Planner:
         reason, owner = streams.for_all(stream, self._usage, self._rules, found)
         if reason is not Reason.GOES:
             self._whole[number] = (reason, self._owner(owner) if owner else 0)
+        asked = not self._rules.over_limit and reason is Reason.GOES and ask_for_pulls(found)
+        times = self._pulls(stream.namespace, stream.name) if asked else {}
         verdicts = streams.decide(
-            stream, usage=self._usage, rules=self._rules, facts=self.facts(stream.namespace), policies=found
+            stream,
+            usage=self._usage,
+            rules=self._rules,
+            facts=self.facts(stream.namespace),
+            policies=found,
+            unpulled=self.unpulled(times.get),
         )
         for verdict in verdicts:
             image = plan.images.digests.find_or_add(verdict.event.image)
@@ -167,6 +182,24 @@ class Planner:
             return Facts(table.kept(number), table.managed(number), limit is not None and table.size(number) > limit)
 
         return known
+
+    def unpulled(self, times: Times) -> Times:
+        """Since when nobody has pulled an image or one that it lists, which clients fetch by themselves."""
+        table = self.plan.images
+
+        def since(digest: str) -> int | None:
+            moment = times(digest)
+            seen, waiting = set[int](), [table.digests.find(digest)]
+            while moment is not None and waiting:
+                number = waiting.pop()
+                for child in table.children.of(number) if number >= 0 else ():
+                    if child not in seen:
+                        seen.add(child)
+                        waiting.append(child)
+                        moment = max(moment, times(table.digests[child]) or 0)
+            return moment
+
+        return since
 
     def _settle(self) -> None:
         """Decide about what the stream holds that has just been read."""

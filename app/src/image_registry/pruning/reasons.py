@@ -35,6 +35,7 @@ class Reason(IntEnum):
     INVALID_POLICY = 23
     NOT_TOUCHED = 24
     IMAGES_STAY = 25
+    PULLED = 26
 
 
 WORDS = {
@@ -63,6 +64,7 @@ WORDS = {
     Reason.BY_TAG: "tag {}",
     Reason.INVALID_POLICY: "the retention policy cannot be understood",
     Reason.NOT_TOUCHED: "no stream lets go of it (--prune-over-size-limit)",
+    Reason.PULLED: "a retention policy keeps it: {}",
     Reason.IMAGES_STAY: "with --namespace Images are not deleted",
 }
 

@@ -5,7 +5,8 @@ A tag that is made anew for each build has one revision and would stay for ever;
     image.alauda.io/retention: |
       - tags: ["ci-*", "pr-*"]  # patterns as a shell has them, for whole tags
         keep: 10                # the newest ten of these stay,
-        keepYoungerThan: 30d    # and what was pushed in the last thirty days
+        keepYoungerThan: 30d    # and what was pushed in the last thirty days,
+        keepPulledWithin: 14d   # and what was pulled in the last fourteen
 
 Not regular expressions: anybody who edits a namespace writes these, and one that never ends would stop the run for all.
 The first policy that fits a tag counts. The stream's annotation replaces that of its namespace.
@@ -33,17 +34,21 @@ MOST_STARS = 8
 """In one pattern: each one more multiplies the time that a tag may take that does not fit."""
 
 
+_RULES = ("keep", "keepYoungerThan", "keepPulledWithin")
+
+
 class InvalidPolicy(ValueError):
     """An annotation that cannot be understood; what it is about is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What stays of the tags that fit; at least one of both is given."""
+    """What stays of the tags that fit; at least one of these is given. Ages are seconds."""
 
     tags: tuple[str, ...]
     keep: int | None = None
     keep_younger_than: int | None = None
+    keep_pulled_within: int | None = None
 
     def fits(self, tag: str) -> bool:
         """Whether it speaks of this tag."""
@@ -81,27 +86,31 @@ def _read(text: str) -> tuple[Policy, ...]:
 def _policy(entry: Any, number: int) -> Policy:
     place = f"{ANNOTATION}[{number}]"
     if not isinstance(entry, dict):
-        raise InvalidPolicy(f"{place} must be an object with tags, keep and keepYoungerThan")
-    unknown = sorted(str(key) for key in entry if key not in ("tags", "keep", "keepYoungerThan"))
+        raise InvalidPolicy(f"{place} must be an object with tags and one of {', '.join(_RULES)}")
+    unknown = sorted(str(key) for key in entry if key not in ("tags", *_RULES))
     if unknown:
-        raise InvalidPolicy(
-            f"{place} has the unknown member {unknown[0][:60]!r}; there are tags, keep, keepYoungerThan"
-        )
-    tags, keep, age = entry.get("tags"), entry.get("keep"), entry.get("keepYoungerThan")
+        raise InvalidPolicy(f"{place} has the unknown member {unknown[0][:60]!r}; there are tags, {', '.join(_RULES)}")
+    tags, keep = entry.get("tags"), entry.get("keep")
     patterns = [tags] if isinstance(tags, str) else tags
     if not isinstance(patterns, list) or not patterns or not all(_is_pattern(pattern) for pattern in patterns):
         raise InvalidPolicy(f'{place}.tags must be a pattern for whole tags, as "ci-*", or a list of at most {MOST}')
     if len(patterns) > MOST:
         raise InvalidPolicy(f"{place}.tags has more than {MOST} patterns")
-    if keep is None and age is None:
-        raise InvalidPolicy(f"{place} needs keep, keepYoungerThan, or both")
+    if all(entry.get(rule) is None for rule in _RULES):
+        raise InvalidPolicy(f"{place} needs at least one of {', '.join(_RULES)}")
     if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 0):
         raise InvalidPolicy(f"{place}.keep must be a whole number, 0 or more")
+    younger, pulled = (_age(entry, member, place) for member in ("keepYoungerThan", "keepPulledWithin"))
+    return Policy(tuple(patterns), keep, younger, pulled)
+
+
+def _age(entry: Mapping[str, Any], member: str, place: str) -> int | None:
+    """Seconds."""
+    text = entry.get(member)
     try:
-        younger = parse_duration(str(age)) if age is not None else None
+        return parse_duration(str(text)) if text is not None else None
     except InvalidRule as error:
-        raise InvalidPolicy(f"{place}.keepYoungerThan: {error}") from None
-    return Policy(tuple(patterns), keep, younger)
+        raise InvalidPolicy(f"{place}.{member}: {error}") from None
 
 
 def _is_pattern(value: Any) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from image_registry.pruning.judging import Said, judge
 from image_registry.pruning.reasons import Reason
 from image_registry.pruning.retention import KEEP, Policy, keeps
 from image_registry.pruning.rules import Rules
@@ -122,16 +123,21 @@ def decide(
     rules: Rules,
     facts: Callable[[str], Facts],
     policies: Sequence[Policy] | None = (),
+    unpulled: Callable[[str], int | None] = lambda _digest: None,
 ) -> list[Verdict]:
-    """A verdict for each event, in the order of the stream; ``policies`` is ``None`` where nobody understands them."""
+    """A verdict for each event, in the order of the stream; ``policies`` is ``None`` where nobody understands them.
+
+    ``unpulled`` says since when nobody has pulled an image, or one that it lists; what nobody knows stays.
+    """
     whole, by = for_all(stream, usage, rules, policies)
     if whole is not Reason.GOES:
         return [Verdict(tag.name, event, whole, by) for tag in stream.tags for event in tag.events]
-    ranks = _ranks(stream, policies or ())
+    spoken_of = [] if rules.over_limit else [tag for tag in stream.tags if tag.events and not signed_by(tag.name)]
+    said = judge(spoken_of, policies or (), rules, unpulled)
     return [
         verdict
         for tag in stream.tags
-        for verdict in _of_tag(stream, tag, usage=usage, rules=rules, facts=facts, rank=ranks.get(tag.name))
+        for verdict in _of_tag(stream, tag, usage=usage, rules=rules, facts=facts, said=said.get(tag.name))
     ]
 
 
@@ -153,20 +159,6 @@ def for_all(stream: Stream, usage: Usage, rules: Rules, policies: Sequence[Polic
     return Reason.GOES, ""
 
 
-def _ranks(stream: Stream, policies: Sequence[Policy]) -> dict[str, tuple[int, Policy]]:
-    """Tags that a policy speaks of, with their place among those, the newest first."""
-    found: dict[str, tuple[int, Policy]] = {}
-    rest = [tag for tag in stream.tags if tag.events and not signed_by(tag.name)]
-    rest.sort(key=lambda tag: (-tag.events[0].created, tag.name))
-    counts: dict[int, int] = {}
-    for tag in rest:
-        number = next((number for number, policy in enumerate(policies) if policy.fits(tag.name)), None)
-        if number is not None:
-            found[tag.name] = (counts.get(number, 0), policies[number])
-            counts[number] = counts.get(number, 0) + 1
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What all events of one tag have in common."""
@@ -175,10 +167,8 @@ class _Asked:
     tag: Tag
     usage: Usage
     rules: Rules
-    policy: bool
-    """A retention policy speaks of the tag."""
-    goes: bool
-    """And gives it up."""
+    said: Said | None
+    """What a retention policy says of the tag, if one speaks of it."""
 
 
 def _of_tag(
@@ -188,10 +178,9 @@ def _of_tag(
     usage: Usage,
     rules: Rules,
     facts: Callable[[str], Facts],
-    rank: tuple[int, Policy] | None,
+    said: Said | None,
 ) -> list[Verdict]:
-    goes = rank is not None and not rules.over_limit and _policy_drops(tag, rank, rules)
-    asked = _Asked(stream, tag, usage, rules, rank is not None, goes)
+    asked = _Asked(stream, tag, usage, rules, said)
     verdicts = []
     for index, event in enumerate(tag.events):
         known = facts(event.image)
@@ -199,8 +188,9 @@ def _of_tag(
         reason = (
             Reason.USED if owner else _protected(asked, index, event, known) or _by_rules(asked, index, event, known)
         )
-        verdicts.append(Verdict(tag.name, event, reason, owner))
-    return _consistent(verdicts, whole_goes=goes)
+        by = said.pull(index) if said is not None and reason is Reason.PULLED else owner
+        verdicts.append(Verdict(tag.name, event, reason, by))
+    return _consistent(verdicts, whole_goes=said is not None and said.goes)
 
 
 def _user(asked: _Asked, index: int, event: Event) -> str:
@@ -235,8 +225,8 @@ def _by_rules(asked: _Asked, index: int, event: Event, known: Facts) -> Reason:
     if rules.is_young(event.created):
         return Reason.YOUNG
     recent = index < rules.keep_tag_revisions
-    if asked.policy:
-        return Reason.GOES if asked.goes or (index and not recent) else Reason.POLICY
+    if asked.said is not None:
+        return asked.said.reason(index, recent=recent)
     if recent:
         return Reason.FOLLOWS if signature else Reason.REVISION
     return Reason.GOES
@@ -255,16 +245,6 @@ def _consistent(verdicts: list[Verdict], *, whole_goes: bool) -> list[Verdict]:
         first = verdicts[0]
         return [Verdict(first.tag, first.event, Reason.WOULD_MOVE), *verdicts[1:]]
     return verdicts
-
-
-def _policy_drops(tag: Tag, rank: tuple[int, Policy], rules: Rules) -> bool:
-    place, policy = rank
-    newest = tag.events[0].created
-    too_many = policy.keep is None or place >= policy.keep
-    too_old = policy.keep_younger_than is None or (
-        rules.now - newest >= policy.keep_younger_than and newest <= rules.now
-    )
-    return too_many and too_old
 
 
 def _tag(entry: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> Tag:

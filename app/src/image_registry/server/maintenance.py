@@ -1,4 +1,4 @@
-"""Work between requests: links of deleted things, uploads that nobody finished."""
+"""Work between requests: links of deleted things, uploads that nobody finished, pulls that are to be noted."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ class Maintenance:
         streams: ImageStreams,
         paused: Callable[[], bool] = lambda: False,
         behind: Behind = lambda: False,
+        note_pulls: Callable[[], None] = lambda: None,
     ) -> None:
         self._behind = behind
+        self._note_pulls = note_pulls
         self._paused = paused
         self._store = store
         self._streams = streams
@@ -94,6 +96,7 @@ class Maintenance:
         while not self._stop.wait(INTERVAL):
             if self._paused():
                 continue
+            self._note_pulls()
             try:
                 self.once()
             except (ImageStreamsError, StorageFault) as error:

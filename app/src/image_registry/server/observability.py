@@ -20,6 +20,7 @@ from image_registry.server.measured_store import measured
 from image_registry.server.numbers import SharedNumbers
 from image_registry.server.observation import Audit, Observer
 from image_registry.server.peer import WSGIApplication
+from image_registry.server.pull_notes import PullNotes
 from image_registry.server.request_log import RequestLog
 from image_registry.storage.blob_store import BlobStore
 
@@ -40,7 +41,13 @@ class Observability:
     ) -> None:
         self.shared = SharedNumbers(metrics.FAMILIES, folder)
         self.numbers = self.shared.own
-        self.observer = Observer(audit=audit, access=access, meter=metrics.RequestMeter(self.numbers, process))
+        self.pulled = PullNotes()
+        self.observer = Observer(
+            audit=audit,
+            access=access,
+            meter=metrics.RequestMeter(self.numbers, process),
+            pulled=self.pulled.take,
+        )
         self.shared.start()
 
     def store(self, store: BlobStore) -> BlobStore:

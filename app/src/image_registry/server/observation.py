@@ -15,6 +15,7 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from image_registry.server import log_lines
@@ -34,6 +35,10 @@ NOTHING_THERE = 404
 
 STARTED = ("uploads.start", 202)
 """Route and answer of an upload that has only got its name."""
+
+PULL, ERRORS = "manifests.get", 400
+"""Route of a manifest that is asked for, and the first status that says that it was not given. By ``HEAD`` clients only
+look, tools that compare registries every few minutes among them."""
 
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/apis", "/apis/image.alauda.io", "/apis/image.alauda.io/v1"})
 QUIET_FOLDER = "/openapi/"
@@ -61,11 +66,14 @@ class Observer:
         access: AccessLog = AccessLog.ALL,
         audit: Audit = Audit.WRITES,
         meter: Meter | None = None,
+        pulled: Callable[[Record], None] = lambda _record: None,
     ) -> None:
+        """``pulled`` is told of each manifest that somebody got."""
         self._lines = LineWriter(stream or open(1, "wb", buffering=0, closefd=False))  # noqa: SIM115 - standard output
         self._audit = audit
         self._access = access
         self._meter = meter
+        self._pulled = pulled
         self._clock = log_lines.Clock()
         self._waiting: deque[tuple[float, Record]] = deque()
         self._writing = threading.Lock()
@@ -123,6 +131,8 @@ class Observer:
                 lines.append(log_lines.audit(record, when))
             if self._meter is not None:
                 self._meter.count(record)
+            if record.route == PULL and record.method == "GET" and record.status < ERRORS:
+                self._pulled(record)
         self._lines.write(lines)
         if self._meter is not None and self._lines.lost:
             self._meter.lost(self._lines.lost)

@@ -21,6 +21,7 @@ from image_registry.auth.tokens import RegistryTokens
 from image_registry.distribution_api.app import create_app
 from image_registry.distribution_api.parts import Parts
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
+from image_registry.imagestreams.pulls import Pulls
 from image_registry.imagestreams.rebuild_ledger import RebuildLedger
 from image_registry.imagestreams.records import Records
 from image_registry.imagestreams.service import ImageStreams
@@ -236,7 +237,8 @@ def _data_plane(
 
     database = Database(settings.database_url)
     parts = replace(parts, behind=Recorder(parts.store, Records(database), RebuildLedger(database)).is_behind)
-    Maintenance(parts.store, parts.streams, paused, parts.behind).start()
+    note_pulls = partial(watched.pulled.write, Pulls(database))
+    Maintenance(parts.store, parts.streams, paused, parts.behind, note_pulls).start()
     upkeep = _upkeep(settings, Ledger(database), watched.numbers, paused, tell)
     echo = Echo(parts.store, parts.streams, paused)
     echo.start()
