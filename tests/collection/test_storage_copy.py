@@ -75,10 +75,15 @@ def client(apiserver: ApiServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPat
     del kubeconfig
     monkeypatch.setattr(_storage_copy, "PAUSE", 0.1)
     client, claims = apiserver.client, f"{CORE}/persistentvolumeclaims"
+    clear(client, claims)  # other files' playbooks keep the claim that they made, as they should
     for name in ("image-registry-storage", "new"):
         client.create(claims, claim(name))
     client.create(f"{APPS}/deployments", deployment("image-registry-storage"))
     yield client
+    clear(client, claims)
+
+
+def clear(client: ClusterClient, claims: str) -> None:
     made = (JOB, f"{CORE}/secrets/{NAME}", f"{APPS}/deployments/image-registry", f"{CONFIGS}/cluster")
     for path in (*made, f"{claims}/image-registry-storage", f"{claims}/new", f"{claims}/own"):
         if client.find(path) is not None:
