@@ -119,7 +119,11 @@ class Registry:
             metadata = item["metadata"]
             tags = [{k: v for k, v in tag.items() if k != "generation"} for tag in item["spec"].get("tags", ())]
             name = f"{metadata['namespace']}/{metadata['name']}"
-            found[name] = [metadata.get("labels"), metadata.get("annotations"), tags, item["status"].get("tags")]
+            history = json.loads(
+                json.dumps(item["status"].get("tags")),
+                object_hook=lambda one: {k: v for k, v in one.items() if k != "generation"},
+            )
+            found[name] = [metadata.get("labels"), metadata.get("annotations"), tags, history]
         return found
 
 

@@ -87,7 +87,7 @@ def test_a_restore_that_was_interrupted_goes_on_and_what_is_another_one_is_refus
 
     engine = restorer(new, folder)
     plan = engine.plan()
-    new.office.failures["PUT", "/apis/image.alauda.io/v1/namespaces/team/imagestreams/app/status"] = [500]
+    new.office.failures["PATCH", "/apis/image.alauda.io/v1/namespaces/team/imagestreams/app/status"] = [500]
     with pytest.raises(KubeError, match="planned failure"):
         engine.apply(plan)
     assert new.told() != old.told()

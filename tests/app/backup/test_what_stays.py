@@ -24,8 +24,9 @@ def test_other_objects_come_back_as_they_were() -> None:
     assert as_there(saved, {"spec": {"storage": 2}}) == saved
 
 
-def test_a_history_that_the_image_api_would_not_take_is_known_before() -> None:
-    event = {"created": "2026-11-22T03:00:00Z", "image": "x" * 71, "dockerImageReference": "y" * 150, "generation": 1}
-    assert not is_too_large({"status": {"tags": [{"tag": "v1", "items": [event] * 100}]}})
-    assert is_too_large({"status": {"tags": [{"tag": f"v{n}", "items": [event] * 100} for n in range(130)]}})
+def test_wishes_that_the_image_api_would_not_take_at_once_are_known_before() -> None:
+    tag = {"name": "x" * 71, "from": {"kind": "DockerImage", "name": "y" * 250}}
+    history = {"status": {"tags": [{"tag": "v1", "items": [{"image": "z" * 71}] * 100_000}]}}
+    assert not is_too_large({"spec": {"tags": [tag] * 100}, **history})
+    assert is_too_large({"spec": {"tags": [tag] * 9000}})
     assert LARGEST < MAX_BODY

@@ -51,8 +51,11 @@ class Office(PrunedCluster):
             return found.status_code, found.get_json()
         if path.endswith("/token") and method == "POST":
             return 201, {"status": {"token": f"token-of-{path.split('/')[-2]}"}}
+        if self.failures.get((method, path)):
+            return super().answer(method, path, body, query, accept)
         if path.startswith("/apis/image.alauda.io") and method in ("PATCH", "DELETE"):
-            kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            patch = "application/json-patch+json" if isinstance(body, list) else "application/merge-patch+json"
+            kind = patch if method == "PATCH" else "application/json"
             data = None if body is None else json.dumps(body)
             changed = self.api.client.open(path, method=method, data=data, content_type=kind, query_string=query)
             return changed.status_code, changed.get_json()

@@ -44,7 +44,7 @@ class FakeClient(ClusterClient):
         self.before_patch: Any = lambda: None
         self.after_patch: Any = lambda: None
 
-    def request(self, method: Any, path: str, body: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    def request(self, method: Any, path: str, body: Any = None, **options: Any) -> dict[str, Any]:
         if self.failure is not None and "/events" not in path:
             raise self.failure
         if method == "POST" and body is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,7 +122,7 @@ class Store:
         """Whether there is a file of that name."""
         return FileRepository(self.place(image).repository).digest(Digest.parse(image.digest)) is not None
 
-    def faults(self, images: Iterable[Image], *, deep: bool, tell: Tell = quiet) -> dict[Image, str]:
+    def faults(self, images: Sequence[Image], *, deep: bool, tell: Tell = quiet) -> dict[Image, str]:
         """Why an image cannot be had from here, by image; ``deep`` reads every byte, else sizes are compared.
 
         A blob that several images share is one file and read once.
@@ -134,6 +134,23 @@ class Store:
                 tell(f"{number} images of the folder looked at")
             if why := self._fault(image, known, deep=deep):
                 found[image] = why
+        return {**found, **self._holders(images, found)}
+
+    def _holders(self, images: Sequence[Image], faults: Collection[Image]) -> dict[Image, str]:
+        """Indexes of what has a fault: none of them can be sent as a whole."""
+        found: dict[Image, str] = {}
+        now: Collection[Image] = faults
+        while now:
+            more = {}
+            for image in images:
+                if image in faults or image in found:
+                    continue
+                manifest = FileRepository(self.place(image).repository).manifest(Digest.parse(image.digest))
+                held = [Image(image.repository, str(entry.digest)) for entry in manifest.manifests]
+                if part := next((entry for entry in held if entry in now), None):
+                    more[image] = f"{part.digest}, which it holds, is not what was saved"
+            found |= more
+            now = more
         return found
 
     def _fault(self, image: Image, known: dict[tuple[int, int], str], *, deep: bool) -> str:

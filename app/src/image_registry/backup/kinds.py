@@ -156,7 +156,7 @@ def kept_stream(item: Mapping[str, Any]) -> Document:
 def _meant(tag: Document, pointers: Collection[Any]) -> Document:
     """The history of a tag without pointers that were: they name no image, and the registry takes none back."""
     events = [
-        event
+        {key: value for key, value in event.items() if key != "generation"}
         for place, event in enumerate(tag.get("items") or ())
         if event.get("image") or (place == 0 and tag.get("tag") in pointers)
     ]

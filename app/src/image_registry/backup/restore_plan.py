@@ -68,6 +68,8 @@ class Plan:
     """What stays as it is although the backup has something else."""
     previous: Earlier | None = None
     """The backup before this one."""
+    gone: frozenset[Image] = frozenset()
+    """Images that stay away, which was accepted: neither the folder nor the registry has them whole."""
 
     @property
     def objects(self) -> tuple[Change, ...]:
@@ -93,14 +95,25 @@ class Plan:
             "copied": {"images": self.copies.images, "blobs": self.copies.blobs, "bytes": self.copies.bytes},
             "lost": sorted(map(str, self.lost)),
             "left_out": list(self.backup.content.left_out),
-            "missing": list(self.backup.content.missing),
+            "missing": sorted({*self.backup.content.missing, *map(str, self.gone)}),
             "namespaces": list(self.backup.content.namespaces),
         }
 
 
 def is_too_large(stream: Document) -> bool:
-    """Whether the Image API would not take the history of a stream, which has to be written in one request."""
-    return len(json.dumps(stream, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")) > LARGEST
+    """Whether the Image API would not take what a stream wants, which has to be written in one request."""
+    wanted = {key: value for key, value in stream.items() if key != "status"}
+    return len(json.dumps(wanted, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")) > LARGEST
+
+
+def gone_of(stream: Document, images: Collection[Image], gone: Collection[Image]) -> set[str]:
+    """Digests of which the history of a stream cannot speak any more: neither it nor whom it followed has them."""
+    name, found = repository(stream), set()
+    for digest, origin in origins(stream).items():
+        own = Image(name, digest)
+        if own in gone or (own not in images and Image(origin, digest) in gone):
+            found.add(digest)
+    return found
 
 
 def place_of(document: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ shows it, and the real run executes the same one. Afterwards everything is read 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -15,7 +15,7 @@ from image_registry.backup.door import Door
 from image_registry.backup.errors import Damaged, NotRestored, Refused, listed
 from image_registry.backup.folder import Folder
 from image_registry.backup.images import Copied, Copying, Sent, Store, Tell, quiet, together
-from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, STREAMS, Document, identity, kind_of, repository
+from image_registry.backup.kinds import AFTER_IMAGES, BEFORE_IMAGES, Document, identity, kind_of, repository, without
 from image_registry.backup.restore_plan import (
     CREATE,
     PLACES,
@@ -24,22 +24,21 @@ from image_registry.backup.restore_plan import (
     Plan,
     as_kept,
     as_there,
+    gone_of,
     is_marked,
     is_too_large,
-    marked,
     over,
     path_of,
     place_of,
     sent_for,
 )
 from image_registry.backup.signatures import Signatures
+from image_registry.backup.stream_writing import StreamWriting
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import KubeError
 
 DRY = {"dryRun": "All"}
 NAMESPACES = "/api/v1/namespaces"
-ATTEMPTS = 5
-"""How often a stream is written that somebody else writes, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +53,8 @@ class Wish:
     create_namespaces: bool = False
     deep: bool = True
     """Read every byte of the folder before anything is changed."""
+    accept: tuple[str, ...] = ()
+    """Patterns of ``<repository>@<digest>`` that may stay away if the folder has not got them as they were saved."""
 
 
 class Restoring:
@@ -64,6 +65,7 @@ class Restoring:
         self._store = Store(folder.images)
         self._copying = Copying(door, self._store)
         self._signatures = Signatures(client)
+        self._streams = StreamWriting(client)
 
     def plan(self, name: str = "") -> Plan:
         """Read and verify the backup (its newest by default), compare it with what is there. Nothing is changed."""
@@ -78,15 +80,18 @@ class Restoring:
                 f"the registry is in {self._wish.namespace}, and the backup is of one in another namespace: "
                 f"{listed(away)}. Restore chosen namespaces (namespaces), and make these by hand"
             )
+        gone = frozenset[Image]()
         if content.with_images:
             borrowed = {one.image for one in sent_for(images, frozenset(content.images), streams, streams)}
-            self._verify(sorted({*images, *borrowed}))  # what is wrong with others keeps nobody from these
+            gone = self._verify(sorted({*images, *borrowed}))  # what is wrong with others keeps nobody from these
+        streams = [without(stream, gone_of(stream, content.images, gone)) for stream in streams]
+        images = tuple(image for image in images if image not in gone)
         missing = self._namespaces([*streams, *others])
         before = self._changes([item for item in others if kind_of(item) in BEFORE_IMAGES])
         changes = self._changes(streams)
         if large := [change.name for change in changes if is_too_large(change.document)]:
             raise Refused(
-                f"{len(large)} streams have more history than the Image API takes; nothing was changed: "
+                f"{len(large)} streams want more tags than the Image API reads of one request; nothing was changed: "
                 f"{listed(large)}. Restore other namespaces, and the images of these with `ac image mirror`"
             )
         after = self._changes([item for item in others if kind_of(item) in AFTER_IMAGES])
@@ -94,7 +99,8 @@ class Restoring:
         self._rehearse([*before, *changes, *after], missing)
         sent: list[Sent] = []
         if content.with_images:
-            sent = sent_for(images, frozenset(content.images), [change.document for change in changes], streams)
+            there = frozenset(content.images) - gone
+            sent = sent_for(images, there, [change.document for change in changes], streams)
         lacking = self._copying.lacking([*images, *(one.becomes for one in sent)])
         if lacking.unknown:
             raise Refused(f"the registry cannot be asked for images: {_said(lacking.unknown)}")
@@ -126,6 +132,7 @@ class Restoring:
             lost,
             self._kept(others),
             previous,
+            gone,
         )
 
     def apply(self, plan: Plan) -> Copied:
@@ -136,7 +143,7 @@ class Restoring:
             self._write(change)
         for change in plan.streams:
             if change.what == CREATE:
-                self._begin(change.document)
+                self._streams.begin(change.document)
         copied = self._copied(plan.sent, plan.lost, apply=True)
         self._tell(f"{copied.images} images brought back, {copied.bytes} bytes")
         if copied.failed:
@@ -145,7 +152,7 @@ class Restoring:
                 "run again: what is done is not done again"
             )
         for change in plan.streams:
-            self._finish(change.document)
+            self._streams.finish(change.document)
         for signature in plan.signatures:
             self._signatures.add(signature)
         for change in plan.after:
@@ -162,13 +169,22 @@ class Restoring:
         done = [part.apply() if apply else part.foreseen() for part in parts]
         return together(done, {image: why for one in done for image, why in one.failed.items()})
 
-    def _verify(self, images: Collection[Image]) -> None:
+    def _verify(self, images: Sequence[Image]) -> frozenset[Image]:
+        """Images that are not in the folder as they were saved, nor in the registry, which was accepted of each."""
         faults = self._store.faults(images, deep=self._wish.deep, tell=self._tell)
-        if faults:
+        accepted = {image for image in faults if any(fnmatchcase(str(image), one) for one in self._wish.accept)}
+        if refused := {image: why for image, why in faults.items() if image not in accepted}:
             raise Damaged(
-                f"{len(faults)} of {len(images)} images in {self._folder.images} are not what was saved, and nothing "
-                f"was changed: {_said(faults)}. Take another copy of the folder"
+                f"{len(refused)} of {len(images)} images in {self._folder.images} are not what was saved, and nothing "
+                f"was changed: {_said(refused)}. Take another copy of the folder, or accept by name that they stay "
+                "away (accept: <repository>@<digest>; * stands for any text)"
             )
+        lacking = self._copying.lacking(accepted)
+        if lacking.unknown:
+            raise Refused(f"the registry cannot be asked for images: {_said(lacking.unknown)}")
+        for image in sorted(lacking.all):
+            self._tell(f"{image} stays away: {faults[image]}")
+        return frozenset(lacking.all)
 
     def _kept(self, documents: Iterable[Document]) -> tuple[str, ...]:
         """Settings of the living registry that a backup does not change."""
@@ -243,32 +259,6 @@ class Restoring:
             self._client.create(path.rpartition("/")[0], change.document)
             return
         self._client.replace(path, over(there, change.document))
-
-    def _begin(self, document: Document) -> None:
-        """Make a stream that wants nothing yet, so that nothing is imported before its images are back."""
-        spec = {key: value for key, value in document["spec"].items() if key != "tags"}
-        body = {**marked({key: document[key] for key in ("apiVersion", "kind", "metadata")}), "spec": spec}
-        try:
-            self._client.create(STREAMS.path(place_of(document)), body)
-        except KubeError as error:
-            if not error.conflict:
-                raise
-
-    def _finish(self, document: Document) -> None:
-        """What its tags shall mean, then what they meant and when; it is marked until both are said."""
-        path = path_of(document, STREAMS)
-        wanted = {key: value for key, value in document.items() if key != "status"}
-        for attempt in range(ATTEMPTS):
-            try:
-                written = self._client.replace(path, over(self._client.get(path), marked(wanted)))
-                status = {**(written.get("status") or {}), "tags": document["status"]["tags"]}
-                written = self._client.replace(f"{path}/status", {**written, "status": status})
-                self._client.replace(path, over(written, wanted))
-            except KubeError as error:
-                if not error.conflict or attempt == ATTEMPTS - 1:
-                    raise
-            else:
-                return
 
     def _prove(self, plan: Plan) -> None:
         """Read again everything that was written, and ask for every image."""

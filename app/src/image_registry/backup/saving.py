@@ -114,7 +114,7 @@ class Saving:
                 f"{listed(begun)}. Run the restore again; if it is given up, remove their annotation {RESTORING}"
             )
         if large := [name for name, stream in streams.items() if is_too_large(stream.document)]:
-            self._tell(f"{len(large)} streams have more history than the Image API takes back: {listed(large)}")
+            self._tell(f"{len(large)} streams want more tags than the Image API takes back at once: {listed(large)}")
         newest = self._folder.earlier(sorted(self._wish.namespaces))
         tags = sum(len(stream.document["status"]["tags"]) for stream in streams.values())
         counts = {"streams": len(streams), "tags": tags, "images": len(_images(streams))}

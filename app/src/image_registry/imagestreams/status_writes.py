@@ -2,7 +2,9 @@
 subresource").
 
 Events can be taken away and put into another order, conditions can be set. An event of an image that the stream does
-not have is refused: a digest that somebody knows must not open an image that was pushed elsewhere.
+not have is refused: a digest that somebody knows must not open an image that was pushed elsewhere. A tag of another
+registry whose newest event is of the generation in which it is wanted has been imported, as everywhere: who brings a
+stream back says by that number that nothing is to be imported for it now.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from sqlalchemy import Connection
 
 from image_registry.imagestreams import counting, reads, spec_writes
 from image_registry.imagestreams.errors import MODIFIED, Conflict
-from image_registry.imagestreams.model import ImageStream, TagCondition, TagEvent
+from image_registry.imagestreams.model import ImageStream, TagCondition, TagEvent, TagSpec
 from image_registry.imagestreams.problems import Problems
+from image_registry.imagestreams.spec_rules import DOCKER_IMAGE
 from image_registry.imagestreams.spec_writes import Writer
 from image_registry.imagestreams.tag_events import HISTORY
-from image_registry.metadata import cleanups, images, specs, streams
+from image_registry.metadata import attempts, cleanups, images, specs, streams
 from image_registry.metadata.database import Database
 from image_registry.oci.reference import Repository
 
@@ -56,6 +59,10 @@ def update(
         _check(connection, row.id, now, before)
         counted = counting.begin(database, connection, repository, writer.limits)
         _write(connection, row.id, now, before)
+        for spec in old.specs:
+            if now.get(spec.name) != before.get(spec.name) and _is_imported(spec, now.get(spec.name, TagStatus())):
+                tried = {"attempted": writer.now, "generation": spec.generation or 1, "failures": 0, "again": False}
+                attempts.note(connection, row.id, spec.name, tried)
         specs.write_managed_fields(connection, row.id, entries or None)
         if not writer.dry_run:
             cleanups.request(connection, repository.namespace, repository.name, writer.now)
@@ -90,6 +97,14 @@ def _as_kept(status: TagStatus, stream: ImageStream, tag: str) -> TagStatus:
         for c in status.conditions
     )
     return TagStatus(events, kept)
+
+
+def _is_imported(spec: TagSpec, status: TagStatus) -> bool:
+    """Whether a tag means what its being wanted as it is now has led to."""
+    from_elsewhere = spec.source is not None and spec.source.kind == DOCKER_IMAGE and not spec.reference
+    if not from_elsewhere or not status.events or any(one.status == "False" for one in status.conditions):
+        return False
+    return status.events[0].image is not None and status.events[0].generation == (spec.generation or 1)
 
 
 def _check(

@@ -10,7 +10,7 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
@@ -107,7 +107,7 @@ class ClusterClient:
         self,
         method: Method,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
@@ -197,6 +197,10 @@ class ClusterClient:
     def merge(self, path: str, body: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """JSON merge patch (RFC 7386)."""
         return self.request("PATCH", path, body, content_type="application/merge-patch+json", **options)
+
+    def json_patch(self, path: str, steps: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, Any]:
+        """JSON patch (RFC 6902): all of its steps, or none."""
+        return self.request("PATCH", path, steps, content_type="application/json-patch+json", **options)
 
     def strategic_merge(self, path: str, body: Mapping[str, Any], *, owner: str, **options: Any) -> dict[str, Any]:
         """Strategic merge patch: entries of lists are found by their merge keys, the others stay."""

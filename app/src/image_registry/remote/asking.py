@@ -7,7 +7,7 @@ and the host's budget allows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from image_registry.remote.errors import (
     Untrusted,
 )
 from image_registry.remote.reference import RemoteReference
+from image_registry.remote.renewing import Renewing
 from image_registry.remote.retrying import ATTEMPTS, backoff, retry_after
 from image_registry.remote.sources import SourceRules
 from image_registry.remote.tokens import PULL, Authorizations, Scope
@@ -57,9 +58,13 @@ class Access:
     patience: float = PATIENCE
     login: Login | None = None
     """The only login that is tried: what one user began no other can go on with."""
+    renewing: Renewing | None = None
+    """In place of it: the tokens of one user, each as long as it is good."""
 
-    def logins(self, source: RemoteReference) -> tuple[Login, ...]:
+    def logins(self, source: RemoteReference) -> Iterable[Login]:
         """What is tried, in order."""
+        if self.renewing is not None:
+            return self.renewing.logins()
         return (self.login,) if self.login is not None else (*self.keyring.logins(source), ANONYMOUS)
 
 
@@ -120,6 +125,8 @@ class Questions:
                 except RemoteError as error:
                     if refusal is None and not isinstance(error, Unauthorized):
                         raise
+                    if question.once and access.renewing is not None:
+                        raise  # its body is gone
                     refusal = refusal or error
                     continue
                 answer.login = login

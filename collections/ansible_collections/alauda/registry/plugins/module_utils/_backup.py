@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._objects import collection
+from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 IMPORT_ERROR: str | None = None
 try:
@@ -30,7 +32,8 @@ try:
     from image_registry.backup.reading import Reading
     from image_registry.kube.client import ClusterClient
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
-    from image_registry.remote.errors import RemoteError
+    from image_registry.remote.errors import RemoteError, Unauthorized
+    from image_registry.remote.renewing import Token
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
 
@@ -53,6 +56,7 @@ def arguments() -> dict[str, Any]:
         "validate_certs": {"type": "bool", "default": True},
         "token": {"type": "str", "no_log": True},
         "service_account": {"type": "str", "default": ""},
+        "accept": {"type": "list", "elements": "str", "default": []},
         "namespace": {"type": "str", "default": _arguments.NAMESPACE},
         "namespaces": {"type": "list", "elements": "str", "default": []},
     }
@@ -62,6 +66,17 @@ def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+
+
+def run(module: AnsibleModule, work: Callable[..., dict[str, Any]]) -> None:
+    """End the module with the result of ``work``, :func:`save` or :func:`restore`, and what was said meanwhile."""
+    need_package(module)
+    tell = Progress()
+    try:
+        result = work(_arguments.connect(module), module.params, tell, check=module.check_mode)
+    except Failed as error:
+        module.fail_json(msg=str(error), lines=tell.lines)
+    module.exit_json(lines=tell.lines, **result)
 
 
 def save(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) -> dict[str, Any]:
@@ -75,7 +90,7 @@ def save(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) ->
         "allow_fewer": asked["allow_fewer"],
     }
 
-    def run() -> dict[str, Any]:
+    def result() -> dict[str, Any]:
         client = _client(asked)
         reading = Reading(client, asked["namespace"], asked["namespaces"])
         engine = saving.Saving(
@@ -86,7 +101,7 @@ def save(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) ->
         diff = {"before": {}, "after": shown} if saved.changed else {}
         return {"changed": saved.changed, "backup": saved.document(), "diff": diff}
 
-    return _said(run)
+    return _said(result)
 
 
 def restore(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool) -> dict[str, Any]:
@@ -96,10 +111,11 @@ def restore(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool)
         "namespaces": tuple(asked["namespaces"]),
         "overwrite": tuple(asked["overwrite"]),
         "create_namespaces": asked["create_namespaces"],
+        "accept": tuple(asked["accept"]),
         "deep": asked["deep"],
     }
 
-    def run() -> dict[str, Any]:
+    def result() -> dict[str, Any]:
         client = _client(asked)
         door = _door(cluster, client, asked)
         engine = restoring.Restoring(client, door, Folder(Path(asked["folder"])), restoring.Wish(**wish), tell)
@@ -111,13 +127,13 @@ def restore(cluster: Cluster, asked: dict[str, Any], tell: Tell, *, check: bool)
         diff = {"before": {}, "after": after} if plan.changed else {}
         return {"changed": plan.changed, "backup": document, "diff": diff}
 
-    return _said(run)
+    return _said(result)
 
 
 def look(asked: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Every backup of a folder, and whether one of them is what was saved. Raises :class:`Failed`."""
 
-    def run() -> dict[str, Any]:
+    def result() -> dict[str, Any]:
         folder = Folder(Path(asked["folder"]))
         backup = folder.read(asked["name"])
         content = backup.content
@@ -136,12 +152,12 @@ def look(asked: dict[str, Any], tell: Tell) -> dict[str, Any]:
         told = [f"{image}: {why}" for image, why in sorted(faults.items())]
         return {"changed": False, "names": folder.names(), "backup": described, "faults": told}
 
-    return _said(run)
+    return _said(result)
 
 
-def _said(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _said(result: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return run()
+        return result()
     except (BackupError, RemoteError, KubeError, ClusterUnreachable, KubeconfigError, ClusterError) as error:
         raise Failed(str(error)) from None
     except OSError as error:
@@ -154,11 +170,18 @@ def _client(asked: dict[str, Any]) -> Any:
 
 def _door(cluster: Cluster, client: Any, asked: dict[str, Any]) -> Any:
     authorities = Path(asked["ca_path"]).read_text(encoding="ascii") if asked["ca_path"] else ""
-    token = asked["token"] or (_requested(cluster, asked) if asked["service_account"] else client.token())
-    return Door.of(asked["registry_url"], token=token, authorities=authorities, verify=asked["validate_certs"])
+
+    def token() -> Any:
+        if asked["token"]:
+            return Token(asked["token"])
+        return _requested(cluster, asked) if asked["service_account"] else Token(_client(asked).token())
+
+    wanted = token if asked["token"] or asked["service_account"] or client.token() else None
+    return Door.of(asked["registry_url"], token=wanted, authorities=authorities, verify=asked["validate_certs"])
 
 
-def _requested(cluster: Cluster, asked: dict[str, Any]) -> str:
+def _requested(cluster: Cluster, asked: dict[str, Any]) -> Any:
+    """A new token of the ServiceAccount; the API server may let it live for less than was asked for."""
     place, _slash, name = asked["service_account"].rpartition("/")
     request = {
         "apiVersion": "authentication.k8s.io/v1",
@@ -166,4 +189,11 @@ def _requested(cluster: Cluster, asked: dict[str, Any]) -> str:
         "spec": {"expirationSeconds": EIGHT_HOURS},
     }
     path = f"{collection('v1', 'serviceaccounts', place or asked['namespace'])}/{name}/token"
-    return str(cluster.create(path, request)["status"]["token"])
+    asked_at = datetime.now(UTC)
+    try:
+        given = cluster.create(path, request)["status"]
+    except ClusterError as error:
+        raise Unauthorized(f"no token can be had for {asked['service_account']}: {error}") from None
+    ends = given.get("expirationTimestamp")
+    life = (datetime.fromisoformat(ends) - asked_at).total_seconds() if ends else None
+    return Token(str(given["token"]), life)

@@ -110,7 +110,6 @@ lines:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _backup
-from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
 def main() -> None:
@@ -121,19 +120,12 @@ def main() -> None:
             **_backup.arguments(),
             "images": {"type": "bool", "default": True},
             "secrets": {"type": "bool", "default": False, "no_log": False},
-            "accept": {"type": "list", "elements": "str", "default": []},
             "allow_fewer": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("token", "service_account")],
         supports_check_mode=True,
     )
-    _backup.need_package(module)
-    tell = Progress()
-    try:
-        result = _backup.save(_arguments.connect(module), module.params, tell, check=module.check_mode)
-    except _backup.Failed as error:
-        module.fail_json(msg=str(error), lines=tell.lines)
-    module.exit_json(lines=tell.lines, **result)
+    _backup.run(module, _backup.save)
 
 
 if __name__ == "__main__":

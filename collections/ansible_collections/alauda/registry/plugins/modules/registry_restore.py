@@ -42,6 +42,14 @@ options:
     description: Make namespaces that do not exist, without labels. Else they are named and nothing is done.
     type: bool
     default: false
+  accept:
+    description:
+      - Images that may stay away because those of the folder are damaged or gone, C(<namespace>/<repository>@<digest>);
+        C(*) stands for any text. The history of their streams then does not speak of them, as long as the registry has
+        not got them either. Any other one fails the task, and nothing is changed.
+    type: list
+    elements: str
+    default: []
   deep:
     description:
       - Read every byte of the backup before anything is changed. Without it sizes are compared first, and each blob is
@@ -125,7 +133,7 @@ backup:
       type: list
       elements: str
     missing:
-      description: Images that the backup does not have.
+      description: Images that the backup does not have, and those that were accepted to stay away.
       type: list
       elements: str
     namespaces:
@@ -141,7 +149,6 @@ lines:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _backup
-from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
 def main() -> None:
@@ -158,13 +165,7 @@ def main() -> None:
         mutually_exclusive=[("token", "service_account")],
         supports_check_mode=True,
     )
-    _backup.need_package(module)
-    tell = Progress()
-    try:
-        result = _backup.restore(_arguments.connect(module), module.params, tell, check=module.check_mode)
-    except _backup.Failed as error:
-        module.fail_json(msg=str(error), lines=tell.lines)
-    module.exit_json(lines=tell.lines, **result)
+    _backup.run(module, _backup.restore)
 
 
 if __name__ == "__main__":
