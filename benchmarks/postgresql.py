@@ -73,9 +73,9 @@ class PostgreSQL:
         self._run("createdb", "-h", str(self.folder), "-U", "postgres", "-T", template, "--strategy=file_copy", name)
         return name
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str, template: str = "template1") -> str:
         """The address of a new database of this name."""
-        self._run("createdb", "-h", str(self.folder), "-U", "postgres", name)
+        self._run("createdb", "-h", str(self.folder), "-U", "postgres", "-T", template, name)
         return self.url(name)
 
     @property

@@ -1,6 +1,7 @@
 """Databases for every test below: SQLite files and a private PostgreSQL, both real.
 
-``database_url`` gives a test each of the two in turn, with the schema in place; ``empty_database_url`` without it.
+``database_url`` gives a test each of the two in turn, with the schema in place; ``empty_database_url`` without it, and
+``unread_database_url`` with tables that nobody has declared whole.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import pytest
 
 from benchmarks.postgresql import PostgreSQL, private
 from image_registry.metadata.database import Database
-from tests.app.schema import upgraded
+from tests.app.schema import migrated, upgraded
 
 _TEMPLATE = "with_schema"
+UNREAD = "unread"
+"""The template of databases whose tables nobody has declared whole."""
 _OPTIONS = {
     "fsync": "off",
     "shared_buffers": "32MB",
@@ -27,7 +30,8 @@ _OPTIONS = {
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     with private(_OPTIONS) as server:
-        upgraded(server.create_database(_TEMPLATE))
+        migrated(server.create_database(UNREAD))
+        upgraded(server.create_database(_TEMPLATE, UNREAD))
         yield server
 
 
@@ -56,6 +60,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{path}"
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.url(server.new_database(_TEMPLATE))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def unread_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address of a database with the current schema, as one is that a storage is to be read into."""
+    if request.param == "sqlite":
+        return migrated(f"sqlite:///{tmp_path / 'metadata.db'}")
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.url(server.new_database(UNREAD))
 
 
 @pytest.fixture

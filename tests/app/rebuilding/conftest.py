@@ -63,9 +63,8 @@ class Tree:
 
 
 @pytest.fixture
-def tree(empty_database_url: str, tmp_path: Path) -> Iterator[Tree]:
-    database = Database(empty_database_url)
-    database.upgrade()
+def tree(unread_database_url: str, tmp_path: Path) -> Iterator[Tree]:
+    database = Database(unread_database_url)
     store = FilesystemStore(tmp_path / "blobs")
     streams = ImageStreams(database, internal_hostname="host:5000")
     ledger = RebuildLedger(database)

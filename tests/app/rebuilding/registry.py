@@ -34,6 +34,7 @@ from image_registry.rebuilding.rebuild import Rebuild
 from image_registry.rebuilding.recording import Recorder
 from image_registry.storage.blob_store import BlobStore
 from tests.app import content
+from tests.app.schema import migrated
 
 HOST = "registry:5000"
 ROOT = "/apis/image.alauda.io/v1"
@@ -63,8 +64,7 @@ class Whole:
     """Both doors, the rebuild and the recorder of one process."""
 
     def __init__(self, store: BlobStore, url: str) -> None:
-        self.store, self.database = store, Database(url)
-        self.database.upgrade()
+        self.store, self.database = store, Database(migrated(url))
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self.streams = ImageStreams(self.database, internal_hostname=HOST, clock=self._tick)
         self.ledger, self.tables = RebuildLedger(self.database), Records(self.database)

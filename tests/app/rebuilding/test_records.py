@@ -23,6 +23,7 @@ from image_registry.rebuilding.recording import Followed, Recorder
 from image_registry.storage import layout
 from image_registry.storage.blob_store import BlobStore
 from image_registry.storage.filesystem import FilesystemStore
+from tests.app.conftest import UNREAD
 from tests.app.rebuilding.registry import STRATEGIC, Whole, fill
 
 NEVER = threading.Event()
@@ -41,7 +42,7 @@ def new(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
         url = f"sqlite:///{tmp_path / f'{len(opened)}.db'}"
         if request.param == "postgresql":
             server: PostgreSQL = request.getfixturevalue("postgresql")
-            url = server.url(server.new_database())
+            url = server.url(server.new_database(UNREAD))
         opened.append(Whole(store, url))
         return opened[-1]
 
