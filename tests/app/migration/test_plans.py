@@ -20,12 +20,13 @@ from image_registry.migration.facts import Inventory, LimitFact, LimitRule, Obje
 from image_registry.migration.findings import Severity
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.limit_conversion import convert_limits
-from image_registry.migration.names import is_ours, rename_plan
+from image_registry.migration.names import rename_plan
 from image_registry.migration.phases import ORDER, Action, Phase
 from image_registry.migration.plan import Plan, read_plan, write_plan
 from image_registry.migration.planning import plan
 from image_registry.migration.rewriting import rewritten
 from image_registry.migration.role_conversion import convert_roles
+from image_registry.oci.reference import is_ours
 from image_registry_lab.legacy.variants import HOST, VARIANTS, Variant
 from tests.app.migration.conftest import cluster_of, inventory_of
 

@@ -63,15 +63,6 @@ class Watchable(Collection, Protocol):
         ...
 
 
-def is_namespace(text: str) -> bool:
-    """False for what no namespace is called, and what no database need be asked about."""
-    try:
-        Repository.of(text, "x")
-    except InvalidName:
-        return False
-    return True
-
-
 def field(document: Mapping[str, Any], path: str) -> str:
     """The value of a selectable field; absent is empty."""
     value: Any = document

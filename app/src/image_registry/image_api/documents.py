@@ -24,6 +24,7 @@ from image_registry.image_api.resources import (
     Resource,
 )
 from image_registry.imagestreams import verified_signatures
+from image_registry.imagestreams.annotations import UNPULLED
 from image_registry.imagestreams.image_signatures import ImageSignature
 from image_registry.imagestreams.local_names import pull_spec
 from image_registry.imagestreams.model import (
@@ -39,9 +40,6 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 
 Document = dict[str, Any]
-
-UNPULLED = "image.alauda.io/unpulled-since"
-"""Annotation of an ``ImageStreamImage``, made when it is read: since when nobody has pulled the image."""
 
 LAYERS_ORDER = "image.alauda.io/dockerLayersOrder"
 """Annotation of an Image: its layers are listed from the base upwards."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_registry.image_api import continuation
-from image_registry.image_api.collections import Collection, fields_of, is_namespace
+from image_registry.image_api.collections import Collection, fields_of
 from image_registry.image_api.continuation import Place
 from image_registry.image_api.detail import Detail
 from image_registry.image_api.documents import Document
 from image_registry.image_api.parameters import ListOptions
 from image_registry.image_api.status import APIError, Cause, Expired, NotFound, Timeout
+from image_registry.oci.reference import is_namespace
 
 FEWEST = 100
 """Objects read at once when a selector may leave some out of a short page."""

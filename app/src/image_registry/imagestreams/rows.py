@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from image_registry.imagestreams.annotations import MANAGED
 from image_registry.imagestreams.docker_image import docker_image
 from image_registry.imagestreams.model import (
     Image,
@@ -26,9 +27,6 @@ from image_registry.metadata.tables import Record
 from image_registry.oci.digest import Digest
 from image_registry.oci.manifest import Descriptor, Manifest, Platform
 from image_registry.oci.reference import Repository
-
-MANAGED = "image.alauda.io/managed"
-"""Annotation of an Image whose content lies in this registry (parity reference 1.3 and 9.1)."""
 
 _event = attrgetter("created", "image", "reference", "generation")
 _SURROGATES = dict.fromkeys((0, *range(55296, 57344)), "�")

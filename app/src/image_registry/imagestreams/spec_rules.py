@@ -11,7 +11,7 @@ from image_registry.imagestreams import object_rules
 from image_registry.imagestreams.model import ImageStream, TagSource, TagSpec
 from image_registry.imagestreams.problems import Problems
 from image_registry.oci.digest import Digest, InvalidDigest
-from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.oci.reference import InvalidName, InvalidTag, Repository, is_namespace, parse_tag
 
 DOCKER_IMAGE, STREAM_TAG, STREAM_IMAGE = "DockerImage", "ImageStreamTag", "ImageStreamImage"
 SOURCES = (DOCKER_IMAGE, STREAM_IMAGE, STREAM_TAG)
@@ -117,7 +117,7 @@ def _check_source(source: TagSource, problems: Problems, path: str) -> None:
             right, form = image_source(source) is not None, "must be of the form <stream>@<digest>"
     if not right:
         problems.invalid(f"{path}.name", source.name, form)
-    if source.namespace and not _is_namespace(source.namespace):
+    if source.namespace and not is_namespace(source.namespace):
         problems.invalid(f"{path}.namespace", source.namespace, "must be the name of a namespace")
 
 
@@ -217,11 +217,3 @@ def is_repository(text: str) -> bool:
     if slash and ("." in host or ":" in host or host == "localhost"):
         return bool(_HOST.fullmatch(host)) and bool(_PATH.fullmatch(path))
     return bool(_PATH.fullmatch(text))
-
-
-def _is_namespace(text: str) -> bool:
-    try:
-        Repository.of(text, "x")
-    except InvalidName:
-        return False
-    return True

@@ -26,7 +26,7 @@ from image_registry.importing.requests import (
     RepositoryWish,
 )
 from image_registry.importing.tag_order import by_importance
-from image_registry.oci.reference import InvalidTag, Repository, parse_tag
+from image_registry.oci.reference import InvalidTag, Repository, is_tag, parse_tag
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Keyring
 from image_registry.remote.errors import InvalidReference, RemoteError, TooManyRequests, Unreachable
@@ -90,7 +90,7 @@ class Importer:
         outcome = self._imports.apply(
             Import(
                 repository=wish.repository,
-                tags=tuple(tag for tag in tags.values() if _is_tag(tag.spec.name)),
+                tags=tuple(tag for tag in tags.values() if is_tag(tag.spec.name)),
                 imported_by=wish.imported_by,
                 confirm_create=wish.confirm_create,
                 uid=wish.uid,
@@ -158,7 +158,7 @@ class Importer:
             found = self._registries.tags(reference, finders(wish.policy.insecure).access)
         except RemoteError as error:
             return (), _failed("", error), ()
-        ordered = by_importance(tag for tag in found if _is_tag(tag))
+        ordered = by_importance(tag for tag in found if is_tag(tag))
         count = len(ordered) if self._most_tags < 0 else self._most_tags
         wishes = [ImageWish(str(reference.at(tag)), tag, wish.policy) for tag in ordered[:count]]
         return _together(lambda one: self._one(one, finders), wishes), None, ordered[count:]
@@ -205,14 +205,6 @@ def _told(result: ImportResult, outcome: ImportOutcome) -> ImportResult:
 def _failed(tag: str, error: RemoteError) -> Item:
     wait = error.retry_after if isinstance(error, TooManyRequests) else 0.0
     return Item(tag, failure=Failure(error.reason, str(error), error.passing), status=error.status, retry_after=wait)
-
-
-def _is_tag(text: str) -> bool:
-    try:
-        parse_tag(text)
-    except InvalidTag:
-        return False
-    return True
 
 
 def _together(work: Callable[[A], B], items: Sequence[A]) -> list[B]:

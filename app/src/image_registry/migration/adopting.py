@@ -10,9 +10,9 @@ from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.exceptions import Exceptions
 from image_registry.migration.frozen_content import renames, surveyed
 from image_registry.migration.item_results import ACCEPTED, FAILED, GOOD, ItemResult, ResultFile, results_path
-from image_registry.migration.names import is_ours
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import in_bodies, target_of
+from image_registry.oci.reference import is_ours
 
 AT_ONCE = 400
 """Streams that one request lets be forgotten."""

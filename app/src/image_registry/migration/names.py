@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from image_registry.oci.reference import InvalidName, Repository
+from image_registry.oci.reference import InvalidName, Repository, is_ours
 
 _NOT_A_PART = re.compile(r"[^a-z0-9]+")
 
@@ -26,15 +26,6 @@ class Rename:
     why: str = ""
     chosen: bool = False
     """By a person, not by the rule."""
-
-
-def is_ours(name: str) -> bool:
-    """Whether this registry can have a repository of this name."""
-    try:
-        Repository.parse(name)
-    except InvalidName:
-        return False
-    return True
 
 
 def rename_plan(names: Iterable[str], wanted: Mapping[str, str]) -> tuple[Rename, ...]:

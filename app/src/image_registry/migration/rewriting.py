@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from image_registry.kube.pod_templates import WORKLOADS
 from image_registry.migration.facts import ConsumerFact, ObjectName
-from image_registry.migration.names import is_ours
+from image_registry.oci.reference import is_ours
 
 _KINDS = frozenset(known.kind for known in WORKLOADS)
 

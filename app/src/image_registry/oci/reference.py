@@ -68,6 +68,20 @@ class Repository:
         return Repository(namespace, name)
 
 
+def is_ours(name: str) -> bool:
+    """Whether this registry can have a repository of this name."""
+    try:
+        Repository.parse(name)
+    except InvalidName:
+        return False
+    return True
+
+
+def is_namespace(text: str) -> bool:
+    """False for what no namespace is called, and what no database need be asked about."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
 def referrers_tag(subject: Digest) -> str:
     """The tag where clients list referrers if the registry does not (distribution-spec, "Referrers Tag Schema")."""
     return f"{subject.algorithm[:32]}-{subject.hex[:64]}"

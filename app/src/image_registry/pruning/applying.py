@@ -16,11 +16,11 @@ from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
+from image_registry.imagestreams.annotations import MANAGED
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.pruning import streams
 from image_registry.pruning.gathering import VERSION
-from image_registry.pruning.image_table import MANAGED
 from image_registry.pruning.plan import Dropped, Plan, Release, StreamChange
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.pulls import Times, told

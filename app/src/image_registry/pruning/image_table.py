@@ -7,12 +7,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from image_registry.imagestreams.annotations import MANAGED
 from image_registry.pruning.compact import Digests, Ledger
 from image_registry.pruning.retention import keeps
 from image_registry.pruning.streams import seconds
-
-MANAGED = "image.alauda.io/managed"
-"""Annotation of an Image whose content lies in this registry."""
 
 _KEPT, _MANAGED = 1, 2
 

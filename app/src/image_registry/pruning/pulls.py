@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from image_registry.imagestreams.annotations import UNPULLED
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.listing import AS_METADATA, items
 from image_registry.pruning.streams import seconds
-
-UNPULLED = "image.alauda.io/unpulled-since"
-"""Annotation of an ImageStreamImage: since when nobody has pulled it, which is at most as long as it is there."""
 
 AT_ONCE = 1000
 

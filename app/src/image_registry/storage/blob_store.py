@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import BinaryIO, Protocol
 
 from image_registry.oci.digest import Digest, Hasher
@@ -45,6 +45,10 @@ class Held:
     tags: frozenset[str]
     manifests: frozenset[Digest]
     blobs: Mapping[Digest, datetime]
+
+
+NEVER = datetime.fromtimestamp(0, UTC)
+"""When a link was written that is not there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from image_registry.oci.digest import Digest, InvalidDigest
-from image_registry.oci.reference import Repository
+from image_registry.oci.reference import Repository, is_tag
 from image_registry.storage import layout
 from image_registry.storage.blob_store import Held
 from image_registry.storage.disk_faults import GONE, fault
@@ -103,7 +103,7 @@ class FolderLinks:
 
     def _tag_folders(self, repository: Repository) -> list[str]:
         """Also those whose link is damaged or was half removed: cleaning has to see them."""
-        return [name for name in self._disk.names(layout.tags(repository)) if layout.is_tag(name)]
+        return [name for name in self._disk.names(layout.tags(repository)) if is_tag(name)]
 
     def _digests(self, relative: str) -> list[Digest]:
         found = []

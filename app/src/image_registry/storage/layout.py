@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from image_registry.oci.digest import Digest, InvalidDigest
-from image_registry.oci.reference import InvalidTag, Repository, parse_tag
+from image_registry.oci.reference import Repository, parse_tag
 
 ROOT = "docker/registry/v2"
 NAMESPACES = f"{ROOT}/repositories"
@@ -26,6 +26,9 @@ RECORDS = f"{ROOT}/.records"
 
 COPY = f"{ROOT}/.copy"
 """What a tree says of itself that is a copy of another one; CNCF distribution never looks here either."""
+
+PARTS = frozenset({"_layers", "_manifests", "_uploads"})
+"""Folders that make the folder above them a repository."""
 
 _TAG_FOLDERS = "/_manifests/tags/"
 _LONGEST_LASTING = 40
@@ -108,15 +111,6 @@ def read_link(content: bytes) -> Digest | None:
         return Digest.parse(content.decode("ascii").strip())
     except (InvalidDigest, UnicodeDecodeError):
         return None
-
-
-def is_tag(name: str) -> bool:
-    """Whether the folder's name can be a tag."""
-    try:
-        parse_tag(name)
-    except InvalidTag:
-        return False
-    return True
 
 
 def lasting(folder: str) -> bool:

@@ -13,15 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
-from image_registry.oci.reference import InvalidName, InvalidTag, Repository, parse_tag
+from image_registry.oci.reference import InvalidTag, Repository, is_ours, parse_tag
 from image_registry.storage import layout
-from image_registry.storage.blob_store import Linked, Links, TagLinks
+from image_registry.storage.blob_store import NEVER, Linked, Links, TagLinks
 from image_registry.storage.disk_faults import GONE, fault
-
-_NEVER = datetime.fromtimestamp(0, UTC)
-
-_PARTS = frozenset({"_layers", "_manifests", "_uploads"})
-"""Folders that make the folder above them a repository."""
 
 _LONGEST = 255
 """Characters of a name that is followed; no registry has longer ones, and links that lead in a circle must end."""
@@ -48,10 +43,10 @@ class LinkFolders:
         while waiting:
             folder = waiting.pop()
             names = self._names(f"{layout.NAMESPACES}/{folder}".rstrip("/"))
-            if folder and _PARTS & set(names) and not _is_ours(folder):
+            if folder and layout.PARTS & set(names) and not is_ours(folder):
                 yield folder
             if len(folder) < _LONGEST:
-                waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in _PARTS]
+                waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in layout.PARTS]
 
     def everything(self) -> Iterator[Linked]:
         """See :meth:`~image_registry.storage.blob_store.BlobStore.all_linked`; a damaged link names its digest too."""
@@ -73,7 +68,7 @@ class LinkFolders:
             yield from (Linked(name, manifests=False, algorithm="", values=(), lost=True) for name in lost)
             lost.clear()
             if len(folder) < _LONGEST:
-                waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in _PARTS]
+                waiting += [f"{folder}/{name}".lstrip("/") for name in names if name not in layout.PARTS]
 
     def _tags(self, folder: str, damaged: list[str]) -> Iterator[tuple[str, TagLinks]]:
         for tag in self._names(folder):
@@ -117,7 +112,7 @@ class LinkFolders:
                 written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
                 return layout.read_link(file.read(256)), written
         except (*GONE, IsADirectoryError):
-            return None, _NEVER
+            return None, NEVER
         except OSError as error:
             raise fault("read", link, error) from error
 
@@ -160,11 +155,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _leads_nowhere(path: str) -> bool:
     return os.path.islink(path) and not os.path.exists(path)
-
-
-def _is_ours(name: str) -> bool:
-    try:
-        Repository.parse(name)
-    except InvalidName:
-        return False
-    return True

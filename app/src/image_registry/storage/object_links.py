@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 
 from image_registry.oci.digest import HEX_LENGTH, Digest, InvalidDigest
-from image_registry.oci.reference import InvalidName, Repository
+from image_registry.oci.reference import Repository, is_ours, is_tag
 from image_registry.storage import layout
-from image_registry.storage.blob_store import Linked, Links, TagLinks
+from image_registry.storage.blob_store import NEVER, Linked, Links, TagLinks
 from image_registry.storage.object_client import Entry, ObjectClient
 
 TOGETHER = 16
@@ -21,8 +21,6 @@ TOGETHER = 16
 MANY = 10_000
 """Links that are handed out at once."""
 
-_NEVER = datetime.fromtimestamp(0, UTC)
-_PARTS = frozenset({"_layers", "_manifests", "_uploads"})
 Read = Callable[[str], Digest | None]
 
 
@@ -40,14 +38,14 @@ def all_links(client: ObjectClient, read: Read, repository: Repository) -> Links
     with ThreadPoolExecutor(TOGETHER, thread_name_prefix="links") as pool:
         meanings = pool.map(lambda tag: read(f"{prefix}{tag}/current/link"), tags)
         for (tag, links), current in zip(tags.items(), meanings, strict=True):
-            if not layout.is_tag(tag):
+            if not is_tag(tag):
                 damaged.append(f"{prefix}{tag}")
                 continue
             written = links.get("current/link")
             if current is None:
                 damaged.append(f"{prefix}{tag}/current/link")
             past = (entry for rest, entry in links.items() if rest.startswith("index/"))
-            found[tag] = TagLinks(current, written.modified if written else _NEVER, dict(_digests(past, [], read)))
+            found[tag] = TagLinks(current, written.modified if written else NEVER, dict(_digests(past, [], read)))
     return Links(found, manifests, blobs, tuple(damaged))
 
 
@@ -78,9 +76,9 @@ def strays(client: ObjectClient) -> Iterator[str]:
     while waiting:
         name = waiting.pop()
         inside = set(client.folders(f"{layout.NAMESPACES}/{name}/" if name else f"{layout.NAMESPACES}/"))
-        if name and _PARTS & inside and not _is_ours(name):
+        if name and layout.PARTS & inside and not is_ours(name):
             yield name
-        waiting += [f"{name}/{part}".lstrip("/") for part in sorted(inside - _PARTS)]
+        waiting += [f"{name}/{part}".lstrip("/") for part in sorted(inside - layout.PARTS)]
 
 
 def _digests(entries: Iterable[Entry], damaged: list[str], read: Read) -> Iterator[tuple[Digest, datetime]]:
@@ -98,11 +96,3 @@ def _digests(entries: Iterable[Entry], damaged: list[str], read: Read) -> Iterat
             yield digest, entry.modified
         else:
             damaged.append(entry.key)
-
-
-def _is_ours(name: str) -> bool:
-    try:
-        Repository.parse(name)
-    except InvalidName:
-        return False
-    return True

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from image_registry.oci.digest import Digest, Hasher, InvalidDigest
-from image_registry.oci.reference import InvalidName, Repository
+from image_registry.oci.reference import InvalidName, Repository, is_tag
 from image_registry.storage import layout, object_links
 from image_registry.storage.blob_store import (
     RENEWED,
@@ -333,7 +333,7 @@ class ObjectStore:
 
     def _tag_folders(self, repository: Repository) -> list[str]:
         """Also those whose link is damaged or was half removed: cleaning has to see them."""
-        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if layout.is_tag(name)]
+        return [name for name in self._client.folders(f"{layout.tags(repository)}/") if is_tag(name)]
 
     def _digests(self, prefix: str) -> dict[Digest, datetime]:
         found = {}
