@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ SECOND_TRY = 5
 """How many failed tests are run again; more than these fail together for a reason."""
 NAMED = 20
 """How many failed tests of a step the last lines name."""
+WIDTH = 160
+"""Where a repeated line is cut."""
+LAST = 12
+"""How many lines of a failed command that names no test the last lines repeat."""
 SUMMARY = re.compile(r"=*\s*((?:\d+ \w+,? )+in [\d.]+s.*?|no tests ran in [\d.]+s)\s*=*$")
 SCENARIOS = tuple(sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")))
 SCRIPTS = ("requirements/make-venv", "requirements/make-locks")
@@ -71,12 +76,14 @@ class Said:
     summaries: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Why tests failed, by their identity, in order."""
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=LAST))
+    """What was said last, empty lines left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a step ended: exit status, seconds, the runner's own summary lines, tests that passed only when run again,
-    and those that failed, each with its reason."""
+    those that failed, each with its reason, and what a command that names no test said last."""
 
     step: Step
     status: int
@@ -84,6 +91,7 @@ class Outcome:
     summaries: tuple[str, ...]
     unsteady: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
 
 
 def helm_lints() -> Iterator[tuple[str, ...]]:
@@ -284,6 +292,7 @@ def _run(step: Step, prefix: str = "", running: set[int] | None = None) -> Outco
     summaries: list[str] = []
     unsteady: list[str] = []
     failed: Mapping[str, str] = {}
+    last: tuple[str, ...] = ()
     status = 0
     environment = _environment()
     for command in step.commands:
@@ -291,6 +300,7 @@ def _run(step: Step, prefix: str = "", running: set[int] | None = None) -> Outco
         status = _command(step, command, environment, started, said, prefix, running)
         summaries += said.summaries
         failed = said.failed
+        last = tuple(said.last) if status and not failed else ()
         if status == 1 and _again(command, said):
             print(f"{prefix}{step.name}: once more, alone: {', '.join(said.failed)}", flush=True)
             second = Said()
@@ -302,7 +312,7 @@ def _run(step: Step, prefix: str = "", running: set[int] | None = None) -> Outco
             print(f"{prefix}{step.name}: {command[0]} ended with status {status}", flush=True)
             break
     reasons = [f"{test}{f' - {why}' if why else ''}" for test, why in failed.items()] if status else ()
-    return Outcome(step, status, time.monotonic() - started, tuple(summaries), tuple(unsteady), tuple(reasons))
+    return Outcome(step, status, time.monotonic() - started, tuple(summaries), tuple(unsteady), tuple(reasons), last)
 
 
 def _again(command: Sequence[str], said: Said) -> bool:
@@ -351,6 +361,8 @@ def _command(
                     said.summaries.append(found[1])
                 elif found := FAILED.fullmatch(line.strip()):
                     said.failed[found[1]] = found[2] or ""
+                if line.strip():
+                    said.last.append(line.rstrip()[:WIDTH])
         return process.wait()
     except BaseException:
         _end(process.pid, f"{step.name}: interrupted")
@@ -393,6 +405,8 @@ def _report(chosen: Sequence[Step], outcomes: Sequence[Outcome], total: float) -
             print(f"passed only when run again: {test}")
         for test in outcome.failed[:NAMED]:
             print(f"failed: {test}")
+        if outcome.last:
+            print(f"{outcome.step.name} said last:", *outcome.last, sep="\n  ")
     verdict = "FAILED" if any(outcome.status for outcome in outcomes) else "all steps passed"
     print(f"{'total':<{width}}  {'':<7}  {total:7.1f}  {verdict}", flush=True)
 

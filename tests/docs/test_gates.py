@@ -57,6 +57,17 @@ def test_summaries_of_pytest_are_repeated_in_the_table(
     assert "3 passed, 1 skipped in 0.12s" in capsys.readouterr().out.partition("\nstep ")[2]
 
 
+def test_the_end_names_what_a_failed_command_said_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group(monkeypatch, step("playbook", "print('early\\n' * 30 + 'fatal: no such file'); raise SystemExit(2)"))
+    assert run.main(["all"]) == 1
+    end = capsys.readouterr().out.partition("\nstep ")[2]
+    assert "playbook said last:\n  early" in end
+    assert "  fatal: no such file\n" in end
+    assert end.count("early") == run.LAST - 1
+
+
 def test_a_tool_that_is_not_there_fails_its_step(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
