@@ -152,8 +152,16 @@ def _exposure(case: Case) -> Iterator[Finding]:
 
 
 def _jobs(case: Case) -> Iterator[Finding]:
-    for problem in convert_cleanups(case.inventory.cleanups).problems:
+    pruner = convert_cleanups(case.inventory.cleanups)
+    for problem in pruner.problems:
         yield note("cleanup", problem.partition(":")[0], problem, "decide whether it still matters")
+    if pruner.why_not:
+        yield note(
+            "pruner-suspended",
+            "image-pruner",
+            f"{pruner.why_not}: the pruner stays suspended after the migration too",
+            "look at what `ac adm prune images` would delete, then let it run (imagePruner.suspend=false)",
+        )
     if case.inventory.velero is not None:
         yield note(
             "restore-mapping",

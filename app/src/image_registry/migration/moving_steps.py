@@ -13,6 +13,7 @@ from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VELERO_MAP
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
+from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.rewriting import Change, ObjectRewrite
 
 RESTORE = "the saved object is written back"
@@ -243,11 +244,12 @@ def finalize(case: Case) -> Iterator[Step]:
         parameters={"selector": f"{MANAGED_BY}=sa-imagepullsecret-controller", "kind": "Secret"},
         seconds=10,
     )
-    yield Step(
-        "finalize/pruner",
-        Phase.FINALIZE,
-        Action.INSTALL,
-        "Let the pruner run on its schedule",
-        parameters={"pruner": {"suspend": False}},
-        seconds=10,
-    )
+    if convert_cleanups(case.inventory.cleanups).deletes:  # else it is told with the findings, and left to a person
+        yield Step(
+            "finalize/pruner",
+            Phase.FINALIZE,
+            Action.INSTALL,
+            "Let the pruner run on its schedule",
+            parameters={"pruner": {"suspend": False}},
+            seconds=10,
+        )

@@ -1,0 +1,85 @@
+"""The pruner of this registry deletes after a migration only if something deleted on a schedule before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_registry.migration.assess import assess
+from image_registry.migration.facts import CleanupFact, ObjectName
+from image_registry.migration.phases import Phase
+from image_registry.migration.planning import plan
+from image_registry.migration.pruner_conversion import convert_cleanups
+from tests.app.migration.test_plans import changed
+
+Document = dict[str, Any]
+PRUNE = ("ac", "adm", "prune", "images")
+
+
+def _cron(cluster: Any) -> Document:
+    [found] = [
+        document for document in cluster.documents.values() if document["metadata"]["name"] == "ac-prune-images-cronjob"
+    ]
+    return found
+
+
+def _arguments(cluster: Any) -> list[str]:
+    arguments: list[str] = _cron(cluster)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    return arguments
+
+
+def _suspended(cluster: Any) -> None:
+    _cron(cluster)["spec"]["suspend"] = True
+
+
+def _trial(cluster: Any) -> None:
+    _arguments(cluster).remove("--confirm")
+
+
+def _denied(cluster: Any) -> None:
+    _arguments(cluster)[-1] = "--confirm=false"
+
+
+def _gone(cluster: Any) -> None:
+    cluster.drop("CronJob", "ac-prune-images-cronjob")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_suspended, "CronJob cpaas-system/ac-prune-images-cronjob was suspended"),
+        (_trial, "had no --confirm"),
+        (_denied, "had no --confirm"),
+        (_gone, "no CronJob pruned the registry before"),
+    ],
+)
+def test_nothing_deletes_after_a_migration_that_did_not_before(
+    change: Callable[[Any], None], why: str, tmp_path: Path
+) -> None:
+    case = changed("4.2-pvc", change, tmp_path)
+    found = plan(case)
+    assert found.pruner["suspend"] is True
+    assert [step.parameters["pruner"] for step in found.phase(Phase.FINALIZE) if "pruner" in step.parameters] == []
+    [told] = [finding for finding in assess(case) if finding.rule == "pruner-suspended"]
+    assert why in told.cause
+
+
+def test_a_schedule_that_deleted_goes_on_when_the_migration_is_over(tmp_path: Path) -> None:
+    case = changed("4.2-pvc", lambda _cluster: None, tmp_path)
+    steps = plan(case).phase(Phase.FINALIZE)
+    assert [step.parameters["pruner"] for step in steps if "pruner" in step.parameters] == [{"suspend": False}]
+    assert "pruner-suspended" not in {finding.rule for finding in assess(case)}
+
+
+def test_of_several_jobs_the_one_that_deleted_gives_the_schedule() -> None:
+    def job(name: str, *flags: str, suspended: bool = False) -> CleanupFact:
+        return CleanupFact(ObjectName("CronJob", name, "ops", "batch/v1"), f"0 {len(name)} * * *", suspended, PRUNE + flags)
+
+    found = convert_cleanups([job("trial"), job("off", "--confirm", suspended=True), job("deletes", "--confirm=true")])
+    assert (found.values["schedule"], found.deletes, found.values["suspend"]) == ("0 7 * * *", True, True)
+    assert len(found.problems) == 2
+    by_hand = CleanupFact(ObjectName("Job", "once", "ops", "batch/v1"), "", arguments=(*PRUNE, "--confirm"))
+    assert not convert_cleanups([by_hand]).deletes, "a Job was no schedule"
