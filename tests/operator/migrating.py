@@ -26,7 +26,7 @@ from image_registry.migration.opening import Asked, open_migration
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 
-DATA = (Action.COPY_IMAGES, Action.RENAME_IMAGES, Action.BACKFILL, Action.GATE)
+DATA = (Action.COPY_IMAGES, Action.RENAME_IMAGES, Action.BACKFILL, Action.GATE, Action.COMPARE_TAGS)
 
 
 @dataclass(frozen=True)

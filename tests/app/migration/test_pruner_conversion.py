@@ -76,7 +76,9 @@ def test_a_schedule_that_deleted_goes_on_when_the_migration_is_over(tmp_path: Pa
 
 def test_of_several_jobs_the_one_that_deleted_gives_the_schedule() -> None:
     def job(name: str, *flags: str, suspended: bool = False) -> CleanupFact:
-        return CleanupFact(ObjectName("CronJob", name, "ops", "batch/v1"), f"0 {len(name)} * * *", suspended, PRUNE + flags)
+        return CleanupFact(
+            ObjectName("CronJob", name, "ops", "batch/v1"), f"0 {len(name)} * * *", suspended, PRUNE + flags
+        )
 
     found = convert_cleanups([job("trial"), job("off", "--confirm", suspended=True), job("deletes", "--confirm=true")])
     assert (found.values["schedule"], found.deletes, found.values["suspend"]) == ("0 7 * * *", True, True)

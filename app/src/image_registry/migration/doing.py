@@ -11,6 +11,7 @@ from image_registry.migration.installing import Install
 from image_registry.migration.object_actions import Apply, Delete, Patch, Save
 from image_registry.migration.phases import Action
 from image_registry.migration.secret_actions import CopySecret
+from image_registry.migration.tags_since import CompareTags
 from image_registry.migration.waiting import ByHand, Wait
 
 DOERS: dict[Action, Doer] = {
@@ -26,5 +27,6 @@ DOERS: dict[Action, Doer] = {
     Action.COPY_IMAGES: CopyImages(),
     Action.RENAME_IMAGES: RenameImages(),
     Action.BACKFILL: Backfill(),
+    Action.COMPARE_TAGS: CompareTags(),
     Action.GATE: Gate(),
 }

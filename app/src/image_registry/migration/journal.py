@@ -105,7 +105,7 @@ class Journal:
         return (step for step in self._plan.steps if self.state(step) not in over)
 
     def to_undo(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-        """Steps that a rollback takes back, with what was saved: first those with ``undoFirst``, then the last one.
+        """Steps that a rollback takes back, with what was saved: the highest ``undoFirst`` first, then the last one.
 
         Those that changed nothing are among them, with an empty ``undo``: what they saw is not true any more, so a
         later run has to look, wait, copy and ask again. Raises ``ValueError`` after a step behind which there is no
@@ -117,7 +117,7 @@ class Journal:
         if final is not None:
             raise ValueError(f"{final.title!r} was done, behind which there is no way back by itself")
         done.reverse()
-        back = sorted(done, key=lambda step: not step.parameters.get("undoFirst"))  # stable
+        back = sorted(done, key=lambda step: -int(step.parameters.get("undoFirst") or 0))  # stable
         return ((step, self._saved.get(step.id, {})) for step in back if step.id in self._begun)
 
     def write(

@@ -139,6 +139,15 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
         undo=RESTORE,
         seconds=1,
     )
+    if case.way is Way.REUSE:
+        yield Step(
+            "cutover/tags",
+            Phase.CUTOVER,
+            Action.COMPARE_TAGS,
+            "Keep in mind what every tag means, for both registries serve the same tags",
+            parameters={"undoFirst": 2},  # while a tag can still be put back here
+            undo="what was pushed since is named, and has to be accepted",
+        )
     yield Step(
         "cutover/write",
         Phase.CUTOVER,

@@ -49,6 +49,8 @@ class Action(StrEnum):
     """Links under new names to bytes that are there."""
     BACKFILL = "backfill"
     """Streams, tags and Images from what lies in the storage, in full."""
+    COMPARE_TAGS = "compare-tags"
+    """Nothing on the way there; on the way back, what was pushed since must be known and accepted."""
     GATE = "gate"
     """Something that must be true of the whole list; a gate that is not stops what follows."""
     WAIT = "wait"
