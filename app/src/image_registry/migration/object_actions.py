@@ -16,10 +16,13 @@ from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.generations import RIGHTS_GROUP, RIGHTS_RESOURCE
+from image_registry.migration.legacy_rights import without_writing
 from image_registry.migration.plan import Step
 from image_registry.migration.rewriting import Change
 
 ABSENT: Saved = {"absent": True}
+_RULES = frozenset({"addRules", "legacyRules", "withoutWriting"})
+"""Parameters that are about the rules of a role."""
 _NAMES = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 GONE_SECONDS = 60.0
 """For which a deleted object may still be seen."""
@@ -180,7 +183,7 @@ class Patch:
         if current is None:
             raise StepFailed(f"{name} is not there: it was when the plan was made, so discover and plan anew")
         found: dict[str, Any] = {"values": {change.pointer: at(current, change.pointer) for change in step.changes}}
-        if "addRules" in step.parameters or "legacyRules" in step.parameters:
+        if _RULES & set(step.parameters):
             found["rules"] = current.get("rules") or []
         return found
 
@@ -255,8 +258,13 @@ def _patched(current: Document, step: Step) -> Document:
 
 
 def _rules_after(current: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Any] | None:
-    """``addRules`` are added unless they are there; ``legacyRules`` take the place of all about legacy images."""
+    """``addRules`` are added unless they are there; with ``withoutWriting`` nobody writes in the legacy registry by it.
+
+    ``legacyRules`` take the place of all about legacy images: so had it plans of earlier versions.
+    """
     rules = list(current.get("rules") or [])
+    if parameters.get("withoutWriting"):
+        return without_writing(rules)
     if "addRules" in parameters:
         return rules + [rule for rule in _plain(parameters["addRules"]) if rule not in rules]
     if "legacyRules" in parameters:

@@ -9,6 +9,7 @@ from image_registry.migration.access_facts import OURS
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import ObjectName, StorageFact
+from image_registry.migration.legacy_rights import writes
 from image_registry.migration.limit_conversion import LimitPlan
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
@@ -116,18 +117,14 @@ def _copied(old: ObjectName, new: ObjectName, keys: Mapping[str, str], what: str
 
 def freeze(case: Case) -> Iterator[Step]:
     """Writes to the old registry end, reads go on. By rights: at once, taken back in a moment, no restart."""
-    rules = [{"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get"]}]
-    names = [
-        role.object for role in case.inventory.roles if _writes(role.rules) and not role.object.name.endswith("puller")
-    ]
-    for name in names:
+    for name in [role.object for role in case.inventory.roles if _writes(role.rules)]:
         yield Step(
             f"freeze/{name}",
             Phase.FREEZE,
             Action.PATCH,
             f"Take the right to push and delete in the old registry from {name}",
             name,
-            parameters={"legacyRules": rules},
+            parameters={"withoutWriting": True},
             undo=RESTORE,
             seconds=1,
         )
@@ -154,7 +151,7 @@ def freeze(case: Case) -> Iterator[Step]:
 
 
 def _writes(rules: Iterable[Any]) -> bool:
-    return any(set(rule.verbs) - {"get", "list", "watch"} and not rule.wildcard for rule in rules)
+    return any(writes(rule.verbs) and not rule.wildcard for rule in rules)
 
 
 def attach(case: Case) -> Iterator[Step]:
