@@ -20,10 +20,10 @@ PRUNE = ("ac", "adm", "prune", "images")
 
 
 def _cron(cluster: Any) -> Document:
-    [found] = [
+    found: list[Document] = [
         document for document in cluster.documents.values() if document["metadata"]["name"] == "ac-prune-images-cronjob"
     ]
-    return found
+    return found[0]
 
 
 def _arguments(cluster: Any) -> list[str]:
