@@ -1,6 +1,8 @@
 """Object stores for tests that are not Go programs: Azurite from npm, OpenStack Swift from the Python index.
 
 Each gets a folder beside the compiled programs, made from a lock file with hashes, and is made anew when that changes.
+It is made under another name and gets its own when it is whole: an installer may be cut off at any moment, and npm has
+been seen to end well without having installed anything.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ SOURCES = places.SOURCES / "stores"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """``lock`` decides what is installed; the commands are run in the store's own folder."""
+    """``lock`` decides what is installed; the commands are run in a folder that is moved afterwards."""
 
     name: str
     lock: str
+    program: str
+    """What is run of it, below its folder."""
     commands: tuple[tuple[str, ...], ...]
     needs: str
     """The package that has the first command."""
@@ -35,10 +39,11 @@ class Store:
 NPM = ("npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error")
 PIP = ("bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
 STORES = (
-    Store("azurite", "package-lock.json", (NPM,), "npm"),
+    Store("azurite", "package-lock.json", "node_modules/azurite/dist/src/blob/main.js", (NPM,), "npm"),
     Store(
         "swift",
         "requirements.lock",
+        "bin/python",  # it finds what belongs to it wherever its folder lies; other commands of the folder do not
         ((sys.executable, "-m", "venv", "."), (*PIP, "-r", "requirements.lock")),
         "python3",
     ),
@@ -49,24 +54,34 @@ def build(store: Store, folder: Path, say: Callable[[str], None], place: str) ->
     """Install below ``folder`` unless it is there already; true if something was done. Raises :class:`LabError`."""
     target, stamp = folder / store.name, folder / f".{store.name}.key"
     wanted = key(store)
-    if stamp.exists() and target.is_dir() and stamp.read_text(encoding="ascii") == wanted:
+    known = stamp.read_text(encoding="ascii") if stamp.exists() else ""
+    if known == wanted and (target / store.program).exists():
         return False
-    stamp.unlink(missing_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(SOURCES / store.name, target, ignore=shutil.ignore_patterns("__pycache__"))
     started = time.monotonic()
     say(f"{store.name} ({place}): installing ...")
-    for command in store.commands:
-        program = str(target / command[0]) if command[0].startswith("bin/") else command[0]
-        if shutil.which(program) is None:
-            raise LabError(f"{store.name} needs {program}: apt-get install {store.needs}")
-        run = subprocess.run([program, *command[1:]], cwd=target, text=True, capture_output=True, check=False)
-        if run.returncode:
-            last = "\n".join(f"{run.stdout}{run.stderr}".strip().splitlines()[-10:])
-            raise LabError(f"cannot install {store.name} ({' '.join(command)}):\n{last}")
+    temporary = folder / f".{store.name}.new"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(SOURCES / store.name, temporary, ignore=shutil.ignore_patterns("__pycache__"))
+    _install(store, temporary)
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
     stamp.write_text(wanted, encoding="ascii")
     say(f"{store.name}: installed in {time.monotonic() - started:.0f} s")
     return True
+
+
+def _install(store: Store, folder: Path) -> None:
+    for command in store.commands:
+        program = str(folder / command[0]) if command[0].startswith("bin/") else command[0]
+        if shutil.which(program) is None:
+            raise LabError(f"{store.name} needs {program}: apt-get install {store.needs}")
+        run = subprocess.run([program, *command[1:]], cwd=folder, text=True, capture_output=True, check=False)
+        last = "\n".join(f"{run.stdout}{run.stderr}".strip().splitlines()[-10:])
+        if run.returncode:
+            raise LabError(f"cannot install {store.name} ({' '.join(command)}):\n{last}")
+    if not (folder / store.program).exists():
+        raise LabError(f"{' '.join(command)} ended well, but there is no {store.program} of {store.name}:\n{last}")
 
 
 def key(store: Store) -> str:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from image_registry.imagestreams.records import POSITION, Position, write_position
 from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
+from image_registry.server.command import cli
 from image_registry.storage.filesystem import FilesystemStore
 from tests.app import content
 
@@ -27,6 +29,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [PROGRAM, *arguments], env={**clean, **environment}, text=True, capture_output=True, timeout=60, check=False
     )
+
+
+def metadata(*arguments: str) -> Result:
+    """``image-registry metadata`` in this process, where the tables are made in a moment."""
+    return CliRunner().invoke(cli, ["metadata", *arguments], catch_exceptions=False)
 
 
 @pytest.mark.slow
@@ -83,18 +90,16 @@ def test_what_keeps_the_registry_from_starting_is_said_in_one_sentence(tmp_path:
             assert "hidden" not in done.stderr
 
 
-@pytest.mark.slow
 def test_a_rebuild_that_finds_nothing_asks_for_the_right_folder(tmp_path: Path) -> None:
     store = FilesystemStore(tmp_path / "registry")
     store.put_manifest(Repository("team", "app"), b"{}", Digest.of(b"{}"))
-    done = run("metadata", "rebuild", "--root", str(tmp_path), "--dry-run")
+    done = metadata("rebuild", "--root", str(tmp_path), "--dry-run")
     assert f"there is no repository in {tmp_path}" in done.stderr
     assert "docker/registry/v2" in done.stderr
-    done = run("metadata", "rebuild", "--root", str(tmp_path / "registry"), "--dry-run")
+    done = metadata("rebuild", "--root", str(tmp_path / "registry"), "--dry-run")
     assert "there is no repository" not in done.stderr
 
 
-@pytest.mark.slow
 def test_a_rebuild_overwrites_nothing_that_nobody_asked_it_to(tmp_path: Path) -> None:
     root = tmp_path / "registry"
     store, manifest = FilesystemStore(root), content.image("one").raw
@@ -102,8 +107,8 @@ def test_a_rebuild_overwrites_nothing_that_nobody_asked_it_to(tmp_path: Path) ->
     store.write_tag(Repository("team", "app"), "v1", Digest.of(manifest))
 
     def rebuilt(*options: str) -> Any:
-        done = run("metadata", "rebuild", "--root", str(root), "-o", "json", *options)
-        assert done.returncode == 0, done.stderr
+        done = metadata("rebuild", "--root", str(root), "-o", "json", *options)
+        assert done.exit_code == 0, done.stderr
         return json.loads(done.stdout)
 
     assert rebuilt("--dry-run")["applied"] is False
@@ -116,21 +121,20 @@ def test_a_rebuild_overwrites_nothing_that_nobody_asked_it_to(tmp_path: Path) ->
     assert rebuilt()["removed"] == 0
 
 
-@pytest.mark.slow
 def test_records_are_written_now_on_request_and_never_over_what_the_tables_do_not_know(tmp_path: Path) -> None:
     root = tmp_path / "registry"
     store, manifest = FilesystemStore(root), content.image("one").raw
     store.put_manifest(Repository("team", "app"), manifest, Digest.of(manifest))
-    run("metadata", "rebuild", "--root", str(root))
-    assert run("metadata", "record", "--root", str(root)).returncode == 0
+    metadata("rebuild", "--root", str(root))
+    assert metadata("record", "--root", str(root)).exit_code == 0
     assert list(store.record_names("streams")) == ["streams/team/app.json.gz"]
     later = Position(10_000, "of a database that is lost")
     store.write_records({POSITION: write_position(later)})
-    refused = run("metadata", "record", "--root", str(root))
-    assert refused.returncode == 1
+    refused = metadata("record", "--root", str(root))
+    assert refused.exit_code == 1
     assert "older than the records" in refused.stderr
-    assert run("metadata", "record", "--root", str(root), "--discard").returncode == 0
-    assert run("metadata", "record", "--root", str(root)).returncode == 0
+    assert metadata("record", "--root", str(root), "--discard").exit_code == 0
+    assert metadata("record", "--root", str(root)).exit_code == 0
 
 
 @pytest.mark.slow
