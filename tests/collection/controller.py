@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,23 @@ class Controller:
         if ended or not recaps:
             pytest.fail(f"ansible-playbook {' '.join(playbooks)}: ended with {ended}\n{text[-6000:]}", pytrace=False)
         return Played(text, int(recaps[-1]))
+
+    def thrice(self, state: Callable[[], Any], *playbooks: str, **more: Any) -> Played:
+        """What every playbook promises, by ``state``, which is everything that it may write; returns the run.
+
+        A check with a diff writes nothing and names the tasks that the run then changes; the next run changes nothing.
+        """
+        before = state()
+        checked = self.play(*playbooks, options=("--check", "--diff"), **more)
+        assert state() == before, "a check has written"
+        done = self.play(*playbooks, **more)
+        assert checked.changes == done.changes, f"{checked.said}\n{done.said}"
+        after = state()
+        assert (after != before) == bool(done.changes), "what was changed was not told, or not done"
+        again = self.play(*playbooks, **more)
+        assert again.changes == [], again.said
+        assert state() == after
+        return done
 
     def refused(self, *playbooks: str, options: tuple[str, ...] = (), **more: Any) -> str:
         """What is said by a run that must fail, in one line."""

@@ -65,10 +65,13 @@ def test_where_nothing_was_done_there_is_nothing_to_take_back(filled: ApiServer,
     assert (back["changed"], back["steps"]) == (False, [])
 
 
-def test_a_phase_before_its_turn_is_refused_with_the_one_that_comes_first(
+def test_a_phase_before_its_turn_is_refused_with_the_one_that_comes_first_and_its_tag(
     filled: ApiServer, run: Run, tmp_path: Path
 ) -> None:
+    unplanned = run(phases=["prepare"])
+    assert "Plan first: tag plan of the role migrate" in unplanned["msg"]
     planned(filled, tmp_path)
     refused = run(phases=["cutover"])
     assert refused["failed"] is True
     assert "phase prepare comes first" in refused["msg"]
+    assert "Next: tag prepare of the role migrate" in refused["msg"]

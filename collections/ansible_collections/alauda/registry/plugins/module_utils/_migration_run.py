@@ -65,7 +65,7 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
         if found is not None:
             _progress(found, asked)
-        raise MigrationError(str(error)) from None
+        raise MigrationError(_explained(error, found, asked)) from None
 
 
 def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
@@ -84,7 +84,16 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
         if found is not None:
             _progress(found, asked)
-        raise MigrationError(str(error)) from None
+        raise MigrationError(_explained(error, found, asked)) from None
+
+
+def _explained(error: Exception, found: Migration | None, asked: dict[str, Any]) -> str:
+    """In the words of who runs playbooks: options as arguments, and the tag of the role that comes next."""
+    said = str(error).replace("(--accept)", "(accept, registry_migrate_accept_exceptions of the role)")
+    if found is None:
+        return said if Path(asked["plan"]).exists() else f"{said}. Plan first: tag plan of the role migrate"
+    phase = next((step.phase for step in found.journal.left()), None)
+    return f"{said}. Next: tag {phase} of the role migrate" if phase and asked["state"] == "executed" else said
 
 
 def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
