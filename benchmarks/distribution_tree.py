@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+Descriptor: TypeAlias = dict[str, object]
 
 
 @dataclass
@@ -39,9 +41,16 @@ class Tree:
 
     def image(self, repository: str, tag: str, seed: str, layers: int) -> str:
         """An image with new layers of a few bytes; returns its digest."""
-        config = self._described(CONFIG, repository, json.dumps({"architecture": "amd64", "os": "linux", "x": seed}))
-        blobs = [self._described(LAYER, repository, f"{seed}/{number}") for number in range(layers)]
-        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": blobs}
+        described = json.dumps({"architecture": "amd64", "os": "linux", "x": seed}).encode()
+        blobs = [self.described(LAYER, f"{seed}/{number}".encode()) for number in range(layers)]
+        return self.tagged(repository, tag, self.described(CONFIG, described), blobs)
+
+    def tagged(self, repository: str, tag: str, config: Descriptor, layers: list[Descriptor]) -> str:
+        """An image of blobs that are there; returns its digest."""
+        for descriptor in (config, *layers):
+            digest = str(descriptor["digest"])
+            self.link(repository, f"_layers/sha256/{digest.removeprefix('sha256:')}", digest)
+        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}
         digest = self.blob(json.dumps(document).encode())
         hexadecimal = digest.removeprefix("sha256:")
         self.link(repository, f"_manifests/revisions/sha256/{hexadecimal}", digest)
@@ -49,17 +58,16 @@ class Tree:
         self.link(repository, f"_manifests/tags/{tag}/current", digest)
         return digest
 
+    def described(self, media_type: str, data: bytes) -> Descriptor:
+        """A blob, and how manifests speak of it."""
+        return {"mediaType": media_type, "digest": self.blob(data), "size": len(data)}
+
     def fill(self, manifests: int, *, layers: int = 8, per_repository: int = 20) -> Iterator[tuple[str, str, str]]:
         """That many images; repository, tag and digest of each."""
         for number in range(manifests):
             group, place = divmod(number, per_repository)
             repository, tag = f"team-{group % 17}/app-{group}", f"v{place}"
             yield repository, tag, self.image(repository, tag, str(number), layers)
-
-    def _described(self, media_type: str, repository: str, text: str) -> dict[str, object]:
-        digest = self.blob(text.encode())
-        self.link(repository, f"_layers/sha256/{digest.removeprefix('sha256:')}", digest)
-        return {"mediaType": media_type, "digest": digest, "size": len(text)}
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -60,3 +62,24 @@ def test_an_error_ends_the_work_and_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         Limits(1, 1).each(list(range(10)), lambda _number: ("s",), call)
     assert done == [0, 1]
+
+
+def test_no_piece_of_work_is_forgotten_while_workers_wait() -> None:
+    """A worker is woken for what it can do, and not for every piece: none may then sleep beside work."""
+    chance = random.Random(7)  # noqa: S311 - the same each time
+    for _ in range(30):
+        done: Counter[int] = Counter()
+        lock = threading.Lock()
+
+        def call(number: int, done: Counter[int] = done, lock: threading.Lock = lock) -> None:
+            with lock:
+                done[number] += 1
+
+        stores = (("a",), ("b",), ("a", "b"), ("c", "a"))
+        work = {number: (stores[chance.randrange(4)], partial(call, number)) for number in range(80)}
+        after = {number: set(chance.sample(range(number), min(number, chance.randrange(4)))) for number in range(80)}
+        run = threading.Thread(target=Limits(2, 8).run, args=(work, after), daemon=True)
+        run.start()
+        run.join(20)
+        assert not run.is_alive()
+        assert done == Counter(range(80))

@@ -38,11 +38,11 @@ from image_registry.mirroring.planner import Plan as CopyPlan
 from image_registry.mirroring.results import Result
 from image_registry.remote.errors import NoSpace, RemoteError
 
-PORTION = 250
+PORTION = 500
 """Images that are looked at and copied together."""
 
-PER_REGISTRY = 8
-"""Requests at once for each of the two registries."""
+PER_REGISTRY = 16
+"""Requests at once for each of the two registries: a push waits for the disk of the target, not for its processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,11 @@ class _Copying:
     def _missing(self, images: list[Wanted]) -> list[Wanted]:
         """Those that are not here as they should be; what cannot be asked is one of them."""
         there: set[str] = set()
-        empty = {repository for repository in {image.target for image in images} if self._absent(repository)}
+        empty: set[str] = set()
+
+        def begun(repository: str) -> None:
+            if self._absent(repository):
+                empty.add(repository)
 
         def look(image: Wanted) -> None:
             wanted = image.tag or digest_of(image.digest)
@@ -215,6 +219,7 @@ class _Copying:
             except RemoteError:
                 return  # whoever copies it hears the reason again
 
+        self._limits.each(sorted({image.target for image in images}), lambda _name: (self.target.name,), begun)
         asked = [image for image in images if image.target not in empty]
         self._limits.each(asked, lambda _image: (self.target.name,), look)
         return [image for image in images if image.name not in there]

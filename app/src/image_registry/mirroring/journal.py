@@ -20,6 +20,9 @@ from image_registry.remote.uploads import Upload
 
 FORM = "image-mirror/1"
 
+REMEMBERED = 200_000
+"""Blobs of which it is known where they were put; what is forgotten is sent once more."""
+
 
 class Journal:
     """Thread-safe. Without a path nothing is remembered."""
@@ -32,6 +35,7 @@ class Journal:
         self._images: dict[str, dict[str, Any]] = {}
         self._uploads: dict[tuple[str, str], str] = {}
         self._seen = False
+        self._holders: dict[tuple[str, Digest], Place] = {}
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -67,7 +71,15 @@ class Journal:
         found = self._uploads.get((_name(target), str(digest)))
         return Upload(found) if found else None
 
+    def holder(self, store: str, digest: Digest) -> Place | None:
+        """Where this process has put a blob: the next portion of a long run takes it over from there."""
+        return self._holders.get((store, digest))
+
     def note_blob(self, target: Place, digest: Digest) -> None:
+        with self._lock:
+            if len(self._holders) >= REMEMBERED:
+                self._holders.clear()
+            self._holders.setdefault((target.store, digest), target)
         self._write({"blob": [_name(target), str(digest)]})
 
     def note_upload(self, target: Place, digest: Digest, upload: Upload) -> None:

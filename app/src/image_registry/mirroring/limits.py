@@ -86,11 +86,17 @@ class _Run:
                 if error is not None:
                     self._error = self._error or error
                     self._left = 0
+                ready = 0
                 for follower in self._then.get(number, ()):
                     self._waits[follower] -= 1
                     if not self._waits[follower]:
                         self._enqueue(follower)
-                self._change.notify_all()
+                        ready += 1
+                # one for each place that is free again, and for what waited for this alone: to wake all of them for
+                # every piece costs more than many a piece
+                self._change.notify(len(set(stores)) + ready)
+                if self._left <= 0:
+                    self._change.notify_all()
 
     def _take(self) -> int | None:
         with self._change:

@@ -82,9 +82,8 @@ class Mirror:
             else:
                 before.append(_before(mapping, found))
         view = looking.look(rest, self._journal.has_blob)
-        return Prepared(
-            make_plan(View([*_stable(failed), *view.images], view.sizes), mounts=self._client.mounts), tuple(before)
-        )
+        everything = View([*_stable(failed), *view.images], view.sizes)
+        return Prepared(make_plan(everything, mounts=self._client.mounts, holder=self._journal.holder), tuple(before))
 
     def apply(
         self,

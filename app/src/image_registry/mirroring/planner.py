@@ -7,6 +7,7 @@ and repositories want it; the others take it over from the first.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from image_registry.mirroring.looking import Looked, View, Wanted
@@ -83,14 +84,22 @@ class Plan:
         return sum(totals.bytes for totals in self.totals.values())
 
 
-def make_plan(view: View, *, mounts: bool = True) -> Plan:
+Holder = Callable[[str, Digest], Place | None]
+"""A repository of a store that has a blob, if one is known from before."""
+
+
+def _nobody(_store: str, _digest: Digest) -> None:
+    """Nothing is known."""
+
+
+def make_plan(view: View, *, mounts: bool = True, holder: Holder = _nobody) -> Plan:
     """The plan for everything that was looked at."""
-    return _Planner(view, mounts=mounts).plan()
+    return _Planner(view, mounts=mounts, holder=holder).plan()
 
 
 class _Planner:
-    def __init__(self, view: View, *, mounts: bool) -> None:
-        self._view, self._mounts = view, mounts
+    def __init__(self, view: View, *, mounts: bool, holder: Holder) -> None:
+        self._view, self._mounts, self._holder = view, mounts, holder
         self._plan = Plan()
         self._number = 0
         self._known: dict[tuple[Place, Digest], int] = {}
@@ -137,6 +146,8 @@ class _Planner:
                 totals.present_bytes += blob.size
             return None
         place, first = self._where.get((target.store, blob.digest), (None, None))
+        if place is None:
+            place = self._holder(target.store, blob.digest)
         if place is None and source.store == target.store and source.kind == DOCKER:
             place = source
         if place is None or not self._mounts or target.kind == OCI:
