@@ -75,6 +75,10 @@ $(VENV)/.complete: requirements/dev.lock requirements/make-venv app/pyproject.to
 lock: ## Resolve the lock files anew. ARGS=--upgrade takes the newest versions.
 	@requirements/make-locks $(ARGS)
 
+.PHONY: collection
+collection: setup ## Build the Ansible collection's archive in build/, with the charts in it.
+	@$(BIN)/python collections/build.py build
+
 ##@ Tests
 .PHONY: test
 test: setup ## Every gate, in the order that fails early; the last lines are a table of steps. ARGS=--keep-going runs on.

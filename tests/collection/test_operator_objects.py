@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.alauda.registry.plugins.module_utils import _conditions
+from ansible_collections.alauda.registry.plugins.module_utils import _conditions, _inputs
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 from ansible_collections.alauda.registry.plugins.modules import (
     image_pruner,
     image_pruner_info,
@@ -244,6 +245,32 @@ def test_who_reads_a_secret_begins_anew_when_it_changes_and_only_then(client: Cl
         assert generation() == 2
     finally:
         client.delete(f"{place}/reader")
+
+
+def test_a_run_that_ended_between_the_secret_and_its_reader_is_taken_up(
+    cluster: FakeCluster, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = str(cluster.kubeconfig(tmp_path / "bare"))
+    reader = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/reader"
+    cluster.put(reader, {"metadata": {"name": "reader"}, "spec": {"template": {"metadata": {}}}})
+    given = {"kubeconfig": bare, "name": "read", "data": {"KEY": "confidential"}, "restart": ["reader"]}
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise ClusterError("the API server went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_inputs, "restarted", unreachable)
+        assert run(registry_object, **given).failed
+    assert f"{SECRETS}/read" in cluster.objects
+    foreseen = run(registry_object, check=True, **given)
+    assert foreseen["changed"], "the Secret is as it shall be; its reader does not know"
+    done = run(registry_object, **given)
+    assert done["changed"]
+    assert done["diff"] == foreseen["diff"]
+    notes = cluster.objects[reader]["spec"]["template"]["metadata"]["annotations"]
+    assert notes == {"inputs.registry.alauda.io/read": done["digest"]}
+    assert not cluster.objects[f"{SECRETS}/read"]["metadata"].get("annotations"), "the mark is taken away"
+    assert not run(registry_object, **given)["changed"]
 
 
 def test_what_the_registry_makes_itself_is_refused(client: ClusterClient, run: Run) -> None:

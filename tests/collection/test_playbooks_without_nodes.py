@@ -215,7 +215,7 @@ def test_a_node_that_does_not_trust_is_named(site: Site) -> None:
 def test_an_uninstallation_with_its_data_is_predicted(site: Site) -> None:
     listed = site.controller.play(UNINSTALL, options=("--check",), registry_uninstall_delete_data=True)
     assert "image-registry-storage" in listed.said
-    site.thrice(UNINSTALL, registry_uninstall_delete_data=True, registry_uninstall_confirm=NAMESPACE)
+    site.thrice(UNINSTALL, registry_uninstall_delete_data=True, registry_uninstall_confirm=f"one/{NAMESPACE}")
     assert site.server.client.find(f"/api/v1/namespaces/{NAMESPACE}") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import stat
 import time
@@ -14,7 +15,7 @@ import pytest
 from ansible_collections.alauda.registry.plugins.module_utils import _release
 from ansible_collections.alauda.registry.plugins.modules import registry_data, registry_info, registry_release
 
-from tests.collection.conftest import NAMESPACE
+from tests.collection.conftest import NAMESPACE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,47 @@ def test_what_differs_is_named_and_done(
     assert reason in result["reasons"]
     assert fake_helm.release
     assert fake_helm.release["info"]["status"] == "deployed"
+
+
+def test_a_change_of_one_value_is_no_upgrade(
+    fake_helm: FakeHelm, install: Callable[..., Result], tmp_path: Path
+) -> None:
+    charts = {}
+    for version in ("2.0.0", "2.1.0"):
+        charts[version] = tmp_path / version
+        charts[version].mkdir()
+        (charts[version] / "Chart.yaml").write_text(f"name: image-registry\nversion: {version}\n", encoding="utf-8")
+    first = install(chart_ref=str(charts["2.1.0"]), same_chart=True)
+    assert first["changed"], "there is nothing that could be upgraded"
+    for check in (True, False):
+        refused = install(chart_ref=str(charts["2.1.0"]), values={"a": 1}, same_chart=True, check=check)
+        assert refused.failed
+        assert "is of chart version 2.0.0" in refused.message
+        assert "nothing was changed" in refused.message
+        assert "Run playbooks/upgrade.yml first, or set registry_chart_version=2.0.0" in refused.message
+    assert fake_helm.writes == ["upgrade"]
+    assert install(chart_ref=str(charts["2.0.0"]), values={"a": 1}, same_chart=True)["changed"]
+    assert install(chart_ref=str(charts["2.1.0"]), values={"a": 2})["changed"], "who upgrades does not ask"
+
+
+INCLUDES = re.compile(r"name: alauda\.registry\.install\n(?P<rest>(?:.*\n)*?)(?=\n- name|\n +- name|\Z)")
+
+
+def test_no_role_but_upgrade_takes_a_release_to_another_chart() -> None:
+    roles = ROOT / "collections/ansible_collections/alauda/registry/roles"
+    found = {}
+    for path in roles.glob("*/tasks/*.yml"):
+        for match in INCLUDES.finditer(path.read_text(encoding="utf-8")):
+            found[path.relative_to(roles).as_posix()] = "__registry_same_chart: true" in match["rest"]
+    assert found.pop("upgrade/tasks/main.yml") is False
+    assert set(found) == {
+        "nodes/tasks/main.yml",
+        "prune/tasks/schedule.yml",
+        "routes/tasks/helm.yml",
+        "storage/tasks/helm.yml",
+        "storage/tasks/read_only.yml",
+    }
+    assert all(found.values()), found
 
 
 def test_other_values_are_a_change_even_when_they_render_the_same(install: Callable[..., Result]) -> None:

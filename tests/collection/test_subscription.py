@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 import yaml
-from ansible_collections.alauda.registry.plugins.module_utils import _conditions
+from ansible_collections.alauda.registry.plugins.module_utils import _conditions, _objects
 from ansible_collections.alauda.registry.plugins.modules import registry_subscription
 
 from image_registry.kube.client import ClusterClient
@@ -146,11 +146,31 @@ def test_a_check_names_what_the_run_writes_and_the_next_run_writes_nothing(run: 
     spec = manager.get(SUBSCRIPTION)["spec"]
     assert (spec["source"], spec["sourceNamespace"], spec["channel"]) == ("ours", NAMESPACE, "stable")
     assert spec["config"]["env"] == [{"name": name, "value": value} for name, value in ASKED["env"].items()]
+    made = manager.get(f"/api/v1/namespaces/{NAMESPACE}")["metadata"]
+    assert _objects.CREATED_BY in made["annotations"], "an uninstallation may delete it"
     assert "targetNamespaces" not in (manager.get(GROUPS)["items"][0].get("spec") or {})
     again = run(registry_subscription, **ASKED, **QUICK)
     assert (again["changed"], again["diff"]) == (False, [])
     changed = run(registry_subscription, **{**ASKED, "channel": "fast"}, **QUICK)
     assert [entry["after_header"] for entry in changed["diff"]] == [SUBSCRIPTION]
+
+
+@pytest.mark.usefixtures("acting")
+def test_the_namespace_follows_the_same_rule_as_by_helm(run: Run, manager: ClusterClient) -> None:
+    place, level = f"/api/v1/namespaces/{NAMESPACE}", "pod-security.kubernetes.io/enforce"
+
+    def labels() -> dict[str, str]:
+        return dict(manager.get(place)["metadata"]["labels"])
+
+    assert not run(registry_subscription, **ASKED, **QUICK).failed
+    manager.merge(place, {"metadata": {"annotations": {_objects.CREATED_BY: "alauda.registry.install"}}})
+    assert run(registry_subscription, **{**ASKED, "namespace_labels": {level: "baseline"}}, **QUICK)["changed"]
+    assert labels()[level] == "baseline", "it is ours"
+    manager.merge(place, {"metadata": {"annotations": {_objects.CREATED_BY: None}}})
+    asked = {**ASKED, "namespace_labels": {level: "privileged", "team": "a"}}
+    assert run(registry_subscription, **asked, **QUICK)["changed"]
+    assert (labels()[level], labels()["team"]) == ("baseline", "a"), "it is somebody else's"
+    assert not run(registry_subscription, **asked, **QUICK)["changed"]
 
 
 def test_an_operator_group_of_somebody_else_is_used_or_named(

@@ -12,7 +12,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/reference/collection.md"
-ROLES = ROOT / "collections/ansible_collections/alauda/registry/roles"
+COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
+ROLES = COLLECTION / "roles"
 DEMO = {"demo.yml", "demo-down.yml"}
 """For the lab; `make demo` runs them."""
 
@@ -25,7 +26,7 @@ class Tags:
     named: set[str] = field(default_factory=set)
 
     def add(self, given: Any) -> None:
-        tags = set([given] if isinstance(given, str) else given or ())
+        tags = {given} if isinstance(given, str) else set(given or ())
         (self.named if "never" in tags else self.usual).update(tags - {"never", "always"})
 
 
@@ -34,6 +35,10 @@ def tags_of(playbook: Path) -> Tags:
     found = Tags()
     for play in yaml.safe_load(playbook.read_text(encoding="utf-8")):
         found.add(play.get("tags"))
+        if imported := play.get("ansible.builtin.import_playbook"):
+            whole = tags_of(COLLECTION / f"playbooks/{imported.removeprefix('alauda.registry.')}.yml")
+            found.add(whole.usual)
+            found.named |= whole.named
         for entry in play.get("roles", ()):
             named = entry if isinstance(entry, dict) else {"role": entry}
             found.add(named.get("tags"))

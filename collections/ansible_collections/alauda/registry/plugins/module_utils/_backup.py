@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _library
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._objects import collection
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
@@ -65,7 +65,7 @@ def arguments() -> dict[str, Any]:
 def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=IMPORT_ERROR)
 
 
 def run(module: AnsibleModule, work: Callable[..., dict[str, Any]]) -> None:

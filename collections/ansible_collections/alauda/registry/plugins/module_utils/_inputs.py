@@ -21,6 +21,10 @@ Document = dict[str, Any]
 SEEN = "inputs.registry.alauda.io"
 """Prefix of the annotations by which Pods differ when what they read differs."""
 
+PENDING = f"{SEEN}/restart-pending"
+"""Marks an object whose readers may not have been told of it yet; it is taken away when they have. A run that ends in
+between is taken up by the next one, for which the object itself is as it shall be."""
+
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OURS = ("image-registry-bootstrap", "cluster-image-registry-operator", "Helm")
 """Who makes objects that nobody else may write."""
@@ -36,6 +40,8 @@ class Asked:
     type: str
     data: dict[str, str]
     exact: bool = False
+    restarts: bool = False
+    """Whether somebody begins anew with what changes."""
 
     @property
     def path(self) -> str:
@@ -63,19 +69,32 @@ def wish(current: Document | None, *, asked: Asked | None) -> Document | None:
     encoded = {key: _encoded(text) if asked.kind == "Secret" else text for key, text in asked.data.items()}
     if current is not None:
         kept = {} if asked.exact else current.get("data") or {}
-        return {**current, "apiVersion": "v1", "kind": asked.kind, "data": {**kept, **encoded}}
+        wanted = {**current, "apiVersion": "v1", "kind": asked.kind, "data": {**kept, **encoded}}
+        news = asked.restarts and wanted["data"] != (current.get("data") or {})
+        return _marked(wanted) if news else wanted
     document: Document = {
         "apiVersion": "v1",
         "kind": asked.kind,
         "metadata": {"name": asked.name, "namespace": asked.namespace},
         "data": encoded,
     }
-    return {**document, "type": asked.type} if asked.kind == "Secret" else document
+    document |= {"type": asked.type} if asked.kind == "Secret" else {}
+    return _marked(document) if asked.restarts else document
+
+
+def pending(document: Document | None) -> bool:
+    """Whether an earlier run wrote the object and ended before all its readers were told."""
+    return PENDING in (((document or {}).get("metadata") or {}).get("annotations") or {})
+
+
+def settled(current: Document | None) -> Document | None:
+    """The object without the mark."""
+    return current and _unmarked(current)
 
 
 def shown(document: Document) -> Document:
     """What is compared and shown."""
-    found = _object_plan.content(document)
+    found = _object_plan.content(_unmarked(document))
     if document.get("kind") != "Secret":
         return found
     data = {key: _short(str(text)) for key, text in (document.get("data") or {}).items()}
@@ -109,6 +128,18 @@ def restarted(current: Document | None, *, name: str, digest: str, anew: bool) -
 def template(document: Document) -> Document:
     """Annotations of the Pods: all that is changed of a Deployment."""
     return {"annotations": (document["spec"]["template"].get("metadata") or {}).get("annotations") or {}}
+
+
+def _marked(document: Document) -> Document:
+    metadata = document["metadata"]
+    notes = {**(metadata.get("annotations") or {}), PENDING: "true"}
+    return {**document, "metadata": {**metadata, "annotations": notes}}
+
+
+def _unmarked(document: Document) -> Document:
+    metadata = dict(document["metadata"])
+    notes = {key: text for key, text in (metadata.pop("annotations", None) or {}).items() if key != PENDING}
+    return {**document, "metadata": {**metadata, "annotations": notes} if notes else metadata}
 
 
 def _short(text: str) -> str:

@@ -14,7 +14,8 @@ import os
 import traceback
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _library
 
 IMPORT_ERROR: str | None = None
 try:
@@ -49,7 +50,7 @@ class MigrationError(Exception):
 def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=IMPORT_ERROR)
 
 
 def inventory(asked: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _object_plan
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _library, _object_plan
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._object_plan import Change, Document
 
@@ -82,7 +82,7 @@ def arguments(spec: dict[str, Any]) -> dict[str, Any]:
 def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=IMPORT_ERROR)
 
 
 def opened(module: AnsibleModule) -> tuple[Cluster, Asked]:

@@ -17,7 +17,8 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _library
 
 IMPORT_ERROR: str | None = None
 try:
@@ -52,7 +53,7 @@ class PruneError(Exception):
 def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=IMPORT_ERROR)
 
 
 def _client(asked: dict[str, Any]) -> ClusterClient:

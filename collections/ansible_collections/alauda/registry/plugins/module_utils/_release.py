@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.alauda.registry.plugins.module_utils import _objects, _retained
+from ansible_collections.alauda.registry.plugins.module_utils import _namespaces, _objects, _retained
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._findings import Finding, report
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError, clean
@@ -77,15 +77,8 @@ def plan(cluster: Cluster, helm: Helm, order: Order) -> Plan:
     # helm plans nothing over a release that is 'pending'; here that means a run that died, so there is news anyway
     died = current is not None and str(current["info"]["status"]).startswith("pending-")
     desired = None if died else helm.dry_run(order.chart, order.chart_version, order.values_file)
-    metadata = (namespace or {}).get("metadata") or {}
-    labels = metadata.get("labels") or {}
-    ours = _objects.CREATED_BY in (metadata.get("annotations") or {})
-    missing_labels = {
-        key: value
-        for key, value in order.namespace_labels.items()
-        # a value that somebody else chose is not overruled; the preflight says when it stands in the way
-        if key not in labels or (ours and labels[key] != value)
-    }
+    labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
+    missing_labels = _namespaces.missing(namespace or {}, order.namespace_labels)
     result = Plan(
         before=_shown(current, helm.values() if current else {}, helm.namespace),
         after=_shown(desired, order.values, helm.namespace),
@@ -188,18 +181,7 @@ def _make_namespace(
             cluster.merge(f"/api/v1/namespaces/{helm.namespace}", {"metadata": {"labels": missing}})
         return
     progress(f"making namespace {helm.namespace}")
-    cluster.create(
-        "/api/v1/namespaces",
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": helm.namespace,
-                "labels": order.namespace_labels,
-                "annotations": {_objects.CREATED_BY: "alauda.registry.install"},
-            },
-        },
-    )
+    cluster.create("/api/v1/namespaces", _namespaces.made(helm.namespace, order.namespace_labels))
 
 
 def _restore(

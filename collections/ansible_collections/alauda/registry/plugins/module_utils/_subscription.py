@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.alauda.registry.plugins.module_utils import _object_plan
+from ansible_collections.alauda.registry.plugins.module_utils import _namespaces, _object_plan
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._conditions import Verdict, conditions
 from ansible_collections.alauda.registry.plugins.module_utils._object_plan import Change, Document, combined
@@ -79,12 +79,11 @@ def settle(cluster: Cluster, order: Order, *, check: bool) -> list[Change]:
 
 
 def _namespace(cluster: Cluster, order: Order, *, check: bool) -> Change:
-    """Labels that somebody else chose stay."""
-
     def wish(current: Document | None) -> Document:
-        if current is not None:
-            return current
-        return {"metadata": {"name": order.namespace, "labels": order.labels}}
+        if current is None:
+            return _namespaces.made(order.namespace, order.labels)
+        lacking = _namespaces.missing(current, order.labels)
+        return combined(current, {"metadata": {"labels": lacking}}) if lacking else current
 
     return _object_plan.settle(cluster, f"/api/v1/namespaces/{order.namespace}", wish, check=check)
 

@@ -16,8 +16,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.alauda.registry.plugins.module_utils import _installation
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _installation, _library
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._objects import collection
 from ansible_collections.alauda.registry.plugins.module_utils._wire import Wire, WireError
@@ -82,7 +82,7 @@ class Forwarded:
 def need_package(module: AnsibleModule) -> None:
     """Name the Python package that is missing."""
     if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=IMPORT_ERROR)
 
 
 def door(cluster: Cluster | None, asked: dict[str, Any]) -> Any:

@@ -30,8 +30,15 @@ options:
     default: absent
   confirm:
     description:
-      - The name of the namespace, as the confirmation that its images shall be lost for good.
+      - The name of the namespace, as the confirmation that its images shall be lost for good. With O(cluster_name) it
+        is V(<cluster_name>/<namespace>).
       - Without it the data is only listed.
+    type: str
+    default: ""
+  cluster_name:
+    description:
+      - What people call this cluster. With it O(confirm) must name the cluster too, so that one confirmation that is
+        given for a whole inventory does not delete the images of every cluster.
     type: str
     default: ""
   delete_namespace:
@@ -60,7 +67,8 @@ EXAMPLES = r"""
 - name: Delete every image, for good
   alauda.registry.registry_data:
     kubeconfig: /etc/kubernetes/admin.conf
-    confirm: image-registry-system
+    cluster_name: "{{ inventory_hostname }}"
+    confirm: production-east/image-registry-system
 """
 
 RETURN = r"""
@@ -109,17 +117,19 @@ def main() -> None:
             **_arguments.cluster_arguments(),
             "state": {"type": "str", "choices": ["absent"], "default": "absent"},
             "confirm": {"type": "str", "default": ""},
+            "cluster_name": {"type": "str", "default": ""},
             "delete_namespace": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
     namespace, confirm = module.params["namespace"], module.params["confirm"]
-    if confirm and confirm != namespace:
+    cluster_name = module.params["cluster_name"]
+    wanted = f"{cluster_name}/{namespace}" if cluster_name else namespace
+    if confirm and confirm != wanted:
         module.fail_json(
-            msg=f"the confirmation is {confirm!r} and the namespace is {namespace!r}: nothing was deleted. "
-            "To lose every image for good, confirm with the name of the namespace "
-            f"(registry_uninstall_confirm: {namespace})"
+            msg=f"the confirmation is {confirm!r} and this is {wanted!r}: nothing was deleted. "
+            f"To lose every image of it for good, confirm with that name (registry_uninstall_confirm: {wanted})"
         )
     cluster = _arguments.connect(module)
     try:

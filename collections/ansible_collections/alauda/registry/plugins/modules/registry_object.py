@@ -126,6 +126,7 @@ def main() -> None:
         module.params["type"],
         {key: str(value) for key, value in module.params["data"].items()},
         module.params["exact"],
+        bool(module.params["restart"]),
     )
     try:
         if (why := _inputs.refusal(cluster.find(asked.path))) is not None:
@@ -137,16 +138,19 @@ def main() -> None:
             check=module.check_mode,
             view=_inputs.shown,
         )
+        anew = change.changed or _inputs.pending(change.before)
         restarts = [
             _object_plan.settle(
                 cluster,
                 _inputs.deployment(module.params["namespace"], name),
-                partial(_inputs.restarted, name=asked.name, digest=_inputs.digest(change.after), anew=change.changed),
+                partial(_inputs.restarted, name=asked.name, digest=_inputs.digest(change.after), anew=anew),
                 check=module.check_mode,
                 view=_inputs.template,
             )
             for name in module.params["restart"]
         ]
+        if module.params["restart"] and not module.check_mode and _inputs.pending(change.after):
+            _object_plan.settle(cluster, asked.path, _inputs.settled, check=False)
     except ClusterError as error:
         module.fail_json(msg=str(error), keys=[], digest="")
     changes = [change, *restarts]

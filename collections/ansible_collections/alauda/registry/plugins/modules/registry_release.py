@@ -41,6 +41,12 @@ options:
       - Required for O(state=present).
     type: str
     required: false
+  same_chart:
+    description:
+      - Refuse a chart of another version than the release has. For whoever changes one value of a registry and means no
+        upgrade by it.
+    type: bool
+    default: false
   namespace_labels:
     description: Labels that the namespace shall have. A value that somebody else gave it is not overruled.
     type: dict
@@ -107,9 +113,9 @@ progress:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _release, _removal
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _chart, _release, _removal
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
-from ansible_collections.alauda.registry.plugins.module_utils._helm import HelmError
+from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
@@ -122,6 +128,7 @@ def main() -> None:
             **_arguments.chart_arguments(),
             "chart_ref": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "same_chart": {"type": "bool", "default": False},
             "namespace_labels": {"type": "dict", "default": {}},
             "timeout": {"type": "int", "default": 600},
             "patience": {"type": "int", "default": 120},
@@ -148,6 +155,8 @@ def main() -> None:
                 progress=progress.lines,
                 diff={"before": {"objects": removal.objects}, "after": {"objects": []}},
             )
+        if module.params["same_chart"]:
+            _refuse_another_chart(module, helm)
         order = _release.Order(
             module.params["chart_ref"],
             module.params["chart_version"],
@@ -173,8 +182,24 @@ def main() -> None:
     except _release.ReleaseFailed as error:
         findings = [finding.as_dict() for finding in error.findings]
         module.fail_json(msg=str(error), findings=findings, progress=progress.lines)
-    except (HelmError, ClusterError) as error:
+    except (HelmError, ClusterError, _chart.ChartError) as error:
         module.fail_json(msg=str(error), findings=[], progress=progress.lines)
+
+
+def _refuse_another_chart(module: AnsibleModule, helm: Helm) -> None:
+    if helm.status() is None:
+        return
+    ref = module.params["chart_ref"]
+    installed = str(helm.chart_of().get("version", ""))
+    given = str(_chart.load(ref, module.params["chart_version"], helm, module.tmpdir).metadata.get("version", ""))
+    if given != installed:
+        module.fail_json(
+            msg=f"release {helm.release} is of chart version {installed}, and {ref} is {given}: nothing was changed, "
+            "as this would be an upgrade, or the way back from one. Run playbooks/upgrade.yml first, or set "
+            f"registry_chart_version={installed} (registry_chart_ref, where the chart is a folder or an archive)",
+            findings=[],
+            progress=[],
+        )
 
 
 def _refuse_anothers_release(module: AnsibleModule, cluster: Cluster) -> None:

@@ -124,8 +124,8 @@ report:
   sample: {state: complete, clean: true, blobs: {found: 812, copied: 12, bytesCopied: 81234567}}
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _storage, _storage_copy
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _library, _storage, _storage_copy
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._storage_copy import CopyError
 
@@ -150,7 +150,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     if _storage_copy.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=_storage_copy.IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=_storage_copy.IMPORT_ERROR)
     cluster = _arguments.connect(module)
     namespace = module.params["namespace"]
     try:

@@ -119,8 +119,8 @@ kept_if_uninstalled:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _storage
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _library, _storage
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 
 
@@ -132,7 +132,7 @@ def main() -> None:
     )
     storage = module.params["storage"]
     if storage and _storage.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("alauda-image-registry"), exception=_storage.IMPORT_ERROR)
+        module.fail_json(msg=_library.missing(), exception=_storage.IMPORT_ERROR)
     cluster = _arguments.connect(module)
     try:
         facts = _storage.facts(cluster, module.params["namespace"], module.params["release_name"])
