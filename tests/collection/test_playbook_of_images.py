@@ -113,9 +113,11 @@ def test_a_playbook_is_predicted_then_done_and_its_second_run_changes_nothing(
     assert state() == empty
     done = controller.play(PLAYBOOK, registry_report_folder=str(reports))
     assert (checked.changed, done.changed) == (6, 6), checked.said + done.said
-    [[rule, holders]] = json.loads((reports / "one-access.json").read_text(encoding="utf-8"))
+    said = json.loads((reports / "one-access.json").read_text(encoding="utf-8"))
+    assert (said["ok"], said["msg"], said["findings"]) == (True, "", [])
+    [[rule, holders]] = said["rules"]
     assert (rule["role"], holders) == ("pusher", ["ServiceAccount team/builder"])
-    assert json.loads((reports / "one-limits.json").read_text(encoding="utf-8"))[0][0] == "team"
+    assert json.loads((reports / "one-limits.json").read_text(encoding="utf-8"))["used"][0][0] == "team"
     full = state()
     assert full != empty
     again = controller.play(PLAYBOOK, options=writing)

@@ -203,12 +203,15 @@ def test_nodes_prune_access_and_limits_are_predicted_done_and_done(site: Site, t
     assert json.loads((tmp_path / "one-nodes.json").read_text(encoding="utf-8"))["nodes"] == 1
 
 
-def test_a_node_that_does_not_trust_is_named(site: Site) -> None:
+def test_a_node_that_does_not_trust_is_named(site: Site, tmp_path: Path) -> None:
     path = object_path("v1", "configmaps", "image-registry-nodes", namespace=NAMESPACE)
     said = json.dumps({"state": "Untrusting", "message": "containerd does not read /opt/certs.d"})
     site.server.client.merge(path, {"data": {"n1": said}})
-    refused = site.controller.refused("playbooks/nodes.yml", registry_nodes_patience=0)
+    wishes = {"registry_nodes_patience": "5", "registry_report_folder": str(tmp_path)}  # a text, as -e has it
+    refused = site.controller.refused("playbooks/nodes.yml", **wishes)
     assert "n1: containerd does not read /opt/certs.d" in refused
+    report = json.loads((tmp_path / "one-nodes.json").read_text(encoding="utf-8"))
+    assert (report["ok"], report["untrusting"][0]["node"]) == (False, "n1")
     site.server.client.merge(path, {"data": {"n1": None}})
 
 
