@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from image_registry.cli import ac as command
 from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
-from image_registry.migration.execution import Refused, Stopped, foresee, held, phases_until, rollback, run
+from image_registry.migration.execution import Refused, Stopped, foresee, held, phases_until, rollback, run, steps_of
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.findings import blocking
 from image_registry.migration.holding import lease_path
@@ -24,6 +24,7 @@ from image_registry.migration.journal import Journal, State
 from image_registry.migration.object_actions import rules_before
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step, sealed
+from image_registry.migration.progress import progress
 
 PREPARE, CUTOVER = phases_until(Phase.PREPARE), phases_until(Phase.CUTOVER)
 EVERYTHING = phases_until(Phase.FINALIZE)
@@ -78,6 +79,8 @@ class Recorder:
     done: list[str] = field(default_factory=list)
     undone: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
+    unseen: dict[str, Exception] = field(default_factory=dict)
+    """Raised before a step begins."""
     open: dict[str, tuple[str, ...]] = field(default_factory=dict)
     looks: int = 0
 
@@ -85,6 +88,8 @@ class Recorder:
         return f"would do {step.id}"
 
     def before(self, step: Step, context: Context) -> Saved:  # noqa: ARG002
+        if step.id in self.unseen:
+            raise self.unseen[step.id]
         self.looks += 1
         return {"look": self.looks}
 
@@ -146,6 +151,20 @@ def test_a_phase_does_not_come_before_its_turn(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"phase prepare comes first, and 'Do a'"):
         run(context_of(plan, tmp_path), Journal(tmp_path / "j", plan), doers(recorder), [Phase.CUTOVER])
     assert recorder.done == []
+
+
+def test_phases_with_a_hole_between_them_are_refused(tmp_path: Path) -> None:
+    plan, recorder = plan_of(), Recorder()
+    journal = Journal(tmp_path / "j", plan)
+    holes = [Phase.PREPARE, Phase.CUTOVER]
+    for do in (run, foresee):
+        with pytest.raises(Refused, match=r"^prepare, cutover leave out gates, which the plan has between them"):
+            do(context_of(plan, tmp_path), journal, doers(recorder), holes)
+    with pytest.raises(Refused, match=r"phase gates comes first, and 'Do gate/x'"):
+        steps_of(journal, holes)
+    assert recorder.done == []
+    run(context_of(plan, tmp_path), journal, doers(recorder), [Phase.PREPARE, Phase.GATES, Phase.CUTOVER])
+    assert recorder.done[-1] == "c"
 
 
 def test_what_failed_is_done_again_with_what_was_saved_first(tmp_path: Path) -> None:
@@ -234,6 +253,42 @@ def test_behind_the_last_phase_there_is_no_way_back(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"'Do last' was done, behind which there is no way back"):
         rollback(context_of(plan, tmp_path), journal, doers(recorder))
     assert recorder.undone == []
+
+
+def test_a_last_step_that_failed_before_it_began_keeps_nobody_from_going_back(tmp_path: Path) -> None:
+    plan, recorder = plan_of(), Recorder()
+    journal = Journal(tmp_path / "j", plan)
+    run(context_of(plan, tmp_path), journal, doers(recorder), CUTOVER)
+    recorder.unseen["last"] = StepFailed("the object cannot be read")
+    with pytest.raises(Stopped, match="cannot be read"):
+        run(context_of(plan, tmp_path), journal, doers(recorder), EVERYTHING)
+    assert journal.state(plan.steps[-1]) is State.FAILED
+    assert progress(plan, journal).can_roll_back
+    rollback(context_of(plan, tmp_path), journal, doers(recorder))
+    assert [name for name, _ in recorder.undone] == ["c", "b", "a"]
+    assert not journal.touched
+
+
+def test_a_gate_before_the_end_changes_nothing_so_there_is_a_way_back(tmp_path: Path) -> None:
+    plan = plan_of((*STEPS[:-1], step("gate/z", Phase.FINALIZE, Action.GATE, ""), STEPS[-1]))
+    recorder = Recorder(open={"gate/z": ("consumer:x",)})
+    journal = Journal(tmp_path / "j", plan)
+    with pytest.raises(Stopped, match="consumer:x"):
+        run(context_of(plan, tmp_path), journal, doers(recorder), EVERYTHING)
+    assert progress(plan, journal).can_roll_back
+    assert rollback(context_of(plan, tmp_path), journal, doers(recorder)) == 3
+
+
+def test_a_step_in_the_global_cluster_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    record = replace(step("record", Phase.FINALIZE, Action.DELETE, ""), parameters={"cluster": "global"})
+    plan, recorder = plan_of((*STEPS[:-1], STEPS[-1], record), global_uid="g"), Recorder()
+    journal = Journal(tmp_path / "j", plan)
+    with pytest.raises(Refused, match=r"write to the global cluster: name it .*confirm each .*: record$"):
+        run(context_of(plan, tmp_path), journal, doers(recorder), EVERYTHING)
+    assert recorder.done == []
+    assert not (tmp_path / "j").exists()
+    run(context_of(plan, tmp_path, "record"), journal, doers(recorder), EVERYTHING)
+    assert recorder.done[-1] == "record"
 
 
 def test_what_would_be_done_is_shown_without_a_line_in_the_journal(tmp_path: Path) -> None:

@@ -427,7 +427,7 @@ def test_what_was_taken_back_is_left_again_and_behind_the_end_there_is_no_way_ba
     journal.write(undoable, State.UNDONE)
     assert undoable in list(journal.left())
     assert list(journal.to_undo()) == []
-    journal.write(next(planned.phase(Phase.FINALIZE)), State.DONE)
+    journal.write(next(planned.phase(Phase.FINALIZE)), State.BEGUN)
     with pytest.raises(ValueError, match="no way back"):
         journal.to_undo()
 

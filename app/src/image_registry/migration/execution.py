@@ -19,7 +19,7 @@ from image_registry.migration.holding import Held, Hold, holding
 from image_registry.migration.identity import AnotherCluster, same_cluster, same_global
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import NO_WAY_BACK, ORDER, READ_ONLY, Action, Phase
-from image_registry.migration.plan import Step
+from image_registry.migration.plan import Plan, Step
 from image_registry.remote.errors import RemoteError
 
 DEFAULT_LAST = Phase.CUTOVER
@@ -53,14 +53,29 @@ def phases_until(last: Phase) -> tuple[Phase, ...]:
 
 
 def steps_of(journal: Journal, phases: Iterable[Phase]) -> list[Step]:
-    """What is left of these phases. Raises :class:`Refused` where an earlier phase has something left."""
+    """What is left of these phases. Raises :class:`Refused` where a phase before any of them has something left."""
     wanted = frozenset(phases)
     left = list(journal.left())
-    first = next((step for step in left if step.phase not in wanted), None)
     found = [step for step in left if step.phase in wanted]
-    if found and first is not None and ORDER.index(first.phase) < ORDER.index(found[0].phase):
-        raise Refused(f"phase {first.phase} comes first, and {first.title!r} of it is not done: run that phase")
+    last = max((ORDER.index(step.phase) for step in found), default=0)
+    missing = next((step for step in left if step.phase not in wanted and ORDER.index(step.phase) < last), None)
+    if missing is not None:
+        raise Refused(f"phase {missing.phase} comes first, and {missing.title!r} of it is not done: run that phase")
     return found
+
+
+def without_holes(plan: Plan, phases: Iterable[Phase]) -> frozenset[Phase]:
+    """The same phases. Raises :class:`Refused` where one between them is not named and the plan has steps of it."""
+    wanted = frozenset(phases)
+    places = [ORDER.index(phase) for phase in wanted]
+    between = ORDER[min(places, default=0) : max(places, default=0)]
+    holes = [phase for phase in between if phase not in wanted and any(plan.phase(phase))]
+    if holes:
+        raise Refused(
+            f"{', '.join(sorted(wanted, key=ORDER.index))} leave out {', '.join(holes)}, which the plan has between "
+            "them: name those too, or the last phase alone (--until)"
+        )
+    return wanted
 
 
 def check(context: Context, steps: Iterable[Step]) -> None:
@@ -73,6 +88,12 @@ def check(context: Context, steps: Iterable[Step]) -> None:
         )
     steps = list(steps)
     _same_cluster(context, steps)
+    beyond = [step.id for step in steps if _beyond(step)] if context.global_client is None else []
+    if unreachable := context.not_accepted(beyond):
+        raise Refused(
+            f"{len(unreachable)} of these steps write to the global cluster: name it (--global-kubeconfig), or remove "
+            f"their objects by hand and confirm each by its name (--accept): {_some(unreachable)}"
+        )
     by_hand = context.not_accepted(step.id for step in steps if step.action is Action.BY_HAND)
     if by_hand:
         raise Refused(
@@ -86,7 +107,7 @@ def foresee(context: Context, journal: Journal, doers: Doers, phases: Iterable[P
 
     Raises :class:`Refused` for a plan that must not be executed here.
     """
-    wanted = frozenset(phases)
+    wanted = without_holes(context.plan, phases)
     check(context, ())
     steps = [step for step in journal.left() if step.phase in wanted]
     return [Foreseen(step, _doer(doers, step).foresee(step, context)) for step in steps]
@@ -97,7 +118,7 @@ def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase
 
     Raises :class:`Refused` and :class:`Stopped`. A gate that is open does not keep the other gates from being asked.
     """
-    steps = steps_of(journal, phases)
+    steps = steps_of(journal, without_holes(context.plan, phases))
     check(context, steps)
     for step in steps:
         _doer(doers, step)
@@ -229,12 +250,15 @@ def _still_held(hold: Hold) -> None:
 
 def _same_cluster(context: Context, steps: Iterable[Step]) -> None:
     """Both of them, by what they are and not by where they are."""
-    beyond = any(step.parameters.get("cluster") == "global" for step in steps)
     try:
         same_cluster(context.plan, context.client)
-        same_global(context.plan, context.global_client, written=beyond)
+        same_global(context.plan, context.global_client, written=any(_beyond(step) for step in steps))
     except AnotherCluster as error:
         raise Refused(str(error)) from None
+
+
+def _beyond(step: Step) -> bool:
+    return step.parameters.get("cluster") == "global"
 
 
 def _doer(doers: Doers, step: Step) -> Doer:

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from image_registry.migration.documents import InvalidDocument, from_document, to_document
-from image_registry.migration.phases import NO_WAY_BACK
-from image_registry.migration.plan import Plan, Step
+from image_registry.migration.plan import Plan, Step, gives_up
 
 IDENTITY = "journal"
 """Stands where lines have the name of a step; none has this one."""
@@ -79,7 +78,11 @@ class Journal:
     @property
     def touched(self) -> bool:
         """Whether a step was begun and not taken back."""
-        return any(self.state(step) is not None for step in self._plan.steps)
+        return any(self.begun(step) for step in self._plan.steps)
+
+    def begun(self, step: Step) -> bool:
+        """Whether it may have changed something: not one that failed before its beginning, or that was taken back."""
+        return step.id in self._begun
 
     def state(self, step: Step) -> State | None:
         """``None`` for one that was never begun, or that was taken back."""
@@ -113,12 +116,12 @@ class Journal:
         """
         steps = {step.id: step for step in self._plan.steps}
         done = [steps[name] for name in self._order if name in steps and self.state(steps[name]) is not None]
-        final = next((step for step in done if step.phase in NO_WAY_BACK), None)
+        final = next((step for step in done if gives_up(step) and self.begun(step)), None)
         if final is not None:
             raise ValueError(f"{final.title!r} was done, behind which there is no way back by itself")
         done.reverse()
         back = sorted(done, key=lambda step: -int(step.parameters.get("undoFirst") or 0))  # stable
-        return ((step, self._saved.get(step.id, {})) for step in back if step.id in self._begun)
+        return ((step, self._saved.get(step.id, {})) for step in back if self.begun(step))
 
     def write(
         self,

@@ -16,7 +16,7 @@ from image_registry.migration.facts import ObjectName
 from image_registry.migration.findings import Finding, open_blockers
 from image_registry.migration.limit_conversion import LimitPlan
 from image_registry.migration.names import Rename
-from image_registry.migration.phases import Action, Phase
+from image_registry.migration.phases import NO_WAY_BACK, Action, Phase
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.role_conversion import RoleConversion
 
@@ -41,6 +41,11 @@ class Step:
     """How a rollback takes it back; empty: there is nothing to take back."""
     seconds: float = 0.0
     """An estimate."""
+
+
+def gives_up(step: Step) -> bool:
+    """Whether there is no way back behind it; a gate changes nothing, wherever it stands."""
+    return step.phase in NO_WAY_BACK and step.action is not Action.GATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from datetime import datetime
 from importlib import resources
 
 from image_registry.migration.journal import Journal, State
-from image_registry.migration.phases import NO_WAY_BACK, ORDER, READ_ONLY, Action
-from image_registry.migration.plan import Plan, Step
+from image_registry.migration.phases import ORDER, READ_ONLY, Action
+from image_registry.migration.plan import Plan, Step, gives_up
 from image_registry.migration.report import duration, size
 
 WAITING = "waiting"
@@ -65,7 +65,7 @@ def progress(plan: Plan, journal: Journal) -> Progress:
             phases.append(
                 PhaseProgress(phase.value, _state(steps, over), over, steps, sum(step.seconds for step in steps))
             )
-    final = any(journal.state(step) is not None for step in plan.steps if step.phase in NO_WAY_BACK)
+    final = any(journal.begun(step) for step in plan.steps if gives_up(step))
     open_ = tuple(
         step.id for step in plan.steps if step.action is Action.BY_HAND and journal.state(step) is not State.DONE
     )

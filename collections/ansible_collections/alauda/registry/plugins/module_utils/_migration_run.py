@@ -30,6 +30,7 @@ try:
         run,
         steps_of,
         to_undo,
+        without_holes,
     )
     from image_registry.migration.opening import Asked, Migration, chosen_phases, open_migration, takes_away
     from image_registry.migration.progress import page, progress
@@ -59,7 +60,7 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
                 if changes and not only_show:
                     tell("nothing was done: finalize wants confirm=true")
                 return bool(changes) and only_show, changes, _progress(found, asked)
-            steps = steps_of(found.journal, phases)
+            steps = steps_of(found.journal, without_holes(found.plan, phases))
             done = run(found.context, found.journal, DOERS, phases)
             return done > 0, [f"{step.phase} {step.id}: {step.title}" for step in steps], _progress(found, asked)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:

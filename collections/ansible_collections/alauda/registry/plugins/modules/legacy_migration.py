@@ -37,7 +37,9 @@ options:
     type: path
     required: true
   phases:
-    description: Only these phases. A phase is refused while an earlier one has something left.
+    description:
+      - Only these phases, without one between them that the plan has steps of.
+      - A phase is refused while an earlier one has something left.
     type: list
     elements: str
     choices: [prepare, freeze, attach, copy, backfill, gates, cutover, observe, finalize]
