@@ -172,6 +172,18 @@ def test_what_is_broken_is_told_per_image_and_accepted_by_name(move: Move) -> No
     assert move.results(gate("tags"))[f"{NESTED}:v1"]["accepted"] == finding.id
 
 
+def test_broken_images_stop_the_first_pass_before_anybody_may_not_push(move: Move) -> None:
+    context = move.context()  # the survey knows nothing of what happens now
+    shutil.rmtree(move.blob(move.nested.blob))
+    shutil.rmtree(move.link("team/app", "1.0.0").parents[1])
+    outcome = CopyImages().do(ALL, {}, context)
+    assert set(outcome.open) >= {f"tag:{NESTED}:{tag}" for tag in ("v1", "latest", "multi")}
+    assert not any("team/app" in name for name in outcome.open), "what was deleted meanwhile did not fail"
+    assert move.results(ALL)["team/app:1.0.0"]["outcome"] == "removed"
+    finding = replace(blocking("missing-blob", f"{NESTED}/v1", "", ""), accepted=True)
+    assert f"tag:{NESTED}:v1" not in CopyImages().do(ALL, {}, move.context(findings=(finding,))).open
+
+
 def test_expired_credentials_end_the_step_and_a_new_login_goes_on(move: Move, tmp_path: Path) -> None:
     context = move.context()
     with distribution(tmp_path / "closed", user="ann", password="generated") as closed:

@@ -12,7 +12,7 @@ import pytest
 from image_registry.migration.actions import RegistryDoor
 from image_registry.migration.content import UNREADABLE, ContentFile, ContentWriter, Problem, RepositoryContent
 from image_registry.migration.copying import _Copying
-from image_registry.migration.frozen_content import frozen, unread_since
+from image_registry.migration.frozen_content import NAME, SINCE, frozen, older_than_freeze, unread_since
 from image_registry.migration.item_results import ResultFile
 from image_registry.migration.survey_registry import LegacyRegistry
 from image_registry.remote.asking import Access
@@ -85,6 +85,20 @@ def test_what_the_survey_could_not_read_either_is_no_news(asked: dict[str, Any],
     asked["asked"].clear()
     frozen(context)
     assert asked["asked"] == []
+
+
+def test_a_survey_from_before_the_freeze_is_no_list_and_one_from_after_it_is(tmp_path: Path) -> None:
+    context = context_of(tmp_path, ONE)
+    assert older_than_freeze(context) == "", "the registry before is asked"
+    context.source = None
+    assert "unknown time" in older_than_freeze(context)
+    (tmp_path / SINCE).write_text("2999-01-01T00:00:00Z\n")
+    assert "name the registry before" in older_than_freeze(context)
+    (tmp_path / SINCE).write_text(context.content.began)
+    assert older_than_freeze(context) == ""
+    (tmp_path / SINCE).unlink()
+    written(tmp_path / NAME, ONE)
+    assert older_than_freeze(context) == "", "it was made after the freeze"
 
 
 class Here:

@@ -23,7 +23,7 @@ from image_registry.migration.content import (
     Problem,
     RepositoryContent,
 )
-from image_registry.migration.exceptions import Exceptions
+from image_registry.migration.exceptions import FOLLOWS, Exceptions, Wrong, wrong_of
 from image_registry.migration.findings import blocking
 from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.gate_reading import may
@@ -106,6 +106,28 @@ def test_what_was_accepted_in_the_plan_accepts_what_follows_from_it(tmp_path: Pa
     assert exceptions.by("tag:team/app:v1", "team/app", ("v1",)) == finding.id
     assert exceptions.by("tag:team/app:v2", "team/app", ("v2",)) == ""
     assert exceptions.by("tag:other/app:v2", "other/app", ("v2",)) == "tag:other/app:v2"
+    [moved, _] = gates.tags(repository, "team/app", {"v1": Seen(B), "v2": Seen(B)})
+    assert exceptions.by(moved.id, moved.repository, moved.subjects, moved.wrong) == "", "it means another image"
+
+
+def test_a_rename_and_a_name_accept_no_image_of_the_same_spelling(tmp_path: Path) -> None:
+    rules = ("nested-path", "no-name", "dead-namespace")
+    findings = tuple(replace(blocking(rule, "team/app/v1", "", ""), accepted=True) for rule in rules)
+    plan = sealed(replace(Plan(1, "", "", "", "", "", "", "", "", ""), findings=findings))
+    exceptions = Exceptions(Context(plan=plan, client=cast("Any", None), folder=tmp_path, settings=cast("Any", None)))
+    [tag, *_] = gates.tags(REPOSITORY, "team/app", {"v1": Seen()})
+    assert (tag.id, bool(tag.cause)) == ("tag:team/app:v1", True)
+    assert exceptions.by(tag.id, tag.repository, tag.subjects, tag.wrong) == ""
+    [left] = gates.tags(replace(REPOSITORY, name="team/app/v1"), "", {})
+    assert exceptions.by(left.id, left.repository, left.subjects, left.wrong) == "no-name:team/app/v1"
+
+
+@pytest.mark.parametrize(("reason", "wrong"), [("NotFound", Wrong.BROKEN), ("Forbidden", Wrong.UNREAD)])
+def test_an_image_that_was_not_copied_for_another_reason_is_not_the_one_that_was_accepted(
+    reason: str, wrong: Wrong
+) -> None:
+    assert wrong_of(reason) is wrong
+    assert wrong not in FOLLOWS["missing-blob"] or reason == "NotFound"
 
 
 def test_hosts_logins_and_limits_that_are_missing_are_named() -> None:

@@ -22,7 +22,7 @@ from image_registry.migration.journal import Journal, State
 from image_registry.migration.limit_conversion import convert_limits
 from image_registry.migration.names import rename_plan
 from image_registry.migration.phases import ORDER, Action, Phase
-from image_registry.migration.plan import Plan, read_plan, write_plan
+from image_registry.migration.plan import Plan, gives_up, read_plan, write_plan
 from image_registry.migration.planning import plan
 from image_registry.migration.rewriting import rewritten
 from image_registry.migration.role_conversion import convert_roles
@@ -427,7 +427,7 @@ def test_what_was_taken_back_is_left_again_and_behind_the_end_there_is_no_way_ba
     journal.write(undoable, State.UNDONE)
     assert undoable in list(journal.left())
     assert list(journal.to_undo()) == []
-    journal.write(next(planned.phase(Phase.FINALIZE)), State.BEGUN)
+    journal.write(next(step for step in planned.phase(Phase.FINALIZE) if gives_up(step)), State.BEGUN)
     with pytest.raises(ValueError, match="no way back"):
         journal.to_undo()
 

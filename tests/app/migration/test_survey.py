@@ -132,13 +132,34 @@ def test_a_file_of_another_survey_is_not_gone_on_with(legacy: Legacy, tmp_path: 
         list(ContentFile(path).repositories())
 
 
-def test_a_second_run_of_a_finished_survey_asks_for_no_repository(legacy: Legacy, tmp_path: Path) -> None:
+def test_a_finished_survey_is_made_anew_and_the_same_registry_gives_the_same(legacy: Legacy, tmp_path: Path) -> None:
     path = tmp_path / "content"
     first = by_registry(legacy, path)
-    lines = path.read_bytes().splitlines()
-    second = by_registry(legacy, path)
-    assert path.read_bytes().splitlines()[:-1] == lines[:-1]
-    assert (first.digest, first.size) == (second.digest, second.size)
+    again = by_registry(legacy, path)
+    assert (first.digest, first.tags) == (again.digest, again.tags)
+    link = legacy.root / "docker/registry/v2/repositories/team/app/_manifests/tags/v1/current/link"
+    link.write_text(str(legacy.remote.content.arm))
+    moved = by_registry(legacy, path)
+    assert content(path)["team/app"].tags["v1"] == str(legacy.remote.content.arm)
+    assert moved.digest != first.digest
+    before = path.with_name("content.before")
+    assert content(before)["team/app"].tags["v1"] != str(legacy.remote.content.arm), "the one before stays beside it"
+
+
+def test_a_survey_says_when_it_was_begun_however_often_it_was_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    with ContentWriter(path, "registry", "x") as writer:
+        writer.add(RepositoryContent("team/app", {"1": "sha256:a"}))
+    began = ContentFile(path).began
+    header, line = path.read_text().splitlines()
+    path.write_text(header.replace(began, "2020-01-01T00:00:00Z") + "\n" + line + "\n")
+    with ContentWriter(path, "registry", "x") as writer:
+        assert writer.done == {"team/app"}
+        writer.finish(0)
+    assert ContentFile(path).began == "2020-01-01T00:00:00Z"
+    with ContentWriter(path, "registry", "x"):
+        pass
+    assert ContentFile(path).began >= began
 
 
 def test_a_registry_that_does_not_answer_is_named() -> None:

@@ -151,11 +151,17 @@ class Pods:
 
 
 def test_a_pod_that_waits_for_an_image_by_a_host_that_moved_is_seen_wherever_it_is() -> None:
-    plan = plan_of(host="ours:5000", values={"routes": [{"name": "legacy", "hostname": "moved.test"}]})
+    routes = [{"name": "legacy", "hostname": "moved.test"}]
+    plan = plan_of(host="ours:5000", values={"routes": routes}, pruner={"registryHosts": ["before.svc"]})
+    accepted = set[str]()
 
     def failing(image: str) -> list[str]:
-        return list(_failing(cast("Any", SimpleNamespace(plan=plan, client=Pods(image)))))
+        context = SimpleNamespace(plan=plan, client=Pods(image), accepts=accepted.__contains__)
+        return list(_failing(cast("Any", context)))
 
     assert failing("moved.test/team/app:1") == ["Pod x/p: ImagePullBackOff for moved.test/team/app:1"]
     assert failing("ours:5000/team/app:1")
+    assert failing("before.svc/team/app:1"), "nobody has changed it, and the registry before stops"
     assert not failing("docker.io/app:1")
+    accepted.add("pod:x/p")
+    assert not failing("before.svc/team/app:1")

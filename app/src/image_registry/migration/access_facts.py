@@ -25,6 +25,7 @@ from image_registry.migration.generations import (
     RIGHTS_RESOURCE,
     ROLES,
 )
+from image_registry.migration.legacy_rights import writes
 from image_registry.migration.reading import Reader, at, name_of, objects, text, texts, whole, words
 from image_registry.pruning.references import Hosts
 
@@ -108,6 +109,11 @@ def read_roles(reader: Reader) -> tuple[RoleFact, ...]:
         if (fact := _role(document, kind)) is not None
     ]
     return tuple(sorted(found, key=lambda fact: fact.object))
+
+
+def may_write(role: RoleFact) -> bool:
+    """Whether it gives a right that a freeze takes; a role for everything is one of administrators."""
+    return any(writes(rule.verbs) and not rule.wildcard for rule in role.rules)
 
 
 def _role(document: Mapping[str, Any], kind: str) -> RoleFact | None:

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -21,6 +22,9 @@ from image_registry.migration.documents import InvalidDocument, from_document, t
 VERSION = 1
 MISSING_BLOB, MISSING_MANIFEST, UNREADABLE = "missing blob", "missing manifest", "unreadable"
 OLD_MANIFEST, TOO_MANY = "schema 1", "too many tags"
+FORM = "%Y-%m-%dT%H:%M:%SZ"
+BEFORE = ".before"
+"""Behind the name of a file whose survey is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class ContentSummary:
     problems: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     digest: str = ""
-    """Of the lines before."""
+    """Of what was found, in whatever order."""
 
 
 class ContentFile:
@@ -125,6 +129,11 @@ class ContentFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def began(self) -> str:
+        """When it was begun to look, however often it was interrupted since; empty for a file that does not say so."""
+        return str(next((document for _, document in self._lines()), {}).get("began", ""))
 
     def repositories(self) -> Iterator[RepositoryContent]:
         """In the order in which they were looked at. Raises :class:`InvalidDocument` for what is no such file."""
@@ -158,7 +167,11 @@ class ContentFile:
 
 
 class ContentWriter:
-    """Appends repositories; those that are there already are known by :attr:`done`."""
+    """Appends repositories; those that are there already are known by :attr:`done`.
+
+    A survey that was interrupted goes on. One that was finished is looked at anew, and kept beside it until then: what
+    it knows may have changed since.
+    """
 
     def __init__(self, path: Path, source: str, place: str) -> None:
         self.path, self.totals = path, Totals()
@@ -168,24 +181,27 @@ class ContentWriter:
 
     def __enter__(self) -> Self:
         """Raises :class:`InvalidDocument` when the file is of another survey."""
-        header = {"content": VERSION, "source": self._source, "place": self._place}
+        header: dict[str, Any] = {"content": VERSION, "source": self._source, "place": self._place}
         keep = 0
         if self.path.exists() and self.path.stat().st_size:
             content = ContentFile(self.path)
             first = next((document for _, document in content._lines()), None)  # noqa: SLF001 - of this module
-            if first is not None and first != header:
+            if first is not None and {**first, "began": ""} != {**header, "began": ""}:
                 raise InvalidDocument(
                     f"{self.path} is of a survey of {first.get('place')!r} by {first.get('source')}: name another file"
                 )
-            for repository in content.repositories():
-                self.totals.add(repository)
-                self.done.add(repository.name)
-            keep = _whole_lines(self.path)
+            if content.summary() is not None:
+                self.path.replace(self.path.with_name(f"{self.path.name}{BEFORE}"))
+            else:
+                for repository in content.repositories():
+                    self.totals.add(repository)
+                    self.done.add(repository.name)
+                keep = _whole_lines(self.path)
         self._stream = self.path.open("r+b" if self.path.exists() else "w+b")
         self._stream.truncate(keep)
         self._stream.seek(keep)
         if not keep:
-            self._write(header)
+            self._write({**header, "began": f"{datetime.now(UTC):{FORM}}"})
         return self
 
     def __exit__(
@@ -247,8 +263,13 @@ def _whole_lines(path: Path) -> int:
 
 
 def _digest(path: Path) -> str:
+    """The same for the same repositories: several are looked at at once, and who comes first is chance."""
+    total = 0
     with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        next(stream, b"")  # the time
+        for line in stream:
+            total += int.from_bytes(hashlib.sha256(line).digest())
+    return f"sha256:{hashlib.sha256(str(total).encode()).hexdigest()}"
 
 
 def _head(digest: str) -> int:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.content import ContentFile, RepositoryContent
-from image_registry.migration.exceptions import Exceptions
+from image_registry.migration.exceptions import Exceptions, wrong_of
 from image_registry.migration.frozen_content import frozen, renames, surveyed, unread_since
 from image_registry.migration.item_results import (
     COPIED,
@@ -29,6 +29,7 @@ from image_registry.migration.item_results import (
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, digest_of, each_second, source_of, target_of
 from image_registry.migration.report import size
+from image_registry.migration.wanted_images import Wanted, tagged, untagged
 from image_registry.mirroring.applying import Watching
 from image_registry.mirroring.journal import Journal
 from image_registry.mirroring.limits import Limits
@@ -43,33 +44,6 @@ PORTION = 500
 
 PER_REGISTRY = 16
 """Requests at once for each of the two registries: a push waits for the disk of the target, not for its processor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An image of the list: what a tag means, or a manifest that no tag means."""
-
-    repository: str
-    target: str
-    tag: str
-    digest: str
-
-    @property
-    def name(self) -> str:
-        """As people write it."""
-        return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest}"
-
-    @property
-    def here(self) -> str:
-        """Its name in this registry, if that is another one."""
-        if self.repository == self.target:
-            return ""
-        return f"{self.target}:{self.tag}" if self.tag else f"{self.target}@{self.digest}"
-
-    @property
-    def id(self) -> str:
-        """By which it is accepted that it is not here."""
-        return f"tag:{self.name}" if self.tag else f"manifest:{self.name}"
 
 
 class CopyImages:
@@ -96,6 +70,8 @@ class CopyImages:
         with ResultFile(results_path(context.folder, step), anew=False) as results, journal:
             run = _Copying(context, step, source_of(context), target_of(context), results, journal)
             run.copy(content)
+            if not after_freeze:
+                run.leave_out_gone()
             unread: list[str] = []
             if after_freeze:
                 before = surveyed(context)
@@ -109,7 +85,7 @@ class CopyImages:
             f"each in {results.path}"
         )
         if not after_freeze:
-            return Outcome(detail)  # what failed is tried again after the freeze
+            return Outcome(detail, open=run.not_accepted())  # better known before nobody can push than after
         # what could not be read was not copied either, and no later step would
         return Outcome(detail, open=tuple(dict.fromkeys((*run.not_accepted(), *unread))))
 
@@ -150,6 +126,7 @@ class _Copying:
     sent: int = 0
     last: dict[str, ItemResult] = field(default_factory=dict)
     """What became of images that were not simply there."""
+    failed: dict[str, Wanted] = field(default_factory=dict)
     _here: int = 0
 
     def __post_init__(self) -> None:
@@ -184,7 +161,25 @@ class _Copying:
 
     def _gone(self, wanted: Wanted) -> bool:
         """Whether the registry before says so. Raises :class:`RemoteError` when it cannot be asked."""
-        return self.source.digest(wanted.repository, wanted.tag) is None
+        return self.source.digest(wanted.repository, wanted.tag or digest_of(wanted.digest) or "") is None
+
+    def leave_out_gone(self) -> None:
+        """What was deleted since the survey did not fail. Lists tell: a tag that is broken is not found either."""
+        listed: dict[str, frozenset[str]] = {}
+        for wanted in list(self.failed.values()):
+            if self.last[wanted.name].outcome != FAILED:
+                continue
+            try:
+                if wanted.tag and wanted.repository not in listed:
+                    listed[wanted.repository] = frozenset(self.source.tags(wanted.repository) or ())
+                there = wanted.tag in listed[wanted.repository] if wanted.tag else not self._gone(wanted)
+            except RemoteError:
+                continue  # it stays one that failed
+            if not there:
+                cause = "it was deleted in the registry before since the survey"
+                self._add(
+                    [ItemResult(image=wanted.name, outcome=REMOVED, cause=cause, target=wanted.here, id=wanted.id)]
+                )
 
     def not_accepted(self) -> tuple[str, ...]:
         """What failed, by identity, unless it was accepted already when the plan was made."""
@@ -246,7 +241,10 @@ class _Copying:
 
         def ended(result: Result) -> None:
             image = by_mapping[result.mapping]
-            accepted = exceptions.by(image.id, image.repository, (image.tag, image.digest)) if result.error else ""
+            subjects, wrong = (image.tag, image.digest), wrong_of(result.reason)
+            accepted = exceptions.by(image.id, image.repository, subjects, wrong) if result.error else ""
+            if result.error:
+                self.failed[image.name] = image
             outcome = COPIED if result.status == "copied" else PRESENT if result.status == "present" else result.status
             self._add(
                 [
@@ -300,23 +298,6 @@ class _Copying:
         self.results.add(results)
         for result in results:
             self.last[result.image] = result
-
-
-def tagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterator[Wanted]:
-    """Its tags, under the name that it gets; nothing for one that gets none."""
-    target = names.get(repository.name, repository.name)
-    if target:
-        for tag, digest in repository.tags.items():
-            yield Wanted(repository.name, target, tag, digest)
-
-
-def untagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterator[Wanted]:
-    """Its other manifests; those that an index lists are here when the index is."""
-    target, meant = names.get(repository.name, repository.name), set(repository.tags.values())
-    if target:
-        for digest in repository.manifests:
-            if digest not in meant:
-                yield Wanted(repository.name, target, "", digest)
 
 
 def bytes_by_image(plan: CopyPlan) -> dict[ImageMapping, int]:

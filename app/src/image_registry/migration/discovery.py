@@ -130,6 +130,7 @@ def discover(
         (*reader.unread, *(beyond.unread if beyond else ())),
         uid,
         global_uid,
+        tuple(str(field) for field in question.fields),
     )
 
 

@@ -349,6 +349,8 @@ class Inventory:
     cluster_uid: str = ""
     """Of its namespace kube-system: which cluster it is, whatever its address."""
     global_uid: str = ""
+    fields: tuple[str, ...] = ()
+    """Places of images in custom resources that were looked at."""
 
     def could_not_read(self, what: str) -> Unread | None:
         """Why something is not in here."""

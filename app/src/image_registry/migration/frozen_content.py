@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from image_registry.migration.actions import Context, StepFailed
-from image_registry.migration.content import UNREADABLE, ContentFile, ContentWriter, RepositoryContent
+from image_registry.migration.content import FORM, UNREADABLE, ContentFile, ContentWriter, RepositoryContent
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, source_of
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, survey_registry
 
-NAME = "frozen.content.jsonl"
+NAME, SINCE = "frozen.content.jsonl", "frozen.since"
+OLDER = "survey:older-than-the-freeze"
+"""By which it is accepted that gates compare with a survey from before the freeze."""
+
 OPTIONS = SurveyOptions(at_once=8, per_second=4000.0, check_blobs=False)
 
 
@@ -50,6 +54,26 @@ def frozen(context: Context) -> ContentFile:
             "of the registry before, and that the token may get images in all namespaces"
         )
     return made
+
+
+def older_than_freeze(context: Context) -> str:
+    """Why the list may lack what was pushed before the freeze; empty for one that was made after it."""
+    if context.source is not None or (context.folder / NAME).exists():
+        return ""
+    since, began = frozen_since(context), surveyed(context).began
+    if since and began >= since:
+        return ""
+    return (
+        f"it is the survey of {began or 'an unknown time'}, and pushes were refused from {since or 'an unknown time'} "
+        "on: name the registry before (--source-url), or survey it again (`discover --content`, its storage too) and "
+        "run again with that file; else what was pushed in between is compared with nothing"
+    )
+
+
+def frozen_since(context: Context) -> str:
+    """When pushes were refused at last; empty if that is not known."""
+    path = context.folder / SINCE
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
 
 def unread_since(before: ContentFile, now: ContentFile) -> dict[str, list[str]]:
@@ -88,8 +112,14 @@ def _read_again(found: ContentFile, names: set[str], before: ContentFile, contex
 
 
 def forget_frozen(context: Context) -> None:
-    """Somebody may push again."""
+    """Of a freeze that was taken back it is not known what was pushed since."""
     (context.folder / NAME).unlink(missing_ok=True)
+
+
+def note_freeze(context: Context) -> None:
+    """Pushes are refused from now on, and uploads that had begun are over."""
+    forget_frozen(context)
+    (context.folder / SINCE).write_text(f"{datetime.now(UTC):{FORM}}\n", encoding="ascii")
 
 
 def survey_again(source: Registry, before: ContentFile, path: Path, context: Context) -> ContentFile:

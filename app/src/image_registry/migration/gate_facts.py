@@ -22,6 +22,13 @@ def gate_facts(case: Case, gate: str) -> dict[str, Any]:
             return {"bindings": list(_bindings(case))}
         case "pull-secrets":
             return {"namespaces": _logins(case)}
+        case "frozen":
+            return {"workload": _workload(case)}
+        case "consumers":
+            return {
+                "hosts": sorted(set(case.inventory.hosts) - case.moving_hosts),
+                "fields": list(case.inventory.fields),
+            }
     return {}
 
 
@@ -32,15 +39,25 @@ def host_of(image: str) -> str:
 
 def _hosts(case: Case) -> dict[str, Any]:
     names = {name: name for name in case.names} | dict(case.new_names)
-    images, hosts = set(), {case.choices.host}
+    images, hosts, unknown = set(), {case.choices.host}, set()
     for consumer in case.inventory.consumers:
         for use in consumer.uses:
             after = rewritten(use.image, host=case.choices.host, moving=case.moving_hosts, renames=names)
-            known = case.tags_in_use.get(repository_of(use.image), frozenset())
-            if after is not None and _wanted(use.image) in known:  # others are broken today
+            repository, wanted = repository_of(use.image), _wanted(use.image)
+            if after is None:
+                continue
+            if wanted in case.tags_in_use.get(repository, frozenset()):
                 images.add(after.rpartition("://")[2])
                 hosts.add(host_of(after))
-    return {"hosts": sorted(hosts), "images": sorted(images)}
+            else:  # broken today, unless it was pushed since the survey
+                unknown.add((repository, wanted, after.rpartition("://")[2]))
+    return {"hosts": sorted(hosts), "images": sorted(images), "unknown": [list(entry) for entry in sorted(unknown)]}
+
+
+def _workload(case: Case) -> list[str]:
+    """The Deployment of the registry before; empty for one that has none."""
+    found = case.installation.workload if case.installation else None
+    return [found.object.kind, found.object.name, found.object.namespace, found.object.api_version] if found else []
 
 
 def _wanted(image: str) -> str:

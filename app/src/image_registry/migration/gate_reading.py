@@ -20,7 +20,7 @@ from image_registry.migration.registry_access import Registry, digest_of
 from image_registry.mirroring.limits import Limits
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Keyring, Login, UnreadableCredentials
-from image_registry.remote.errors import Forbidden, RemoteError, Unauthorized
+from image_registry.remote.errors import Forbidden, NotFound, RemoteError, Unauthorized
 from image_registry.remote.reference import RemoteReference
 
 AT_ONCE, PAGE = 8, 200
@@ -60,7 +60,10 @@ def manifest(registry: Registry, repository: str, digest: str) -> Seen:
     wanted = digest_of(digest)
     if wanted is None:
         return Seen(error=f"{digest} is no digest")
-    registry.read_manifest(repository, wanted)
+    try:
+        registry.read_manifest(repository, wanted)
+    except NotFound:
+        return Seen()
     return Seen(digest)
 
 

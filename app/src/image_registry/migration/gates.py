@@ -11,7 +11,7 @@ from typing import Any
 
 from image_registry.kube.quantity import whole
 from image_registry.migration.content import UNREADABLE, RepositoryContent
-from image_registry.migration.exceptions import troubled_by
+from image_registry.migration.exceptions import Wrong, troubled_by
 
 ABSENT = ""
 
@@ -35,6 +35,8 @@ class Item:
     repository: str = ""
     subjects: tuple[str, ...] = ()
     """Tags and digests of the repository by which a finding of the plan may have accepted it."""
+    wrong: Wrong = Wrong.OTHER
+    """For what such a finding accepts."""
 
 
 NOT_READ = Seen(error="it was not looked at")
@@ -53,18 +55,20 @@ def tags(repository: RepositoryContent, target: str, found: Mapping[str, Seen]) 
             else f"it means {seen.value or 'nothing'} here and {digest} in the registry before"
         )
         about = f"{repository.name}:{tag}"
-        yield Item(f"tag:{about}", about, cause, _here(repository, target, f":{tag}"), repository.name, (tag, digest))
+        here = _here(repository, target, f":{tag}")
+        yield Item(f"tag:{about}", about, cause, here, repository.name, (tag, digest), _wrong(seen))
     for problem in repository.problems:
         if problem.kind == UNREADABLE and problem.subject == repository.name:
             cause = f"the registry before cannot give its tags: {problem.detail}"
             name = repository.name
-            yield Item(f"repository:{name}", name, cause, "", name, (name,))
+            yield Item(f"repository:{name}", name, cause, "", name, (name,), Wrong.BROKEN)
             continue
         name = problem.subject.partition(" ")[0]
         if ":" not in name and name not in repository.tags and name != repository.name:
             about = f"{repository.name}:{name}"
             cause = f"the registry before cannot give it ({problem.kind}): {problem.detail}"
-            yield Item(f"tag:{about}", about, cause, "", repository.name, (problem.subject, name))
+            subjects = (problem.subject, name)
+            yield Item(f"tag:{about}", about, cause, "", repository.name, subjects, Wrong.BROKEN)
 
 
 def manifests(repository: RepositoryContent, target: str, found: Mapping[str, Seen]) -> Iterator[Item]:
@@ -78,9 +82,8 @@ def manifests(repository: RepositoryContent, target: str, found: Mapping[str, Se
         about = f"{repository.name}@{digest}"
         meant = tuple(tag for tag, other in repository.tags.items() if other == digest)
         subjects = (digest, *meant, *troubled_by(repository, digest))
-        yield Item(
-            f"manifest:{about}", about, cause, _here(repository, target, f"@{digest}"), repository.name, subjects
-        )
+        here = _here(repository, target, f"@{digest}")
+        yield Item(f"manifest:{about}", about, cause, here, repository.name, subjects, _wrong(seen))
 
 
 def blobs(repository: RepositoryContent, target: str, found: Mapping[str, Seen]) -> Iterator[Item]:
@@ -90,14 +93,15 @@ def blobs(repository: RepositoryContent, target: str, found: Mapping[str, Seen])
         return
     for digest, size in sorted(repository.blobs.items()):
         seen = found.get(digest, NOT_READ)
-        cause = seen.error
+        cause, wrong = seen.error, _wrong(seen)
         if not cause and not seen.value:
             cause = "its bytes are not here"
         elif not cause and size and seen.value != str(size):
-            cause = f"it has {seen.value} bytes here and {size} in its manifest"
+            cause, wrong = f"it has {seen.value} bytes here and {size} in its manifest", Wrong.SIZE
         about = f"{repository.name}@{digest}"
         subjects = (digest, *troubled_by(repository, digest))
-        yield Item(f"blob:{about}", about, cause, _here(repository, target, f"@{digest}"), repository.name, subjects)
+        here = _here(repository, target, f"@{digest}")
+        yield Item(f"blob:{about}", about, cause, here, repository.name, subjects, wrong)
 
 
 def hosts(wanted: Iterable[str], images: Iterable[str], found: Mapping[str, Seen]) -> Iterator[Item]:
@@ -187,7 +191,14 @@ def _size(quantity: Any) -> Any:
 
 def _left_behind(repository: RepositoryContent) -> Item:
     cause = "it has no name that this registry can have, and is left behind"
-    return Item(f"repository:{repository.name}", repository.name, cause, "", repository.name, (repository.name,))
+    name = repository.name
+    return Item(f"repository:{name}", name, cause, "", name, (name,), Wrong.NAMELESS)
+
+
+def _wrong(seen: Seen) -> Wrong:
+    if seen.error:
+        return Wrong.UNREAD
+    return Wrong.OTHER if seen.value else Wrong.ABSENT
 
 
 def _here(repository: RepositoryContent, target: str, rest: str) -> str:

@@ -12,11 +12,13 @@ from image_registry.migration import gate_reading, gates
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.content import RepositoryContent
 from image_registry.migration.exceptions import Exceptions
-from image_registry.migration.frozen_content import frozen, renames
+from image_registry.migration.freezing import still_frozen
+from image_registry.migration.frozen_content import OLDER, frozen, older_than_freeze, renames
 from image_registry.migration.gates import Item, Seen, Tally
 from image_registry.migration.item_results import ACCEPTED, GOOD, OPEN, ItemResult, ResultFile, results_path
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, target_of
+from image_registry.migration.remaining_uses import remaining_uses
 
 PORTION = 2000
 """Things that are read together."""
@@ -62,7 +64,7 @@ class Gate:
 def _judged(found: Iterable[Item], exceptions: Exceptions, tally: Tally) -> Iterator[ItemResult]:
     for item in found:
         tally.items += 1
-        accepted = exceptions.by(item.id, item.repository, item.subjects) if item.cause else ""
+        accepted = exceptions.by(item.id, item.repository, item.subjects, item.wrong) if item.cause else ""
         outcome = GOOD if not item.cause else ACCEPTED if accepted else OPEN
         if outcome == OPEN:
             tally.open.append(item.id)
@@ -94,11 +96,22 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
             yield list(
                 gates.limits(plan.ranges, plan.unconverted, gate_reading.limit_ranges(context.client, plan.ranges))
             )
+        case "frozen":
+            yield from _portions(still_frozen(step, context))
+        case "consumers":
+            yield list(remaining_uses(step, context))
         case _:
             raise StepFailed(f"this version knows no gate {name!r}: make the plan anew")
 
 
+def _portions(found: Iterator[Item]) -> Iterator[list[Item]]:
+    while portion := list(islice(found, PORTION)):
+        yield portion
+
+
 def _content(name: str, context: Context) -> Iterator[list[Item]]:
+    if why := older_than_freeze(context):
+        yield [Item(OLDER, "the list that is compared with", why)]
     keys, look, compare = CONTENT[name]
     registry, names, tell = target_of(context), renames(context), each_second(context)
     rest, done = iter(frozen(context).repositories()), 0
@@ -132,10 +145,19 @@ def _some(
 
 def _hosts(step: Step, context: Context) -> Iterator[Item]:
     registry = target_of(context)
-    wanted, images = step.parameters["hosts"], step.parameters["images"]
+    wanted, images = step.parameters["hosts"], [*step.parameters["images"], *_pushed_since(step, context)]
     found = gate_reading.read_each(wanted, partial(gate_reading.host, context.client, registry.door))
     found |= gate_reading.read_each(images, partial(gate_reading.image, registry))
     return gates.hosts(wanted, images, found)
+
+
+def _pushed_since(step: Step, context: Context) -> Iterator[str]:
+    """Images that workloads name and the survey did not know, if they were there at the freeze."""
+    unknown: dict[str, list[tuple[str, str]]] = {}
+    for repository, tag, image in step.parameters.get("unknown", ()):
+        unknown.setdefault(repository, []).append((tag, image))
+    for found in frozen(context).repositories() if unknown else ():
+        yield from (image for tag, image in unknown.get(found.name, ()) if tag in found.tags or tag in found.manifests)
 
 
 def _access(step: Step, context: Context) -> Iterator[Item]:

@@ -17,6 +17,7 @@ from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.rewriting import Change, ObjectRewrite
 
 RESTORE = "the saved object is written back"
+FROZEN = "nobody may push to the registry before, and nobody has since the freeze"
 GATES = {
     "tags": "every tag of the survey exists and means the same digest",
     "manifests": "every digest can be read under its repository, children of indexes included",
@@ -25,6 +26,7 @@ GATES = {
     "access": "who could pull and push before can here, asked for every binding",
     "pull-secrets": "every namespace with workloads has a working pull Secret for the old and the new hosts",
     "limits": "limits are set, or accepted as exceptions",
+    "frozen": FROZEN,
 }
 SETTLED = 600
 """Seconds for which the first namespaces are watched before the next ones are changed."""
@@ -149,6 +151,14 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
             undo="what was pushed since is named, and has to be accepted",
         )
     yield Step(
+        "cutover/frozen",
+        Phase.CUTOVER,
+        Action.GATE,
+        f"Gate: {FROZEN}, to the last",
+        parameters={"gate": "frozen", **gate_facts(case, "frozen")},
+        seconds=5,
+    )
+    yield Step(
         "cutover/write",
         Phase.CUTOVER,
         Action.INSTALL,
@@ -188,6 +198,7 @@ def observe(case: Case) -> Iterator[Step]:
     )
     if case.installation and case.installation.workload:
         workload = case.installation.workload
+        yield _consumers(case, "observe/consumers", Phase.OBSERVE)
         yield Step(
             "observe/stop",
             Phase.OBSERVE,
@@ -200,8 +211,20 @@ def observe(case: Case) -> Iterator[Step]:
         )
 
 
+def _consumers(case: Case, name: str, phase: Phase) -> Step:
+    return Step(
+        name,
+        phase,
+        Action.GATE,
+        "Gate: nobody names a host that ends with the registry before",
+        parameters={"gate": "consumers", **gate_facts(case, "consumers")},
+        seconds=10,
+    )
+
+
 def finalize(case: Case) -> Iterator[Step]:
     """From here on there is no way back by itself."""
+    yield _consumers(case, "finalize/consumers", Phase.FINALIZE)
     for record in case.installation.records if case.installation else ():
         yield Step(
             f"finalize/{record.object.name}/{record.object.kind}",

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from image_registry.migration.access_facts import OURS
+from image_registry.migration.access_facts import OURS, may_write
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import ObjectName, StorageFact
-from image_registry.migration.legacy_rights import writes
 from image_registry.migration.limit_conversion import LimitPlan
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
@@ -117,7 +116,7 @@ def _copied(old: ObjectName, new: ObjectName, keys: Mapping[str, str], what: str
 
 def freeze(case: Case) -> Iterator[Step]:
     """Writes to the old registry end, reads go on. By rights: at once, taken back in a moment, no restart."""
-    for name in [role.object for role in case.inventory.roles if _writes(role.rules)]:
+    for name in [role.object for role in case.inventory.roles if may_write(role)]:
         yield Step(
             f"freeze/{name}",
             Phase.FREEZE,
@@ -145,13 +144,9 @@ def freeze(case: Case) -> Iterator[Step]:
         Phase.FREEZE,
         Action.WAIT,
         "Wait until uploads that had begun are over",
-        parameters={"seconds": 60, "probe": "a push is refused"},
+        parameters={"seconds": 60},
         seconds=60,
     )
-
-
-def _writes(rules: Iterable[Any]) -> bool:
-    return any(writes(rule.verbs) and not rule.wildcard for rule in rules)
 
 
 def attach(case: Case) -> Iterator[Step]:

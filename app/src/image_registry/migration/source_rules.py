@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from image_registry.migration.access_facts import may_write
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import Installation, StorageFact
@@ -32,6 +33,7 @@ def source_findings(case: Case) -> Iterator[Finding]:
         return
     yield from _installation(chosen)
     yield from _records(chosen)
+    yield from _ways_past_the_freeze(case, chosen)
     yield from _storage(case, chosen)
     yield from _target(case)
     yield from _space(case)
@@ -121,7 +123,28 @@ def _records(chosen: Installation) -> Iterator[Finding]:
                 "reverted-edits",
                 record.object,
                 "the platform writes the registry's objects again from this release",
-                "nothing: the freeze takes rights away and changes none of these objects",
+                "let nobody change or sync it from the freeze to the end of the cutover",
+            )
+
+
+def _ways_past_the_freeze(case: Case, chosen: Installation) -> Iterator[Finding]:
+    """What lets somebody push while nobody should: both are looked for again by the gates and before the last step."""
+    for role in case.inventory.roles:
+        if role.owner and role.owner.rpartition("/")[2] == chosen.name and may_write(role):
+            yield warning(
+                "release-owned-role",
+                role.object,
+                f"the release {role.owner} brings back the right to push, which the freeze takes, when it is applied",
+                "let nobody upgrade or sync that release from the freeze to the end of the cutover",
+            )
+    for service in chosen.services:
+        if service.role == "direct":
+            yield warning(
+                "direct-service",
+                service.object,
+                "it leads past the proxy that asks for rights: who reaches it can push, frozen or not",
+                "see who uses it, and close it to all but this migration (a NetworkPolicy) from the freeze on; the "
+                "gate `frozen` finds a push by it if the registry before is named (--source-url)",
             )
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 from image_registry.kube.client import object_path
 from image_registry.kube.listing import items
-from image_registry.migration.access_facts import read_roles
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.facts import ObjectName
-from image_registry.migration.frozen_content import forget_frozen
+from image_registry.migration.freezing import pushing_roles
+from image_registry.migration.frozen_content import note_freeze
+from image_registry.migration.moved_hosts import all_hosts, moved_hosts
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
-from image_registry.migration.reading import Reader, at
+from image_registry.migration.reading import at
 
 PAUSE = 2.0
 _BAD = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
@@ -69,27 +70,23 @@ class Wait:
 
     def _refused(self, step: Step, context: Context) -> Outcome:
         """The legacy registry asks for rights anew at every request, so an upload ends where its right does."""
-        reader = Reader(context.client)
-        writing = [
-            str(role.object)
-            for role in read_roles(reader)
-            if any(not rule.wildcard and set(rule.verbs) - {"get", "list", "watch"} for rule in role.rules)
-        ]
-        if reader.unread:
-            raise StepFailed(f"roles cannot be read ({reader.unread[0].why}), so nobody knows that pushes are refused")
+        writing = [str(role.object) for role in pushing_roles(context.client)]
         if writing:
             raise StepFailed(
                 f"{', '.join(writing[:5])} still give the right to push to the old registry: they were made since the "
                 "plan, so plan anew, or take that right away"
             )
         context.sleep(float(step.parameters.get("seconds", 60)))
-        forget_frozen(context)  # of a freeze that was taken back: it does not know what was pushed since
+        note_freeze(context)
         return Outcome("nobody but administrators may push to the old registry")
 
     def _observe(self, step: Step, saved: Saved, context: Context) -> Outcome:
         missing = list(_failing(context))
         if missing:
-            raise StepFailed("Pods wait for images: " + "; ".join(missing[:5]))
+            raise StepFailed(
+                f"Pods wait for images: {'; '.join(missing[:5])}; one that waited before is accepted by its name "
+                "(--accept pod:<namespace>/<name>)"
+            )
         began = datetime.strptime(str(saved["began"]), _FORM).replace(tzinfo=UTC)
         left = float(step.parameters["seconds"]) - (datetime.now(UTC) - began).total_seconds()
         if left > 0 and not context.accepts(step.id):
@@ -153,8 +150,8 @@ def rolling(document: Any, kind: str) -> str:
 
 
 def _failing(context: Context, namespace: str = "") -> Iterator[str]:
-    """Containers that wait for an image of ours, of one namespace or of all: who names a host that moved is in any."""
-    ours = tuple(f"{host}/" for host in moved_hosts(context))
+    """Containers that wait for an image of ours, in one namespace, or of either registry in all of them."""
+    ours = tuple(f"{host}/" for host in (moved_hosts(context) if namespace else all_hosts(context)))
     for pod in items(context.client, object_path("v1", "pods", namespace=namespace), limit=200):
         for status in (
             *(at(pod, "status", "containerStatuses") or ()),
@@ -163,13 +160,9 @@ def _failing(context: Context, namespace: str = "") -> Iterator[str]:
             reason = at(status, "state", "waiting", "reason")
             if reason in _BAD and str(status.get("image", "")).startswith(ours):
                 place = f"{pod['metadata'].get('namespace', namespace)}/{pod['metadata']['name']}"
+                if context.accepts(f"pod:{place}"):
+                    continue
                 yield f"Pod {place}: {reason} for {status['image']}"
-
-
-def moved_hosts(context: Context) -> frozenset[str]:
-    """By which this registry is named after the cutover: its own, and those that it has taken over."""
-    routes = context.plan.values.get("routes") or ()
-    return frozenset({context.plan.host, *(str(route["hostname"]) for route in routes)})
 
 
 def _there(context: Context, names: Any) -> Iterator[str]:

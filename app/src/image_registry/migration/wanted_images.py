@@ -1,0 +1,52 @@
+"""Images of a list as a copy wants them: what tags mean first, then manifests that no tag means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from image_registry.migration.content import RepositoryContent
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image of the list: what a tag means, or a manifest that no tag means."""
+
+    repository: str
+    target: str
+    tag: str
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest}"
+
+    @property
+    def here(self) -> str:
+        """Its name in this registry, if that is another one."""
+        if self.repository == self.target:
+            return ""
+        return f"{self.target}:{self.tag}" if self.tag else f"{self.target}@{self.digest}"
+
+    @property
+    def id(self) -> str:
+        """By which it is accepted that it is not here."""
+        return f"tag:{self.name}" if self.tag else f"manifest:{self.name}"
+
+
+def tagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterator[Wanted]:
+    """Its tags, under the name that it gets; nothing for one that gets none."""
+    target = names.get(repository.name, repository.name)
+    if target:
+        for tag, digest in repository.tags.items():
+            yield Wanted(repository.name, target, tag, digest)
+
+
+def untagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterator[Wanted]:
+    """Its other manifests; those that an index lists are here when the index is."""
+    target, meant = names.get(repository.name, repository.name), set(repository.tags.values())
+    if target:
+        for digest in repository.manifests:
+            if digest not in meant:
+                yield Wanted(repository.name, target, "", digest)

@@ -1,0 +1,195 @@
+"""The freeze and the users of the registry before, looked at again: what others brought back is named, and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from image_registry.kube.client import object_path
+from image_registry.migration.actions import Context, RegistryDoor
+from image_registry.migration.assess import assess
+from image_registry.migration.case import make_case
+from image_registry.migration.choices import Choices
+from image_registry.migration.content import RepositoryContent
+from image_registry.migration.freezing import NOT_COMPARED, still_frozen
+from image_registry.migration.gate_facts import gate_facts
+from image_registry.migration.gating import Gate, _pushed_since
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Step
+from image_registry.migration.planning import plan
+from image_registry.migration.remaining_uses import remaining_uses
+from image_registry.migration.survey_registry import LegacyRegistry
+from image_registry.remote.asking import Access
+from image_registry.remote.errors import Unreachable
+from image_registry_lab.legacy.variants import HOST, VARIANTS
+from tests.app.migration.conftest import BUILDS, LegacyCluster, cluster_of, inventory_of
+from tests.app.migration.test_plans import APP, NESTED, case_of, surveyed
+
+RBAC = "rbac.authorization.k8s.io/v1"
+WORKLOAD = ["Deployment", "image-registry", "cpaas-system", "apps/v1"]
+GATE = Step("gate/frozen", Phase.GATES, Action.GATE, "frozen", parameters={"gate": "frozen", "workload": WORKLOAD})
+NEW = "sha256:" + "b" * 64
+
+
+@pytest.fixture
+def has(monkeypatch: pytest.MonkeyPatch) -> dict[str, RepositoryContent]:
+    """What a registry of the fake has now."""
+    state = {"team-a/app": APP, "team-a/tools/report": NESTED}
+
+    def repository(_self: LegacyRegistry, name: str, _known: Callable[[str], bool], _before: Any = None) -> Any:
+        return state.get(name, RepositoryContent(name))
+
+    def catalog(_self: LegacyRegistry) -> Iterator[str]:
+        return iter(tuple(state))
+
+    monkeypatch.setattr(LegacyRegistry, "catalog", catalog)
+    monkeypatch.setattr(LegacyRegistry, "repository", repository)
+    return state
+
+
+@pytest.fixture
+def cluster() -> LegacyCluster:
+    """Frozen: no role gives a right to push."""
+    found = cluster_of(VARIANTS["4.2-gateway"])
+    for document in found.documents.values():
+        for rule in document.get("rules") or () if document["kind"] in ("Role", "ClusterRole") else ():
+            if "registry.alauda.io" in rule.get("apiGroups", ()):
+                rule["verbs"] = ["get"]
+    return found
+
+
+@pytest.fixture
+def context(cluster: LegacyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    kinds = {"Deployment": "deployments"}
+    found = cluster.find
+    listed = {"resources": [{"name": name, "kind": kind, "namespaced": True} for kind, name in kinds.items()]}
+    monkeypatch.setattr(cluster, "find", lambda path: listed if path == "/apis/apps/v1" else found(path))
+    made = plan(case_of(VARIANTS["4.2-gateway"], tmp_path, accepted=("nested-path:*",)))
+    return Context(
+        plan=made,
+        client=cluster,
+        folder=tmp_path,
+        settings=cast("Any", None),
+        content=surveyed(tmp_path, APP, NESTED),
+        source=RegistryDoor("http://127.0.0.1:1", Access(insecure=True)),
+    )
+
+
+def open_of(context: Context, step: Step = GATE) -> dict[str, str]:
+    return {item.id: item.cause for item in still_frozen(step, context) if item.cause}
+
+
+@pytest.mark.usefixtures("has")
+def test_a_freeze_that_holds_is_green_and_every_tag_was_looked_at(context: Context) -> None:
+    assert [item.cause for item in still_frozen(GATE, context)] == [""] * (len(APP.tags) + len(NESTED.tags))
+    assert Gate().do(GATE, {}, context).open == ()
+    assert not list(context.folder.glob("now.*"))
+
+
+@pytest.mark.usefixtures("has")
+def test_a_role_that_came_back_is_named(context: Context, cluster: LegacyCluster) -> None:
+    role = cluster.documents[object_path(RBAC, "clusterroles", "system:image-pusher")]
+    role["rules"] = [{"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get", "update"]}]
+    [(name, cause)] = open_of(context).items()
+    assert name == "role:ClusterRole system:image-pusher"
+    assert "take that away and run again; the release cpaas-system/image-registry writes it" in cause
+
+
+def test_what_was_pushed_since_is_named_with_a_cure_and_what_was_deleted_is_not(
+    context: Context, has: dict[str, RepositoryContent]
+) -> None:
+    assert open_of(context) == {}
+    has["team-a/app"] = replace(APP, tags={"v1": NEW, "v2": APP.tags["v2"], "late": NEW})
+    del has["team-a/tools/report"]
+    found = open_of(context)
+    assert set(found) == {"pushed:team-a/app:v1", "pushed:team-a/app:late"}
+    assert "roll back and run again" in found["pushed:team-a/app:late"]
+
+
+@pytest.mark.usefixtures("has")
+def test_a_push_that_nobody_can_look_for_is_open_until_it_is_accepted(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_of(context)
+    assert set(open_of(replace(context, source=None))) == {NOT_COMPARED}
+    moved = replace(context, source=RegistryDoor(f"https://{HOST}", Access()))
+    assert set(open_of(moved)) == set(), "before the cutover it still leads there"
+    last = replace(GATE, phase=Phase.CUTOVER)
+    assert f"{HOST} leads to this registry by now" in open_of(moved, last)[NOT_COMPARED]
+
+    def broken(_self: LegacyRegistry) -> Iterator[str]:
+        raise Unreachable("nobody answers")
+
+    monkeypatch.setattr(LegacyRegistry, "catalog", broken)
+    assert "nobody answers" in open_of(context)[NOT_COMPARED]
+
+
+def test_a_registry_that_was_stopped_takes_no_pushes(context: Context, cluster: LegacyCluster) -> None:
+    deployment = cluster.documents[object_path("apps/v1", "deployments", "image-registry", namespace="cpaas-system")]
+    deployment["spec"]["replicas"], deployment["status"] = 0, {}
+    assert open_of(replace(context, source=None)) == {}
+
+
+def test_the_freeze_is_looked_at_after_the_gates_and_right_before_pushes_are_taken(context: Context) -> None:
+    names = [step.id for step in context.plan.steps if step.action is Action.GATE or step.id == "cutover/write"]
+    assert [step.id for step in context.plan.phase(Phase.GATES)][-1] == "gate/frozen"
+    assert names[names.index("cutover/write") - 1] == "cutover/frozen"
+    assert "probe" not in str(context.plan.steps)
+
+
+def test_what_leads_past_the_freeze_is_in_the_plan(tmp_path: Path) -> None:
+    cluster = cluster_of(VARIANTS["4.2-gateway"])
+    direct = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "image-registry-direct", "namespace": "cpaas-system"},
+        "spec": {"ports": [{"port": 5000}]},
+    }
+    cluster.put(direct)
+    case = make_case(inventory_of(cluster), surveyed(tmp_path, APP), Choices())
+    found = {finding.id for finding in assess(case)}
+    assert "release-owned-role:ClusterRole system:image-pusher" in found
+    assert "direct-service:Service cpaas-system/image-registry-direct" in found
+    assert "direct-service:Service cpaas-system/image-registry-direct" in {entry.id for entry in plan(case).findings}
+
+
+def uses(context: Context) -> dict[str, str]:
+    [step] = [step for step in context.plan.steps if step.id == "observe/consumers"]
+    return {item.id: item.cause for item in remaining_uses(step, context)}
+
+
+def test_who_still_names_the_registry_before_is_named_before_it_stops(context: Context, cluster: LegacyCluster) -> None:
+    found = uses(context)
+    assert "consumer:Deployment team-a/web" in found
+    assert "image-registry.cpaas-system.svc/team-a/app:v1" in found["consumer:Deployment team-a/web"]
+    assert "consumer:Build team-a/app" in found, "custom resources of the inventory are read, too"
+    assert not any(HOST in cause for cause in found.values()), "that host has moved"
+    web = cluster.documents[object_path("apps/v1", "deployments", "web", namespace="team-a")]
+    for container in web["spec"]["template"]["spec"]["containers"]:
+        container["image"] = f"{context.plan.host}/team-a/app:v1"
+    assert "consumer:Deployment team-a/web" not in uses(context)
+    cluster.denied.add("list cronjobs")
+    assert "consumers-unread:cronjobs" in uses(context)
+
+
+def test_users_are_asked_for_before_the_stop_and_before_the_end(context: Context) -> None:
+    names = [step.id for step in context.plan.steps]
+    assert names.index("observe/consumers") + 1 == names.index("observe/stop")
+    assert next(context.plan.phase(Phase.FINALIZE)).id == "finalize/consumers"
+    [step] = [step for step in context.plan.steps if step.id == "finalize/consumers"]
+    assert step.parameters["fields"] == [str(BUILDS)]
+
+
+def test_an_image_that_was_pushed_after_the_survey_and_is_used_is_asked_for(
+    context: Context, has: dict[str, RepositoryContent], tmp_path: Path
+) -> None:
+    older = replace(APP, tags={name: digest for name, digest in APP.tags.items() if name != "v1"})
+    case = case_of(VARIANTS["4.2-gateway"], tmp_path, older, NESTED)
+    step = replace(GATE, parameters={"gate": "hosts", **gate_facts(case, "hosts")})
+    assert ["team-a/app", "v1", f"{context.plan.host}/team-a/app:v1"] in step.parameters["unknown"]
+    assert has["team-a/app"] == APP
+    assert f"{context.plan.host}/team-a/app:v1" in list(_pushed_since(step, context))
