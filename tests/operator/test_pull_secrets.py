@@ -17,7 +17,7 @@ from image_registry.kube.endpoint import Endpoint
 from image_registry.kube.errors import KubeError
 from image_registry.kube.reviews import TokenReviewer
 from image_registry.operator import pull_secret_content as content
-from image_registry.operator import pull_secret_plan, pull_secrets
+from image_registry.operator import pull_secret_failures, pull_secret_plan
 from image_registry.operator.operand import CONFIG
 from image_registry.operator.pull_secret_plan import BINDING
 from image_registry.operator.pull_secrets import PullSecrets
@@ -190,7 +190,7 @@ def test_a_secret_goes_with_its_account(room: Room) -> None:
 def test_nothing_is_missed_in_a_namespace_that_is_gone(
     room: Room, keeper: PullSecrets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pull_secrets, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(pull_secret_failures, "FIRST_PAUSE", 0.02)
     name, path = room.namespace, f"/api/v1/namespaces/{room.namespace}"
     room.client.delete(path)
     secret = room.at("secrets", room.secret()["metadata"]["name"])

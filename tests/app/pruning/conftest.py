@@ -15,8 +15,9 @@ from image_registry.kube.endpoint import Endpoint
 from image_registry.kube.explaining import refusal
 from image_registry.kube.image_references import CustomField
 from image_registry.metadata.tables import metadata
-from image_registry.pruning.applying import Executor, Outcome
+from image_registry.pruning.applying import Executor
 from image_registry.pruning.gathering import find_hosts, make_plan, read_usage
+from image_registry.pruning.outcome import Outcome
 from image_registry.pruning.plan import Plan
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.rules import Rules

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from image_registry.imagestreams.pulls import Pulls
 from image_registry.kube.errors import ClusterUnreachable, RightsMissing
 from image_registry.metadata import pulls as metadata_pulls
-from image_registry.pruning.applying import Executor, Outcome
+from image_registry.pruning.applying import Executor
 from image_registry.pruning.gathering import check_rights, find_hosts, read_usage
+from image_registry.pruning.outcome import Outcome
 from tests.app.pruning.test_plans import history, signed
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError, NoRegistry, RightsMissing
 from image_registry.kube.image_references import CustomField, UnknownResource
-from image_registry.pruning.applying import Executor, Outcome
+from image_registry.pruning.applying import Executor
 from image_registry.pruning.gathering import check_rights, find_hosts, make_plan, read_usage
+from image_registry.pruning.outcome import Outcome
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.rules import InvalidRule, Rules, parse_duration, parse_patterns
 

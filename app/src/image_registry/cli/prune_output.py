@@ -14,7 +14,7 @@ import yaml
 
 from image_registry.cli.output import problem
 from image_registry.measures import age, size
-from image_registry.pruning.applying import Outcome
+from image_registry.pruning.outcome import Outcome
 from image_registry.pruning.plan import Dropped, ImageVerdict, Plan
 from image_registry.pruning.reasons import Reason
 

@@ -6,22 +6,23 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from image_registry.imagestreams import cleaning, deletion, echo, image_signatures, reads, signatures
+from image_registry.imagestreams import deletion, echo, image_signatures, reads, signatures
 from image_registry.imagestreams.accounting import Accounts
 from image_registry.imagestreams.adopter import Adopter
 from image_registry.imagestreams.allowance import Allowance
 from image_registry.imagestreams.availability import available
 from image_registry.imagestreams.changes import Changes
-from image_registry.imagestreams.cleaning import Kept
 from image_registry.imagestreams.coverage import Coverage, unfinished
 from image_registry.imagestreams.editor import Editor
-from image_registry.imagestreams.errors import ImageUnknown, StreamUnknown
+from image_registry.imagestreams.errors import StreamUnknown
 from image_registry.imagestreams.importer import Imports
 from image_registry.imagestreams.limits import NO_LIMITS, Limits
+from image_registry.imagestreams.listings import Listings
 from image_registry.imagestreams.local_names import ShortName, meaning
-from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, StreamSummary, TagHistory
+from image_registry.imagestreams.model import Image, ImageStream, Page, StoredManifest, TagHistory
 from image_registry.imagestreams.push import KnownStreams, Push, PushOutcome, push
 from image_registry.imagestreams.signatures import Signature
+from image_registry.imagestreams.storage_work import StorageWork
 from image_registry.imagestreams.uploads import UploadSessions
 from image_registry.metadata.database import Database
 from image_registry.oci.digest import Digest
@@ -33,7 +34,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class ImageStreams:
+class ImageStreams(Listings, StorageWork):
     """Streams, tags, images and uploads. Every method may raise :class:`MetadataUnavailable`.
 
     ``limits`` tells those of a namespace now, or raises :class:`LimitsUnknown`; a write beyond one raises
@@ -52,7 +53,7 @@ class ImageStreams:
         clock: Callable[[], datetime] = _now,
         limits: Callable[[str], Limits] = lambda _namespace: NO_LIMITS,
     ) -> None:
-        self._database = database
+        super().__init__(database)
         self._internal_hostname = internal_hostname
         self._clock = clock
         self._limits = limits
@@ -156,18 +157,6 @@ class ImageStreams:
         with self._indexed(repository):
             return reads.tags(self._database, repository, limit=limit, after=after)
 
-    def repositories(
-        self, *, namespaces: frozenset[str] | None, limit: int | None = None, after: str | None = None
-    ) -> Page[Repository]:
-        """Repositories of these namespaces (``None``: of all) by namespace, then name."""
-        with available():
-            return reads.repositories(self._database, namespaces=namespaces, limit=limit, after=after)
-
-    def namespaces(self) -> list[str]:
-        """Namespaces that hold streams, sorted."""
-        with available():
-            return reads.namespaces(self._database)
-
     def delete_tag(
         self,
         repository: Repository,
@@ -233,23 +222,6 @@ class ImageStreams:
         with self._indexed(repository):
             return reads.stream(self._database, repository)
 
-    def streams(
-        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None, history: bool = True
-    ) -> Page[ImageStream]:
-        """Streams of one namespace or of all, by namespace, then name; ``after`` is ``namespace/name``.
-
-        Without ``history`` each tag comes with its newest event only, which is much less to read.
-        """
-        with available():
-            return reads.all_streams(self._database, namespace=namespace, limit=limit, after=after, history=history)
-
-    def summaries(
-        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None, tags: bool = True
-    ) -> Page[StreamSummary]:
-        """The same streams with the names of their tags alone, or without ``tags``: what is shown of many at once."""
-        with available():
-            return reads.summaries(self._database, namespace=namespace, limit=limit, after=after, tags=tags)
-
     def delete_stream(
         self,
         repository: Repository,
@@ -311,39 +283,6 @@ class ImageStreams:
             found = reads.named(self._database, name)
         return meaning(name, found, self._internal_hostname, any_stream=any_stream)
 
-    def stream_tags(
-        self, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
-    ) -> Page[tuple[ImageStream, TagHistory]]:
-        """Tags of one namespace or of all; pages count tags, not streams; ``after`` is ``namespace/name:tag``.
-
-        Each history holds the newest event only, each stream comes without ``tags``: a page must not grow with the
-        past. Raises :class:`InvalidContinue`.
-        """
-        with available():
-            return reads.stream_tags(self._database, namespace=namespace, limit=limit, after=after)
-
-    def image(self, digest: Digest) -> Image:
-        """Raises :class:`ImageUnknown`."""
-        with available():
-            return reads.image(self._database, digest)
-
-    def find_image(self, digest: Digest) -> Image | None:
-        """An Image, or ``None``."""
-        try:
-            return self.image(digest)
-        except ImageUnknown:
-            return None
-
-    def brief_stream(self, repository: Repository) -> list[ImageStream]:
-        """A stream with the newest event of each tag, if there is one."""
-        with available():
-            return reads.brief(self._database, repository)
-
-    def images(self, *, limit: int | None = None, after: str | None = None) -> Page[Image]:
-        """Images in order of their digests; ``after`` is a digest."""
-        with available():
-            return reads.all_images(self._database, limit=limit, after=after)
-
     def delete_image(
         self,
         digest: Digest,
@@ -366,27 +305,6 @@ class ImageStreams:
                 now=self._clock(),
             )
 
-    def revision(self) -> int:
-        """The newest revision, at least 1."""
-        with available():
-            return reads.revision(self._database)
-
-    # work for the process that has the storage
-
-    def pending_cleanups(self, limit: int = 100) -> list[Repository]:
-        """Repositories whose links in storage may say more than they hold, those that wait longest first."""
-        with available():
-            return cleaning.pending(self._database, limit)
-
-    def clean(self, repository: Repository, sweep: Callable[[Kept], bool]) -> bool:
-        """Let ``sweep`` remove every link that is not kept, under the lock of the repository; true when clean.
-
-        ``sweep`` returns false to go on another time (so that pushes need not wait for a long removal), and must not
-        call this object. See :mod:`~image_registry.imagestreams.cleaning`.
-        """
-        with available():
-            return cleaning.clean(self._database, repository, sweep)
-
     # making the tables from storage
 
     def read_storage_with(self, read: Callable[[Repository], None]) -> None:
@@ -400,19 +318,6 @@ class ImageStreams:
         """Whether the tables speak for a repository."""
         with available():
             return self._coverage.covers(repository)
-
-    def unechoed(self, limit: int = 100) -> list[Repository]:
-        """Repositories with tags whose links in storage may lag behind."""
-        with available():
-            return echo.waiting(self._database, limit)
-
-    def settle(self, repository: Repository, write: echo.Write) -> int:
-        """Let the links of the repository's tags say what they mean; returns how many were written.
-
-        ``write`` makes them durable and must not call this object. See :mod:`~image_registry.imagestreams.echo`.
-        """
-        with available():
-            return echo.settle(self._database, repository, write)
 
     def _reference(self, repository: Repository) -> str:
         return f"{self._internal_hostname}/{repository}"

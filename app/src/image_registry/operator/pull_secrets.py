@@ -7,7 +7,6 @@ whatever may have changed is looked at, and written only where it is not as it s
 from __future__ import annotations
 
 import math
-import random
 import secrets
 import string
 import threading
@@ -22,10 +21,12 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.kube.events import Events
 from image_registry.kube.own_access import Right, missing
+from image_registry.operator import pull_secret_failures
 from image_registry.operator.conditions import Condition
 from image_registry.operator.config_values import UNMANAGED
 from image_registry.operator.operand import CONFIG
 from image_registry.operator.pull_secret_condition import STARTING, Health, condition
+from image_registry.operator.pull_secret_failures import LASTING, Failures, is_behind, is_not_found
 from image_registry.operator.pull_secret_metrics import PullSecretMetrics
 from image_registry.operator.pull_secret_plan import (
     Action,
@@ -35,6 +36,7 @@ from image_registry.operator.pull_secret_plan import (
     plan_binding,
     renewed_at,
 )
+from image_registry.operator.pull_secret_questions import Question, Questions
 from image_registry.operator.pull_secret_settings import SERVICE, PullSecretOptions, Settings, settings
 from image_registry.operator.pull_secret_sources import COLLECTIONS, Key, Sources
 from image_registry.operator.pull_secret_view import View
@@ -48,15 +50,8 @@ LIST_AGAIN = 900.0
 SETTINGS_AGAIN, KEYS_AGAIN, RIGHTS_AGAIN = 30.0, 60.0, 20.0
 """Seconds after which something is asked for again, whatever was told."""
 
-AFTER_ERROR = 3.0
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
-"""Seconds until something is tried again that failed."""
-
 SOONEST = 60.0
 """Seconds between two tokens of one Secret, at least, whatever clocks say."""
-
-LASTING = 3
-"""Failures in a row that are worth a word: what passes by itself is not."""
 
 WRITTEN_AT_ONCE, WRITTEN_AGAIN = 10, 6.0
 """Times that something of one ServiceAccount is put right at once, and seconds after which it is once more: somebody
@@ -102,13 +97,19 @@ class PullSecrets:
         self._settings = Settings(state=UNMANAGED)
         self._keys = SigningKeys()
         self._taken: set[Key] = set()
-        self._failures: dict[Key, tuple[int, str]] = {}
+        self._failures = Failures()
         self._missing: tuple[Right, ...] = ()
         self._refused = True
-        self._broken = ""
         self._settled = False
         self._told: Condition | None = None
-        self._due: dict[str, float] = dict.fromkeys((*COLLECTIONS, "settings", "keys", "rights"), 0.0)
+        # settings and keys before the lists, for these are compared with them
+        questions: dict[str, Question] = {
+            "settings": (self._read_settings, SETTINGS_AGAIN),
+            "keys": (self._read_keys, KEYS_AGAIN),
+            **{resource: (partial(self._list, resource), LIST_AGAIN) for resource in COLLECTIONS},
+            "rights": (self._check_rights, RIGHTS_AGAIN),
+        }
+        self._questions = Questions(questions, self._was_refused)
         self._listed: set[str] = set()
         self._wake = threading.Event()
 
@@ -121,7 +122,7 @@ class PullSecrets:
         try:
             while not stop.is_set():
                 self._wake.clear()
-                self._ask_again()
+                self._questions.ask_due()
                 if not workers and len(self._listed) == len(COLLECTIONS):
                     workers = self._start(stop)
                 self._tell()
@@ -147,34 +148,8 @@ class PullSecrets:
         return found
 
     def _ask(self, what: str) -> None:
-        self._due[what] = 0.0
+        self._questions.ask_soon(what)
         self._wake.set()
-
-    def _ask_again(self) -> None:
-        """Whatever is due is asked for: settings and keys before the lists, for these are compared with them."""
-        asked: dict[str, tuple[Callable[[], None], float]] = {
-            "settings": (self._read_settings, SETTINGS_AGAIN),
-            "keys": (self._read_keys, KEYS_AGAIN),
-            **{resource: (partial(self._list, resource), LIST_AGAIN) for resource in COLLECTIONS},
-            "rights": (self._check_rights, RIGHTS_AGAIN),
-        }
-        broken = ""
-        for what, (ask, again) in asked.items():
-            if self._due[what] > time.monotonic():
-                continue
-            self._due[what] = time.monotonic() + again
-            try:
-                ask()
-            except (KubeError, ClusterUnreachable, KubeconfigError) as error:
-                self._due[what] = time.monotonic() + AFTER_ERROR * random.uniform(0.7, 1.3)  # noqa: S311
-                self._refused |= isinstance(error, KubeError) and error.forbidden
-                broken = str(error)
-            except Exception as error:  # noqa: BLE001 - nobody would be told that no token is renewed any more
-                self._due[what] = time.monotonic() + LONGEST_PAUSE / 10
-                broken = repr(error)
-        if broken and broken != self._broken:
-            structlog.get_logger().warning("pull Secrets can not be looked after", reason=broken)
-        self._broken = broken
 
     def _read_settings(self) -> None:
         self._call()
@@ -191,6 +166,9 @@ class PullSecrets:
         self._call()
         if self._keys.read(self._client):
             self._look_at_all()
+
+    def _was_refused(self) -> None:
+        self._refused = True
 
     def _check_rights(self) -> None:
         """Only when something was refused: which right is it?"""
@@ -222,7 +200,7 @@ class PullSecrets:
                 continue
             try:
                 self._look_at(key)
-                self._failures.pop(key, None)
+                self._failures.forget(key)
             except (KubeError, ClusterUnreachable, KubeconfigError) as error:
                 self._try_later(key, error)
             except Exception as error:  # noqa: BLE001 - one that nobody foresaw must not end the work for all others
@@ -253,7 +231,7 @@ class PullSecrets:
             written = True
             if self._do(key, found.actions, around.settings.hosts):
                 return
-        self._queue.add(key, FIRST_PAUSE)
+        self._queue.add(key, pull_secret_failures.FIRST_PAUSE)
 
     def _later(self, key: Key) -> bool:
         """Whether something has been written so often that it has to wait; then it comes again."""
@@ -285,23 +263,20 @@ class PullSecrets:
         return Surroundings(settings=self._settings, keys=self._keys.good, taken=frozenset(self._taken))
 
     def _try_later(self, key: Key, error: Exception) -> None:
-        if not key[1] and isinstance(error, KubeError) and error.not_found and not self._view.knows(key[0]):
-            self._failures.pop(key, None)  # the namespace is gone; one that is only new is told of, and comes again
+        if not key[1] and is_not_found(error) and not self._view.knows(key[0]):
+            self._failures.forget(key)  # the namespace is gone; one that is only new is told of, and comes again
             return
         self._metrics.failed()
-        times = self._failures.get(key, (0, ""))[0] + 1
-        status = error.status if isinstance(error, KubeError) else 0
-        behind = isinstance(error, KubeError) and (error.conflict or error.not_found)
-        pause = min(FIRST_PAUSE * 2 ** (times - 1), LONGEST_PAUSE) * random.uniform(0.7, 1.3)  # noqa: S311
-        if behind and key[1]:
+        times, pause = self._failures.add(key, error)
+        if is_behind(error) and key[1]:
             self._look_live(key)
             pause = pause / 5
         elif isinstance(error, KubeError) and error.forbidden:
-            self._refused = True
-        self._failures[key] = (times, str(error))
+            self._was_refused()
         self._queue.add(key, pause)
-        if times == LASTING:  # what passes by itself is not worth a word
+        if times == LASTING:
             what = f"ServiceAccount {key[0]}/{key[1]}" if key[1] else f"namespace {key[0]}"
+            status = error.status if isinstance(error, KubeError) else 0
             structlog.get_logger().warning("no pull Secret", of=what, status=status, reason=str(error) or repr(error))
             self._say(key, str(error) or repr(error))
 
@@ -330,14 +305,13 @@ class PullSecrets:
             self._changed()
 
     def _condition(self) -> Condition:
-        lasting = {key: why for key, (times, why) in list(self._failures.items()) if times >= LASTING}
         return condition(
             Health(
                 state=self._settings.state,
                 settled=self._settled,
                 missing=self._missing,
-                broken=self._broken,
-                failed=lasting,
+                broken=self._questions.broken,
+                failed=self._failures.lasting(),
             )
         )
 

@@ -7,13 +7,10 @@ be done does not stop the others.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import groupby
 from typing import Any
 
 from image_registry.imagestreams.annotations import MANAGED
@@ -21,18 +18,14 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.pruning import streams
 from image_registry.pruning.gathering import VERSION
-from image_registry.pruning.plan import Dropped, Plan, Release, StreamChange
+from image_registry.pruning.outcome import Outcome
+from image_registry.pruning.patient_client import CONFLICTS, PatientClient
+from image_registry.pruning.plan import Dropped, Release, StreamChange
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.pulls import Times, told
 from image_registry.pruning.reasons import Reason
 from image_registry.pruning.retention import keeps
 from image_registry.pruning.usage import Usage
-
-CONFLICTS = 5
-"""How often a stream is read again that somebody else changes all the time."""
-
-PAUSES = (1.0, 3.0, 9.0)
-"""Seconds before a request is sent again that the server could not serve just then."""
 
 UNREACHABLE = 5
 """Things in a row that found nobody, after which the rest is not tried."""
@@ -40,41 +33,9 @@ UNREACHABLE = 5
 AHEAD = 4
 """Things waiting for each worker."""
 
-MOST_TOLD = 1000
-"""Failures kept word by word."""
-
 
 class Stopped(Exception):
     """The rest is not tried: nobody answers, or our credentials are refused."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What was done; thread-safe through :meth:`count`."""
-
-    dropped_events: int = 0
-    changed_streams: int = 0
-    released: int = 0
-    deleted_images: int = 0
-    kept: int = 0
-    """Things of the plan that somebody needs by now."""
-    failed: int = 0
-    failures: list[str] = field(default_factory=list)
-    stopped: str = ""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def count(self, **numbers: int) -> None:
-        """Add to these."""
-        with self._lock:
-            for name, number in numbers.items():
-                setattr(self, name, getattr(self, name) + number)
-
-    def fail(self, what: str, error: Exception) -> None:
-        """One thing that could not be done."""
-        with self._lock:
-            self.failed += 1
-            if len(self.failures) < MOST_TOLD:
-                self.failures.append(f"{what}: {error}")
 
 
 class Executor:
@@ -90,16 +51,16 @@ class Executor:
         tell: Callable[[str], None] = lambda _line: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client, self._planner, self._usage = client, planner, usage
+        self._client, self._planner, self._usage = PatientClient(client, sleep), planner, usage
         self._plan = planner.plan
-        self._workers, self._tell, self._sleep = workers, tell, sleep
+        self._workers, self._tell = workers, tell
         self._outcome = Outcome()
         self._unreachable = 0
 
     def run(self) -> Outcome:
         """First streams, each with what it holds; when they are done, Images."""
         try:
-            self._all(self._stream, _by_stream(self._plan))
+            self._all(self._stream, self._plan.by_stream())
             self._all(self._image, self._plan.deletions())
         except Stopped as error:
             self._outcome.stopped = str(error)
@@ -186,7 +147,7 @@ class Executor:
         path = object_path(VERSION, "imagestreams", change.name, namespace=change.namespace)
         planned = {event.key for event in events}
         for _ in range(CONFLICTS):
-            document = self._ask("GET", path)
+            document = self._client.ask("GET", path)
             goes = (
                 self._still_goes(document, planned) if document and document["metadata"]["uid"] == change.uid else None
             )
@@ -194,7 +155,7 @@ class Executor:
                 break
             _forget(document, goes)
             try:
-                self._ask("PUT", f"{path}/status", document)
+                self._client.ask("PUT", f"{path}/status", document)
             except KubeError as error:
                 if error.conflict:
                     continue
@@ -214,7 +175,7 @@ class Executor:
             stream,
             usage=self._usage,
             rules=self._plan.rules,
-            facts=self._planner.facts(stream.namespace),
+            facts=self._planner.images.facts(stream.namespace),
             policies=self._planner.policies.of(stream),
             unpulled=self._unpulled(stream, {image for _, image, _ in planned}),
         )
@@ -230,12 +191,12 @@ class Executor:
 
     def _unpulled(self, stream: streams.Stream, planned: set[str]) -> Times:
         """As the registry says it now, of what is to go; of all else nobody need know."""
-        since = self._planner.unpulled(cache(partial(self._told, stream)))
+        since = self._planner.images.unpulled(cache(partial(self._told, stream)))
         return lambda digest: since(digest) if digest in planned else None
 
     def _told(self, stream: streams.Stream, digest: str) -> int | None:
         path = object_path(VERSION, "imagestreamimages", f"{stream.name}@{digest}", namespace=stream.namespace)
-        document = self._ask("GET", path)
+        document = self._client.ask("GET", path)
         return told(document) if document is not None else None
 
     def _release(self, release: Release) -> bool:
@@ -248,7 +209,7 @@ class Executor:
             same = metadata["uid"] == release.uid and streams.seconds(metadata["creationTimestamp"]) == release.pushed
             return same and not keeps(metadata.get("annotations", {})) and not self._kept(document["image"])
 
-        done = self._remove(path, may_go)
+        done = self._client.remove(path, may_go)
         if done:
             self._tell(f"Deleted image {release.digest} from image stream {release.namespace}/{release.name}")
         self._outcome.count(released=int(done), kept=int(not done))
@@ -260,72 +221,17 @@ class Executor:
         def may_go(document: dict[str, Any]) -> bool:
             return not self._usage.running.get(digest) and not self._kept(document)
 
-        done = self._remove(object_path(VERSION, "images", digest), may_go)
+        done = self._client.remove(object_path(VERSION, "images", digest), may_go)
         if done:
             self._tell(f"Deleted image {digest}")
         self._outcome.count(deleted_images=int(done), kept=int(not done))
         return done
-
-    def _remove(self, path: str, may_go: Callable[[dict[str, Any]], bool]) -> bool:
-        """Delete what may go as it is now; false if it stays. What is not there any more is gone."""
-        for _ in range(CONFLICTS):
-            document = self._ask("GET", path)
-            if document is None:
-                return True
-            if not may_go(document):
-                return False
-            metadata = document["metadata"]
-            preconditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-            try:
-                self._ask("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
-            except KubeError as error:
-                if not error.conflict:
-                    raise
-                if _needed(error):
-                    return False
-                continue
-            return True
-        raise ValueError("somebody else changes it all the time; run again")
 
     def _kept(self, image: dict[str, Any]) -> bool:
         """Whether an Image says that it stays."""
         annotations = image["metadata"].get("annotations", {})
         managed = annotations.get(MANAGED) == "true"
         return keeps(annotations) or (not managed and not self._plan.rules.all_images)
-
-    def _ask(self, method: Any, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """The answer, ``None`` for what is not there; again after a while when the server cannot serve just then."""
-        for pause in (*PAUSES, None):
-            try:
-                return self._client.request(method, path, body)
-            except KubeError as error:
-                if error.not_found:
-                    return None
-                if not error.passing or pause is None:
-                    raise
-            except ClusterUnreachable:
-                if pause is None:
-                    raise
-            self._sleep(pause)
-        return None
-
-
-def _by_stream(plan: Plan) -> Iterator[tuple[StreamChange | None, list[Release]]]:
-    """What goes from each stream: from its tags, then from what it holds."""
-    changes = plan.streams()
-    change = next(changes, None)
-    for place, releases in groupby(plan.releases(), key=lambda release: (release.namespace, release.name)):
-        while change is not None and (change.namespace, change.name) < place:
-            yield change, []
-            change = next(changes, None)
-        if change is not None and (change.namespace, change.name) == place:
-            yield change, list(releases)
-            change = next(changes, None)
-        else:
-            yield None, list(releases)
-    while change is not None:
-        yield change, []
-        change = next(changes, None)
 
 
 def _forget(document: dict[str, Any], goes: set[tuple[str, str, int]]) -> None:
@@ -338,11 +244,6 @@ def _forget(document: dict[str, Any], goes: set[tuple[str, str, int]]) -> None:
             if (tag["tag"], item["image"], streams.seconds(item["created"])) not in goes
         ]
     status["tags"] = [tag for tag in status.get("tags", ()) if tag["items"] or tag.get("conditions")]
-
-
-def _needed(error: KubeError) -> bool:
-    """A conflict because something needs it, not because it has changed."""
-    return "delete that first" in error.message or "delete its tags" in error.message
 
 
 def _items(number: int) -> str:

@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from image_registry.pruning.compact import Groups, Texts
 from image_registry.pruning.image_table import ImageTable
@@ -153,6 +154,23 @@ class Plan:
             namespace, _, name = self.names[stream].partition("/")
             digest = self.images.digests[self.released_images[row]]
             yield Release(namespace, name, self.uids[stream], digest, self.released_pushed[row])
+
+    def by_stream(self) -> Iterator[tuple[StreamChange | None, list[Release]]]:
+        """What goes from each stream: from its tags, then from what it holds."""
+        changes = self.streams()
+        change = next(changes, None)
+        for place, releases in groupby(self.releases(), key=lambda release: (release.namespace, release.name)):
+            while change is not None and (change.namespace, change.name) < place:
+                yield change, []
+                change = next(changes, None)
+            if change is not None and (change.namespace, change.name) == place:
+                yield change, list(releases)
+                change = next(changes, None)
+            else:
+                yield None, list(releases)
+        while change is not None:
+            yield change, []
+            change = next(changes, None)
 
     def deletions(self) -> Iterator[str]:
         """Images that go."""

@@ -5,47 +5,20 @@ The order is: usage, Images, streams, held images. Only numbers stay of each doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from image_registry.pruning import streams
 from image_registry.pruning.holdings import Signature, Why, settle
+from image_registry.pruning.image_rules import ImageRules
 from image_registry.pruning.judging import ask_for_pulls
 from image_registry.pruning.plan import NOBODY, Plan
-from image_registry.pruning.pulls import Times
 from image_registry.pruning.reasons import Reason
 from image_registry.pruning.references import Named
-from image_registry.pruning.retention import InvalidPolicy, Policy, policies
 from image_registry.pruning.rules import Rules
-from image_registry.pruning.streams import Facts, Stream, seconds
+from image_registry.pruning.stream_policies import Policies
+from image_registry.pruning.streams import Stream, seconds
 from image_registry.pruning.usage import MOST_FINDINGS, Usage
-
-
-class Policies:
-    """Which retention policies are for a stream: its own, else those of its namespace."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._namespaces: dict[str, tuple[Policy, ...] | None] = {}
-
-    def add_namespace(self, name: str, annotations: Mapping[str, str]) -> None:
-        """What a namespace says; one that cannot be understood keeps everything in it."""
-        try:
-            found = policies(annotations)
-            if found is not None:
-                self._namespaces[name] = found
-        except InvalidPolicy as error:
-            self._namespaces[name] = None
-            self._tell(f"namespace {name}: {error}; its streams stay as they are")
-
-    def of(self, stream: Stream) -> Sequence[Policy] | None:
-        """``None`` where they cannot be understood."""
-        try:
-            own = policies(stream.annotations)
-        except InvalidPolicy as error:
-            self._tell(f"ImageStream {stream.repository}: {error}; it stays as it is")
-            return None
-        return self._namespaces.get(stream.namespace, ()) if own is None else own
 
 
 class Planner:
@@ -63,7 +36,8 @@ class Planner:
         in their order, since when nobody has pulled what it holds."""
         self.plan = Plan(rules, usage)
         self.policies = Policies(self._find)
-        self._rules, self._usage, self._limit, self._pulls = rules, usage, limit, pulls
+        self.images = ImageRules(rules, self.plan.images, limit)
+        self._rules, self._usage, self._pulls = rules, usage, pulls
         self._owner_numbers: dict[str, int] = {}
         self._lent: dict[tuple[str, int], int] = {}
         self._whole: dict[int, Why] = {}
@@ -103,9 +77,9 @@ class Planner:
             stream,
             usage=self._usage,
             rules=self._rules,
-            facts=self.facts(stream.namespace),
+            facts=self.images.facts(stream.namespace),
             policies=found,
-            unpulled=self.unpulled(times.get),
+            unpulled=self.images.unpulled(times.get),
         )
         for verdict in verdicts:
             image = plan.images.digests.find_or_add(verdict.event.image)
@@ -159,7 +133,7 @@ class Planner:
             self._keep(plan.images.digests.find(digest), (Reason.USED, self._owner(owner)))
         for number in range(plan.images.listed):
             if not plan.reasons[number]:
-                self._keep(number, self._image(number))
+                self._keep(number, (self.images.of_registry(number, touched=bool(self._touched[number])), 0))
         self._keep_listed()
         self._sum()
         return plan
@@ -171,43 +145,13 @@ class Planner:
             if isinstance(named, Named) and named.digest:
                 yield named.repository, named.digest
 
-    def facts(self, namespace: str) -> Callable[[str], Facts]:
-        """What is known of the images of a namespace's streams."""
-        table, limit = self.plan.images, self._limit(namespace) if self._rules.over_limit else None
-
-        def known(digest: str) -> Facts:
-            number = table.digests.find(digest)
-            if number < 0:
-                return Facts()
-            return Facts(table.kept(number), table.managed(number), limit is not None and table.size(number) > limit)
-
-        return known
-
-    def unpulled(self, times: Times) -> Times:
-        """Since when nobody has pulled an image or one that it lists, which clients fetch by themselves."""
-        table = self.plan.images
-
-        def since(digest: str) -> int | None:
-            moment = times(digest)
-            seen, waiting = set[int](), [table.digests.find(digest)]
-            while moment is not None and waiting:
-                number = waiting.pop()
-                for child in table.children.of(number) if number >= 0 else ():
-                    if child not in seen:
-                        seen.add(child)
-                        waiting.append(child)
-                        moment = max(moment, times(table.digests[child]) or 0)
-            return moment
-
-        return since
-
     def _settle(self) -> None:
         """Decide about what the stream holds that has just been read."""
         group, stream, plan = self._group, self._group_of, self.plan
         self._group = []
         if not group:
             return
-        limit = self._limit(plan.names[stream].partition("/")[0]) if self._rules.over_limit else None
+        limit = self.images.limit(plan.names[stream].partition("/")[0])
         events = plan.events.range(stream, len(plan.event_images))
         by_tag, signatures = self._events(events)
         repository = plan.names[stream]
@@ -271,34 +215,7 @@ class Planner:
             return Reason.USED, self.plan.about[image]
         if (repository, image) in self._lent:
             return Reason.LENT, self._lent[repository, image]
-        return self._by_rules(repository, digest, image, pushed, limit), 0
-
-    def _by_rules(self, repository: str, digest: str, image: int, pushed: int, limit: int | None) -> Reason:
-        table, rules = self.plan.images, self._rules
-        if table.kept(image):
-            return Reason.KEPT_IMAGE
-        if not rules.all_images and not table.managed(image):
-            return Reason.NOT_MANAGED
-        if rules.allows(f"{repository}@{digest}"):
-            return Reason.ALLOWED
-        if rules.over_limit:
-            return Reason.GOES if limit is not None and table.size(image) > limit else Reason.WITHIN_LIMIT
-        return Reason.YOUNG if rules.is_young(pushed) else Reason.GOES
-
-    def _image(self, number: int) -> Why:
-        """What keeps an Image that no stream needs."""
-        table, rules = self.plan.images, self._rules
-        if rules.namespaces:
-            return Reason.IMAGES_STAY, 0
-        if table.kept(number):
-            return Reason.KEPT_IMAGE, 0
-        if not rules.all_images and not table.managed(number):
-            return Reason.NOT_MANAGED, 0
-        if rules.allows(table.digests[number]):
-            return Reason.ALLOWED, 0
-        if rules.over_limit:
-            return (Reason.GOES if self._touched[number] else Reason.NOT_TOUCHED), 0
-        return (Reason.YOUNG if rules.is_young(table.created[number]) else Reason.GOES), 0
+        return self.images.of_stream(repository, image, pushed, limit), 0
 
     def _keep_listed(self) -> None:
         """An Image that stays keeps those that it lists, and they theirs."""
