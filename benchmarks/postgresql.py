@@ -17,6 +17,10 @@ from tempfile import mkdtemp
 _BINARIES = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/pgsql/bin")]
 
 
+HANGS = 180
+"""Seconds after which a start hangs; one that has ended is noticed at once."""
+
+
 class NoPostgreSQL(Exception):
     """It is not installed, or it does not do what it is told; the text says what to do or what it said."""
 
@@ -48,7 +52,7 @@ class PostgreSQL:
             self._process = subprocess.Popen(
                 self._command("postgres", "-D", self._data, *arguments), stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANGS
         while subprocess.run(
             [_binary("pg_isready"), "-q", "-h", self.folder, "-U", "postgres"], check=False
         ).returncode:

@@ -36,7 +36,7 @@ CHART = ROOT / "charts/image-registry"
 OPERATOR_CHART = ROOT / "charts/cluster-image-registry-operator"
 CRD = OPERATOR_CHART / "templates/crds/configs.yaml"
 PRUNER_CRD = OPERATOR_CHART / "templates/crds/imagepruners.yaml"
-READY_SECONDS = 60
+READY_SECONDS = 180
 
 
 OPERATOR = "cluster-image-registry-operator"

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 
-READY_SECONDS = 60
+READY_SECONDS = 180
 AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

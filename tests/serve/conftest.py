@@ -18,6 +18,10 @@ from image_registry_lab import places
 
 CACHE = places.cache()
 
+HANGS = 180
+"""Seconds after which something that is waited for hangs: one that has ended is noticed at once, and on a machine that
+runs much else a registry takes more than half a minute to start."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -46,7 +50,7 @@ def program(name: str, cure: str) -> str:
 def wait_for_port(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until something listens; fails with the log when the process ends first."""
     address, _, port = host.rpartition(":")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANGS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             pytest.fail(f"the server ended: {log.read_text(encoding='utf-8')[-2000:]}")
@@ -54,7 +58,7 @@ def wait_for_port(host: str, process: subprocess.Popen[bytes], log: Path) -> Non
             if probe.connect_ex((address, int(port))) == 0:
                 return
         time.sleep(0.05)
-    pytest.fail(f"nothing listens at {host} after 30 s: {log.read_text(encoding='utf-8')[-2000:]}")
+    pytest.fail(f"nothing listens at {host} after {HANGS} s: {log.read_text(encoding='utf-8')[-2000:]}")
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None, stdin: str | No
         input=stdin,
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=HANGS,
         check=False,
     )
     if done.returncode:

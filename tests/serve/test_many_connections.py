@@ -20,6 +20,9 @@ pytestmark = pytest.mark.slow
 IDLE = 1000
 MOST = 2000
 """Connections that a worker has room for."""
+SOON = 15.0
+"""Seconds of a request on a busy machine; one behind clients that hold all threads waits for a minute and more."""
+
 MIB = 1 << 20
 GET = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -44,6 +47,13 @@ def quick(served: Served) -> float:
     return time.monotonic() - started
 
 
+def silence(served: Served) -> float:
+    """Seconds of a processor in three seconds in which nobody asks for anything."""
+    before = usage.processor_seconds(served.pid)
+    time.sleep(3)
+    return usage.processor_seconds(served.pid) - before
+
+
 def answered(connection: socket.socket) -> bool:
     """Whether the whole answer to :data:`GET` arrives; head and body may come in pieces."""
     data = b""
@@ -65,11 +75,11 @@ def test_a_thousand_idle_connections_cost_little_and_stay_open(served: Served) -
             assert answered(connection)
         grown = usage.memory(served.pid) - before
         assert grown < 40 * MIB, f"{IDLE} connections took {grown >> 20} MiB"
-        spent = usage.processor_seconds(served.pid)
-        time.sleep(3)
-        spent = usage.processor_seconds(served.pid) - spent
-        assert spent < 0.3, f"{spent} s of a processor in 3 s of silence"
-        assert quick(served) < 5
+        spent = [silence(served)]
+        while spent[-1] >= 0.3 and len(spent) < 5:  # what the answers left to do may go on for a moment
+            spent.append(silence(served))
+        assert spent[-1] < 0.3, f"{spent} s of a processor in 3 s of silence each"
+        assert quick(served) < SOON
         for connection in connections:
             connection.sendall(GET)
         for connection in connections:
@@ -86,7 +96,7 @@ def test_more_connections_than_a_worker_has_room_for_cost_the_idle_ones_and_nobo
             if number % 100 == 0:
                 used.sendall(GET)
                 assert answered(used)
-        assert quick(few_threads) < 5
+        assert quick(few_threads) < SOON
         used.sendall(GET)
         assert answered(used)
         for connection in silent[-500:]:
@@ -103,7 +113,7 @@ def test_heads_that_come_byte_by_byte_hold_no_thread(few_threads: Served) -> Non
         for at in range(20):
             for connection in slow:
                 connection.sendall(GET[at : at + 1])
-        assert quick(few_threads) < 5
+        assert quick(few_threads) < SOON
         for connection in slow:
             connection.sendall(GET[20:])
         for connection in slow:
@@ -125,7 +135,7 @@ def test_a_head_without_end_is_refused_in_words(few_threads: Served) -> None:
         except ConnectionError:
             pass  # it was hung up on while it still sent
     assert received == b"" or (received.startswith(b"HTTP/1.1 431") and b'"errors"' in received)
-    assert quick(few_threads) < 5
+    assert quick(few_threads) < SOON
 
 
 def test_slow_readers_of_large_blobs_are_in_nobodys_way_and_memory_stays(served: Served) -> None:
@@ -147,6 +157,6 @@ def test_slow_readers_of_large_blobs_are_in_nobodys_way_and_memory_stays(served:
         for _ in range(4):
             for reader in readers:
                 assert reader.recv(65536)
-            assert quick(served) < 5
+            assert quick(served) < SOON
         grown = usage.memory(served.pid) - before
         assert grown < 64 * MIB, f"128 readers took {grown >> 20} MiB"

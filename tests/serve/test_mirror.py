@@ -33,7 +33,7 @@ from image_registry.remote.writing import Writing
 from tests.app.remote.conftest import Remote, distribution
 from tests.app.remote.faulting_proxy import Fault, FaultingProxy
 from tests.app.remote.zot import needed, zot
-from tests.serve.conftest import program, serve
+from tests.serve.conftest import HANGS, program, serve
 
 KIB, MIB = 1 << 10, 1 << 20
 AC = Path(sys.executable).with_name("ac")
@@ -139,7 +139,7 @@ def path() -> str:
 def ac(*arguments: str | Path, folder: Path, good: bool = True) -> dict[str, Any]:
     """Its report."""
     command = [AC, "image", "mirror", "--insecure", "-o", "json", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, env=_environment(folder))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS, env=_environment(folder))
     assert (done.returncode == 0) == good, done.stderr + done.stdout
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -359,7 +359,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=HANGS,
         env=_environment(tmp_path),
     )
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)

@@ -97,7 +97,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=output, stderr=output)
     found = Server(port, log, tls=tls)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 if found.answers_within(5):
