@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from image_registry.kube.client import object_path
 from image_registry.operator import certificates
@@ -25,7 +24,7 @@ from tests.app.cli.served import Office, listening
 from tests.app.conftest import sqlite_template  # noqa: F401 - a fixture
 from tests.app.image_api.conftest import FakeCluster, _opened
 from tests.collection.controller import Controller, Played
-from tests.collection.without_nodes import LateOperator, cluster_without_nodes
+from tests.collection.without_nodes import IMAGE_API_HOST, LateOperator, OfficeAt, cluster_without_nodes, own_address
 from tests.operator.conftest import NAMESPACE, program
 from tests.operator.control_plane import ApiServer
 from tests.serve.conftest import Served, serve
@@ -37,7 +36,7 @@ OF_THE_RELEASE = {"apiServer": {"priorityClassName": "system-cluster-critical"}}
 CONFIG = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
 PRUNER = CONFIG.replace("configs", "imagepruners")
 RELEASES = object_path("v1", "secrets", namespace=NAMESPACE)
-INSTALL, UNINSTALL = "playbooks/install.yml", "playbooks/uninstall.yml"
+INSTALL, UPGRADE, UNINSTALL = (f"playbooks/{name}.yml" for name in ("install", "upgrade", "uninstall"))
 DOORS = ("playbooks/storage.yml", "playbooks/routes.yml")
 DAY = tuple(f"playbooks/{name}.yml" for name in ("nodes", "prune", "access", "limits", "verify"))
 
@@ -52,17 +51,8 @@ class Site:
     registry: Served
 
     def thrice(self, *playbooks: str, **more: Any) -> Played:
-        """A check writes nothing and names what the run then changes; the next run changes nothing. Returns the run."""
-        before = self.state()
-        checked = self.controller.play(*playbooks, options=("--check", "--diff"), **more)
-        assert self.state() == before, "a check has written"
-        done = self.controller.play(*playbooks, **more)
-        assert checked.changes == done.changes, f"{checked.said}\n{done.said}"
-        after = self.state()
-        again = self.controller.play(*playbooks, **more)
-        assert again.changes == [], again.said
-        assert self.state() == after
-        return done
+        """See :meth:`Controller.thrice`."""
+        return self.controller.thrice(self.state, *playbooks, **more)
 
     def revision(self) -> int:
         """Of the release; 0 without one."""
@@ -121,9 +111,8 @@ def site(
                 return 405, {"kind": "Status", "reason": "MethodNotAllowed", "code": 405}
             return office.answer(method, path, body, query, accept or "application/json")
 
-        config = stack.enter_context(listening(answer, folders[0]))
-        address = yaml.safe_load(config.read_text(encoding="utf-8"))["clusters"][0]["cluster"]["server"]
-        server = stack.enter_context(cluster_without_nodes(folders[1], int(address.rpartition(":")[2])))
+        config = stack.enter_context(listening(answer, folders[0], own_address(), [IMAGE_API_HOST]))
+        server = stack.enter_context(cluster_without_nodes(folders[1], OfficeAt.of(config)))
         server.client.create("/api/v1/namespaces", {"metadata": {"name": "team"}})
         variables = {
             "registry_kubeconfig": str(server.kubeconfig),
@@ -134,16 +123,24 @@ def site(
 
 
 def test_an_installation_by_helm_is_predicted_and_verified(site: Site) -> None:
-    wishes = {"registry_config": {"logLevel": "Debug"}, "registry_chart_values": OF_THE_RELEASE}
+    wishes = {"registry_config": {"logLevel": "Normal"}, "registry_chart_values": OF_THE_RELEASE}
     done = site.thrice(INSTALL, registry_install_method="helm", **wishes)
     assert site.revision() == 1
     assert "Ask the registry, the Image API and the nodes" in done.said
 
 
+def test_an_upgrade_is_predicted_and_keeps_the_method(site: Site) -> None:
+    wishes = {"registry_config": {"logLevel": "Debug"}, "registry_chart_values": OF_THE_RELEASE}
+    done = site.thrice(UPGRADE, **wishes)
+    assert "Looked after by: helm" in done.said
+    assert "Revision: 1 -> 2" in done.said
+    assert "Debug" in site.values()
+
+
 def test_a_registry_of_helm_is_not_converted_by_a_default(site: Site) -> None:
     before = site.state()
     said = site.controller.refused(INSTALL)
-    assert "was installed by Helm (release image-registry, revision 1)" in said
+    assert "was installed by Helm (release image-registry, revision 2)" in said
     assert "registry_install_method is operator: nothing was changed" in said
     assert "registry_install_method=helm" in said
     assert "registry_install_takeover=true" in said
@@ -225,7 +222,7 @@ def test_an_uninstallation_with_its_data_is_predicted(site: Site) -> None:
 def test_an_empty_cluster_gets_the_operator_unless_another_method_is_named(site: Site, tmp_path: Path) -> None:
     with LateOperator(site.server, tmp_path):
         done = site.thrice(INSTALL, registry_config={"logLevel": "Debug"}, registry_pruner={"suspend": True})
-        assert "Install or upgrade the operator and wait until it is ready" in done.changes
+        assert done.changes[0].endswith("Install or upgrade the operator and wait until it is ready")
         assert site.server.client.get(CONFIG)["spec"]["logLevel"] == "Debug"
         assert site.revision() == 1
         said = site.controller.refused(INSTALL, registry_install_method="helm", registry_preflight=False)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+
+import yaml
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
@@ -26,17 +30,42 @@ from tests.operator.hands import Hands
 from tests.operator.processes import Process
 
 API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v1.image.alauda.io"
+IMAGE_API = "image-api-server"
+IMAGE_API_HOST = f"{IMAGE_API}.{NAMESPACE}.svc"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nof nobody\n-----END CERTIFICATE-----\n"
 Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OfficeAt:
+    """Where the Image API listens, and the CA of its certificate, in base64."""
+
+    address: str
+    port: int
+    authority: str
+
+    @staticmethod
+    def of(kubeconfig: Path) -> OfficeAt:
+        """What a kubeconfig says."""
+        found = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["clusters"][0]["cluster"]
+        address, _, port = str(found["server"]).removeprefix("https://").rpartition(":")
+        return OfficeAt(address, int(port), found["certificate-authority-data"])
+
+
+def own_address() -> str:
+    """One of this machine that Kubernetes takes for an endpoint: a loopback address is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("198.51.100.1", 9))  # sends nothing
+        return str(asking.getsockname()[0])
 
 
 class Workloads(Hands):
     """Hands that make what Helm waits for: ReplicaSets, and ready StatefulSets and DaemonSets.
 
-    The release's Image API leads to ``office``, a port of this machine, as no Pod serves it.
+    The release's Image API leads to ``office`` on this machine, as no Pod serves it.
     """
 
-    def __init__(self, client: ClusterClient, namespace: str, office: int) -> None:
+    def __init__(self, client: ClusterClient, namespace: str, office: OfficeAt) -> None:
         super().__init__(client, namespace)
         self._office = office
 
@@ -95,15 +124,20 @@ class Workloads(Hands):
         self._status("apps/v1", "replicasets", made, {"observedGeneration": 1, **ready})
 
     def _lead(self) -> None:
-        """The aggregator asks a port of this machine for ``image.alauda.io``."""
-        service = object_path("v1", "services", "image-api-server", namespace=self._namespace)
-        found, registered = self._client.find(service), self._client.find(API_SERVICE)
-        if found is not None and found["spec"]["type"] != "ExternalName":
-            outside = {"type": "ExternalName", "externalName": "localhost", "clusterIP": "", "clusterIPs": None}
-            self._client.merge(service, {"spec": outside})
-        if registered is not None and registered["spec"]["service"].get("port") != self._office:
-            leads = {"service": {"port": self._office}, "insecureSkipTLSVerify": True, "caBundle": None}
-            self._client.merge(API_SERVICE, {"spec": leads})
+        """What the endpoint controller, and the Job that says whom to trust, would write: nothing of the release."""
+        service = object_path("v1", "services", IMAGE_API, namespace=self._namespace)
+        slices = object_path("discovery.k8s.io/v1", "endpointslices", namespace=self._namespace)
+        if self._client.find(service) is not None and self._client.find(f"{slices}/{IMAGE_API}") is None:
+            body = {
+                "metadata": {"name": IMAGE_API, "labels": {"kubernetes.io/service-name": IMAGE_API}},
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [self._office.address], "conditions": {"ready": True}}],
+                "ports": [{"name": "https", "port": self._office.port, "protocol": "TCP"}],
+            }
+            self._client.create(slices, body)
+        registered = self._client.find(API_SERVICE)
+        if registered is not None and registered["spec"].get("caBundle") != self._office.authority:
+            self._client.merge(API_SERVICE, {"spec": {"caBundle": self._office.authority}})
 
 
 @contextmanager
@@ -130,12 +164,15 @@ def collected(folder: Path, server: ApiServer) -> Iterator[None]:
 
 
 @contextmanager
-def cluster_without_nodes(folder: Path, office: int) -> Iterator[ApiServer]:
+def cluster_without_nodes(folder: Path, office: OfficeAt) -> Iterator[ApiServer]:
     """One node that is ready in name, one class of storage, and what the hooks of the chart would have made."""
     authority = folder / "front-proxy.crt"
     authority.write_bytes(certificates.make_authority("front proxy", datetime.now(UTC)).certificate)
     vouching = f"--requestheader-client-ca-file={authority}"
-    with started(control_plane(folder, vouching)) as server, collected(folder, server):
+    with (
+        started(control_plane(folder, vouching, "--enable-aggregator-routing=true")) as server,
+        collected(folder, server),
+    ):
         client = server.client
         node = client.create("/api/v1/nodes", {"metadata": {"name": "n1", "labels": {"kubernetes.io/os": "linux"}}})
         info = dict.fromkeys(

@@ -6,7 +6,7 @@ import base64
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,8 +86,13 @@ class Office(PrunedCluster):
 
 
 @contextmanager
-def listening(answer: Answer, folder: Path) -> Iterator[Path]:
-    """Serve answers; the path of a kubeconfig that leads there, with the namespace ``team``."""
+def listening(
+    answer: Answer, folder: Path, address: str = "127.0.0.1", names: Sequence[str] = ()
+) -> Iterator[Path]:  # fmt: skip
+    """Serve answers; the path of a kubeconfig that leads there, with the namespace ``team``.
+
+    The certificate is for ``address`` and more ``names``.
+    """
     turn = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -114,11 +119,11 @@ def listening(answer: Answer, folder: Path) -> Iterator[Path]:
             """Nothing."""
 
     authority = certificates.make_authority("fake", datetime.now(UTC))
-    leaf = certificates.make_leaf(authority, ["127.0.0.1"], datetime.now(UTC))
+    leaf = certificates.make_leaf(authority, [address, *names], datetime.now(UTC))
     (folder / "pair.pem").write_bytes(leaf.certificate + leaf.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "pair.pem")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((address, 0), Handler)
     server.daemon_threads = True
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -126,7 +131,7 @@ def listening(answer: Answer, folder: Path) -> Iterator[Path]:
     document = {
         "current-context": "one",
         "contexts": [{"name": "one", "context": {"cluster": "one", "user": "me", "namespace": "team"}}],
-        "clusters": [{"name": "one", "cluster": {"server": f"https://127.0.0.1:{server.server_port}", **trust}}],
+        "clusters": [{"name": "one", "cluster": {"server": f"https://{address}:{server.server_port}", **trust}}],
         "users": [{"name": "me", "user": {"token": "my-token"}}],
     }
     config = folder / "kubeconfig"
