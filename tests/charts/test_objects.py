@@ -408,8 +408,15 @@ def test_routes_reach_the_registry_by_https_without_limits_on_uploads(render):
         assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
         assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
     assert public["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "3600"
-    names = values_of(main_container(release, "image-registry"))["REGISTRY_EXTERNAL_HOSTNAMES"]
+    names = values_of(main_container(release, "image-api-server"))["REGISTRY_EXTERNAL_HOSTNAMES"]
     assert names == "default-route-image-registry-system.apps.example.com,registry.example.com"
+
+
+def test_a_new_route_restarts_nobody_who_serves_images(render):
+    route = {"name": "legacy", "hostname": "registry.legacy.test", "ingressClassName": "nginx"}
+    before, after = render(), render(values={"config": {"routes": [route]}})
+    assert before.names("Ingress") < after.names("Ingress")
+    assert after.named("Deployment", "image-registry") == before.named("Deployment", "image-registry")
 
 
 def test_node_ca_writes_only_the_places_it_is_given(render):

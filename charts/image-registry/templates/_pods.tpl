@@ -109,10 +109,6 @@ livenessProbe:
   value: cluster
 - name: REGISTRY_INTERNAL_HOSTNAME
   value: {{ include "image-registry.internalHostname" . | quote }}
-{{- with include "image-registry.externalHostnames" . }}
-- name: REGISTRY_EXTERNAL_HOSTNAMES
-  value: {{ . | quote }}
-{{- end }}
 - name: REGISTRY_IMPORTS
   value: {{ omit .Values.config.imports "pullSecrets" | toJson | quote }}
 {{- with .Values.config.proxy }}
