@@ -80,7 +80,12 @@ def door_options(command: F) -> F:
             click.option("--content", type=FILE, default=None, help="The survey that the plan was made from."),
             click.option("--source-url", default="", metavar="URL", help="The old registry, http(s)://host[:port]."),
             click.option("--source-token-file", type=FILE, default=None, help="A token for it."),
-            click.option("--target-url", default="", metavar="URL", help="This registry, http(s)://host[:port]."),
+            click.option(
+                "--target-url",
+                default="",
+                metavar="URL",
+                help="This registry, http(s)://host[:port]; by default the address of its Service.",
+            ),
             click.option("--target-token-file", type=FILE, default=None, help="A token for it."),
             click.option("--global-kubeconfig", type=FILE, default=None, help="Of the global cluster."),
             click.option(
@@ -222,8 +227,8 @@ def _opened(options: dict[str, Any]) -> Migration:
 
 def _door(options: dict[str, Any], which: str) -> RegistryDoor | None:
     url, token = options[f"{which}_url"], options[f"{which}_token_file"]
-    if not url:
-        return None
+    if not url and which == "source":
+        return None  # this registry is found by its Service
     authority = options["certificate_authority"]
     try:
         login = Login(registry_token=token.read_text(encoding="ascii").strip()) if token else None

@@ -46,12 +46,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RegistryDoor:
-    """How a registry is asked; ``url`` as a person names it."""
+    """How a registry is asked; ``url`` as a person names it, empty for this registry where its Service is."""
 
     url: str
     access: Access = field(repr=False)
     authorities: str = ""
     """PEM."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of hosts that no resolver here knows."""
 
 
 class Settings(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from image_registry.migration.actions import Context, RegistryDoor, StepFailed
+from image_registry.migration.own_service import by_service
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions
 from image_registry.mirroring.in_registry import Client
 from image_registry.mirroring.places import DOCKER, Place
@@ -53,7 +54,7 @@ class Registry:
             raise StepFailed(f"{door.url!r} is no address of a registry: write http(s)://host[:port]")
         place = parts.netloc.rpartition("@")[2]
         name = parse_registry(f"{place}:80" if parts.scheme == "http" and parts.port is None else place)
-        wire = Wire(AddressRules.of(["0.0.0.0/0", "::/0"]), authorities=door.authorities, read=ANSWER)
+        wire = Wire(AddressRules.of(["0.0.0.0/0", "::/0"]), authorities=door.authorities, known=door.known, read=ANSWER)
         registries = Registries(wire, SourceRules(), Budget(NO_LIMIT, NO_LIMIT))
         access = replace(door.access, insecure=True) if parts.scheme == "http" else door.access
         return Registry(door, name, Client(registries, Writing(registries.questions), access))
@@ -193,7 +194,7 @@ def target_of(context: Context) -> Registry:
     """This registry. Raises :class:`StepFailed`."""
     if context.target is None:
         raise StepFailed("the address of this registry is not known: name it and a login for it")
-    return Registry.of(context.target)
+    return Registry.of(context.target if context.target.url else by_service(context.target, context))
 
 
 def in_bodies(names: Mapping[str, str]) -> Iterator[dict[str, str]]:

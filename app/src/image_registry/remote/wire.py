@@ -118,7 +118,8 @@ class Answer:
 
 
 class Wire:
-    """Thread-safe; must be built after a fork. ``authorities`` are further CAs in PEM, beside those of the system."""
+    """Thread-safe; must be built after a fork. ``authorities`` are further CAs in PEM, beside those of the system;
+    ``known`` has addresses of hosts that no resolver here knows."""
 
     def __init__(
         self,
@@ -126,6 +127,7 @@ class Wire:
         *,
         authorities: str = "",
         proxies: Proxies | None = None,
+        known: Mapping[str, str] | None = None,
         connect: float = CONNECT,
         read: float = READ,
     ) -> None:
@@ -141,8 +143,8 @@ class Wire:
         self._pools: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
         """By the proxy that they go through, and whether anybody is believed."""
         for proxy in {None, self._proxies.http, self._proxies.https}:
-            self._pools[proxy, False] = _pools(rules, trusted, proxy, trusted)
-            self._pools[proxy, True] = _pools(rules, blind, proxy, trusted, **blindly)
+            self._pools[proxy, False] = _pools(rules, trusted, proxy, trusted, known or {})
+            self._pools[proxy, True] = _pools(rules, blind, proxy, trusted, known or {}, **blindly)
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     @contextmanager
@@ -250,7 +252,12 @@ def _next(url: str, location: str, headers: Mapping[str, str], *, insecure: bool
 
 
 def _pools(
-    rules: AddressRules, context: ssl.SSLContext, proxy: Proxy | None, to_proxy: ssl.SSLContext, **options: Any
+    rules: AddressRules,
+    context: ssl.SSLContext,
+    proxy: Proxy | None,
+    to_proxy: ssl.SSLContext,
+    known: Mapping[str, str],
+    **options: Any,
 ) -> urllib3.PoolManager:
     if proxy is not None:  # an administrator named it
         rules = AddressRules(hosts=frozenset({proxy.host}))
@@ -258,7 +265,7 @@ def _pools(
     def new_connection(self: HTTPConnection) -> socket.socket:
         timeout = self.timeout if isinstance(self.timeout, int | float) else CONNECT
         try:
-            return open_connection(self.host.strip("[]"), self.port or 0, timeout, rules)
+            return open_connection(self.host.strip("[]"), self.port or 0, timeout, rules, known)
         except TimeoutError as error:
             raise urllib3.exceptions.ConnectTimeoutError(self, "no connection in time") from error
         except socket.gaierror as error:

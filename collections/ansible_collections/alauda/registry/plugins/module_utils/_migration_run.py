@@ -124,12 +124,12 @@ def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
 
 def _door(asked: dict[str, Any], which: str) -> RegistryDoor | None:
     url, token = asked[f"{which}_url"], asked[f"{which}_token"]
-    if not url:
-        return None
+    if not url and which == "source":
+        return None  # this registry is found by its Service
     authorities = Path(asked["ca_path"]).read_text(encoding="ascii") if asked["ca_path"] else ""
-    insecure = url.startswith("http://") or not asked["validate_certs"]
+    insecure = (url or "").startswith("http://") or not asked["validate_certs"]
     access = Access(insecure=insecure, login=Login(registry_token=token) if token else None)
-    return RegistryDoor(url, access, authorities)
+    return RegistryDoor(url or "", access, authorities)
 
 
 def _progress(found: Migration, asked: dict[str, Any]) -> dict[str, Any]:

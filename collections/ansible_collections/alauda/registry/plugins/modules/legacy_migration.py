@@ -81,7 +81,7 @@ options:
     description: A token for it.
     type: str
   target_url:
-    description: Where this registry is asked.
+    description: Where this registry is asked; by default at the address of its Service, with its own CA.
     type: str
   target_token:
     description: A token for it.
