@@ -26,9 +26,10 @@ from image_registry.migration.content import (
 from image_registry.migration.exceptions import FOLLOWS, Exceptions, Wrong, wrong_of
 from image_registry.migration.findings import blocking
 from image_registry.migration.gate_facts import gate_facts
-from image_registry.migration.gate_reading import may
+from image_registry.migration.gate_reading import image, may
 from image_registry.migration.gates import Question, Seen
 from image_registry.migration.plan import Plan, sealed
+from image_registry.migration.registry_access import Registry
 from image_registry.remote.asking import Access
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.app.migration.conftest import cluster_of, inventory_of
@@ -55,6 +56,21 @@ def test_every_tag_is_compared_and_one_that_was_broken_before_is_told() -> None:
 def test_a_repository_that_the_registry_before_cannot_give_is_open() -> None:
     lost = RepositoryContent("team/app", problems=(Problem(UNREADABLE, "team/app", "503"),))
     assert set(open_of(gates.tags(lost, "team/app", {}))) == {"repository:team/app"}
+
+
+@pytest.mark.parametrize("named", [f"app@{A}", "app:v1", f"app:v1@{A}"])
+def test_an_image_that_a_workload_names_by_digest_is_asked_for_by_digest(named: str) -> None:
+    asked: list[str] = []
+    door = RegistryDoor("https://registry.example.com", Access())
+
+    def digest(reference: Any, _access: Access) -> str:
+        asked.append(str(reference.digest or reference.tag))
+        return A
+
+    client = SimpleNamespace(access=door.access, registries=SimpleNamespace(digest=digest))
+    registry = Registry(door, "registry.example.com", cast("Any", client))
+    assert image(registry, f"image-registry.image-registry-system.svc:5000/team/{named}") == Seen(A)
+    assert asked == [A if "@" in named else "v1"]
 
 
 def test_a_registry_before_that_shows_nothing_is_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def blob(registry: Registry, repository: str, digest: str) -> Seen:
 def image(registry: Registry, reference: str) -> Seen:
     """What an image that a workload names means here, whichever host it names."""
     named = RemoteReference.parse(f"{registry.name}/{reference.partition('/')[2]}")
-    return Seen(str(registry.digest(named.path, named.wanted) or ""))
+    return Seen(str(registry.digest(named.path, named.digest or named.wanted) or ""))
 
 
 def host(client: ClusterClient, door: RegistryDoor, name: str) -> Seen:
@@ -167,7 +167,7 @@ def _refused(registry: Registry, login_: Login, image: str) -> str:
         return asked.lets_in()
     named = RemoteReference.parse(f"{registry.name}/{image.partition('/')[2]}")
     try:
-        asked.digest(named.path, named.wanted)
+        asked.digest(named.path, named.digest or named.wanted)
     except RemoteError as error:
         return str(error)
     return ""
