@@ -12,6 +12,7 @@ from image_registry.migration.generations import GENERATIONS
 from image_registry.migration.limit_conversion import convert_limits
 from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.role_conversion import convert_roles
+from image_registry.migration.target_values import unfit_hosts
 
 _RELEASES = frozenset(known.name for known in GENERATIONS)
 _TOLD_ELSEWHERE = ("consumers: ",)
@@ -130,6 +131,13 @@ def _limits(case: Case) -> Iterator[Finding]:
 
 
 def _exposure(case: Case) -> Iterator[Finding]:
+    for host in unfit_hosts(case):
+        yield blocking(
+            "route-host",
+            host,
+            "no route of this registry can have this host, so clients that use it find nothing after the cutover",
+            "make an Ingress with single hosts, or accept that it ends",
+        )
     for exposed in case.installation.exposures if case.installation else ():
         if exposed.object.kind == "Service":
             yield warning(

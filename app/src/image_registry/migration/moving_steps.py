@@ -77,7 +77,7 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
     for exposed in case.installation.exposures if case.installation else ():
         if exposed.object.kind == "Ingress":
             yield Step(
-                f"cutover/{exposed.object.name}",
+                f"cutover/{exposed.object}",
                 Phase.CUTOVER,
                 Action.DELETE,
                 f"Let {', '.join(exposed.hosts)} lead to this registry alone: remove {exposed.object}",
@@ -227,7 +227,7 @@ def finalize(case: Case) -> Iterator[Step]:
     yield _consumers(case, "finalize/consumers", Phase.FINALIZE)
     for record in case.installation.records if case.installation else ():
         yield Step(
-            f"finalize/{record.object.name}/{record.object.kind}",
+            f"finalize/{record.cluster}/{record.object}",
             Phase.FINALIZE,
             Action.DELETE,
             f"Remove {record.object} ({record.cluster} cluster)",

@@ -6,6 +6,7 @@ Secrets are in none of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -113,7 +114,13 @@ class Plan:
 
 
 def sealed(plan: Plan) -> Plan:
-    """With the digest of everything else in it, but the time at which it was made."""
+    """With the digest of everything else in it, but the time at which it was made.
+
+    Raises ``ValueError`` for two steps of one identity: a journal would take the second for done with the first.
+    """
+    twice = [name for name, times in Counter(step.id for step in plan.steps).items() if times > 1]
+    if twice:
+        raise ValueError(f"two steps have the identity {twice[0]}")
     plain = from_document(Plan, to_document(plan))  # numbers and lists as they are read again
     return replace(plain, digest=_digest(plain))
 

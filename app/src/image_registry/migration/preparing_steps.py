@@ -95,8 +95,10 @@ def _secrets(case: Case, target: str) -> Iterator[Step]:
             "secret-access-key": "REGISTRY_STORAGE_S3_SECRETKEY",
         }
         yield _copied(storage.secret, ObjectName("Secret", CREDENTIALS, target), keys, "credentials of the bucket")
+    seen: set[str] = set()
     for exposed in case.installation.exposures if case.installation else ():
-        if exposed.tls_secret is not None:
+        if exposed.tls_secret is not None and exposed.tls_secret.name not in seen:  # several Ingresses may share one
+            seen.add(exposed.tls_secret.name)
             place = ObjectName("Secret", exposed.tls_secret.name, target)
             yield _copied(exposed.tls_secret, place, {}, f"the certificate of {', '.join(exposed.hosts)}")
 
@@ -130,7 +132,7 @@ def freeze(case: Case) -> Iterator[Step]:
     for cleanup in case.inventory.cleanups:
         if cleanup.object.kind == "CronJob" and not cleanup.suspended:
             yield Step(
-                f"freeze/{cleanup.object.name}",
+                f"freeze/{cleanup.object}",
                 Phase.FREEZE,
                 Action.PATCH,
                 f"Suspend {cleanup.object}",
@@ -139,6 +141,20 @@ def freeze(case: Case) -> Iterator[Step]:
                 undo=RESTORE,
                 seconds=1,
             )
+    if case.inventory.cleanups:
+        yield Step(
+            "freeze/jobs",
+            Phase.FREEZE,
+            Action.WAIT,
+            "Wait until no job prunes the old registry any more",
+            parameters={
+                "jobs": [
+                    [each.object.kind, each.object.name, each.object.namespace] for each in case.inventory.cleanups
+                ],
+                "seconds": 3600,
+            },
+            seconds=5,
+        )
     yield Step(
         "freeze/uploads",
         Phase.FREEZE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from image_registry.migration.install_records import settings_of
 
 CREDENTIALS = "image-registry-private-configuration-user"
 CLAIM = "image-registry-storage"
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
+"""What a route may be called by: a name of DNS without a ``*``."""
 _INFRA = {"node-role.kubernetes.io/infra": ""}
 _OWN_ANNOTATIONS = ("helm.sh/", "meta.helm.sh/", "cpaas.io/", "cert-manager.io/")
 
@@ -93,11 +96,25 @@ def _single(case: Case) -> bool:
     return "ReadWriteMany" not in storage.access_modes
 
 
+def unfit_hosts(case: Case) -> tuple[str, ...]:
+    """Hosts of Ingresses that no route can have, as one with a ``*``: they end with the cutover."""
+    return tuple(dict.fromkeys(host for _, host in _exposed(case) if not _HOST.fullmatch(host)))
+
+
 def _routes(case: Case) -> Iterator[dict[str, Any]]:
+    """One for each host, however many Ingresses there are; the first that names a host says how it is served."""
+    seen: set[str] = set()
+    for exposed, host in _exposed(case):
+        if _HOST.fullmatch(host) and host not in seen:
+            yield _route(exposed, host, len(seen))
+            seen.add(host)
+
+
+def _exposed(case: Case) -> Iterator[tuple[ExposureFact, str]]:
     for exposed in case.installation.exposures if case.installation else ():
         if exposed.object.kind != "Service":
-            for number, host in enumerate(exposed.hosts):
-                yield _route(exposed, host, number)
+            for host in exposed.hosts:
+                yield exposed, host
 
 
 def _route(exposed: ExposureFact, host: str, number: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from image_registry.kube.client import object_path
+from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.listing import items
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects
@@ -46,6 +46,8 @@ class Wait:
             return self._observe(step, saved, context)
         if "batch" in parameters:
             return self._until(context, step, lambda: _rolling(context, str(parameters["batch"])))
+        if "jobs" in parameters:
+            return self._until(context, step, lambda: jobs_at_work(context.client, parameters["jobs"]))
         if "gone" in parameters:
             return self._until(context, step, lambda: _there(context, parameters["gone"]))
         return self._refused(step, context)
@@ -163,6 +165,18 @@ def _failing(context: Context, namespace: str = "") -> Iterator[str]:
                 if context.accepts(f"pod:{place}"):
                     continue
                 yield f"Pod {place}: {reason} for {status['image']}"
+
+
+def jobs_at_work(client: ClusterClient, names: Any) -> Iterator[str]:
+    """Jobs with running Pods, of those named or made by a CronJob that is named: suspending it ends none."""
+    wanted = {(str(kind), str(name), str(namespace)) for kind, name, namespace in names}
+    for namespace in sorted({place for _, _, place in wanted}):
+        for job in items(client, object_path("batch/v1", "jobs", namespace=namespace), limit=200):
+            owners = at(job, "metadata", "ownerReferences") or ()
+            known = {("Job", job["metadata"]["name"], namespace)}
+            known |= {(owner.get("kind"), owner.get("name"), namespace) for owner in owners}
+            if known & wanted and at(job, "status", "active"):
+                yield f"Job {namespace}/{job['metadata']['name']} is at work"
 
 
 def _there(context: Context, names: Any) -> Iterator[str]:
