@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from image_registry.kube.image_references import CustomField, ImageReference, Unreadable, references_in, texts_in
+from image_registry.kube.image_references import OVER, CustomField, ImageReference, Unreadable, references_in, texts_in
 from image_registry.kube.pod_templates import WORKLOADS, image_fields, pod_of
 from image_registry.migration.facts import ConsumerFact, ObjectName, UseFact
 from image_registry.migration.reading import Reader, at, name_of, objects, text, words
@@ -86,6 +86,7 @@ class Consumers:
                 _kept_by(document),
                 secrets,
                 unreadable,
+                _over(name.kind, document),
             )
         )
 
@@ -102,6 +103,17 @@ def _custom(
         else:
             strange.append(Unreadable("", f"{field.path.text} is no text", tuple(texts_in(value))))
     return tuple(uses), tuple(strange)
+
+
+def _over(kind: str, document: Mapping[str, Any]) -> bool:
+    if kind == "Pod":
+        return at(document, "status", "phase") in OVER
+    ended = [text(entry.get("type")) for entry in objects(at(document, "status", "conditions")) if _is_true(entry)]
+    return kind == "Job" and bool({"Complete", "Failed"} & set(ended))
+
+
+def _is_true(condition: Mapping[str, Any]) -> bool:
+    return condition.get("status") == "True"
 
 
 def _controller(document: Mapping[str, Any]) -> str:

@@ -265,6 +265,8 @@ class ConsumerFact:
     """A tool that will write it again from elsewhere: Helm, Argo CD, Flux, a platform release."""
     pull_secrets: tuple[str, ...] = ()
     unreadable: str = ""
+    over: bool = False
+    """A Job or Pod that has ended: it pulls no image any more."""
 
 
 @dataclass(frozen=True, slots=True)

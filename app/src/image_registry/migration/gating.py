@@ -10,12 +10,15 @@ from typing import Any
 from image_registry.kube.reviews import AccessReviewer
 from image_registry.migration import gate_reading, gates
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
+from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.content import RepositoryContent
 from image_registry.migration.exceptions import Exceptions
 from image_registry.migration.freezing import still_frozen
 from image_registry.migration.frozen_content import OLDER, frozen, older_than_freeze, renames
 from image_registry.migration.gates import Item, Seen, Tally
 from image_registry.migration.item_results import ACCEPTED, GOOD, OPEN, ItemResult, ResultFile, results_path
+from image_registry.migration.object_actions import changed_name, changed_since
+from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, target_of
 from image_registry.migration.remaining_uses import remaining_uses
@@ -100,6 +103,8 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
             yield from _portions(still_frozen(step, context))
         case "consumers":
             yield list(remaining_uses(step, context))
+        case "objects":
+            yield list(_objects(context))
         case _:
             raise StepFailed(f"this version knows no gate {name!r}: make the plan anew")
 
@@ -141,6 +146,17 @@ def _some(
         number += len(list(keys(repository)))
         if number >= PORTION:
             return
+
+
+def _objects(context: Context) -> Iterator[Item]:
+    """A cutover that stops in the middle of a batch, because somebody had changed an object, is one too late."""
+    found = ClusterObjects(context.client)
+    for step in context.plan.phase(Phase.CUTOVER):
+        if step.action is Action.PATCH and step.object is not None:
+            stands = found.find(step.object)
+            changed = changed_since(stands, step.changes) if stands is not None else []
+            why = f"{'; '.join(changed)}: put it back, or change it by hand and accept that" if changed else ""
+            yield Item(changed_name(step), str(step.object), why)
 
 
 def _hosts(step: Step, context: Context) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.rewriting import Change, ObjectRewrite
+from image_registry.migration.volume_sharing import why_not_both
 
 RESTORE = "the saved object is written back"
 FROZEN = "nobody may push to the registry before, and nobody has since the freeze"
@@ -27,6 +28,7 @@ GATES = {
     "pull-secrets": "every namespace with workloads has a working pull Secret for the old and the new hosts",
     "limits": "limits are set, or accepted as exceptions",
     "frozen": FROZEN,
+    "objects": "every object that the cutover changes is as it was when the plan was made",
 }
 SETTLED = 600
 """Seconds for which the first namespaces are watched before the next ones are changed."""
@@ -63,7 +65,9 @@ def gates(case: Case) -> Iterator[Step]:
 
 def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, Any]) -> Iterator[Step]:
     """Hosts move, workloads name the new one, namespace by namespace."""
-    target = case.inventory.target.namespace
+    target, alone = case.inventory.target.namespace, case.way is Way.REUSE and bool(why_not_both(case.storage))
+    if not alone:  # else it can start when the volume is free again, which is at the end of a rollback
+        yield from serving(case, Phase.CUTOVER)
     if values.get("routes"):
         yield Step(
             "cutover/routes",
@@ -99,26 +103,7 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
                 rewrite.object,
             )
     for number, (namespace, found) in enumerate(sorted(by_namespace.items())):
-        for rewrite in sorted(found, key=lambda entry: entry.object):
-            yield Step(
-                f"cutover/{rewrite.object}",
-                Phase.CUTOVER,
-                Action.PATCH,
-                f"Let {rewrite.object} name this registry",
-                rewrite.object,
-                rewrite.changes,
-                parameters={"batch": namespace},
-                undo=RESTORE,
-                seconds=1,
-            )
-        yield Step(
-            f"cutover/rollout/{namespace}",
-            Phase.CUTOVER,
-            Action.WAIT,
-            f"Wait until the workloads of {namespace} run again",
-            parameters={"batch": namespace, "seconds": 600 if number else SETTLED},
-            seconds=30,
-        )
+        yield from _batch(namespace, found, 600 if number else SETTLED, back=not alone)
     if case.inventory.controller is not None:
         controller = case.inventory.controller
         yield Step(
@@ -147,7 +132,7 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
             Phase.CUTOVER,
             Action.COMPARE_TAGS,
             "Keep in mind what every tag means, for both registries serve the same tags",
-            parameters={"undoFirst": 2},  # while a tag can still be put back here
+            parameters={"undoFirst": 3},  # while a tag can still be put back here
             undo="what was pushed since is named, and has to be accepted",
         )
     yield Step(
@@ -166,12 +151,65 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
         parameters={
             "values": {"readOnly": False},
             "namespace": target,
-            "undoFirst": True,  # what is pushed here while the old registry comes back would be lost
+            "undoFirst": 2,  # what is pushed here while the old registry comes back would be lost
             "undoValues": {"readOnly": True},
         },
         undo="it is read-only, before anything else is taken back",
         seconds=10,
     )
+
+
+def _batch(namespace: str, found: Iterable[ObjectRewrite], seconds: int, *, back: bool) -> Iterator[Step]:
+    """The workloads of one namespace; with ``back`` a rollback waits for them too."""
+    yield Step(
+        f"cutover/readiness/{namespace}",
+        Phase.CUTOVER,
+        Action.WAIT,
+        f"Write down which workloads of {namespace} are ready",
+        parameters={"readiness": namespace, "seconds": 600},
+        undo="they run from the old registry again, before the next namespace" if back else "",
+        seconds=1,
+    )
+    for rewrite in sorted(found, key=lambda entry: entry.object):
+        yield Step(
+            f"cutover/{rewrite.object}",
+            Phase.CUTOVER,
+            Action.PATCH,
+            f"Let {rewrite.object} name this registry",
+            rewrite.object,
+            rewrite.changes,
+            parameters={"batch": namespace},
+            undo=RESTORE,
+            seconds=1,
+        )
+    yield Step(
+        f"cutover/rollout/{namespace}",
+        Phase.CUTOVER,
+        Action.WAIT,
+        f"Wait until the workloads of {namespace} run again",
+        parameters={"batch": namespace, "seconds": seconds},
+        seconds=30,
+    )
+
+
+def serving(case: Case, phase: Phase) -> Iterator[Step]:
+    """Nothing on the way there; on the way back the registry before has to serve, if it did when it was found."""
+    workload = case.installation.workload if case.installation else None
+    if workload is not None and workload.ready and workload.replicas:
+        name = workload.object
+        yield Step(
+            f"{phase}/serving",
+            phase,
+            Action.WAIT,
+            f"Keep in mind that {name} serves",
+            parameters={
+                "serving": [name.kind, name.name, name.namespace, name.api_version],
+                "replicas": workload.replicas,
+                "seconds": 600,
+                **({"undoFirst": 1} if phase is Phase.CUTOVER else {}),  # before anybody is led back to it
+            },
+            undo="it is started if it was stopped, and asked until it answers",
+        )
 
 
 def _velero(case: Case) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class Patch:
     def foresee(self, step: Step, context: Context) -> str:
         current = objects_of(step, context).find(object_of(step))
         if current is None:
-            return f"cannot change {step.object}: it is not there"
+            return ""  # who is gone pulls nothing
         lines = [
             f"{change.pointer}: {said(current, change.pointer)} -> {change.after}"
             for change in step.changes
@@ -181,14 +181,20 @@ class Patch:
         name = object_of(step)
         current = objects_of(step, context).find(name)
         if current is None:
-            raise StepFailed(f"{name} is not there: it was when the plan was made, so discover and plan anew")
+            return ABSENT
         found: dict[str, Any] = {"values": {change.pointer: at(current, change.pointer) for change in step.changes}}
         if _RULES & set(step.parameters):
             found["rules"] = current.get("rules") or []
         return found
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
-        written = objects_of(step, context).change(object_of(step), lambda current: _patched(current, step))
+        found, name = objects_of(step, context), object_of(step)
+        stands = found.find(name)
+        if stands is None:
+            return Outcome(f"{name} is not there any more", skipped=True)
+        if changed_since(stands, step.changes) and context.accepts(changed_name(step)):
+            return Outcome(f"{name} is left as it is, as somebody accepted by its name", skipped=True)
+        written = found.change(name, lambda current: _patched(current, step))
         wrong = [change.pointer for change in step.changes if said(written, change.pointer) != change.after]
         if wrong:
             raise StepFailed(f"{step.object}: {', '.join(wrong)} did not stay as written; something changes it back")
@@ -204,7 +210,7 @@ class Patch:
             left.clear()
             for change in step.changes:
                 if said(current, change.pointer) == change.after:
-                    put(current, change.pointer, saved["values"][change.pointer])
+                    put(current, change.pointer, saved.get("values", {}).get(change.pointer, change.before))
                 elif said(current, change.pointer) != change.before:
                     left.append(change.pointer)
             if "rules" in saved:
@@ -248,13 +254,28 @@ def _patched(current: Document, step: Step) -> Document:
         if stands != change.before:
             raise StepFailed(
                 f"{step.object}: at {change.pointer} stands {stands!r} and not {change.before!r}, so it was changed "
-                "since the plan was made: discover and plan anew, or put it back"
+                "since the plan was made: put it back; or change it by hand and accept that by its name "
+                f"(--accept '{changed_name(step)}'); or discover and plan anew"
             )
         put(current, change.pointer, _typed(at(current, change.pointer), change))
     rules = _rules_after(current, step.parameters)
     if rules is not None:
         current["rules"] = rules
     return current
+
+
+def changed_name(step: Step) -> str:
+    """By which somebody accepts that an object is left as it is, because it was changed since the plan was made."""
+    return f"changed:{step.object}"
+
+
+def changed_since(document: Document, changes: Iterable[Change]) -> list[str]:
+    """Where neither stands what was planned from nor what was planned, as sentences."""
+    return [
+        f"at {change.pointer} stands {stands!r} and not {change.before!r}"
+        for change in changes
+        if (stands := said(document, change.pointer)) not in (change.before, change.after)
+    ]
 
 
 def _rules_after(current: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Any] | None:

@@ -35,6 +35,7 @@ def plan(case: Case, *, made: str = "") -> Plan:
     changed = tuple(rewrites(case.inventory.consumers, host=case.choices.host, moving=case.moving_hosts, renames=names))
     found: list[Step] = []
     if case.installation is not None:
+        found += moving_steps.serving(case, Phase.PREPARE)  # the last thing that a rollback looks at
         found += preparing_steps.prepare(case, values, pruner, roles, limits)
         found += preparing_steps.freeze(case)
         found += preparing_steps.attach(case)

@@ -17,7 +17,7 @@ from image_registry.oci.digest import Digest, InvalidDigest
 from image_registry.remote.addresses import AddressRules
 from image_registry.remote.asking import Access, Question
 from image_registry.remote.budget import Budget
-from image_registry.remote.errors import NotFound, RemoteError, Unauthorized
+from image_registry.remote.errors import Forbidden, NotFound, RemoteError, Unauthorized
 from image_registry.remote.reference import RemoteReference, parse_registry
 from image_registry.remote.registry import ACCEPT, Registries
 from image_registry.remote.sources import SourceRules
@@ -126,6 +126,16 @@ class Registry:
             return str(error)
         except RemoteError:
             return ""
+
+    def silent(self) -> str:
+        """Why it answers nobody; empty if it does, and be it that somebody else may come in."""
+        try:
+            with self._put("GET", "/v2/"):
+                return ""
+        except (Unauthorized, Forbidden):
+            return ""
+        except RemoteError as error:
+            return str(error)
 
     def run(self, kind: str, options: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Let the registry make a run and wait for its end; its report. Raises :class:`StepFailed`."""

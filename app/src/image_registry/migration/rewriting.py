@@ -15,6 +15,9 @@ from image_registry.oci.reference import is_ours
 
 _KINDS = frozenset(known.kind for known in WORKLOADS)
 
+_FIXED = frozenset({"Job"})
+"""Kinds whose template the API server lets nobody change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -49,6 +52,8 @@ def rewrites(
     for consumer in consumers:
         if consumer.controller.partition(" ")[0] in _KINDS:
             continue  # its maker is changed, and makes it anew
+        if consumer.over:
+            continue
         changes, unknown = [], []
         for use in consumer.uses:
             after = rewritten(use.image, host=host, moving=moving, renames=renames)
@@ -57,6 +62,8 @@ def rewrites(
             elif after != use.image:
                 changes.append(Change(use.pointer, use.image, after))
         by_hand = "; ".join(_by_hand(consumer, unknown, changing=bool(changes)))
+        if consumer.object.kind in _FIXED and changes:
+            changes = []
         if changes or by_hand:
             yield ObjectRewrite(consumer.object, tuple(changes), by_hand)
 
@@ -66,6 +73,8 @@ def _by_hand(consumer: ConsumerFact, unknown: list[str], *, changing: bool) -> I
         yield f"there is no new name for {', '.join(unknown[:3])}"
     if consumer.unreadable:
         yield f"it cannot be read ({consumer.unreadable})"
+    if consumer.object.kind in _FIXED and changing:
+        yield "its template cannot be changed: wait for its end, or make it anew with the new image"
     if consumer.controller and changing:
         yield f"{consumer.controller} keeps it as it is: change that"
     elif consumer.kept_by and changing:

@@ -14,21 +14,24 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.listing import items
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects
+from image_registry.migration.coming_back import (
+    forget_readiness,
+    not_rolled,
+    not_serving,
+    note_readiness,
+    passed_over,
+    start_again,
+)
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.freezing import pushing_roles
 from image_registry.migration.frozen_content import note_freeze
 from image_registry.migration.moved_hosts import all_hosts, moved_hosts
-from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import at
 
 PAUSE = 2.0
 _BAD = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
-_STATUS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Deployment": ("replicas", ("updatedReplicas", "availableReplicas", "replicas")),
-    "StatefulSet": ("replicas", ("updatedReplicas", "readyReplicas", "replicas")),
-}
 
 
 class Wait:
@@ -46,6 +49,12 @@ class Wait:
             return self._observe(step, saved, context)
         if "batch" in parameters:
             return self._until(context, step, lambda: _rolling(context, str(parameters["batch"])))
+        if "serving" in parameters:
+            return Outcome("a rollback waits until it serves")
+        if "readiness" in parameters:
+            unready = note_readiness(context, str(parameters["readiness"]))
+            said = "; ".join(f"{name} ({why})" for name, why in unready.items())
+            return Outcome(f"not ready before, so not waited for: {said}" if said else "all of them are ready")
         if "jobs" in parameters:
             return self._until(context, step, lambda: jobs_at_work(context.client, parameters["jobs"]))
         if "gone" in parameters:
@@ -53,6 +62,17 @@ class Wait:
         return self._refused(step, context)
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+        parameters = step.parameters
+        if "serving" in parameters:
+            if context.accepts(step.id):
+                return Outcome("nobody looked at it, as somebody accepted by name")
+            start_again(step, context)
+            return self._until(context, step, lambda: not_serving(step, context))
+        if "readiness" in parameters:
+            namespace = str(parameters["readiness"])
+            outcome = self._until(context, step, lambda: not_rolled(context, namespace))
+            forget_readiness(context, namespace)
+            return outcome
         return Outcome(skipped=True)
 
     def _until(self, context: Context, step: Step, look: Any) -> Outcome:
@@ -64,7 +84,8 @@ class Wait:
                 return Outcome(f"after {context.clock() - began:.0f} s")
             said = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             if context.clock() - began > longest:
-                raise StepFailed(f"after {longest:.0f} s: {said}")
+                advice = _advice(step)
+                raise StepFailed(f"after {longest:.0f} s: {said}{advice}")
             if said != last:
                 context.tell(f"  waiting: {said}")
                 last = said
@@ -117,38 +138,18 @@ class ByHand:
         return Outcome(skipped=True)
 
 
+def _advice(step: Step) -> str:
+    """How somebody goes on all the same; empty for what nobody should."""
+    if {"batch", "readiness"} & set(step.parameters):
+        return " (or accept a workload by its name: --accept 'rollout:Deployment team/app')"
+    return f" (or accept that by its name: --accept '{step.id}')" if "serving" in step.parameters else ""
+
+
 def _rolling(context: Context, namespace: str) -> Iterator[str]:
-    """Workloads of a batch that are not yet what they were changed to."""
-    found = ClusterObjects(context.client)
-    steps = context.plan.phase(Phase.CUTOVER)
-    for step in steps:
-        if step.action is not Action.PATCH or step.object is None or step.parameters.get("batch") != namespace:
-            continue
-        document = found.find(step.object)
-        if document is None:
-            yield f"{step.object} is gone"
-            continue
-        why = rolling(document, step.object.kind)
-        if why:
-            yield f"{step.object}: {why}"
-    yield from _failing(context, namespace)
-
-
-def rolling(document: Any, kind: str) -> str:
-    """Why a workload is not what it was changed to; empty if it is, or if it is none that rolls."""
-    status = document.get("status") or {}
-    if kind == "DaemonSet":
-        wanted: int = status.get("desiredNumberScheduled", 0)
-        known: tuple[str, ...] = ("updatedNumberScheduled", "numberAvailable")
-    elif kind in _STATUS:
-        member, known = _STATUS[kind]
-        wanted = (document.get("spec") or {}).get(member, 1)
-    else:
-        return ""
-    if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
-        return "its controller has not seen the change"
-    short = [f"{status.get(name, 0)} {name}" for name in known if status.get(name, 0) != wanted]
-    return f"{', '.join(short)} of {wanted}" if short else ""
+    """Workloads of a batch that are not yet what they were changed to, and their Pods that wait for an image."""
+    yield from not_rolled(context, namespace)
+    passed = tuple(f"Pod {name.namespace}/{name.name}-" for name in passed_over(context, namespace))
+    yield from (said for said in _failing(context, namespace) if not said.startswith(passed))
 
 
 def _failing(context: Context, namespace: str = "") -> Iterator[str]:
