@@ -27,8 +27,8 @@ GATES = {
     "access": "who could pull and push before can here, asked for every binding",
     "pull-secrets": "every namespace with workloads has a working pull Secret for the old and the new hosts",
     "limits": "limits are set, or accepted as exceptions",
-    "frozen": FROZEN,
     "objects": "every object that the cutover changes is as it was when the plan was made",
+    "frozen": FROZEN,
 }
 SETTLED = 600
 """Seconds for which the first namespaces are watched before the next ones are changed."""
