@@ -79,8 +79,9 @@ def _rounds(
     found: dict[str, list[dict[str, Any]]] = {client: [] for client in CLIENTS}
     for turn in range(repeats):
         for client in sorted(CLIENTS, reverse=turn % 2 == 1):
-            tell(f"{name}, round {turn + 1} of {repeats}: {client}")
-            found[client].append(_once(client, CLIENTS[client], source, content, folder))
+            one = _once(client, CLIENTS[client], source, content, folder)
+            tell(f"{name}, round {turn + 1} of {repeats}: {client}: {one['seconds']} s at load {one['load']}")
+            found[client].append(one)
     return {"name": name, "about": about, "tags": len(_tags(content)), "bytes": _size(content), "clients": found}
 
 

@@ -71,10 +71,10 @@ def reuse(kept: Path, folder: Path, shape: Shape, tell: Tell) -> dict[str, Any]:
             step = Step(f"gate/{gate}", Phase.GATES, Action.GATE, gate, parameters={"gate": gate})
             steps.append((f"gate {gate}", partial(Gate().do, step, {}, context)))
         for name, call in steps:
-            tell(name)
             began = time.monotonic()
             outcome = call()
             found[name] = round(time.monotonic() - began, 2)
+            tell(f"{name}: {found[name]} s")
             if outcome.open:
                 raise Invalid(f"{name}: {len(outcome.open)} items are open, {outcome.open[0]} among them")
         RenameImages().undo(linking, {}, context)
