@@ -182,7 +182,7 @@ def _order(module: AnsibleModule, cluster: Cluster) -> _storage_copy.Order:
     asked = module.params
     storage = {kind: value for kind, value in asked["storage"].items() if isinstance(value, dict)}
     try:
-        kind, _ = _storage_copy.chosen(storage)
+        kind, _settings = _storage_copy.chosen(storage)
     except ValueError as error:
         raise CopyError(str(error)) from None
     source = _storage.facts(cluster, asked["namespace"], asked["release_name"])
