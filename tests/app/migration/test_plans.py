@@ -79,6 +79,7 @@ def test_every_variant_has_a_plan_that_reuses_what_can_be_reused(variant: Varian
             "regionEndpoint": "https://minio.example.com:9000",
             "skipVerify": True,
         }
+        assert found.values["disableRedirect"] is True, "clients got no address of the bucket before"
     else:
         assert storage["pvc"]["claim"] == "image-registry-storage"
     assert found.pruner["suspend"] is True

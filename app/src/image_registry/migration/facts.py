@@ -104,6 +104,8 @@ class DriverFact:
     delete_enabled: bool | None = None
     read_only: bool | None = None
     address: str = ""
+    redirect_disabled: bool | None = None
+    """Whether clients get all bytes from the registry itself, never from its bucket."""
 
 
 @dataclass(frozen=True, slots=True)

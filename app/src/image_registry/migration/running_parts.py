@@ -122,6 +122,7 @@ def driver_in(content: str, source: str) -> DriverFact | None:
     own = words(storage.get(driver))
     parameters = {key: value for key, value in own.items() if not SECRET.search(key) and not isinstance(value, dict)}
     enabled, read_only = at(storage, "delete", "enabled"), at(storage, "maintenance", "readonly", "enabled")
+    alone = at(storage, "redirect", "disable")
     return DriverFact(
         driver,
         source,
@@ -130,19 +131,26 @@ def driver_in(content: str, source: str) -> DriverFact | None:
         enabled if isinstance(enabled, bool) else None,
         read_only if isinstance(read_only, bool) else None,
         text(at(document, "http", "addr")),
+        alone if isinstance(alone, bool) else None,
     )
 
 
 def _with_variables(found: DriverFact | None, variables: tuple[Setting, ...], source: str) -> DriverFact | None:
     before = "REGISTRY_STORAGE_"
     given = {entry.name.removeprefix(before): entry.value for entry in variables if entry.name.startswith(before)}
+    alone = given.get("REDIRECT_DISABLE", "").lower()
+    if found is not None and alone in ("true", "false"):
+        found = replace(found, redirect_disabled=alone == "true")
     chosen = next((setting.value for setting in variables if setting.name == "REGISTRY_STORAGE"), "")
     told = (name for name in DRIVERS if any(key.startswith(f"{name.upper()}_") for key in given))
     named = chosen or next(told, "")
     if not named:
         return found
     if found is None or found.driver != named:
-        found = DriverFact(named, source, delete_enabled=found.delete_enabled if found else None)
+        known = found or DriverFact(named, source)
+        found = DriverFact(
+            named, source, delete_enabled=known.delete_enabled, redirect_disabled=known.redirect_disabled
+        )
     prefix = f"{named.upper()}_"
     own = {key.removeprefix(prefix).lower(): value for key, value in given.items() if key.startswith(prefix)}
     return replace(found, parameters={**found.parameters, **own})

@@ -29,6 +29,9 @@ def target_values(case: Case) -> dict[str, Any]:
         "replicas": _number(replicas.value if replicas else "", 1),
         "storage": _storage(case),
     }
+    driver = installation.driver if installation else None
+    if "s3" in values["storage"] and driver is not None and driver.redirect_disabled:
+        values["disableRedirect"] = True  # clients may not reach the bucket, or not trust it
     resources: dict[str, dict[str, str]] = {}
     for setting in installation.workload.resources if installation and installation.workload else ():
         part, _, key = setting.name.partition(".")

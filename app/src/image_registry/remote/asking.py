@@ -191,9 +191,11 @@ class Questions:
     def _once(self, question: Question, headers: Mapping[str, str], *, insecure: bool) -> Iterator[Answer]:
         """One attempt; without need of trusted TLS also without TLS, if the first word was not understood."""
         server = question.source.server
+        # other threads learn and forget meanwhile, so what is known is looked up once
+        known = self._schemes.get(server) if insecure else "https"
 
-        def send() -> AbstractContextManager[Answer]:
-            place = self._server(question.source, insecure=insecure)
+        def send(scheme: str) -> AbstractContextManager[Answer]:
+            place = f"{scheme}://{server}"
             url = question.at or f"{place}/v2/{question.source.path}/{question.path}"
             ours = not question.at or _is_of(place, url, insecure=insecure)
             sent = headers if ours else {name: text for name, text in headers.items() if name != "Authorization"}
@@ -201,20 +203,16 @@ class Questions:
 
         with ExitStack() as stack:
             # an address that is given whole teaches nothing about others
-            unknown = insecure and not question.at and server not in self._schemes
+            unknown = known is None and not question.at
             try:
-                answer = stack.enter_context(send())
+                answer = stack.enter_context(send(known or "https"))
             except (Blocked, Unreachable, Untrusted):  # blocked by a proxy that makes connections to some ports alone
-                if not question.once:
+                if not question.once and self._schemes.get(server) == known:
                     self._schemes.pop(server, None)
                 if not unknown or question.once:
                     raise
+                answer = stack.enter_context(send("http"))
                 self._schemes[server] = "http"
-                try:
-                    answer = stack.enter_context(send())
-                except (Blocked, Unreachable, Untrusted):
-                    self._schemes.pop(server, None)
-                    raise
             if unknown:
                 self._schemes.setdefault(server, "https")
             yield answer
