@@ -56,6 +56,11 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert not broken
 
 
+def test_no_file_has_the_marks_of_a_merge() -> None:
+    marks = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    assert not [named(path) for path in tracked() if marks.search(path.read_bytes())]
+
+
 def test_the_distribution_api_is_described_route_by_route_and_code_by_code() -> None:
     parts = Parts(store=MagicMock(), streams=MagicMock(), authorizer=MagicMock())
     page = (ROOT / "docs/reference/distribution-api.md").read_text(encoding="utf-8")

@@ -100,6 +100,32 @@ def test_who_was_not_ready_before_is_not_waited_for_and_all_others_are(direction
     getattr(Wait(), direction)(waited, {}, accepting)
 
 
+def test_who_pulls_by_a_host_that_comes_back_later_is_not_waited_for_on_the_way_back(tmp_path: Path) -> None:
+    made = batch("web", "other")
+    made = replace(made, values={"routes": [{"hostname": "old"}]})
+    context = context_with(Apps("t", deployment("web"), deployment("other")), made, tmp_path)
+    Wait().do(step(made, "ready"), {}, context)
+    found = cast("Any", context.client)
+    for name in ("web", "other"):
+        found.documents[found.path(name)]["status"]["availableReplicas"] = 0
+    Wait().undo(step(made, "ready"), {}, context)
+    with pytest.raises(StepFailed, match="Deployment t/web: 0 availableReplicas"):
+        Wait().do(step(made, "rollout"), {}, context)
+
+
+def test_a_migration_that_begins_anew_looks_anew_who_is_ready(tmp_path: Path) -> None:
+    made = batch("web")
+    found = Apps("t", deployment("web", 0))
+    context = context_with(found, made, tmp_path)
+    ready = step(made, "ready")
+    Wait().before(ready, context)
+    assert "not ready before" in Wait().do(ready, {}, context).detail
+    found.documents[found.path("web")]["status"] = deployment("web")["status"]
+    assert "not ready before" in Wait().do(ready, {}, context).detail, "an interrupted run keeps what it saw"
+    Wait().before(ready, context)
+    assert Wait().do(ready, {}, context).detail == "all of them are ready"
+
+
 @pytest.mark.parametrize(
     "document", [None, deployment("web", 0, updateStrategy={"type": "OnDelete"})], ids=["gone", "by a person"]
 )
@@ -225,7 +251,7 @@ def test_an_old_registry_that_does_not_come_up_ends_the_rollback_before_anybody_
         Wait().undo(step(made, "cutover/serving"), {}, context)
     Wait().undo(step(made, "cutover/serving"), {}, replace(context, accepted=("cutover/serving",)))
     gone = replace(context, client=cast("Any", Apps("cpaas-system")))
-    with pytest.raises(StepFailed):
+    with pytest.raises(StepFailed, match="install the old registry again"):
         Wait().undo(step(made, "cutover/serving"), {}, gone)
 
 

@@ -172,6 +172,12 @@ def test_who_still_names_the_registry_before_is_named_before_it_stops(context: C
     for container in web["spec"]["template"]["spec"]["containers"]:
         container["image"] = f"{context.plan.host}/team-a/app:v1"
     assert "consumer:Deployment team-a/web" not in uses(context)
+    web["spec"]["template"]["spec"]["containers"][0]["image"] = "image-registry.cpaas-system.svc/team-a/app:v1"
+    job = {**web, "kind": "Job", "apiVersion": "batch/v1", "metadata": {"name": "once", "namespace": "team-a"}}
+    cluster.put({**job, "status": {}})
+    assert "consumer:Job team-a/once" in uses(context)
+    cluster.put({**job, "status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+    assert "consumer:Job team-a/once" not in uses(context), "it has ended, and nobody can change it"
     cluster.denied.add("list cronjobs")
     assert "consumers-unread:cronjobs" in uses(context)
 

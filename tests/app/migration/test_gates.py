@@ -143,7 +143,7 @@ def test_an_image_that_was_not_copied_for_another_reason_is_not_the_one_that_was
     reason: str, wrong: Wrong
 ) -> None:
     assert wrong_of(reason) is wrong
-    assert wrong not in FOLLOWS["missing-blob"] or reason == "NotFound"
+    assert (wrong in FOLLOWS["missing-blob"]) is (reason == "NotFound")
 
 
 def test_hosts_logins_and_limits_that_are_missing_are_named() -> None:

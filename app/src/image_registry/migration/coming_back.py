@@ -13,6 +13,8 @@ from pathlib import Path
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
+from image_registry.migration.gate_facts import host_of
+from image_registry.migration.moved_hosts import moved_hosts
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import source_of
@@ -64,13 +66,29 @@ def _path(context: Context, namespace: str) -> Path:
     return context.folder / f"readiness-{namespace}.json"
 
 
-def not_rolled(context: Context, namespace: str) -> Iterator[str]:
-    """Workloads of a batch that are not yet what they were changed to, but those that nobody waits for."""
+def not_rolled(context: Context, namespace: str, *, back: bool = False) -> Iterator[str]:
+    """Workloads of a batch that are not yet what they were changed to, but those that nobody waits for.
+
+    On the way ``back`` hosts follow after workloads: who names the registry before by such a host can pull only then.
+    """
     found, passed = ClusterObjects(context.client), passed_over(context, namespace)
+    if back:
+        passed |= _by_moved_hosts(context, namespace)
     for name in batch(context, namespace):
         document = found.find(name) if name not in passed else None
         if document is not None and (why := rolling(document, name.kind)):  # who is gone rolls no more
             yield f"{name}: {why}"
+
+
+def _by_moved_hosts(context: Context, namespace: str) -> frozenset[ObjectName]:
+    hosts = moved_hosts(context)
+    return frozenset(
+        step.object
+        for step in context.plan.phase(Phase.CUTOVER)
+        if step.object is not None
+        and step.parameters.get("batch") == namespace
+        and any(host_of(change.before) in hosts for change in step.changes)
+    )
 
 
 def passed_over(context: Context, namespace: str) -> frozenset[ObjectName]:
@@ -111,7 +129,9 @@ def start_again(step: Step, context: Context) -> None:
             current["spec"]["replicas"] = replicas
         return current
 
-    ClusterObjects(context.client).change(name, started)
+    found = ClusterObjects(context.client)
+    if found.find(name) is not None:  # else whoever looks next says what to do
+        found.change(name, started)
 
 
 def not_serving(step: Step, context: Context) -> Iterator[str]:

@@ -45,6 +45,9 @@ PORTION = 500
 PER_REGISTRY = 16
 """Requests at once for each of the two registries: a push waits for the disk of the target, not for its processor."""
 
+SILENT = 5
+"""After how many questions without an answer in a row the registry before is asked no more what it still has."""
+
 
 class CopyImages:
     """A :class:`~image_registry.migration.actions.Doer`."""
@@ -166,7 +169,10 @@ class _Copying:
     def leave_out_gone(self) -> None:
         """What was deleted since the survey did not fail. Lists tell: a tag that is broken is not found either."""
         listed: dict[str, frozenset[str]] = {}
+        silent = 0
         for wanted in list(self.failed.values()):
+            if silent >= SILENT:
+                return  # nobody answers now: they stay ones that failed
             if self.last[wanted.name].outcome != FAILED:
                 continue
             try:
@@ -174,7 +180,9 @@ class _Copying:
                     listed[wanted.repository] = frozenset(self.source.tags(wanted.repository) or ())
                 there = wanted.tag in listed[wanted.repository] if wanted.tag else not self._gone(wanted)
             except RemoteError:
+                silent += 1
                 continue  # it stays one that failed
+            silent = 0
             if not there:
                 cause = "it was deleted in the registry before since the survey"
                 self._add(

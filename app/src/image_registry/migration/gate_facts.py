@@ -26,7 +26,7 @@ def gate_facts(case: Case, gate: str) -> dict[str, Any]:
             return {"workload": _workload(case)}
         case "consumers":
             return {
-                "hosts": sorted(set(case.inventory.hosts) - case.moving_hosts),
+                "hosts": sorted(set(case.inventory.hosts) - case.moving_hosts - {case.choices.host}),
                 "fields": list(case.inventory.fields),
             }
     return {}

@@ -25,6 +25,8 @@ def remaining_uses(step: Step, context: Context) -> Iterator[Item]:
     reader, consumers = Reader(context.client), Consumers(Hosts(step.parameters["hosts"]))
     consumers.read(reader, [CustomField.parse(text) for text in step.parameters["fields"]])
     for consumer in consumers.found:
+        if consumer.over:
+            continue  # it pulls nothing any more, and its template may not be changed
         if consumer.controller.partition(" ")[0] in _KINDS:
             continue  # its maker is asked, and makes it anew
         if not consumer.uses and not consumer.unreadable:

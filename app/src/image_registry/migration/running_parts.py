@@ -139,18 +139,18 @@ def _with_variables(found: DriverFact | None, variables: tuple[Setting, ...], so
     before = "REGISTRY_STORAGE_"
     given = {entry.name.removeprefix(before): entry.value for entry in variables if entry.name.startswith(before)}
     alone = given.get("REDIRECT_DISABLE", "").lower()
-    if found is not None and alone in ("true", "false"):
-        found = replace(found, redirect_disabled=alone == "true")
     chosen = next((setting.value for setting in variables if setting.name == "REGISTRY_STORAGE"), "")
     told = (name for name in DRIVERS if any(key.startswith(f"{name.upper()}_") for key in given))
     named = chosen or next(told, "")
-    if not named:
-        return found
-    if found is None or found.driver != named:
+    if named and (found is None or found.driver != named):
         known = found or DriverFact(named, source)
         found = DriverFact(
             named, source, delete_enabled=known.delete_enabled, redirect_disabled=known.redirect_disabled
         )
+    if found is not None and alone in ("true", "false"):
+        found = replace(found, redirect_disabled=alone == "true")
+    if found is None or not named:
+        return found
     prefix = f"{named.upper()}_"
     own = {key.removeprefix(prefix).lower(): value for key, value in given.items() if key.startswith(prefix)}
     return replace(found, parameters={**found.parameters, **own})

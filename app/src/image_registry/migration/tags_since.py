@@ -75,9 +75,10 @@ class CompareTags:
 def _since(context: Context) -> Iterator[ItemResult]:
     registry, names = target_of(context), renames(context)
     otherwise = read_results(results_path(context.folder, "gate/tags"))
+    new = {after for before, after in names.items() if after and after != before}
     for repository in _list(context).repositories():
-        if names.get(repository.name, repository.name) != repository.name:
-            continue  # what was pushed to its new name is in no link of the old one
+        if names.get(repository.name, repository.name) != repository.name or repository.name in new:
+            continue  # what was pushed to its new name is in no link of the old one, which alone stays
         tags = registry.tags(repository.name) or []
         both = [tag for tag in repository.tags if tag in tags]
         seen = gate_reading.read_each(both, partial(gate_reading.tag, registry, repository.name))

@@ -40,7 +40,9 @@ class Wait:
     def foresee(self, step: Step, context: Context) -> str:  # noqa: ARG002
         return f"waits: {step.title}"
 
-    def before(self, step: Step, context: Context) -> Saved:  # noqa: ARG002
+    def before(self, step: Step, context: Context) -> Saved:
+        if "readiness" in step.parameters:  # the step begins anew: what an earlier migration saw is long over
+            forget_readiness(context, str(step.parameters["readiness"]))
         return {"began": datetime.now(UTC).strftime(_FORM)}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
@@ -70,7 +72,7 @@ class Wait:
             return self._until(context, step, lambda: not_serving(step, context))
         if "readiness" in parameters:
             namespace = str(parameters["readiness"])
-            outcome = self._until(context, step, lambda: not_rolled(context, namespace))
+            outcome = self._until(context, step, lambda: not_rolled(context, namespace, back=True))
             forget_readiness(context, namespace)
             return outcome
         return Outcome(skipped=True)

@@ -20,5 +20,5 @@ def missing() -> str:
         PACKAGE,
         reason="by the modules of this collection that do the registry's own work. It is built from the folder app/ of "
         "the product's sources, of the collection's version (pip wheel --no-deps --wheel-dir wheels app/; then pip "
-        f"install --find-links wheels {PACKAGE} for this Python)",
+        "install wheels/alauda_image_registry-*.whl for this Python)",
     )

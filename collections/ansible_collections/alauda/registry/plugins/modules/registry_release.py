@@ -194,9 +194,9 @@ def _refuse_another_chart(module: AnsibleModule, helm: Helm) -> None:
     given = str(_chart.load(ref, module.params["chart_version"], helm, module.tmpdir).metadata.get("version", ""))
     if given != installed:
         module.fail_json(
-            msg=f"release {helm.release} is of chart version {installed}, and {ref} is {given}: nothing was changed, "
-            "as this would be an upgrade, or the way back from one. Run playbooks/upgrade.yml first, or set "
-            f"registry_chart_version={installed} (registry_chart_ref, where the chart is a folder or an archive)",
+            msg=f"release {helm.release} is of chart version {installed}, and {ref} is {given}: the release was "
+            "not changed, as this would be an upgrade, or the way back from one. Run playbooks/upgrade.yml first, or "
+            f"set registry_chart_version={installed} (registry_chart_ref, where the chart is a folder or an archive)",
             findings=[],
             progress=[],
         )
