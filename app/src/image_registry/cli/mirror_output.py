@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from image_registry.cli.output import document
 from image_registry.measures import size
@@ -25,13 +14,15 @@ from image_registry.mirroring.mirror import Prepared
 from image_registry.mirroring.planner import ImagePlan, Plan
 from image_registry.mirroring.results import COPIED, FAILED, NOT_TRIED, PRESENT, SKIPPED, Report, Result
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+
 
 class Watcher:
-    """Writes to the stream of errors; thread-safe."""
+    """Writes to the stream of errors; thread-safe. What draws bars is imported where somebody watches."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
-        self._terminal, self._quiet = self._console.is_terminal, quiet
+        self._stream, self._terminal, self._quiet = stream, stream.isatty(), quiet
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._images: TaskID | None = None
@@ -39,13 +30,9 @@ class Watcher:
 
     def __enter__(self) -> Self:
         if self._terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                console=self._console,
-                transient=True,
-            )
+            from rich.progress import MofNCompleteColumn
+
+            self._progress = self._bar(MofNCompleteColumn())
             self._images = self._progress.add_task("Looking", total=None)
             self._progress.start()
         return self
@@ -70,16 +57,10 @@ class Watcher:
         """What is to be done is known."""
         if self._progress is None:
             return
+        from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
         self.stop()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
+        self._progress = self._bar(DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
         self._bytes = self._progress.add_task(f"Copying {len(plan.images)} images", total=plan.bytes)
         self._progress.start()
 
@@ -93,7 +74,18 @@ class Watcher:
         if self._quiet:
             return
         with self._lock:
-            self._console.print(line(result), markup=False)
+            if self._progress is not None:
+                self._progress.console.print(line(result), markup=False)
+            else:
+                click.echo(line(result), file=self._stream)
+
+    def _bar(self, *columns: ProgressColumn) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        console = Console(file=self._stream, highlight=False, soft_wrap=True)
+        described = (TextColumn("{task.description}"), BarColumn())
+        return Progress(*described, *columns, console=console, transient=True)
 
 
 def line(result: Result) -> str:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
-import yaml
 
 from image_registry.measures import age
 
@@ -43,6 +42,8 @@ def document(form: str, found: Any) -> None:
     if form == "json":
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
+        import yaml  # most commands never print any
+
         click.echo(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000), nl=False)
 
 

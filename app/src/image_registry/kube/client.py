@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -17,7 +18,6 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import urllib3
-from structlog.contextvars import get_contextvars
 from urllib3.exceptions import (
     HTTPError,
 )
@@ -236,7 +236,7 @@ class ClusterClient:
 
     def _headers(self, accept: str) -> dict[str, str]:
         headers = {"Accept": accept, "User-Agent": f"image-registry/{__version__}", **self._credentials()}
-        if request_id := get_contextvars().get("request_id"):
+        if request_id := _request_id():
             headers["Audit-ID"] = request_id  # the cluster's audit log then tells for which request we ask
         return headers
 
@@ -256,6 +256,12 @@ class ClusterClient:
         if found.username:
             return urllib3.make_headers(basic_auth=f"{found.username}:{found.password}")
         return {}
+
+
+def _request_id() -> str:
+    """Of the request that we ask for, if there is one: who never loaded what binds it has bound none."""
+    bound = sys.modules.get("structlog.contextvars")  # a program without log lines starts a tenth of a second sooner
+    return bound.get_contextvars().get("request_id", "") if bound else ""
 
 
 def object_path(group_version: str, resource: str, name: str = "", *, namespace: str = "") -> str:

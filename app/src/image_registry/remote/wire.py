@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, SSLError
 
 from image_registry import __version__
 from image_registry.proxies import Proxies, Proxy
-from image_registry.remote.addresses import AddressRules, ProxiedNames, open_connection
+from image_registry.remote.addresses import AddressRules, ProxiedNames
 from image_registry.remote.bodies import Body, Stream
 from image_registry.remote.credentials import ANONYMOUS
 from image_registry.remote.errors import (
@@ -37,19 +34,17 @@ from image_registry.remote.errors import (
     UnsafeAddress,
     Untrusted,
 )
+from image_registry.remote.pools import CONNECT, Pools
 from image_registry.remote.reference import parse_registry
 
-CONNECT, READ = 5.0, 30.0
-"""Seconds to wait for a connection, and for the next bytes of an answer."""
+READ = 30.0
+"""Seconds to wait for the next bytes of an answer."""
 
 SMALL = 60.0
 """Seconds that an answer which is read whole may take, though a byte comes now and then."""
 
 AGENT = f"image-registry/{__version__}"
 REDIRECTS = 5
-HOSTS, CONNECTIONS = 64, 16
-"""Servers with idle connections, and idle connections of each."""
-
 ERROR_BODY = 16 << 10
 """Bytes of an error that are read for its message."""
 
@@ -131,20 +126,9 @@ class Wire:
         connect: float = CONNECT,
         read: float = READ,
     ) -> None:
-        trusted = ssl.create_default_context()
-        if authorities.strip():
-            trusted.load_verify_locations(cadata=authorities)
-        blind = ssl.create_default_context()
-        blind.check_hostname = False
-        blind.verify_mode = ssl.CERT_NONE
         self._timeout = urllib3.Timeout(connect=connect, read=read)
         self._proxies, self._names = proxies or Proxies(), ProxiedNames(rules)
-        blindly: dict[str, Any] = {"assert_hostname": False, "cert_reqs": ssl.CERT_NONE}
-        self._pools: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
-        """By the proxy that they go through, and whether anybody is believed."""
-        for proxy in {None, self._proxies.http, self._proxies.https}:
-            self._pools[proxy, False] = _pools(rules, trusted, proxy, trusted, known or {})
-            self._pools[proxy, True] = _pools(rules, blind, proxy, trusted, known or {}, **blindly)
+        self._pools = Pools(rules, authorities, known or {})
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     @contextmanager
@@ -183,7 +167,7 @@ class Wire:
         if proxy is not None:
             self._names.check(urlsplit(url).hostname or "")
         try:
-            raw = self._pools[proxy, insecure].request(
+            raw = self._pools.of(proxy, insecure=insecure).request(
                 method,
                 url,
                 headers=headers,
@@ -249,51 +233,6 @@ def _next(url: str, location: str, headers: Mapping[str, str], *, insecure: bool
     if (before.scheme, before.netloc) != (after.scheme, after.netloc):
         headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
     return target, headers
-
-
-def _pools(
-    rules: AddressRules,
-    context: ssl.SSLContext,
-    proxy: Proxy | None,
-    to_proxy: ssl.SSLContext,
-    known: Mapping[str, str],
-    **options: Any,
-) -> urllib3.PoolManager:
-    if proxy is not None:  # an administrator named it
-        rules = AddressRules(hosts=frozenset({proxy.host}))
-
-    def new_connection(self: HTTPConnection) -> socket.socket:
-        timeout = self.timeout if isinstance(self.timeout, int | float) else CONNECT
-        try:
-            return open_connection(self.host.strip("[]"), self.port or 0, timeout, rules, known)
-        except TimeoutError as error:
-            raise urllib3.exceptions.ConnectTimeoutError(self, "no connection in time") from error
-        except socket.gaierror as error:
-            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
-        except OSError as error:
-            raise urllib3.exceptions.NewConnectionError(self, error.strerror or "no connection") from error
-
-    class Plain(HTTPConnection):
-        _new_conn = new_connection
-
-    class Encrypted(HTTPSConnection):
-        _new_conn = new_connection
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class EncryptedPool(HTTPSConnectionPool):
-        ConnectionCls = Encrypted
-
-    sizes: dict[str, Any] = {"num_pools": HOSTS, "maxsize": CONNECTIONS, "ssl_context": context}
-    if proxy is None:
-        pools = urllib3.PoolManager(**sizes, **options)
-    else:
-        pools = urllib3.ProxyManager(
-            proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=to_proxy, **sizes, **options
-        )
-    pools.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
-    return pools
 
 
 def _host(url: str) -> str:
