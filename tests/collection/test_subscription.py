@@ -44,6 +44,7 @@ class ActingManager:
     def __init__(self, client: ClusterClient) -> None:
         self._client = client
         self._over = threading.Event()
+        self._answers = 0
         self._thread = threading.Thread(target=self._run, name="acting OLM", daemon=True)
         self.conditions: list[tuple[str, str]] = []
         self.phase = "Succeeded"
@@ -62,8 +63,16 @@ class ActingManager:
             try:
                 if self._client.find(SUBSCRIPTION) is not None:
                     self._answer()
+                    self._answers += 1
             except (KubeError, ClusterUnreachable):
                 continue
+
+    def answered(self) -> None:
+        """Wait until a whole answer has begun and ended: what was chosen for it is told, on a slow machine too."""
+        end, wanted = time.monotonic() + 60, self._answers + 2  # one may be under way
+        while self._answers < wanted:
+            assert time.monotonic() < end, "the acting manager answers nobody"
+            time.sleep(0.05)
 
     def _answer(self) -> None:
         said = [{"type": kind, "status": "True", "reason": reason, "message": "m"} for kind, reason in self.conditions]
@@ -209,7 +218,7 @@ def test_an_upgrade_that_waits_for_a_person_is_a_warning_while_the_operator_is_w
 ) -> None:
     acting.offers = f"{PACKAGE}.v9.0.0"
     assert not run(registry_subscription, **ASKED, approval="Manual", **QUICK).failed
-    time.sleep(1)  # by then it is told, whatever an earlier test had been told
+    acting.answered()
     done = run(registry_subscription, **ASKED, approval="Manual", **QUICK)
     assert not done.failed, done.message
     assert done["version"] != acting.offers
@@ -217,6 +226,7 @@ def test_an_upgrade_that_waits_for_a_person_is_a_warning_while_the_operator_is_w
     assert f"{acting.offers} waits for a person" in str(warning)
     assert "InstallPlan install-newer" in str(warning)
     acting.phase = "Failed"
+    acting.answered()
     failed = run(registry_subscription, **ASKED, approval="Manual", timeout=2, patience=0)
     assert failed.failed
     assert "InstallPlan install-newer waits for a person" in failed.message
