@@ -133,6 +133,10 @@ client-matrix: setup ## Ten clients, nine operations, one table; a red cell fail
 test-stores-long: setup ## The same, and every stop of a push on each of them.
 	@$(RUN) stores-long $(ARGS)
 
+.PHONY: test-migration
+test-migration: setup ## Migrations by the playbooks, taken back from every phase.
+	@$(RUN) migration $(ARGS)
+
 .PHONY: test-collection
 test-collection: setup ## The Ansible collection: unit tests of modules and roles, ansible-test sanity.
 	@$(RUN) collection $(ARGS)

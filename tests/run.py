@@ -142,6 +142,15 @@ def steps() -> Mapping[str, Sequence[Part]]:
     ]
     control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube", "crane"),), minutes=40)
     operated_by = [Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=30)]
+    migrations = [
+        Step("programs of migrations", (("lab/lab", "build", "helm", "kube"),), minutes=40),
+        # a whole migration a test; each waits for many processes, so none hangs before its step does
+        Step(
+            "migrations by the playbooks",
+            ((*PYTEST, "-q", "-m", "not lab", "-o", "faulthandler_timeout=3000", "tests/migration"),),
+            minutes=90,
+        ),
+    ]
     store_tools = Step(
         "object stores",
         (("lab/lab", "build", "versitygw", "fake-gcs-server", "azurite", "swift", "distribution"),),
@@ -197,6 +206,7 @@ def steps() -> Mapping[str, Sequence[Part]]:
         "stores-long": [store_tools, all_of_stores],
         "conformance": conformance,
         "operator": [control_plane, *operated_by],
+        "migration": migrations,  # minutes that ``all`` has not
         "cluster": [packages, *lab, first, molecule, demo, cluster],
         # a walk in a lab of its own; ``all`` has ninety minutes on a machine that has nothing yet
         "operator-cluster": [packages, operated],

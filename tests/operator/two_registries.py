@@ -76,16 +76,24 @@ class Nodes(EveryHands):
         assert not self.failure, self.failure
 
     def _look(self) -> None:
-        super()._look()
         try:
             self._roll_out()
             self._run_legacy()
             self._run_ours()
+            super()._look()
             self._uninstall_legacy()
         except (KubeError, ClusterUnreachable):
             raise  # tried again
         except BaseException as error:  # noqa: BLE001 - a thread has nobody who would see it; the test does
             self.failure = self.failure or repr(error)
+
+    def _status(self, version: str, resource: str, item: dict[str, Any], status: dict[str, Any]) -> None:
+        """A registry is ready when its process answers, and not when somebody wants it to be."""
+        known = {(LEGACY, self._variant.name): self._legacy, (TARGET, NAME): self._ours}
+        running = known.get((item["metadata"].get("namespace", ""), item["metadata"]["name"]))
+        if resource == "deployments" and running is not None and status["replicas"] and not running.processes:
+            return  # wanted since this look began; the next one starts it
+        super()._status(version, resource, item, status)
 
     def _wanted(self, namespace: str, name: str) -> bool:
         found = self._client.find(object_path("apps/v1", "deployments", name, namespace=namespace))
@@ -119,9 +127,7 @@ class Nodes(EveryHands):
             self._legacy.stop()
         elif not self._legacy.processes:
             upstream, front, _ = self._addresses
-            storage = {"filesystem": {"rootdirectory": str(self.data)}, "delete": {"enabled": True}}
-            settings = {"version": 0.1, "log": {"level": "error"}, "storage": storage, "http": {"addr": upstream}}
-            (self._folder / "config.json").write_text(json.dumps(settings))
+            (self._folder / "config.json").write_text(json.dumps(self._as_configured(upstream)))
             account = self._account("registry-proxy", LEGACY)
             command = [program("docker-registry", "apt-get install docker-registry"), "serve"]
             self._legacy.start(self._folder / "legacy.log", upstream, [*command, str(self._folder / "config.json")])
@@ -135,6 +141,14 @@ class Nodes(EveryHands):
                 KUBERNETES_SERVICE_PORT=port,
                 PROXY_ACCOUNT=str(account),
             )
+
+    def _as_configured(self, address: str) -> dict[str, Any]:
+        """Its ConfigMap; here the volume and the port are others."""
+        path = object_path("v1", "configmaps", f"{self._variant.name}-config", namespace=LEGACY)
+        settings: dict[str, Any] = json.loads(self._client.get(path)["data"]["config.yml"])
+        settings["http"]["addr"], settings["log"]["level"] = address, "error"
+        settings["storage"]["filesystem"]["rootdirectory"] = str(self.data)
+        return settings
 
     def _account(self, name: str, namespace: str) -> Path:
         """What kubelet mounts."""

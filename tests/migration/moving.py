@@ -1,0 +1,120 @@
+"""One harness for every variant: a legacy registry with images behind a host, moved by our playbooks.
+
+Objects are those of a real kube-apiserver; both registries and ansible-playbook are real processes. Named
+fakes stand for nodes (``two_registries``), for the ingress controller (``front``) and for minutes (``nobody_sleeps``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_registry.kube.client import object_path
+from image_registry_lab.legacy.variants import HOST, NAMESPACE, VARIANTS, Variant
+from tests.collection.controller import Played
+from tests.migration.front import Front
+from tests.migration.hasty import HastyController
+from tests.migration.pulling import Images, Pulls, flat
+from tests.operator.conftest import CHART, program
+from tests.operator.test_legacy_registry import token_of
+from tests.operator.test_migration_run import everything
+from tests.operator.two_registries import TARGET
+from tests.operator.whole import ACCEPTED, Whole, whole_migration
+
+MIGRATE, ROLLBACK = "playbooks/migrate.yml", "playbooks/rollback.yml"
+LEASE = object_path("coordination.k8s.io/v1", "leases", "image-registry-migration", namespace=NAMESPACE)
+MEANWHILE = "team-a/app:v1"
+"""Somebody may push it while the others are pulled."""
+
+
+@dataclass
+class Moving:
+    """A migration by playbooks, and everybody who is concerned."""
+
+    whole: Whole
+    controller: HastyController
+    front: Front
+
+    def plan(self) -> dict[str, Any]:
+        """As it was made by the playbook."""
+        found: dict[str, Any] = json.loads((self.controller.folder / "migration/plan.json").read_text())
+        return found
+
+    def phases(self) -> list[str]:
+        """Those of the plan in which something is done, in order."""
+        return list(dict.fromkeys(step["phase"] for step in self.plan()["steps"]))
+
+    def move(self, *tags: str, **more: Any) -> Played:
+        """Up to the cutover, or the phases of these tags."""
+        return self.controller.play(MIGRATE, options=_options(tags), **more)
+
+    def back(self) -> Played:
+        return self.controller.play(ROLLBACK, registry_migrate_confirm_rollback=True)
+
+    def objects(self) -> dict[str, Any]:
+        """Everything of the cluster but this registry's own namespace: spec, labels, annotations, data."""
+        return everything(self.whole.client)
+
+    def lease(self) -> dict[str, Any] | None:
+        return self.whole.client.find(LEASE)
+
+    def left_of_this_registry(self) -> set[str]:
+        """Kinds of objects in its namespace that somebody would stumble over."""
+        found = set()
+        for version, kind in (("apps/v1", "deployments"), ("v1", "services"), ("networking.k8s.io/v1", "ingresses")):
+            if self.whole.client.get(object_path(version, kind, namespace=TARGET))["items"]:
+                found.add(kind)
+        return found
+
+    @contextmanager
+    def pulled(self) -> Iterator[None]:
+        """While somebody pulls whole images by the host; each of them comes."""
+        names = [name for name in flat(self.whole.digests) if name != MEANWHILE]
+        wanted = {name: self.whole.digests[name] for name in names}
+        with Pulls(Images(self.url, HOST, self.front.authority), wanted, self.tokens()) as pulls:
+            yield
+        assert pulls.failed == [], pulls.failed[:5]
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.whole.variant.tls else 'http'}://127.0.0.1:{self.front.port}"
+
+    def tokens(self) -> dict[str, str]:
+        teams = {name.partition("/")[0] for name in self.whole.digests}
+        return {team: token_of(self.whole.server, "builder", team) for team in teams}
+
+
+def _options(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return ("--tags", ",".join(tags)) if tags else ()
+
+
+@contextmanager
+def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: Any) -> Iterator[Moving]:
+    """Nothing is planned yet; the playbook does that."""
+    with ExitStack() as stack:
+        whole = stack.enter_context(whole_migration(folder, variant))
+        nodes = whole.nodes
+        backends = {NAMESPACE: nodes.legacy_url.removeprefix("http://"), TARGET: nodes.url.removeprefix("http://")}
+        front = stack.enter_context(Front(whole.client, folder / "front", HOST, backends))
+        home = folder / "controller"
+        home.mkdir()
+        known = {
+            "registry_kubeconfig": str(whole.server.kubeconfig),
+            "registry_helm_binary": program("helm"),
+            "registry_chart_ref": str(CHART),
+            "registry_migrate_folder": str(home / "migration"),
+            "registry_migrate_survey_url": nodes.legacy_url,
+            "registry_migrate_survey_token": token_of(whole.server, "default", NAMESPACE),
+            "registry_migrate_target_url": nodes.url,
+            "registry_migrate_image_fields": ["builds.example.com/v1/builds=spec.output.image"],
+            "registry_migrate_accept": ["nested-path:*"],
+            "registry_migrate_accept_exceptions": list(ACCEPTED),
+            "registry_migrate_claim_size": "1Ti",
+            **({"registry_migrate_global_kubeconfig": str(whole.server.kubeconfig)} if variant.module_info else {}),
+            **({"registry_migrate_cluster": "business"} if variant.module_info else {}),
+        }
+        yield Moving(whole, HastyController(home, {**known, **variables}), front)

@@ -1,0 +1,90 @@
+"""A client that pulls whole images by the host that people know, and never rests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import urllib3
+
+from tests.clients import layout
+
+KINDS = f"{layout.MANIFEST}, {layout.INDEX}"
+
+
+class Pulls:
+    """In a thread; ``failed`` says why, ``done`` how many came whole and right."""
+
+    def __init__(self, images: Images, wanted: Mapping[str, str], tokens: Mapping[str, str]) -> None:
+        self._images, self._wanted, self._tokens = images, dict(wanted), dict(tokens)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.failed = list[str]()
+        self.done = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        assert self.done > len(self._wanted), f"nobody pulled; {self.failed[:3]}"
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.3):
+            for name, digest in self._wanted.items():
+                try:
+                    self._images.pull(name, digest, self._tokens[name.partition("/")[0]])
+                    self.done += 1
+                except (AssertionError, urllib3.exceptions.HTTPError) as error:
+                    self.failed.append(f"{name}: {error}")
+
+
+@dataclass
+class Images:
+    """A registry, as a client of containers sees it."""
+
+    url: str
+    host: str
+    authority: Path
+    _pool: urllib3.PoolManager = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.url.startswith("https://"):
+            self._pool = urllib3.PoolManager(ca_certs=str(self.authority), server_hostname=self.host)
+        else:
+            self._pool = urllib3.PoolManager()
+
+    def pull(self, name: str, digest: str, token: str) -> None:
+        """Index, images, configurations and layers: every byte. Raises ``AssertionError``."""
+        repository, _, tag = name.partition(":")
+        self._document(repository, tag, digest, token)
+
+    def _document(self, repository: str, reference: str, digest: str, token: str) -> None:
+        body = self._get(f"/v2/{repository}/manifests/{reference}", digest, token)
+        document = json.loads(body)
+        for child in document.get("manifests", ()):
+            self._document(repository, child["digest"], child["digest"], token)
+        for blob in (*([document["config"]] if "config" in document else ()), *document.get("layers", ())):
+            self._get(f"/v2/{repository}/blobs/{blob['digest']}", blob["digest"], token)
+
+    def _get(self, path: str, digest: str, token: str) -> bytes:
+        headers = {"Accept": KINDS, "Host": self.host, "Connection": "close"}
+        headers |= urllib3.make_headers(basic_auth=f"<token>:{token}")
+        answer = self._pool.request("GET", f"{self.url}{path}", headers=headers, timeout=30, retries=False)
+        self._pool.clear()  # urllib3 would ask again on this connection, of which it has just said that it closes it
+        assert answer.status == 200, f"{path}: {answer.status} {answer.data[:200]!r}"
+        found = f"sha256:{hashlib.sha256(answer.data).hexdigest()}"
+        assert found == digest, f"{path}: {found} is not {digest}"
+        return answer.data
+
+
+def flat(names: Iterable[str]) -> list[str]:
+    """Without names of more than two parts, which become others."""
+    return [name for name in names if name.count("/") == 1]
