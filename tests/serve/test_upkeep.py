@@ -75,8 +75,12 @@ def test_ac_shows_then_collects_and_prints_the_report(served: Served, tmp_path: 
     assert left(served) == 0
     listed = ac(served, "runs", token=token).stdout.splitlines()
     assert [line.split()[1:4] for line in listed[1:]] == [["gc", "succeeded", "yes"], ["gc", "succeeded", "no"]]
-    page = urllib3.request("GET", f"http://{served.host}/metrics").data.decode()
-    assert "imageregistry_garbage_last_removed_blobs 3.0" in page
+
+    def published() -> bool:  # the process that collects notes it right after it has told the result
+        page = urllib3.request("GET", f"http://{served.host}/metrics").data.decode()
+        return "imageregistry_garbage_last_removed_blobs 3.0" in page
+
+    wait_for(published)
     refused = ac(served, "gc", "--grace", "1m", token=token)
     assert (refused.returncode, "less than 7200 s" in refused.stderr) == (2, True), refused
 

@@ -13,6 +13,9 @@ from image_registry.remote.errors import Mismatch, NotFound, Unreadable, Unusabl
 from image_registry.remote.running import Running
 from image_registry.remote.sending import Content, Telling
 
+TRIES = 100
+"""How often a file is linked that others replace; each of them does it once."""
+
 
 def read(path: Path) -> bytes:
     """All of a file. Raises :class:`NotFound`, :class:`Unreadable`."""
@@ -44,7 +47,7 @@ def commit(path: Path, content: bytes | Path, *, symbolic: bool = False) -> None
         elif symbolic:
             new.symlink_to(content)
         else:
-            os.link(content, new)
+            _link(content, new)
 
     _named(path, make)
 
@@ -68,6 +71,19 @@ def write_blob(path: Path, digest: Digest, content: Content, telling: Telling) -
 
     _named(path, make)
     return sent
+
+
+def _link(content: Path, new: Path) -> None:
+    """A file that is replaced by its equal between being found and being linked is said not to be there (link(2))."""
+    for _ in range(TRIES):
+        try:
+            os.link(content, new)
+        except FileNotFoundError:
+            if not content.exists():
+                raise
+        else:
+            return
+    os.link(content, new)
 
 
 def _named(path: Path, make: Callable[[Path], None]) -> None:
