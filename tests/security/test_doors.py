@@ -228,7 +228,7 @@ def test_certificates_are_verified_wherever_the_registry_asks() -> None:
         for word in ("CERT_NONE", "_create_unverified_context", "check_hostname = False", "verify=False")
         if word in ast.unparse(tree)
     }
-    by_name = {"kube/client.py", "kube/endpoint.py", "remote/wire.py", "storage/s3.py", "storage/swift.py"}
+    by_name = {"kube/client.py", "kube/endpoint.py", "remote/pools.py", "storage/s3.py", "storage/swift.py"}
     typed = {"cli/registry_door.py"}
     assert loose <= by_name | typed, (
         "there only as a kubeconfig, an import, a storage's administrator or --insecure says"
