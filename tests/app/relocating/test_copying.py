@@ -17,24 +17,9 @@ from image_registry.storage import layout
 from image_registry.storage.choice import Filesystem, open_store
 from image_registry.storage.folder_tree import FolderTree
 from image_registry.storage.tree import open_tree
-from tests.app.relocating.registry_tree import APP, Filled, blob, content, fill, run, snapshot
+from tests.app.relocating.registry_tree import APP, Filled, blob, content, run, snapshot
 
 LATER = datetime.now(UTC) + timedelta(days=1)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Filesystem:
-    return Filesystem(rootdirectory=tmp_path / "source")
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Filesystem:
-    return Filesystem(rootdirectory=tmp_path / "target")
-
-
-@pytest.fixture
-def filled(source: Filesystem) -> Filled:
-    return fill(open_store(source))
 
 
 def spoil(storage: Filesystem, digest: Digest) -> None:

@@ -23,21 +23,6 @@ from image_registry.storage.tree import open_tree
 from tests.app.relocating.registry_tree import APP, Filled, blob, content, fill, run, snapshot
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Filesystem:
-    return Filesystem(rootdirectory=tmp_path / "source")
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Filesystem:
-    return Filesystem(rootdirectory=tmp_path / "target")
-
-
-@pytest.fixture
-def filled(source: Filesystem) -> Filled:
-    return fill(open_store(source))
-
-
 def meanwhile(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, happens: Callable[[], object]) -> None:
     """Let something happen once, just before a step of the pass."""
     step = getattr(owner, name)

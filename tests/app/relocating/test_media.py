@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,22 +20,7 @@ from image_registry.storage.choice import Filesystem, open_store
 from image_registry.storage.folder_tree import FolderTree
 from image_registry.storage.object_client import Incoming, ObjectMissing
 from image_registry.storage.tree import Tree
-from tests.app.relocating.registry_tree import APP, Filled, blob, fill, run
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Filesystem:
-    return Filesystem(rootdirectory=tmp_path / "source")
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Filesystem:
-    return Filesystem(rootdirectory=tmp_path / "target")
-
-
-@pytest.fixture
-def filled(source: Filesystem) -> Filled:
-    return fill(open_store(source))
+from tests.app.relocating.registry_tree import APP, Filled, blob, run
 
 
 @dataclass

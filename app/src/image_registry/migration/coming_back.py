@@ -18,6 +18,7 @@ from image_registry.migration.moved_hosts import moved_hosts
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import source_of
+from image_registry.migration.rewriting import Change
 
 _STATUS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Deployment": ("replicas", ("updatedReplicas", "availableReplicas", "replicas")),
@@ -29,9 +30,13 @@ BY_A_PERSON = "OnDelete"
 
 def batch(context: Context, namespace: str) -> Iterator[ObjectName]:
     """Workloads of a namespace that the cutover changes."""
+    return (name for name, _ in _changes(context, namespace))
+
+
+def _changes(context: Context, namespace: str) -> Iterator[tuple[ObjectName, tuple[Change, ...]]]:
     for step in context.plan.phase(Phase.CUTOVER):
         if step.action is Action.PATCH and step.object is not None and step.parameters.get("batch") == namespace:
-            yield step.object
+            yield step.object, step.changes
 
 
 def note_readiness(context: Context, namespace: str) -> Mapping[str, str]:
@@ -83,11 +88,9 @@ def not_rolled(context: Context, namespace: str, *, back: bool = False) -> Itera
 def _by_moved_hosts(context: Context, namespace: str) -> frozenset[ObjectName]:
     hosts = moved_hosts(context)
     return frozenset(
-        step.object
-        for step in context.plan.phase(Phase.CUTOVER)
-        if step.object is not None
-        and step.parameters.get("batch") == namespace
-        and any(host_of(change.before) in hosts for change in step.changes)
+        name
+        for name, changes in _changes(context, namespace)
+        if any(host_of(change.before) in hosts for change in changes)
     )
 
 
