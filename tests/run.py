@@ -82,8 +82,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended: exit status, seconds, the runner's own summary lines, tests that passed only when run again,
-    those that failed, each with its reason, and what a command that names no test said last."""
+    """How a step ended: exit status, seconds, the runner's own summary lines, tests that passed only when run again and
+    those that failed, each with why it failed, and what a command that names no test said last."""
 
     step: Step
     status: int
@@ -316,13 +316,17 @@ def _run(step: Step, prefix: str = "", running: set[int] | None = None) -> Outco
             second = Said()
             status = _command(step, (*PYTEST, "-q", *said.failed), environment, started, second, prefix, running)
             summaries += [f"once more: {summary}" for summary in second.summaries]
-            unsteady += [] if status else said.failed
+            unsteady += [] if status else _reasons(said.failed)
             failed = second.failed or said.failed
         if status:
             print(f"{prefix}{step.name}: {command[0]} ended with status {status}", flush=True)
             break
-    reasons = [f"{test}{f' - {why}' if why else ''}" for test, why in failed.items()] if status else ()
+    reasons = _reasons(failed) if status else ()
     return Outcome(step, status, time.monotonic() - started, tuple(summaries), tuple(unsteady), tuple(reasons), last)
+
+
+def _reasons(failed: Mapping[str, str]) -> list[str]:
+    return [f"{test}{f' - {why}' if why else ''}" for test, why in failed.items()]
 
 
 def _again(command: Sequence[str], said: Said) -> bool:

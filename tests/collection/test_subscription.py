@@ -34,7 +34,10 @@ ASKED: dict[str, Any] = {
     "env": {"RELATED_IMAGE_IMAGE_REGISTRY": "registry.example.com/image-registry:2.0.0"},
     "namespace_labels": {"pod-security.kubernetes.io/enforce": "privileged"},
 }
-QUICK: dict[str, Any] = {"timeout": 10, "patience": 0}
+QUICK: dict[str, Any] = {"timeout": 60, "patience": 0}
+"""Nobody waits that long: what is well is seen at once, and so is what no waiting cures."""
+SHORT: dict[str, Any] = {"timeout": 2, "patience": 0}
+"""For what may heal and does not, so that waiting ends."""
 NOW = "2026-01-01T00:00:00Z"
 
 
@@ -208,7 +211,9 @@ def test_an_operator_group_of_somebody_else_is_used_or_named(
 )
 def test_what_stands_in_the_way_is_named(run: Run, acting: ActingManager, kind: str, reason: str, words: str) -> None:
     acting.conditions = [(kind, reason)]
-    failed = run(registry_subscription, **ASKED, timeout=2, patience=0)
+    assert not run(registry_subscription, **ASKED, wait=False).failed
+    acting.answered()
+    failed = run(registry_subscription, **ASKED, **SHORT)
     assert failed.failed
     assert words in failed.message
 
@@ -227,7 +232,7 @@ def test_an_upgrade_that_waits_for_a_person_is_a_warning_while_the_operator_is_w
     assert "InstallPlan install-newer" in str(warning)
     acting.phase = "Failed"
     acting.answered()
-    failed = run(registry_subscription, **ASKED, approval="Manual", timeout=2, patience=0)
+    failed = run(registry_subscription, **ASKED, approval="Manual", **QUICK)
     assert failed.failed
     assert "InstallPlan install-newer waits for a person" in failed.message
 

@@ -165,7 +165,7 @@ def test_other(): pass
     table = capsys.readouterr().out.partition("\nstep ")[2]
     assert "1 failed, 2 passed" in table
     assert "once more: 1 passed" in table
-    assert "passed only when run again: tests/test_it.py::test_unsteady[a b]" in table
+    assert "passed only when run again: tests/test_it.py::test_unsteady[a b] - AssertionError" in table
 
 
 @pytest.mark.parametrize(("count", "again"), [(1, True), (run.SECOND_TRY + 1, False)])
