@@ -1,4 +1,4 @@
-"""Bytes and spans of time as people write and read them: one way for every command, setting and report."""
+"""Bytes, counts and spans of time as people write and read them: one way for every command, setting and report."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def seconds(text: str) -> float:
     return found
 
 
-def size(number: float) -> str:
-    """``1.5 GiB``."""
+def size(number: float | None) -> str:
+    """``1.5 GiB``; a dash for what is not known."""
+    if number is None:
+        return "-"
     for unit in _UNITS:
         if number < 1024 or unit == _UNITS[-1]:
             break
@@ -48,3 +50,19 @@ def hours(span: float) -> str:
     """``24 h`` where that is exact, else ``90 s``."""
     total = int(span)
     return f"{total // 3600} h" if total and total % 3600 == 0 else f"{total} s"
+
+
+def duration(span: float) -> str:
+    """``2 h 5 min``; of what is short only the seconds."""
+    if span < 120:
+        return f"{span:.0f} s"
+    minutes = round(span / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    whole, rest = divmod(minutes, 60)
+    return f"{whole} h {rest} min" if rest else f"{whole} h"
+
+
+def count(number: int, thing: str, things: str = "") -> str:
+    """``1 finding``, ``2 findings``; ``things`` where the plural is not the word with an s."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"

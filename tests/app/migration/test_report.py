@@ -16,7 +16,7 @@ from image_registry.migration.choices import Choices
 from image_registry.migration.documents import to_document
 from image_registry.migration.plan import read_plan
 from image_registry.migration.planning import plan
-from image_registry.migration.report import duration, html, size
+from image_registry.migration.report import html
 from image_registry_lab.legacy.variants import VARIANTS, Variant
 from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
 from tests.app.migration.test_plans import APP, NESTED, surveyed
@@ -78,14 +78,6 @@ def test_a_page_without_a_plan_has_the_inventory(variant: Variant) -> None:
     page = Page(html(inventory, ()))
     assert variant.name in page.words
     assert page.open == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (90, "90 s"), (3000, "50 min"), (7500, "2 h 5 min"), (7200, "2 h")]
-)
-def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-    assert (size(None), size(1536)) == ("-", "1.5 KiB")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import yaml
 
+from image_registry import measures
 from image_registry.cli import output
 from image_registry.cli.connection import Unreachable, cluster_options, connect
 from image_registry.cli.failures import FAILED, Wrong
@@ -32,7 +33,7 @@ from image_registry.migration.findings import Finding, open_blockers
 from image_registry.migration.generations import GENERATIONS, NAMESPACE
 from image_registry.migration.plan import write_plan
 from image_registry.migration.planning import plan as make_plan
-from image_registry.migration.report import duration, html, size
+from image_registry.migration.report import html
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMS = ("table", "json", "yaml")
@@ -200,11 +201,11 @@ def plan(context: click.Context, /, form: str, page: Path | None, out: Path | No
         output.document(form, write_plan(made))
     else:
         _show(made.findings)
-        copied = size(made.estimate.bytes_copied)
-        click.echo(
-            f"\nWay: {made.way} ({made.why}), {copied} copied, about {duration(made.estimate.seconds)}, ", nl=False
-        )
-        click.echo(f"pushes refused for about {duration(made.estimate.pause)}; {'; '.join(made.estimate.assumptions)}")
+        estimate = made.estimate
+        copied = measures.size(estimate.bytes_copied)
+        whole, pause = measures.duration(estimate.seconds), measures.duration(estimate.pause)
+        click.echo(f"\nWay: {made.way} ({made.why}), {copied} copied, about {whole}, ", nl=False)
+        click.echo(f"pushes refused for about {pause}; {'; '.join(estimate.assumptions)}")
         output.rows(("PHASE", "STEP", "WHAT"), ((step.phase.value, step.id, step.title) for step in made.steps))
         for rewrite in made.rewrites:
             click.echo(rewrite.diff)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from image_registry import measures
 from image_registry.cli import given_files, output
 from image_registry.cli.auth_file import keyring
 from image_registry.cli.failures import Unreachable, Wrong
@@ -19,7 +20,6 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.content import ContentSummary, ContentWriter
 from image_registry.migration.documents import InvalidDocument
 from image_registry.migration.facts import Inventory, StorageFact
-from image_registry.migration.report import size
 from image_registry.migration.storage_facts import S3_KEYS
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, explained, survey_registry
 from image_registry.migration.survey_storage import survey_storage
@@ -93,8 +93,8 @@ def survey(inventory: Inventory, client: ClusterClient | None, options: Mapping[
         raise Unreachable(f"the storage cannot be read: {error}") from None
     faults = sum(summary.problems.values())
     output.note(
-        f"surveyed {summary.repositories} repositories, {summary.tags} tags, {size(summary.size)} in {summary.blobs} "
-        f"blobs, {faults} faults, in {summary.seconds:.1f} s"
+        f"surveyed {summary.repositories} repositories, {summary.tags} tags, {measures.size(summary.size)} "
+        f"in {summary.blobs} blobs, {faults} faults, in {summary.seconds:.1f} s"
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from image_registry import measures
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.content import ContentFile, RepositoryContent
 from image_registry.migration.exceptions import Exceptions, wrong_of
@@ -28,7 +29,6 @@ from image_registry.migration.item_results import (
 )
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, digest_of, each_second, source_of, target_of
-from image_registry.migration.report import size
 from image_registry.migration.wanted_images import Wanted, tagged, untagged
 from image_registry.mirroring.applying import Watching
 from image_registry.mirroring.journal import Journal
@@ -55,10 +55,9 @@ class CopyImages:
     def foresee(self, step: Step, context: Context) -> str:
         summary = surveyed(context).summary()
         assert summary is not None  # noqa: S101 - surveyed sees to it
-        what = "what changed of" if step.parameters.get("since") else ""
-        return f"copy {what} {summary.tags} tags of {summary.repositories} repositories, {size(summary.size)}".replace(
-            "  ", " "
-        )
+        what = "what changed of " if step.parameters.get("since") else ""
+        bytes_ = measures.size(summary.size)
+        return f"copy {what}{summary.tags} tags of {summary.repositories} repositories, {bytes_}"
 
     def before(self, step: Step, context: Context) -> Saved:
         del step, context
@@ -84,7 +83,7 @@ class CopyImages:
         spent = max(context.clock() - began, 0.001)
         detail = (
             f"{run.number(COPIED)} images copied, {run.number(PRESENT)} were there, {run.number(REMOVED)} removed, "
-            f"{run.number(FAILED)} failed; {size(run.sent)} sent, {run.sent / spent / (1 << 20):.1f} MiB/s; "
+            f"{run.number(FAILED)} failed; {measures.size(run.sent)} sent, {run.sent / spent / (1 << 20):.1f} MiB/s; "
             f"each in {results.path}"
         )
         if not after_freeze:
@@ -203,7 +202,7 @@ class _Copying:
             if missing:
                 self._portion(missing)
             done = self._here + len(self.last)
-            self._tell(f"copied {done} images, {size(self.sent)} sent, {self.number(FAILED)} failed")
+            self._tell(f"copied {done} images, {measures.size(self.sent)} sent, {self.number(FAILED)} failed")
 
     def _missing(self, images: list[Wanted]) -> list[Wanted]:
         """Those that are not here as they should be; what cannot be asked is one of them."""
@@ -277,7 +276,7 @@ class _Copying:
 
         def sent(number: int) -> None:
             self.sent += number
-            self._tell(f"{size(self.sent)} sent")
+            self._tell(f"{measures.size(self.sent)} sent")
 
         report = mirror.apply(prepared, Watching(sent, ended), continue_on_error=True, ends_all=ends_all)
         for result in report.results:

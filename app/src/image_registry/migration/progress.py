@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 
+from image_registry.migration import pages
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import ORDER, READ_ONLY, Action
 from image_registry.migration.plan import Plan, Step, gives_up
-from image_registry.migration.report import duration, size
 
 WAITING = "waiting"
 
@@ -84,13 +83,8 @@ def progress(plan: Plan, journal: Journal) -> Progress:
 
 
 def page(plan: Plan, found: Progress) -> str:
-    """For people: needs neither network nor scripts, and escapes everything."""
-    from jinja2 import Environment, StrictUndefined  # of use to nobody who starts a command
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"size": size, "duration": duration}
-    text = resources.files(__package__).joinpath("progress.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(plan=plan, progress=found)
+    """For people."""
+    return pages.render("progress", plan=plan, progress=found)
 
 
 def _state(steps: tuple[StepProgress, ...], over: int) -> str:
