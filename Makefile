@@ -15,7 +15,7 @@ unexport KUBECONFIG K8S_AUTH_KUBECONFIG K8S_AUTH_CONTEXT K8S_AUTH_HOST K8S_AUTH_
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-RUN := $(BIN)/python tests/run.py
+RUN := $(BIN)/python -m tests.run
 CLUSTER ?=
 IMAGE ?=
 POSTGRESQL_IMAGE ?=

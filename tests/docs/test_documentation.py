@@ -106,7 +106,7 @@ def test_every_group_of_gates_that_make_calls_is_known() -> None:
     called = set(re.findall(r"\$\(RUN\) (\w+)", MAKEFILE))
     for group in called:
         done = subprocess.run(
-            [sys.executable, "tests/run.py", group, "--list"], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "tests.run", group, "--list"], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import run
-from tests.run import Lanes, Step
+from tests.gates import Lanes, Step
 
 PRINTS = (sys.executable, "-c")
 
