@@ -6,6 +6,7 @@ which asks the same engine.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def test_a_registry_is_saved_lost_and_brought_back_by_playbooks(
 
     made = controller.thrice(kept, BACKUP, registry_report_folder=str(tmp_path / "reports"))
     assert made.changed == 1, made.said
-    assert (tmp_path / "reports/one-backup.json").is_file()
+    report = json.loads((tmp_path / "reports/one-backup.json").read_text(encoding="utf-8"))
+    assert (report["ok"], report["findings"], report["backup"]["left_out"]) == (True, [], [])
     before, told = there(), old.told()
     assert None not in before
 

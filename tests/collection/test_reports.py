@@ -11,7 +11,7 @@ import pytest
 from tests.collection.conftest import ROOT
 from tests.collection.controller import Controller
 
-ROLES = ("access", "limits", "nodes", "prune", "verify")
+ROLES = ("access", "backup", "limits", "nodes", "prune", "restore", "verify")
 TASKS = ROOT / "collections/ansible_collections/alauda/registry/roles"
 
 
@@ -23,6 +23,7 @@ def test_a_cluster_that_does_not_answer_has_a_report_that_says_so(tmp_path: Path
         "registry_access_rules": [{"namespace": "team", "role": "pusher", "groups": ["developers"]}],
         "registry_limits": [{"namespace": "team", "images": 5}],
         "registry_nodes_patience": "30",
+        "registry_backup_folder": str(tmp_path / "backups"),
     }
     said = Controller(tmp_path, wishes).play("tests/collection/playbooks/reports.yml").said
     said = " ".join(said.split())  # whatever was folded
@@ -39,3 +40,10 @@ def test_a_cluster_that_does_not_answer_has_a_report_that_says_so(tmp_path: Path
 def test_no_role_hides_why_a_module_has_failed() -> None:
     hidden = [path for path in TASKS.glob("*/tasks/*.yml") if "failed_when: false" in path.read_text(encoding="utf-8")]
     assert hidden == []
+
+
+def test_reports_are_written_in_one_place() -> None:
+    wrote = [
+        path for path in TASKS.glob("*/tasks/*.yml") if 'dest: "{{ __registry_reports }}' in path.read_text("utf-8")
+    ]
+    assert wrote == [TASKS / "verify/tasks/report.yml"]
