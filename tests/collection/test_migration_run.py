@@ -11,7 +11,9 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.alauda.registry.plugins.modules import legacy_migration
 
+from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import Phase
+from image_registry.migration.plan import Step
 from image_registry_lab.legacy.objects import definitions
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.operator.conftest import CHART, control_plane, started
@@ -75,3 +77,28 @@ def test_a_phase_before_its_turn_is_refused_with_the_one_that_comes_first_and_it
     assert refused["failed"] is True
     assert "phase prepare comes first" in refused["msg"]
     assert "Next: tag prepare of the role migrate" in refused["msg"]
+
+
+def test_check_mode_predicts_that_nothing_is_done_without_confirmation(
+    filled: ApiServer, run: Run, tmp_path: Path
+) -> None:
+    made = planned(filled, tmp_path)
+    journal = Journal(tmp_path / "journal", made)
+
+    def done(*steps: Step) -> None:
+        for step in steps:
+            journal.write(step, State.BEGUN)
+            journal.write(step, State.DONE)
+
+    def told(said: str, **wish: Any) -> None:
+        checked, shown = run(check=True, **wish), run(**wish)
+        assert (checked["changed"], shown["changed"]) == (False, False)
+        assert checked["steps"] == shown["steps"] != []
+        assert said in checked["lines"][-1]
+        assert said in shown["lines"][-1]
+        assert run(check=True, confirm=True, **wish)["changed"] is True
+
+    done(*(step for step in made.steps if step.phase is not Phase.FINALIZE))
+    told("a rollback wants confirm=true", state="rolled_back")
+    done(*(step for step in made.steps if step.parameters.get("cluster") == "global"))  # which nobody has named
+    told("finalize wants confirm=true", phases=["finalize"])

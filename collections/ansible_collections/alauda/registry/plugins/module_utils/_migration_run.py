@@ -41,7 +41,7 @@ except ImportError:
 
 Tell = Callable[[str], None]
 Result = tuple[bool, list[str], dict[str, Any]]
-"""Whether something changed or would, a line for each step, and how far the migration is."""
+"""Whether something changed, or would by a run with the same arguments; a line for each step; how far it is."""
 
 
 def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
@@ -51,15 +51,16 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
         phases = chosen_phases(asked["phases"], asked["until"] or "")
         with held(Path(asked["journal"])):
             found = _opened(asked, tell)
-            show = only_show or (takes_away(phases) and not asked["confirm"])
+            confirmed = asked["confirm"] or not takes_away(phases)
+            show = only_show or not confirmed
             changes = [
                 f"{entry.step.phase} {entry.step.id}: {entry.change or 'nothing'}"
                 for entry in (foresee(found.context, found.journal, DOERS, phases) if show else ())
             ]
             if show:
-                if changes and not only_show:
+                if changes and not confirmed:
                     tell("nothing was done: finalize wants confirm=true")
-                return bool(changes) and only_show, changes, _progress(found, asked)
+                return bool(changes) and confirmed, changes, _progress(found, asked)
             steps = steps_of(found.journal, without_holes(found.plan, phases))
             done = run(found.context, found.journal, DOERS, phases)
             return done > 0, [f"{step.phase} {step.id}: {step.title}" for step in steps], _progress(found, asked)
@@ -77,9 +78,9 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             found = _opened(asked, tell)
             lines = [f"{step.phase} {step.id}: {step.undo}" for step, _done in to_undo(found.journal)]
             if only_show or not asked["confirm"]:
-                if lines and not only_show:
+                if lines and not asked["confirm"]:
                     tell("nothing was done: a rollback wants confirm=true")
-                return bool(lines) and only_show, lines, _progress(found, asked)
+                return bool(lines) and asked["confirm"], lines, _progress(found, asked)
             done = rollback(found.context, found.journal, DOERS)
             return done > 0, lines, _progress(found, asked)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
