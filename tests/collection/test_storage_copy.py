@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 
 NAMESPACE = "image-registry-system"
 CORE, APPS = f"/api/v1/namespaces/{NAMESPACE}", f"/apis/apps/v1/namespaces/{NAMESPACE}"
+NOTE = f"{CORE}/configmaps/{NAME}"
 JOB = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{NAME}"
 CONFIGS = "/apis/imageregistry.operator.alauda.io/v1/configs"
 NEW = {"pvc": {"claim": "new"}}
@@ -84,7 +85,7 @@ def client(apiserver: ApiServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPat
 
 
 def clear(client: ClusterClient, claims: str) -> None:
-    made = (JOB, f"{CORE}/secrets/{NAME}", f"{APPS}/deployments/image-registry", f"{CONFIGS}/cluster")
+    made = (JOB, NOTE, f"{CORE}/secrets/{NAME}", f"{APPS}/deployments/image-registry", f"{CONFIGS}/cluster")
     for path in (*made, f"{claims}/image-registry-storage", f"{claims}/new", f"{claims}/own"):
         if client.find(path) is not None:
             client.delete(path)
@@ -253,7 +254,7 @@ def test_a_target_that_cannot_be_one_is_refused(
 def test_the_role_moves_the_images_and_lets_the_registry_use_them(
     client: ClusterClient, apiserver: ApiServer, copier: ActingCopier, tmp_path: Path
 ) -> None:
-    spec = {"managementState": "Managed", "storage": {"pvc": {}}}
+    spec = {"managementState": "Managed", "storage": {"pvc": {}}, "readOnly": True}
     kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
     client.create(CONFIGS, {**kind, "metadata": {"name": "cluster"}, "spec": spec})
     variables = {
@@ -268,12 +269,14 @@ def test_the_role_moves_the_images_and_lets_the_registry_use_them(
     with ActingOperator(client):
         controller = Controller(tmp_path, variables)
         done = controller.play("playbooks/storage.yml")
+        assert client.get(f"{CONFIGS}/cluster")["spec"]["readOnly"] is True, "as somebody had wanted it before"
+        assert client.find(NOTE) is None
         # as if that had been interrupted when the registry used the copy already, and was still read-only
         item = client.get(f"{APPS}/deployments/image-registry")
         item["spec"]["template"]["spec"]["volumes"] = deployment("new")["spec"]["template"]["spec"]["volumes"]
         client.replace(f"{APPS}/deployments/image-registry", item)
         client.create(f"{CORE}/secrets", {"metadata": {"name": NAME}})
-        client.merge(f"{CONFIGS}/cluster", {"spec": {"readOnly": True}})
+        client.create(f"{CORE}/configmaps", {"metadata": {"name": NAME}, "data": {"readOnly": "false"}})
         controller.play("playbooks/storage.yml")
     after = client.get(f"{CONFIGS}/cluster")["spec"]
     assert after["storage"]["pvc"]["claim"] == "new", done.said
@@ -290,13 +293,13 @@ def test_a_copy_is_given_up_and_what_the_role_does_not_copy_is_refused_before_an
     spec = {"managementState": "Managed", "storage": {"pvc": {}}, "readOnly": True}
     kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
     client.create(CONFIGS, {**kind, "metadata": {"name": "cluster"}, "spec": spec})
-    client.create(f"{CORE}/secrets", {"metadata": {"name": NAME}})  # as a last pass that did not succeed leaves it
+    client.create(f"{CORE}/secrets", {"metadata": {"name": NAME}})  # as passes leave it that a person stopped after
     variables = {"registry_kubeconfig": str(apiserver.kubeconfig), "registry_helm_binary": program("helm")}
     controller = Controller(tmp_path, variables)
     with ActingOperator(client):
         controller.play("playbooks/storage.yml")
     given_up = client.get(f"{CONFIGS}/cluster")
-    assert given_up["spec"]["readOnly"] is False
+    assert given_up["spec"]["readOnly"] is True, "the role had not made it so"
     assert client.find(f"{CORE}/secrets/{NAME}") is None
     item = client.get(f"{APPS}/deployments/image-registry")
     told = {"": "s3", "_S3_BUCKET": "images", "_S3_REGIONENDPOINT": "https://a.example.com"}

@@ -29,6 +29,9 @@ except ImportError:
 
 Document = dict[str, Any]
 KEEP = "helm.sh/resource-policy"
+READ_ONLY = "readOnly"
+"""Of the ConfigMap beside the Job: whether the registry was read-only before the role made it so."""
+
 PAUSE = 2.0
 """Seconds between two looks at the Job."""
 
@@ -127,16 +130,27 @@ def _end(cluster: Cluster, namespace: str, seconds: float, say: Callable[[str], 
 
 
 def clear(cluster: Cluster, namespace: str, *, check: bool) -> bool:
-    """Take the Job and its Secret away; the copy stays. True if there was something."""
+    """Take the Job, its Secret and the note away; the copy stays. True if there was something."""
     paths = [
         f"{_objects.collection('batch/v1', 'jobs', namespace)}/{NAME}",
         f"{_objects.collection('v1', 'secrets', namespace)}/{NAME}",
+        _note(namespace),
     ]
     there = [path for path in paths if cluster.find(path) is not None]
     if not check:
         for path in there:
             cluster.delete(path)
     return bool(there)
+
+
+def read_only_before(cluster: Cluster, namespace: str) -> bool | None:
+    """Whether the registry was read-only when it was made so for the copy; None if it was not made so."""
+    said = ((cluster.find(_note(namespace)) or {}).get("data") or {}).get(READ_ONLY)
+    return None if said is None else said == "true"
+
+
+def _note(namespace: str) -> str:
+    return f"{_objects.collection('v1', 'configmaps', namespace)}/{NAME}"
 
 
 def ended(job: Document) -> str | None:

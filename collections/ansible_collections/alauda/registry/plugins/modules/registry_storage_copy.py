@@ -117,6 +117,10 @@ there:
   description: Whether a copy was begun and not cleared up after.
   returned: when O(state=absent)
   type: bool
+read_only_before:
+  description: Whether the registry was read-only before the role C(storage) made it so; null if it did not.
+  returned: when O(state=absent)
+  type: bool
 report:
   description: What C(image-registry storage copy -o json) says, with the first failures.
   returned: when a pass ended
@@ -155,8 +159,9 @@ def main() -> None:
     namespace = module.params["namespace"]
     try:
         if module.params["state"] == "absent":
+            before = _storage_copy.read_only_before(cluster, namespace)
             there = _storage_copy.clear(cluster, namespace, check=module.check_mode)
-            module.exit_json(changed=there, there=there)
+            module.exit_json(changed=there, there=there, read_only_before=before)
         order = _order(module, cluster)
         if module.check_mode:
             _storage_copy.at_work(cluster, namespace, order)
