@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import run
-from tests.gates import Lanes, Step
+from tests.gates import PYTEST, Lanes, Step
 
 PRINTS = (sys.executable, "-c")
 
@@ -143,7 +143,7 @@ def test_after_a_failure_no_lane_begins_another_step(
 def a_run_of(monkeypatch: pytest.MonkeyPatch, folder: Path, body: str) -> None:
     (folder / "tests").mkdir()
     (folder / "tests/test_it.py").write_text(body)
-    group(monkeypatch, Step("tests", ((*run.PYTEST, "-q", "-ra", "tests"),), folder=folder))
+    group(monkeypatch, Step("tests", ((*PYTEST, "-q", "-ra", "tests"),), folder=folder))
 
 
 def test_a_test_that_passes_only_when_run_again_is_named_in_the_last_lines(

@@ -444,6 +444,19 @@ def test_every_step_before_the_end_can_be_taken_back_or_changes_nothing(variant:
             assert step.undo, step.id
 
 
+def test_workloads_name_the_service_in_the_namespace_of_the_registry_unless_another_host_is_chosen(
+    tmp_path: Path,
+) -> None:
+    found = inventory_of(cluster_of(VARIANTS["4.2-pvc"]))
+    elsewhere = replace(found, target=replace(found.target, namespace="registry-two"))
+    content = surveyed(tmp_path, APP)
+    own = plan(make_case(elsewhere, content, Choices()))
+    assert own.host == "image-registry.registry-two.svc:5000"
+    named = [change.after for rewrite in own.rewrites for change in rewrite.changes]
+    assert any(text.startswith(f"{own.host}/") for text in named)
+    assert plan(make_case(elsewhere, content, Choices(host="registry.test"))).host == "registry.test"
+
+
 def test_an_empty_cluster_is_no_reason_to_fail() -> None:
     case = make_case(Inventory(1, "", "", "", "cpaas-system", cluster_target()), None, Choices())
     assert "no-registry" in rules(case)

@@ -23,7 +23,7 @@ from image_registry.kube.image_references import CustomField
 from image_registry.kube.quantity import whole as quantity
 from image_registry.migration.assess import assess as judge
 from image_registry.migration.case import Case, make_case
-from image_registry.migration.choices import INTERNAL_HOST, Choices, Way
+from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile
 from image_registry.migration.discovery import Question, WrongNamespace
 from image_registry.migration.discovery import discover as look
@@ -108,7 +108,9 @@ def choice_options(command: F) -> F:
                 help="Keep the storage, or copy. Else what is possible.",
             ),
             click.option(
-                "--host", default=INTERNAL_HOST, show_default=True, help="Under which workloads name images then."
+                "--host",
+                default="",
+                help="Under which workloads name images then; that of this registry's Service unless given.",
             ),
             click.option("--rename", "renames", multiple=True, metavar="OLD=NEW", help="Another name. Repeatable."),
             click.option(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile, ContentSummary, Problem
 from image_registry.migration.facts import Installation, Inventory, StorageFact
 from image_registry.migration.names import Rename, rename_plan
+from image_registry.migration.own_service import PORT, SERVICE
 from image_registry.migration.rewriting import repository_of
 from image_registry.migration.volume_sharing import why_not_both
 
@@ -83,6 +84,7 @@ def make_case(inventory: Inventory, content: ContentFile | None, choices: Choice
     running = [found for found in inventory.installations if found.runs] or list(inventory.installations)
     named = [found for found in inventory.installations if found.name == choices.generation]
     chosen = named[0] if named else running[0] if running and not choices.generation else None
+    choices = replace(choices, host=choices.host or f"{SERVICE}.{inventory.target.namespace}.svc:{PORT}")
     case = Case(inventory, choices, chosen)
     if content is None:
         return case

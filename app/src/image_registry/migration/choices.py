@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-INTERNAL_HOST = "image-registry.image-registry-system.svc:5000"
-
 
 class Way(StrEnum):
     """How the bytes get to this registry."""
@@ -24,8 +22,8 @@ class Choices:
 
     generation: str = ""
     way: Way | None = None
-    host: str = INTERNAL_HOST
-    """Under which workloads name images afterwards."""
+    host: str = ""
+    """Under which workloads name images afterwards; empty: that of this registry's Service."""
     renames: Mapping[str, str] = field(default_factory=dict)
     accepted: tuple[str, ...] = ()
     claim_size: int = 0

@@ -35,9 +35,10 @@ options:
     type: str
     choices: [reuse, copy]
   host:
-    description: Under which workloads name images afterwards.
+    description:
+      - Under which workloads name images afterwards; that of this registry's Service if empty.
     type: str
-    default: image-registry.image-registry-system.svc:5000
+    default: ""
   renames:
     description: New names that were chosen, by the old ones.
     type: dict
@@ -119,7 +120,7 @@ def main() -> None:
             "content": {"type": "path"},
             "generation": {"type": "str", "choices": ["image-registry", "internal-docker-registry"]},
             "way": {"type": "str", "choices": ["reuse", "copy"]},
-            "host": {"type": "str", "default": "image-registry.image-registry-system.svc:5000"},
+            "host": {"type": "str", "default": ""},
             "renames": {"type": "dict", "default": {}},
             "accept": {"type": "list", "elements": "str", "default": []},
             "claim_size": {"type": "str", "default": ""},
