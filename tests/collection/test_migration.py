@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.alauda.registry.plugins.module_utils import _migration
-from ansible_collections.alauda.registry.plugins.modules import legacy_migration_plan, legacy_registry_info
+from ansible_collections.alauda.registry.plugins.modules import (
+    legacy_migration_plan,
+    legacy_registry_info,
+    legacy_registry_survey,
+)
 
 from image_registry.migration.documents import to_document
 from image_registry_lab.legacy.variants import VARIANTS
@@ -60,7 +65,7 @@ def test_what_was_found_is_returned_and_nothing_written(legacy: LegacyCluster, r
     done = run(legacy_registry_info)
     assert not done.failed
     assert done["found"] == ["image-registry"]
-    assert (done["changed"], done["unread"], done["survey"]) == (False, [], {})
+    assert (done["changed"], done["unread"]) == (False, [])
     assert legacy.written == []
 
 
@@ -71,28 +76,54 @@ def test_a_missing_right_is_in_the_result(legacy: LegacyCluster, run: Run) -> No
     assert [entry["right"] for entry in done["unread"]] == ["list secrets"]
 
 
-@pytest.mark.usefixtures("legacy")
-def test_a_survey_is_made_but_not_in_check_mode(run: Run, tmp_path: Path) -> None:
+def test_a_survey_is_made_but_not_in_check_mode_and_tells_whether_something_changed(run: Run, tmp_path: Path) -> None:
     fill(tmp_path / "storage")
     target = tmp_path / "content.jsonl"
     asked = {"content": str(target), "storage_root": str(tmp_path / "storage")}
-    checked = run(legacy_registry_info, check=True, **asked)
-    assert not checked.failed
+    checked = run(legacy_registry_survey, check=True, **asked)
+    assert (checked["changed"], checked["survey"]) == (True, {})
     assert not target.exists()
-    done = run(legacy_registry_info, **asked)
-    assert done["survey"]["tags"] == 5
-    assert target.exists()
+    done = run(legacy_registry_survey, **asked)
+    assert (done["changed"], done["survey"]["tags"]) == (True, 5)
+    again = run(legacy_registry_survey, **asked)
+    assert (again["changed"], again["survey"]["digest"]) == (False, done["survey"]["digest"])
+    checked = run(legacy_registry_survey, check=True, **asked)
+    assert (checked["changed"], checked["survey"]["tags"]) == (False, 5)
+    link = next((tmp_path / "storage").rglob("_manifests/tags/*/current/link"))
+    shutil.rmtree(link.parents[1])
+    assert run(legacy_registry_survey, **asked)["changed"]
+
+
+def test_a_bucket_is_looked_for_where_the_inventory_says(legacy: LegacyCluster, run: Run, tmp_path: Path) -> None:
+    found = json.loads(json.dumps(to_document(inventory_of(legacy))))
+    done = run(legacy_registry_survey, content=str(tmp_path / "content.jsonl"), bucket=True, inventory=found)
+    assert done.failed
+    assert "no bucket was found in the cluster" in done["msg"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"content": "x"}, "exactly one of"),
+        ({}, "exactly one place"),
+        ({"storage_root": "/nowhere", "bucket": True, "inventory": {}}, "exactly one place"),
+        ({"bucket": True}, "missing: inventory"),
+        ({"storage_root": "/nowhere"}, "is no folder"),
+        ({"registry_url": "registry.test"}, "no address of a registry"),
+        ({"registry_url": "https://registry.test", "ca_path": "/nowhere"}, "ca_path: /nowhere cannot be read"),
+    ],
+)
+def test_a_place_that_is_none_is_said(run: Run, tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    done = run(legacy_registry_survey, content=str(tmp_path / "content.jsonl"), **arguments)
+    assert done.failed
+    assert said in done["msg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         ({"legacy_namespace": "kube-system"}, "is not migrated"),
         ({"image_fields": ["x"]}, "names no field"),
         ({"global_kubeconfig": "x"}, "needs cluster"),
-        ({"content": "x", "storage_root": "/nowhere"}, "is no folder"),
-        ({"content": "x", "registry_url": "registry.test"}, "no address of a registry"),
     ],
 )
 @pytest.mark.usefixtures("legacy")

@@ -6,11 +6,11 @@ was given.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from image_registry.cli.failures import Wrong
+from image_registry.remote import authorities as remote
 
 
 def token(path: Path) -> str:
@@ -26,12 +26,9 @@ def authorities(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        # what stands around the certificates is for people, in any language
-        text = "".join(character for character in _text(path, "--certificate-authority") if character.isascii())
-        ssl.create_default_context().load_verify_locations(cadata=text or "-")
-    except (ssl.SSLError, ValueError):
-        raise Wrong(f"--certificate-authority: {path} holds no CA in PEM") from None
-    return text
+        return remote.authorities(path)
+    except remote.NoAuthorities as error:
+        raise Wrong(f"--certificate-authority: {error}") from None
 
 
 def lines(file: Iterable[str], name: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ try:
     from image_registry.backup.reading import Reading
     from image_registry.kube.client import ClusterClient
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
+    from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.errors import RemoteError, Unauthorized
     from image_registry.remote.renewing import Token
 except ImportError:
@@ -169,7 +170,10 @@ def _client(asked: dict[str, Any]) -> Any:
 
 
 def _door(cluster: Cluster, client: Any, asked: dict[str, Any]) -> Any:
-    authorities = Path(asked["ca_path"]).read_text(encoding="ascii") if asked["ca_path"] else ""
+    try:
+        trusted = authorities(Path(asked["ca_path"])) if asked["ca_path"] else ""
+    except NoAuthorities as error:
+        raise Failed(f"ca_path: {error}") from None
 
     def token() -> Any:
         if asked["token"]:
@@ -177,7 +181,7 @@ def _door(cluster: Cluster, client: Any, asked: dict[str, Any]) -> Any:
         return _requested(cluster, asked) if asked["service_account"] else Token(_client(asked).token())
 
     wanted = token if asked["token"] or asked["service_account"] or client.token() else None
-    return Door.of(asked["registry_url"], token=wanted, authorities=authorities, verify=asked["validate_certs"])
+    return Door.of(asked["registry_url"], token=wanted, authorities=trusted, verify=asked["validate_certs"])
 
 
 def _requested(cluster: Cluster, asked: dict[str, Any]) -> Any:

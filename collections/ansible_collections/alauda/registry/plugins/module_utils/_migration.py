@@ -23,22 +23,20 @@ try:
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.kube.image_references import CustomField
     from image_registry.kube.quantity import whole
+    from image_registry.migration import surveying
     from image_registry.migration.case import make_case
     from image_registry.migration.choices import Choices, Way
-    from image_registry.migration.content import ContentFile, ContentWriter
+    from image_registry.migration.content import ContentFile
     from image_registry.migration.discovery import Question, WrongNamespace, discover
     from image_registry.migration.documents import InvalidDocument, from_document, to_document
     from image_registry.migration.facts import Inventory
     from image_registry.migration.plan import write_plan
     from image_registry.migration.planning import plan
     from image_registry.migration.report import html
-    from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, explained, survey_registry
-    from image_registry.migration.survey_storage import survey_storage
+    from image_registry.migration.survey_registry import SurveyOptions
     from image_registry.remote.asking import Access
+    from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Login
-    from image_registry.remote.errors import RemoteError
-    from image_registry.storage.blob_store import StorageFault
-    from image_registry.storage.filesystem import FilesystemStore
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
 
@@ -74,43 +72,55 @@ def inventory(asked: dict[str, Any]) -> dict[str, Any]:
         raise MigrationError(str(error)) from None
 
 
-def survey(asked: dict[str, Any]) -> dict[str, Any]:
-    """Look at what lies in the registry, into the file ``content``. Raises :class:`MigrationError`."""
+def survey(asked: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Look at what lies in the registry, into the file ``content``: the numbers, and whether they tell of other content
+    than before. Raises :class:`MigrationError`."""
     from pathlib import Path
 
-    path = Path(asked["content"])
+    content = Path(asked["content"])
+    before = surveyed(asked["content"])
     try:
-        if asked["storage_root"]:
-            root = Path(asked["storage_root"])
-            if not root.is_dir():
-                raise MigrationError(f"storage_root {root} is no folder: name the one that holds docker/registry/v2")
-            with ContentWriter(path, "storage", str(root.resolve())) as writer:
-                return to_document(survey_storage(FilesystemStore(root), writer))
-        return _survey_registry(asked, path)
-    except InvalidDocument as error:
-        raise MigrationError(f"content: {error}") from None
-    except StorageFault as error:
-        raise MigrationError(f"the storage cannot be read: {error}") from None
+        found = to_document(surveying.survey(_place(asked), content))
+    except (surveying.WrongPlace, surveying.NoAnswer, InvalidDocument) as error:
+        raise MigrationError(str(error)) from None
+    except (KubeError, ClusterUnreachable, KubeconfigError) as error:
+        raise MigrationError(f"the bucket's credentials cannot be read: {error}") from None
+    return found, before.get("digest") != found["digest"]
 
 
-def _survey_registry(asked: dict[str, Any], path: Any) -> dict[str, Any]:
+def surveyed(path: str) -> dict[str, Any]:
+    """Numbers of a finished survey; empty where there is none."""
+    from pathlib import Path
+
+    try:
+        summary = ContentFile(Path(path)).summary()
+    except InvalidDocument:
+        return {}
+    return to_document(summary) if summary is not None else {}
+
+
+def _place(asked: dict[str, Any]) -> Any:
+    from pathlib import Path
+
+    if asked["storage_root"]:
+        return surveying.InFolder(Path(asked["storage_root"]))
+    if asked["bucket"]:
+        client = ClusterClient.from_kubeconfig(Path(asked["kubeconfig"]), asked["context"])
+        return surveying.bucket_of(from_document(Inventory, asked["inventory"], "inventory"), client)
+    try:
+        trusted = authorities(Path(asked["ca_path"])) if asked["ca_path"] else ""
+    except NoAuthorities as error:
+        raise MigrationError(f"ca_path: {error}") from None
     url = asked["registry_url"]
-    login = Login(registry_token=asked["token"]) if asked["token"] else None
-    access = Access(insecure=not asked["validate_certs"] or url.startswith("http://"), login=login)
-    options = SurveyOptions(at_once=asked["at_once"], per_second=asked["per_second"], check_blobs=asked["check_blobs"])
-    authorities = ""
-    if asked["ca_path"]:
-        with open(asked["ca_path"], encoding="ascii") as stream:
-            authorities = stream.read()
-    try:
-        registry = LegacyRegistry(url, access, options, authorities)
-        registry.ping()
-        with ContentWriter(path, "registry", url) as writer:
-            return to_document(survey_registry(registry, writer))
-    except RemoteError as error:
-        raise MigrationError(explained(error, url)) from None
-    except ValueError as error:
-        raise MigrationError(f"registry_url: {error}") from None
+    return surveying.InRegistry(
+        url,
+        Access(
+            insecure=not asked["validate_certs"] or url.startswith("http://"),
+            login=Login(registry_token=asked["token"]) if asked["token"] else None,
+        ),
+        SurveyOptions(at_once=asked["at_once"], per_second=asked["per_second"], check_blobs=asked["check_blobs"]),
+        trusted,
+    )
 
 
 def planned(asked: dict[str, Any]) -> tuple[dict[str, Any], str, list[str], str]:

@@ -35,6 +35,7 @@ try:
     from image_registry.migration.opening import Asked, Migration, chosen_phases, open_migration, takes_away
     from image_registry.migration.progress import page, progress
     from image_registry.remote.asking import Access
+    from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Login
 except ImportError:
     pass  # need_package of _migration says so
@@ -127,10 +128,13 @@ def _door(asked: dict[str, Any], which: str) -> RegistryDoor | None:
     url, token = asked[f"{which}_url"], asked[f"{which}_token"]
     if not url and which == "source":
         return None  # this registry is found by its Service
-    authorities = Path(asked["ca_path"]).read_text(encoding="ascii") if asked["ca_path"] else ""
+    try:
+        trusted = authorities(Path(asked["ca_path"])) if asked["ca_path"] else ""
+    except NoAuthorities as error:
+        raise Refused(f"ca_path: {error}") from None
     insecure = (url or "").startswith("http://") or not asked["validate_certs"]
     access = Access(insecure=insecure, login=Login(registry_token=token) if token else None)
-    return RegistryDoor(url or "", access, authorities)
+    return RegistryDoor(url or "", access, trusted)
 
 
 def _progress(found: Migration, asked: dict[str, Any]) -> dict[str, Any]:

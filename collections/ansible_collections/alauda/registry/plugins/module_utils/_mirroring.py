@@ -28,6 +28,7 @@ try:
     from image_registry.mirroring.wishes import InvalidPattern, Wishes, wishes
     from image_registry.remote.addresses import AddressRules
     from image_registry.remote.asking import Access
+    from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Keyring, UnreadableCredentials
     from image_registry.remote.errors import RemoteError
     from image_registry.remote.registry import Registries
@@ -102,16 +103,16 @@ def _wishes(asked: dict[str, Any]) -> Wishes:
 
 
 def _client(asked: dict[str, Any]) -> Client:
-    authorities = ""
-    if asked["ca_path"]:
-        with open(asked["ca_path"], encoding="ascii") as stream:
-            authorities = stream.read()
+    try:
+        trusted = authorities(_path(asked["ca_path"])) if asked["ca_path"] else ""
+    except NoAuthorities as error:
+        raise MirrorError(f"ca_path: {error}") from None
     logins = Keyring()
     if asked["auth_file"]:
         if not os.path.isfile(asked["auth_file"]):
             raise MirrorError(f"there is no file {asked['auth_file']}: name one with logins by auth_file")
         logins = Keyring.parse(_path(asked["auth_file"]).read_bytes())
-    wire = Wire(AddressRules.of(EVERYWHERE), authorities=authorities, read=ANSWER)
+    wire = Wire(AddressRules.of(EVERYWHERE), authorities=trusted, read=ANSWER)
     registries = Registries(wire, SourceRules())
     access = Access(logins, insecure=not asked["validate_certs"], patience=PATIENCE)
     return Client(registries, Writing(registries.questions), access, asked["mount"])

@@ -16,8 +16,7 @@ description:
     object that
     names or runs an image of theirs. Each fact says where it comes from.
   - What may not be read is part of the result, with the right that is missing; nothing else stops.
-  - With O(content) it also looks at what lies in the registry. A survey that was interrupted goes on where it was.
-  - Nothing is written but the file O(content). Values of Secrets are never returned.
+  - What lies in a registry is found by M(alauda.registry.legacy_registry_survey). Values of Secrets are never returned.
 extends_documentation_fragment:
   - alauda.registry._cluster.attributes
 options:
@@ -55,43 +54,9 @@ options:
     type: list
     elements: str
     default: []
-  content:
-    description: File of the survey. Needs one of O(registry_url) and O(storage_root). Not written in check mode.
-    type: path
-  registry_url:
-    description: Address of the legacy registry, C(http(s\)://host[:port]).
-    type: str
-    default: ""
-  token:
-    description: Token of the cluster with which the legacy registry is asked.
-    type: str
-  ca_path:
-    description: File with CAs that are trusted beside those of the system.
-    type: path
-  validate_certs:
-    description: Whether the certificate of the legacy registry must be trusted.
-    type: bool
-    default: true
-  storage_root:
-    description: Folder that holds C(docker/registry/v2) of the legacy registry.
-    type: path
-  at_once:
-    description: Repositories that are asked for at a time.
-    type: int
-    default: 4
-  per_second:
-    description: Requests in a second, at most.
-    type: int
-    default: 400
-  check_blobs:
-    description: Ask of every blob whether it is there.
-    type: bool
-    default: true
 attributes:
   check_mode:
-    support: partial
-    details:
-      - The survey is skipped.
+    support: full
   diff_mode:
     support: N/A
 requirements:
@@ -102,6 +67,7 @@ notes:
 author:
   - Alauda Container Platform (@alauda)
 seealso:
+  - module: alauda.registry.legacy_registry_survey
   - module: alauda.registry.legacy_migration_plan
 """
 
@@ -110,13 +76,6 @@ EXAMPLES = r"""
   alauda.registry.legacy_registry_info:
     kubeconfig: /etc/kubernetes/admin.conf
   register: legacy
-
-- name: See what lies in it, too
-  alauda.registry.legacy_registry_info:
-    kubeconfig: /etc/kubernetes/admin.conf
-    content: content.jsonl
-    registry_url: http://10.4.0.17
-    token: "{{ registry_token }}"
 """
 
 RETURN = r"""
@@ -137,11 +96,6 @@ unread:
   type: list
   elements: dict
   sample: [{what: pull secrets, why: "secrets is forbidden", right: list secrets}]
-survey:
-  description: Numbers of the survey; empty without one.
-  returned: always
-  type: dict
-  sample: {repositories: 3, tags: 15, blobs: 9, size: 2100252, source: registry}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -160,25 +114,12 @@ def main() -> None:
             "cluster": {"type": "str", "default": ""},
             "image_fields": {"type": "list", "elements": "str", "default": []},
             "registry_hosts": {"type": "list", "elements": "str", "default": []},
-            "content": {"type": "path"},
-            "registry_url": {"type": "str", "default": ""},
-            "token": {"type": "str", "no_log": True},
-            "ca_path": {"type": "path"},
-            "validate_certs": {"type": "bool", "default": True},
-            "storage_root": {"type": "path"},
-            "at_once": {"type": "int", "default": 4},
-            "per_second": {"type": "int", "default": 400},
-            "check_blobs": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     _migration.need_package(module)
-    asked = module.params
-    if asked["content"] and bool(asked["registry_url"]) == bool(asked["storage_root"]):
-        module.fail_json(msg="content needs exactly one of registry_url and storage_root")
     try:
-        found = _migration.inventory(asked)
-        survey = _migration.survey(asked) if asked["content"] and not module.check_mode else {}
+        found = _migration.inventory(module.params)
     except _migration.MigrationError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -186,7 +127,6 @@ def main() -> None:
         inventory=found,
         found=[entry["name"] for entry in found.get("installations", [])],
         unread=found.get("unread", []),
-        survey=survey,
     )
 
 
