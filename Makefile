@@ -134,7 +134,7 @@ test-stores-long: setup ## The same, and every stop of a push on each of them.
 	@$(RUN) stores-long $(ARGS)
 
 .PHONY: test-migration
-test-migration: setup ## Migrations by the playbooks, taken back from every phase.
+test-migration: setup ## Migrations by the playbooks: variants, killed and taken back in every phase; says how long each takes.
 	@$(RUN) migration $(ARGS)
 
 .PHONY: test-collection

@@ -86,13 +86,14 @@ def steps() -> Mapping[str, Sequence[Part]]:
     ]
     control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube", "crane"),), minutes=40)
     operated_by = [Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=30)]
+    each_told = ("--durations=0", "--durations-min=5")
     migrations = [
-        Step("programs of migrations", (("lab/lab", "build", "helm", "kube"),), minutes=40),
+        Step("programs of migrations", (("lab/lab", "build", "helm", "kube", "versitygw"),), minutes=40),
         # a whole migration a test; each waits for many processes, so none hangs before its step does
         Step(
             "migrations by the playbooks",
-            ((*PYTEST, "-q", "-m", "not lab", "-o", "faulthandler_timeout=3000", "tests/migration"),),
-            minutes=90,
+            ((*PYTEST, "-q", "-m", "not lab", *each_told, "-o", "faulthandler_timeout=3000", "tests/migration"),),
+            minutes=180,
         ),
     ]
     store_tools = Step(

@@ -87,14 +87,11 @@ class Controller:
         return " ".join(text.split())
 
     def _run(self, playbooks: tuple[str, ...], options: tuple[str, ...], more: dict[str, Any]) -> tuple[int, str]:
-        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **self.variables, **more}
-        inventory = self.folder / "hosts.yml"
-        inventory.write_text(yaml.safe_dump({"registry_clusters": {"hosts": {"one": host}}}), encoding="utf-8")
-        said = self.folder / "said"
+        said, command = self.folder / "said", self._command(playbooks, options, more)
         with said.open("wb") as output:  # a file is there however the run ends
             try:
                 ended = subprocess.run(
-                    ["ansible-playbook", "-i", str(inventory), *(str(ROOT / path) for path in playbooks), *options],
+                    command,
                     cwd=ROOT,
                     env=self._environment(),
                     stdin=subprocess.DEVNULL,
@@ -107,6 +104,13 @@ class Controller:
                 text = said.read_text(encoding="utf-8")
                 pytest.fail(f"ansible-playbook: not ended after {LONGEST} s\n{text[-6000:]}", pytrace=False)
         return ended, said.read_text(encoding="utf-8")
+
+    def _command(self, playbooks: tuple[str, ...], options: tuple[str, ...], more: dict[str, Any]) -> list[str]:
+        """With an inventory of one cluster, which is written anew."""
+        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **self.variables, **more}
+        inventory = self.folder / "hosts.yml"
+        inventory.write_text(yaml.safe_dump({"registry_clusters": {"hosts": {"one": host}}}), encoding="utf-8")
+        return ["ansible-playbook", "-i", str(inventory), *(str(ROOT / path) for path in playbooks), *options]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}

@@ -19,6 +19,8 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 from tests.clients.certificates import make_certificates
 
 LOOK = 0.25
+HANDSHAKE = b"\x16"
+"""The first byte of who speaks TLS."""
 INGRESSES = object_path("networking.k8s.io/v1", "ingresses")
 
 
@@ -79,7 +81,10 @@ class Front:
         with connection, suppress(OSError):
             if leads is None:
                 return  # nobody has this host
-            client = self._tls.wrap_socket(connection, server_side=True) if leads["spec"].get("tls") else connection
+            tls = bool(leads["spec"].get("tls"))
+            if not tls and connection.recv(1, socket.MSG_PEEK) == HANDSHAKE:
+                return  # somebody tries TLS first
+            client = self._tls.wrap_socket(connection, server_side=True) if tls else connection
             address, _, port = self._backends[leads["metadata"]["namespace"]].partition(":")
             # one question a connection, one direction at a time: a TLS socket is not for two threads at once
             with client, socket.create_connection((address, int(port)), 30) as behind:

@@ -1,28 +1,29 @@
 """One harness for every variant: a legacy registry with images behind a host, moved by our playbooks.
 
-Objects are those of a real kube-apiserver; both registries and ansible-playbook are real processes. Named
+Objects are those of a real kube-apiserver; both registries, the bucket and ansible-playbook are real processes. Named
 fakes stand for nodes (``two_registries``), for the ingress controller (``front``) and for minutes (``nobody_sleeps``).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from image_registry.kube.client import object_path
 from image_registry_lab.legacy.variants import HOST, NAMESPACE, VARIANTS, Variant
 from tests.collection.controller import Played
+from tests.migration.bucket import bucket
 from tests.migration.front import Front
-from tests.migration.hasty import HastyController
-from tests.migration.pulling import Images, Pulls, flat
+from tests.migration.history import History
+from tests.migration.mortal import MortalController
+from tests.migration.pulling import INSECURE, Images, Pulls, flat
 from tests.operator.conftest import CHART, program
+from tests.operator.storages import TARGET
 from tests.operator.test_legacy_registry import token_of
 from tests.operator.test_migration_run import everything
-from tests.operator.two_registries import TARGET
 from tests.operator.whole import ACCEPTED, Whole, whole_migration
 
 MIGRATE, ROLLBACK = "playbooks/migrate.yml", "playbooks/rollback.yml"
@@ -36,21 +37,25 @@ class Moving:
     """A migration by playbooks, and everybody who is concerned."""
 
     whole: Whole
-    controller: HastyController
+    controller: MortalController
     front: Front
 
-    def plan(self) -> dict[str, Any]:
-        """As it was made by the playbook."""
-        found: dict[str, Any] = json.loads((self.controller.folder / "migration/plan.json").read_text())
-        return found
-
-    def phases(self) -> list[str]:
-        """Those of the plan in which something is done, in order."""
-        return list(dict.fromkeys(step["phase"] for step in self.plan()["steps"]))
+    @property
+    def history(self) -> History:
+        return History(self.controller.folder / "migration")
 
     def move(self, *tags: str, **more: Any) -> Played:
         """Up to the cutover, or the phases of these tags."""
         return self.controller.play(MIGRATE, options=_options(tags), **more)
+
+    def refused(self, *tags: str, **more: Any) -> str:
+        """What a run says that must not come to its end."""
+        return self.controller.refused(MIGRATE, options=_options(tags), **more)
+
+    def last(self) -> dict[str, Any]:
+        """What has to be said for the last phases; the day of watching is over at once."""
+        accepted = [*self.controller.variables["registry_migrate_accept_exceptions"], "observe/pulls"]
+        return {"registry_migrate_accept_exceptions": accepted, "registry_migrate_confirm_finalize": True}
 
     def back(self) -> Played:
         return self.controller.play(ROLLBACK, registry_migrate_confirm_rollback=True)
@@ -71,21 +76,26 @@ class Moving:
         return found
 
     @contextmanager
-    def pulled(self) -> Iterator[None]:
+    def pulled(self) -> Iterator[Pulls]:
         """While somebody pulls whole images by the host; each of them comes."""
         names = [name for name in flat(self.whole.digests) if name != MEANWHILE]
         wanted = {name: self.whole.digests[name] for name in names}
-        with Pulls(Images(self.url, HOST, self.front.authority), wanted, self.tokens()) as pulls:
-            yield
+        schemes = ("https",) if self.whole.variant.tls else INSECURE
+        images = Images(f"127.0.0.1:{self.front.port}", HOST, self.front.authority, schemes)
+        with Pulls(images, wanted, self.tokens()) as pulls:
+            yield pulls
         assert pulls.failed == [], pulls.failed[:5]
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.whole.variant.tls else 'http'}://127.0.0.1:{self.front.port}"
 
     def tokens(self) -> dict[str, str]:
         teams = {name.partition("/")[0] for name in self.whole.digests}
         return {team: token_of(self.whole.server, "builder", team) for team in teams}
+
+    def comes_whole(self) -> None:
+        """Every image of before, every byte, from this registry."""
+        address, tokens = self.whole.nodes.url.removeprefix("http://"), self.tokens()
+        images = Images(address, "this", self.front.authority, ("http",))
+        for name, digest in self.whole.digests.items():
+            images.pull(name.replace("tools/report", "tools-report"), digest, tokens[name.partition("/")[0]])
 
 
 def _options(tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,6 +106,8 @@ def _options(tags: tuple[str, ...]) -> tuple[str, ...]:
 def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: Any) -> Iterator[Moving]:
     """Nothing is planned yet; the playbook does that."""
     with ExitStack() as stack:
+        if variant.storage == "s3":
+            variant = replace(variant, endpoint=stack.enter_context(bucket(folder)))
         whole = stack.enter_context(whole_migration(folder, variant))
         nodes = whole.nodes
         backends = {NAMESPACE: nodes.legacy_url.removeprefix("http://"), TARGET: nodes.url.removeprefix("http://")}
@@ -111,10 +123,10 @@ def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: An
             "registry_migrate_survey_token": token_of(whole.server, "default", NAMESPACE),
             "registry_migrate_target_url": nodes.url,
             "registry_migrate_image_fields": ["builds.example.com/v1/builds=spec.output.image"],
-            "registry_migrate_accept": ["nested-path:*"],
+            "registry_migrate_accept": ["nested-path:*", "plain-http:*"],
             "registry_migrate_accept_exceptions": list(ACCEPTED),
             "registry_migrate_claim_size": "1Ti",
             **({"registry_migrate_global_kubeconfig": str(whole.server.kubeconfig)} if variant.module_info else {}),
             **({"registry_migrate_cluster": "business"} if variant.module_info else {}),
         }
-        yield Moving(whole, HastyController(home, {**known, **variables}), front)
+        yield Moving(whole, MortalController(home, {**known, **variables}), front)

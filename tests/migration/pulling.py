@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -14,6 +15,8 @@ import urllib3
 
 from tests.clients import layout
 
+INSECURE = ("https", "http", "https")
+"""As ``--insecure-registry``: TLS first, then without; and again, for the host may move in between."""
 KINDS = f"{layout.MANIFEST}, {layout.INDEX}"
 
 
@@ -48,18 +51,16 @@ class Pulls:
 
 @dataclass
 class Images:
-    """A registry, as a client of containers sees it."""
+    """A registry at an address, as a client of containers sees it that was told which schemes it may try, in order."""
 
-    url: str
+    address: str
     host: str
     authority: Path
+    schemes: tuple[str, ...] = ("https",)
     _pool: urllib3.PoolManager = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.url.startswith("https://"):
-            self._pool = urllib3.PoolManager(ca_certs=str(self.authority), server_hostname=self.host)
-        else:
-            self._pool = urllib3.PoolManager()
+        self._pool = urllib3.PoolManager(ca_certs=str(self.authority), server_hostname=self.host)
 
     def pull(self, name: str, digest: str, token: str) -> None:
         """Index, images, configurations and layers: every byte. Raises ``AssertionError``."""
@@ -77,12 +78,25 @@ class Images:
     def _get(self, path: str, digest: str, token: str) -> bytes:
         headers = {"Accept": KINDS, "Host": self.host, "Connection": "close"}
         headers |= urllib3.make_headers(basic_auth=f"<token>:{token}")
-        answer = self._pool.request("GET", f"{self.url}{path}", headers=headers, timeout=30, retries=False)
-        self._pool.clear()  # urllib3 would ask again on this connection, of which it has just said that it closes it
+        answer = self._asked(path, headers)
         assert answer.status == 200, f"{path}: {answer.status} {answer.data[:200]!r}"
         found = f"sha256:{hashlib.sha256(answer.data).hexdigest()}"
         assert found == digest, f"{path}: {found} is not {digest}"
         return answer.data
+
+    def _asked(self, path: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        *others, last = self.schemes
+        for scheme in others:
+            with suppress(urllib3.exceptions.SSLError, urllib3.exceptions.ProtocolError):
+                return self._once(scheme, path, headers)
+        return self._once(last, path, headers)
+
+    def _once(self, scheme: str, path: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        url = f"{scheme}://{self.address}{path}"
+        try:
+            return self._pool.request("GET", url, headers=headers, timeout=30, retries=False)
+        finally:
+            self._pool.clear()  # urllib3 would ask again on this connection, of which it has been told that it closes
 
 
 def flat(names: Iterable[str]) -> list[str]:

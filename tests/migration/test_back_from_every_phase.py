@@ -33,10 +33,9 @@ def test_a_phase_is_taken_back_to_the_last_label(
     last: str, site: Moving, before: tuple[dict[str, Any], dict[str, str]]
 ) -> None:
     objects, images = before
-    assert [phase for phase in site.phases() if phase != "finalize"] == list(PHASES), "one is not tested"
-    accepted = [*site.controller.variables["registry_migrate_accept_exceptions"], "observe/pulls"]
+    assert [phase for phase in site.history.phases() if phase != "finalize"] == list(PHASES), "one is not tested"
     with site.pulled():
-        site.move(*PHASES[: PHASES.index(last) + 1], registry_migrate_accept_exceptions=accepted)
+        site.move(*PHASES[: PHASES.index(last) + 1], **site.last())
         changed = site.objects()
         assert changed != objects
         assert site.lease() is not None

@@ -13,6 +13,9 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 class Hands:
     """Busy in a thread of its own; ``broken`` Jobs fail, ``idle`` ones never end."""
 
+    pause = 0.2
+    """Seconds between two looks."""
+
     def __init__(self, client: ClusterClient, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
@@ -30,7 +33,7 @@ class Hands:
         self._thread.join(10)
 
     def _run(self) -> None:
-        while not self._stop.wait(0.2):
+        while not self._stop.wait(self.pause):
             try:
                 self._look()
             except (KubeError, ClusterUnreachable):

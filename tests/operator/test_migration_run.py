@@ -27,7 +27,7 @@ from image_registry.migration.planning import plan
 from image_registry_lab.legacy.objects import definitions, objects, workloads
 from image_registry_lab.legacy.variants import VARIANTS, Variant
 from tests.app.migration.conftest import ready, volume
-from tests.app.migration.test_plans import APP, NESTED, surveyed
+from tests.app.migration.test_plans import APP, EVERYTHING, NESTED, surveyed
 from tests.operator.conftest import CHART, control_plane, program, started
 from tests.operator.control_plane import READY_SECONDS, ApiServer
 from tests.operator.every_hand import EveryHands
@@ -125,7 +125,7 @@ def planned(server: ApiServer, folder: Path) -> Plan:
     deadline = time.monotonic() + 20
     while True:
         inventory = discover(server.client, Question(cluster="business", fields=(BUILDS,)), global_client=server.client)
-        made = plan(make_case(inventory, surveyed(folder, APP, NESTED), Choices(accepted=("nested-path:*",))))
+        made = plan(make_case(inventory, surveyed(folder, APP, NESTED), Choices(accepted=EVERYTHING)))
         if made.ready:
             break
         assert time.monotonic() < deadline, [finding.id for finding in made.blockers]

@@ -16,8 +16,9 @@ from image_registry.migration.execution import Stopped
 from image_registry.migration.phases import Phase
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.operator.control_plane import READY_SECONDS
+from tests.operator.storages import TARGET
 from tests.operator.test_migration_run import everything
-from tests.operator.two_registries import RBAC, TARGET
+from tests.operator.two_registries import RBAC
 from tests.operator.whole import Whole, whole_migration
 
 

@@ -1,7 +1,8 @@
 """What nodes and the platform would do for two registries in a cluster without nodes: their processes really run.
 
-Real are the processes, which serve as long as their Deployments say so and from the volume that their claim names.
-Named fakes are their surroundings: who starts them, addresses of Pods, and the platform that uninstalls a release.
+Real are the processes, which serve as long as their Deployments say so, from the storage that these name
+(``storages``). Named fakes are their surroundings: who starts them, addresses of Pods, and the platform that
+uninstalls a release.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,9 @@ from image_registry_lab.legacy.variants import NAMESPACE as LEGACY
 from image_registry_lab.legacy.variants import Variant
 from tests.operator.control_plane import ApiServer
 from tests.operator.every_hand import EveryHands
+from tests.operator.storages import NAME, TARGET, Place, Storages
 from tests.serve.conftest import free_port, program, wait_for_port
 
-TARGET = "image-registry-system"
-NAME = "image-registry"
-CLAIMS = "persistentvolumeclaims"
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLES_SECONDS = 1.0
 """How long after the workloads of a release its roles go: Helm takes them last."""
@@ -57,17 +57,28 @@ class Running:
 class Nodes(EveryHands):
     """Busy in the thread of the hands; at ``legacy_url`` and ``url`` the two registries answer while they run."""
 
+    pause = 0.5
+    """A look asks for everything, and a migration waits for the processor more than for a look."""
+
     def __init__(self, server: ApiServer, variant: Variant, folder: Path) -> None:
         super().__init__(server.client, "")
         self._server, self._variant, self._folder = server, variant, folder
         self._legacy, self._ours = Running(), Running()
         self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
-        self._root: Path | None = None
+        self._place: Place | None = None
         self._roles_go = 0.0
         self.failure = ""
+        self.within: Sequence[str] = ()
+        """What starts the process of this registry, if it is to be something else; the folder of its bytes follows."""
         self.legacy_url, self.url = f"http://{self._addresses[1]}", f"http://{self._addresses[2]}"
-        self.data = folder / "volume-of-the-legacy-registry"
+        self._storages = Storages(server.client, variant, folder)
+        self.data = self._storages.data
         (folder / "read-only").write_text("false")
+
+    @property
+    def ours(self) -> int:
+        """The process of this registry."""
+        return self._ours.processes[0].pid
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
@@ -121,16 +132,31 @@ class Nodes(EveryHands):
             counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas"), spec["replicas"])
             self._client.merge(f"{path}/{name}/status", {"status": {**counts, "observedGeneration": 1}})
 
+    @contextmanager
+    def once_running(self) -> Iterator[str]:
+        """The legacy registry as it was before parts of it were removed: without its proxy, on the same volume."""
+        address, running = self._addresses[0], Running()
+        storage = {"filesystem": {"rootdirectory": str(self.data)}}
+        settings = {"version": 0.1, "log": {"level": "error"}, "storage": storage, "http": {"addr": address}}
+        file = self._folder / "once.json"
+        file.write_text(json.dumps(settings))
+        running.start(self._folder / "once.log", address, [_distribution(), "serve", str(file)])
+        try:
+            yield f"http://{address}"
+        finally:
+            running.stop()
+
     def _run_legacy(self) -> None:
         wanted = self._wanted(LEGACY, self._variant.name)
         if not wanted:
             self._legacy.stop()
         elif not self._legacy.processes:
             upstream, front, _ = self._addresses
-            (self._folder / "config.json").write_text(json.dumps(self._as_configured(upstream)))
+            settings, secrets = self._as_configured(upstream)
+            (self._folder / "config.json").write_text(json.dumps(settings))
             account = self._account("registry-proxy", LEGACY)
-            command = [program("docker-registry", "apt-get install docker-registry"), "serve"]
-            self._legacy.start(self._folder / "legacy.log", upstream, [*command, str(self._folder / "config.json")])
+            command = [_distribution(), "serve", str(self._folder / "config.json")]
+            self._legacy.start(self._folder / "legacy.log", upstream, command, **secrets)
             command = [sys.executable, proxy.__file__, f"--upstream=http://{upstream}"]
             port = self._server.client.server.rpartition(":")[2]
             self._legacy.start(
@@ -142,13 +168,13 @@ class Nodes(EveryHands):
                 PROXY_ACCOUNT=str(account),
             )
 
-    def _as_configured(self, address: str) -> dict[str, Any]:
-        """Its ConfigMap; here the volume and the port are others."""
+    def _as_configured(self, address: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """Its ConfigMap and its credentials; here the volume and the port are others."""
         path = object_path("v1", "configmaps", f"{self._variant.name}-config", namespace=LEGACY)
         settings: dict[str, Any] = json.loads(self._client.get(path)["data"]["config.yml"])
         settings["http"]["addr"], settings["log"]["level"] = address, "error"
-        settings["storage"]["filesystem"]["rootdirectory"] = str(self.data)
-        return settings
+        settings["storage"], secrets = self._storages.of_legacy(settings["storage"])
+        return settings, secrets
 
     def _account(self, name: str, namespace: str) -> Path:
         """What kubelet mounts."""
@@ -165,39 +191,20 @@ class Nodes(EveryHands):
         mode = str((modes or {}).get("data", {}).get("readOnly", "false"))
         if (self._folder / "read-only").read_text() != mode:
             (self._folder / "read-only").write_text(mode)
-        root = self._volume() if self._wanted(TARGET, NAME) else None
-        if root == self._root:
+        place = self._storages.of_ours() if self._wanted(TARGET, NAME) else None
+        if place == self._place:
             return
         self._ours.stop()
         self._endpoints(ready=False)
-        if root is not None:
+        if place is not None:
             address = self._addresses[2]
             command = [str(Path(sys.executable).with_name("image-registry")), "serve", "--auth=none", "--workers=1"]
-            command += [f"--root={root}", f"--listen={address}", f"--read-only-file={self._folder / 'read-only'}"]
-            command += [f"--database=sqlite:///{self._folder / f'{root.name}.db'}"]
-            self._ours.start(self._folder / "ours.log", address, command)
+            command += [f"--root={place.root}", f"--listen={address}", f"--read-only-file={self._folder / 'read-only'}"]
+            command += [f"--database=sqlite:///{self._folder / f'{place.root.name}.db'}", *place.options]
+            command = [*self.within, str(place.root), *command] if self.within else command
+            self._ours.start(self._folder / "ours.log", address, command, **place.environment)
             self._endpoints(ready=True)
-        self._root = root
-
-    def _volume(self) -> Path | None:
-        """The folder behind the claim: that of the legacy registry if both claims lead to one place."""
-        claim = self._client.find(
-            object_path("v1", "persistentvolumeclaims", "image-registry-storage", namespace=TARGET)
-        )
-        if claim is None:
-            return None
-        if not claim["spec"].get("volumeName"):
-            return self._folder / "volume-of-this-registry"
-        old = self._client.find(object_path("v1", CLAIMS, self._variant.name, namespace=LEGACY))
-        assert old is not None, "the old claim is gone"
-        here, there = (self._place(one["spec"]["volumeName"]) for one in (claim, old))
-        assert here == there, f"another place: {here} and {there}"
-        return self.data
-
-    def _place(self, volume: str) -> Mapping[str, Any]:
-        spec = self._client.get(object_path("v1", "persistentvolumes", volume))["spec"]
-        found: Mapping[str, Any] = spec["csi"]["volumeAttributes"]
-        return found
+        self._place = place
 
     def _endpoints(self, *, ready: bool) -> None:
         path = object_path("discovery.k8s.io/v1", "endpointslices", "image-registry-1", namespace=TARGET)
@@ -228,3 +235,7 @@ class Nodes(EveryHands):
             selector = {"labelSelector": f"helm.sh/release-name={self._variant.name}"}
             for item in self._client.get(object_path(RBAC, "clusterroles"), query=selector)["items"]:
                 self._client.delete(object_path(RBAC, "clusterroles", item["metadata"]["name"]))
+
+
+def _distribution() -> str:
+    return program("docker-registry", "apt-get install docker-registry")

@@ -67,11 +67,11 @@ class Whole:
     def client(self) -> ClusterClient:
         return self.server.client
 
-    def fill(self) -> None:
-        """With all images."""
+    def fill(self, url: str = "") -> None:
+        """With all images; at ``url`` while it is not served as its objects say."""
         for name in IMAGES:
             deadline = time.monotonic() + READY_SECONDS
-            while (done := self.push(name)).returncode:
+            while (done := self.push(name, url)).returncode:
                 assert time.monotonic() < deadline, done.stderr
                 time.sleep(0.3)  # processes start, and the API server takes a moment to know of new rights
 
@@ -95,7 +95,7 @@ class Whole:
             [*command, f"oci:{made.folder}:v1", f"docker://{host}/{name}"],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-        if done.returncode == 0 and not url:
+        if done.returncode == 0 and url != self.nodes.url:
             self.digests[name] = made.digest
         return done
 
@@ -206,5 +206,9 @@ def whole_migration(folder: Path, variant: Variant) -> Iterator[Whole]:
             }
             server.client.create(object_path(RBAC, "clusterrolebindings"), binding)
             found = Whole(server, nodes, folder, variant)
-            found.fill()
+            if variant.partial:
+                with nodes.once_running() as url:
+                    found.fill(url)
+            else:
+                found.fill()
             yield found

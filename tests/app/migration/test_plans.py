@@ -33,7 +33,7 @@ from tests.app.migration.conftest import cluster_of, inventory_of
 DIGEST = "sha256:" + "a" * 64
 APP = RepositoryContent("team-a/app", {"v1": DIGEST, "v2": DIGEST, "built": DIGEST}, {DIGEST: "m"}, {DIGEST: 700 << 20})
 NESTED = RepositoryContent("team-a/tools/report", {"1": DIGEST}, {DIGEST: "m"}, {DIGEST: 700 << 20})
-EVERYTHING = ("nested-path:*",)
+EVERYTHING = ("nested-path:*", "plain-http:*")
 
 
 def surveyed(folder: Path, *repositories: RepositoryContent) -> ContentFile:
@@ -157,6 +157,12 @@ def test_what_blocks_is_blocking_until_it_is_accepted_by_name(tmp_path: Path) ->
     assert [entry.object for entry in found.exceptions] == ["team-a/tools/report"]
     wrong = case_of(VARIANTS["4.2-pvc"], tmp_path, accepted=("nested-path:other",))
     assert "accepted-nothing" in rules(wrong)
+
+
+def test_a_host_without_tls_blocks_because_clients_may_speak_nothing_else(tmp_path: Path) -> None:
+    refused = plan(case_of(VARIANTS["4.2-http"], tmp_path, accepted=("nested-path:*",)))
+    assert [finding.rule for finding in refused.blockers] == ["plain-http"]
+    assert plan(case_of(VARIANTS["4.2-http"], tmp_path, accepted=EVERYTHING)).ready
 
 
 def test_a_chosen_name_needs_no_acceptance(tmp_path: Path) -> None:

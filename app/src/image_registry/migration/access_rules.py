@@ -151,11 +151,13 @@ def _exposure(case: Case) -> Iterator[Finding]:
                 "tls-secret", exposed.tls_secret, "the certificate of the route is not there", "make the Secret again"
             )
         elif exposed.tls_secret is None:
-            yield warning(
+            yield blocking(
                 "plain-http",
                 exposed.object,
-                f"{', '.join(exposed.hosts)} is served without TLS",
-                "this registry speaks TLS alone: give a certificate (config.routes[].secretName)",
+                f"{', '.join(exposed.hosts)} is served without TLS, and by TLS alone after the cutover: clients that "
+                "were told http:// (hosts.toml of containerd) can pull by it no more",
+                "tell them https://, or give the old registry a certificate, and plan anew; or accept it, where "
+                "clients try TLS first (--insecure-registry, insecure-registries)",
             )
 
 
