@@ -19,6 +19,7 @@ WORK = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent"))
 SYSTEM = "image-registry-system"
 SERVICE = f"image-registry.{SYSTEM}.svc:5000"
 BACK = os.environ.get("MOLECULE_SCENARIO_NAME") == "rollback"
+COPIED = os.environ.get("MOLECULE_SCENARIO_NAME") == "migrate_copy"
 
 moved = pytest.mark.skipif(BACK, reason="it was taken back")
 back = pytest.mark.skipif(not BACK, reason="it was not taken back")
@@ -29,7 +30,9 @@ Kubectl = Callable[..., str]
 def pushed(host: Host) -> dict[str, str]:
     """What lay in the legacy registry before: digests by name and tag."""
     lines = host.check_output("%s legacy pushed", str(ROOT / "lab/lab")).splitlines()
-    return dict(line.split() for line in lines)
+    found = dict(line.split() for line in lines)
+    # pushed when the first copy had begun (push_meanwhile.py): only the second one, behind the freeze, has to have it
+    return found | ({"team-a/app:meanwhile": found["team-a/app:v1"]} if COPIED else {})
 
 
 def digests(host: Host, lab: dict[str, str], kubectl: Kubectl, place: str, names: list[str], folder: Path) -> list[str]:
@@ -71,6 +74,19 @@ def test_workloads_name_the_new_registry_and_start_again_from_it(kubectl: Kubect
     kubectl("-n team-a delete pods --all --wait=true")
     for name in ("web", "api"):
         kubectl(f"-n team-a rollout status deployment/{name} --timeout=120s")
+
+
+@moved
+def test_nothing_is_left_of_a_registry_that_was_given_up(kubectl: Kubectl) -> None:
+    journal = [json.loads(line) for line in (WORK / "migration/journal.jsonl").read_text().splitlines()]
+    if not any(entry["step"].startswith("finalize/") for entry in journal):
+        pytest.skip("it can still come back")
+    assert "NotFound" in kubectl("-n cpaas-system get deployment image-registry", may_fail=True)
+    for name in ("system:image-puller", "system:image-pusher"):
+        role: dict[str, Any] = json.loads(kubectl(f"get clusterrole {name} -o json"))
+        assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {"image.alauda.io"}
+        assert role["metadata"]["annotations"]["meta.helm.sh/release-namespace"] == SYSTEM
+    assert kubectl("get clusterplugininstances.cluster.alauda.io -o name") == ""
 
 
 @back

@@ -13,7 +13,6 @@ from typing import Any
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.listing import items
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
-from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.coming_back import (
     forget_readiness,
     not_rolled,
@@ -22,9 +21,9 @@ from image_registry.migration.coming_back import (
     passed_over,
     start_again,
 )
-from image_registry.migration.facts import ObjectName
 from image_registry.migration.freezing import pushing_roles
 from image_registry.migration.frozen_content import note_freeze
+from image_registry.migration.leaving_release import OFTEN, not_gone, note_what_leaves
 from image_registry.migration.moved_hosts import all_hosts, moved_hosts
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import at
@@ -43,7 +42,8 @@ class Wait:
     def before(self, step: Step, context: Context) -> Saved:
         if "readiness" in step.parameters:  # the step begins anew: what an earlier migration saw is long over
             forget_readiness(context, str(step.parameters["readiness"]))
-        return {"began": datetime.now(UTC).strftime(_FORM)}
+        noted = note_what_leaves(step, context) if "gone" in step.parameters else {}
+        return {"began": datetime.now(UTC).strftime(_FORM), **noted}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
         parameters = step.parameters
@@ -60,7 +60,7 @@ class Wait:
         if "jobs" in parameters:
             return self._until(context, step, lambda: jobs_at_work(context.client, parameters["jobs"]))
         if "gone" in parameters:
-            return self._until(context, step, lambda: _there(context, parameters["gone"]))
+            return self._until(context, step, lambda: not_gone(step, saved, context), pause=OFTEN)
         return self._refused(step, context)
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
@@ -77,7 +77,7 @@ class Wait:
             return outcome
         return Outcome(skipped=True)
 
-    def _until(self, context: Context, step: Step, look: Any) -> Outcome:
+    def _until(self, context: Context, step: Step, look: Any, *, pause: float = PAUSE) -> Outcome:
         began, last = context.clock(), ""
         longest = float(step.parameters.get("seconds", 600))
         while True:
@@ -91,7 +91,7 @@ class Wait:
             if said != last:
                 context.tell(f"  waiting: {said}")
                 last = said
-            context.sleep(PAUSE)
+            context.sleep(pause)
 
     def _refused(self, step: Step, context: Context) -> Outcome:
         """The legacy registry asks for rights anew at every request, so an upload ends where its right does."""
@@ -180,11 +180,3 @@ def jobs_at_work(client: ClusterClient, names: Any) -> Iterator[str]:
             known |= {(owner.get("kind"), owner.get("name"), namespace) for owner in owners}
             if known & wanted and at(job, "status", "active"):
                 yield f"Job {namespace}/{job['metadata']['name']} is at work"
-
-
-def _there(context: Context, names: Any) -> Iterator[str]:
-    found = ClusterObjects(context.client)
-    for kind, name, namespace, api_version in names:
-        place = ObjectName(str(kind), str(name), str(namespace), str(api_version))
-        if found.find(place) is not None:
-            yield f"{place} is still there"

@@ -1,0 +1,120 @@
+"""The roles that bindings of every namespace name are there again as soon as a release takes them along."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from image_registry.kube.client import object_path
+from image_registry.migration.actions import Context, StepFailed
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.journal import Journal, State
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Step
+from image_registry.migration.waiting import Wait
+from tests.app.migration.test_execution import context_of, plan_of
+from tests.app.migration.test_taking_back import Document, Objects
+
+API = "rbac.authorization.k8s.io/v1"
+ROOT = f"/apis/{API}/clusterroles"
+
+
+def of(name: str) -> str:
+    """Where a role lies."""
+    return object_path(API, "clusterroles", name)
+
+
+RULES = [{"apiGroups": ["image.alauda.io"], "resources": ["imagestreams/layers"], "verbs": ["get"]}]
+PULLER = of("system:image-puller")
+GONE = Step(
+    "finalize/gone", Phase.FINALIZE, Action.WAIT, "w",
+    parameters={"gone": [["ClusterRole", name, "", API] for name in ("system:image-puller", "proxy")], "seconds": 9},
+)  # fmt: skip
+
+
+class Roles(Objects):
+    """A named fake of an API server with ClusterRoles."""
+
+    def __init__(self, *names: str) -> None:
+        self._numbers = itertools.count(1)
+        super().__init__({})
+        for name in names:
+            labels = {"helm.sh/release-name": "legacy", "rbac.authorization.k8s.io/aggregate-to-view": "true"}
+            self.create(ROOT, {"metadata": {"name": name, "labels": labels}, "rules": RULES})
+
+    def find(self, path: str) -> Document | None:
+        if path == f"/apis/{API}":
+            return {"resources": [{"name": "clusterroles", "kind": "ClusterRole", "namespaced": False}]}
+        return super().find(path)
+
+    def create(self, path: str, body: Any) -> Document:
+        made = {**body, "metadata": {**body["metadata"], "uid": f"uid-{next(self._numbers)}"}}
+        return self.replace(of(body["metadata"]["name"]) if path == ROOT else path, made)
+
+
+@dataclass
+class Owners:
+    """Of the installation, only what makes roles its own."""
+
+    taken: list[str] = field(default_factory=list)
+
+    def take_over(self, objects: Any) -> None:
+        self.taken += [found.name for found in objects]
+
+
+@pytest.fixture
+def roles() -> Roles:
+    return Roles("system:image-puller", "proxy")
+
+
+def context(roles: Roles, folder: Path, owners: Owners, at: dict[float, Any]) -> Context:
+    """With things that happen at seconds of their own."""
+    time = [0.0]
+
+    def sleep(seconds: float) -> None:
+        time[0] += seconds
+        for when in [each for each in at if each <= time[0]]:
+            at.pop(when)()
+
+    found = context_of(plan_of([GONE]), folder)
+    return replace(found, client=cast("Any", roles), settings=cast("Any", owners), clock=lambda: time[0], sleep=sleep)
+
+
+def test_a_role_that_goes_with_its_release_is_back_within_a_second_and_is_ours(roles: Roles, tmp_path: Path) -> None:
+    owners, seen = Owners(), list[bool]()
+    happens = {
+        1.0: lambda: roles.delete(PULLER),
+        2.0: lambda: seen.append(PULLER in roles.documents),
+        3.0: lambda: roles.delete(of("proxy")),
+    }
+    found = context(roles, tmp_path, owners, happens)
+    Wait().do(GONE, Wait().before(GONE, found), found)
+    assert seen == [True]
+    assert list(roles.documents) == [PULLER]
+    role = roles.documents[PULLER]
+    assert role["rules"] == RULES
+    assert role["metadata"]["labels"] == {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert owners.taken == ["system:image-puller"]
+
+
+def test_who_was_killed_meanwhile_makes_it_again_by_what_the_journal_has(roles: Roles, tmp_path: Path) -> None:
+    found = context(roles, tmp_path, Owners(), {})
+    journal = Journal(tmp_path / "journal", found.plan)
+    journal.write(GONE, State.BEGUN, saved=Wait().before(GONE, found))
+    roles.documents.clear()
+    Wait().do(GONE, Journal(tmp_path / "journal", found.plan).saved(GONE) or {}, found)
+    assert [document["rules"] for document in roles.documents.values()] == [RULES]
+
+
+def test_what_stays_is_named_and_no_role_is_touched(roles: Roles, tmp_path: Path) -> None:
+    before, owners = dict(roles.documents), Owners()
+    found = context(roles, tmp_path, owners, {})
+    name = ObjectName("ClusterRole", "proxy", "", API)
+    with pytest.raises(StepFailed, match=f"{name} is still there"):
+        Wait().do(GONE, Wait().before(GONE, found), found)
+    assert roles.documents == before
+    assert owners.taken == []
