@@ -7,7 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.alauda.registry.plugins.modules import image_limits, pull_secret_info, registry_access
+from ansible_collections.alauda.registry.plugins.modules import (
+    image_limits,
+    image_limits_info,
+    pull_secret_info,
+    registry_access,
+    registry_access_info,
+)
 
 from tests.collection.conftest import FakeCluster, Result, Run
 
@@ -180,3 +186,36 @@ def test_pull_secrets_are_told_without_what_is_secret(
     only = run(pull_secret_info, namespace="team", service_account="default", host="a.svc:5000")
     assert [row["name"] for row in only["pull_secrets"]] == ["kept"]
     assert "needs namespace" in run(pull_secret_info, service_account="default").message
+
+
+def test_who_has_a_role_is_read_in_the_namespace_and_in_the_cluster(run: Run, cluster: FakeCluster) -> None:
+    cluster.put(f"{PLACE}/team", binding(user("bob"), ACCOUNT, role="system:image-pusher"))
+    cluster.put(f"{PLACE}/other", binding(user("eve"), role="admin"))
+    marks = {"app.kubernetes.io/managed-by": "Helm"}
+    cluster.put(f"{CLUSTER}/all", binding(user("ann"), labels=marks))
+    found = run(registry_access_info, namespace="team")
+    assert [(held["role"], held["holder"], held["namespace"]) for held in found["access"]] == [
+        ("puller", "User ann", ""),
+        ("pusher", "ServiceAccount team/builder", "team"),
+        ("pusher", "User bob", "team"),
+    ]
+    assert [held["kept_by_program"] for held in found["access"]] == [True, False, False]
+    assert [held["binding"] for held in run(registry_access_info, role="puller")["access"]] == ["all"]
+    assert run(registry_access_info, role="pusher")["access"] == []
+
+
+def test_limits_are_read_as_they_were_set_and_others_left_out(run: Run, cluster: FakeCluster) -> None:
+    done = run(image_limits, namespace="team", image_size="2Gi", stream_tags=20, storage="50Gi", streams=5)
+    assert not done.failed, done.message
+    quota = cluster.objects[QUOTA]
+    quota["spec"]["hard"]["pods"] = "3"
+    quota["status"] = {"used": {"alauda.io/image-storage": "812"}}
+    found = run(image_limits_info, namespace="team")
+    assert sorted((each["limit"], each["value"]) for each in found["of_one"]) == [
+        ("image_size", "2Gi"),
+        ("stream_tags", "20"),
+    ]
+    assert sorted((each["limit"], each["value"], each["used"]) for each in found["of_all"]) == [
+        ("storage", "50Gi", "812"),
+        ("streams", "5", ""),
+    ]

@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 import yaml
 from ansible_collections.alauda.registry.plugins.module_utils import _conditions, _objects
-from ansible_collections.alauda.registry.plugins.modules import registry_subscription
+from ansible_collections.alauda.registry.plugins.modules import registry_subscription, registry_subscription_info
 
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeError
@@ -140,6 +140,8 @@ def test_without_a_manager_nothing_is_written_and_the_way_on_is_named(run: Run, 
         assert failed.failed
         assert "has no Operator Lifecycle Manager" in failed.message
         assert "registry_install_method=operator" in failed.message
+    read = run(registry_subscription_info, namespace=NAMESPACE)
+    assert (read.failed, read["exists"], read["version"]) == (False, False, "")
     assert apiserver.client.find(f"/api/v1/namespaces/{NAMESPACE}") is None
 
 
@@ -229,6 +231,10 @@ def test_an_upgrade_that_waits_for_a_person_is_a_warning_while_the_operator_is_w
     assert done["version"] != acting.offers
     [warning] = done["warnings"]
     assert f"{acting.offers} waits for a person" in str(warning)
+    read = run(registry_subscription_info, namespace=NAMESPACE)
+    assert (read["exists"], read["ready"], read["doing"]) == (True, True, "")
+    assert read["version"] == done["version"]
+    assert f"{acting.offers} waits for a person" in read["offer"]
     assert "InstallPlan install-newer" in str(warning)
     acting.phase = "Failed"
     acting.answered()

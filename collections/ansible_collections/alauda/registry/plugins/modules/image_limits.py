@@ -104,22 +104,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _object_plan
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
+from ansible_collections.alauda.registry.plugins.module_utils._limits import OF_ALL, OF_ONE
 from ansible_collections.alauda.registry.plugins.module_utils._objects import collection
-
-OF_ONE = {
-    "image_size": ("alauda.io/Image", "storage"),
-    "stream_tags": ("alauda.io/ImageStream", "alauda.io/image-tags"),
-    "stream_images": ("alauda.io/ImageStream", "alauda.io/images"),
-}
-"""Type and resource of a LimitRange, by option."""
-
-OF_ALL = {
-    "streams": "alauda.io/imagestreams",
-    "images": "alauda.io/images",
-    "tags": "alauda.io/image-tags",
-    "storage": "alauda.io/image-storage",
-}
-"""Resource of a ResourceQuota, by option."""
 
 
 def main() -> None:
