@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from image_registry.kube.client import ClusterClient
 from image_registry.migration.actions import Context, Doer, Outcome, Saved
@@ -26,7 +29,8 @@ from image_registry.migration.opening import Asked, open_migration
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 
-DATA = (Action.COPY_IMAGES, Action.RENAME_IMAGES, Action.BACKFILL, Action.GATE, Action.COMPARE_TAGS)
+INGRESSES = "/apis/networking.k8s.io/v1/namespaces/image-registry-system/ingresses"
+DATA = (Action.COPY_IMAGES, Action.RENAME_IMAGES, Action.BACKFILL, Action.COMPARE_TAGS)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,39 @@ class FileSettings:
         del objects
 
 
+@dataclass(frozen=True)
+class RoutedSettings(FileSettings):
+    """The same, with the Ingresses that the chart makes of these values, and none beside them."""
+
+    client: ClusterClient
+    helm: str
+    chart: str
+
+    def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        command = [self.helm, "template", "image-registry", self.chart, "--namespace=image-registry-system"]
+        command += ["--kube-version=1.37"]
+        done = subprocess.run(
+            [*command, "--values=-"], input=json.dumps(values), capture_output=True, text=True, check=True
+        )
+        wanted = {
+            item["metadata"]["name"]: item for item in yaml.safe_load_all(done.stdout) if item["kind"] == "Ingress"
+        }
+        known = {item["metadata"]["name"]: item for item in self.client.get(INGRESSES)["items"]}
+        for name, item in wanted.items():
+            if name in known:
+                self.client.merge(f"{INGRESSES}/{name}", {"spec": item["spec"]})
+            else:
+                self.client.create(INGRESSES, item)
+        for name in known.keys() - wanted.keys():
+            self.client.delete(f"{INGRESSES}/{name}")
+        super().write(values, tell)
+
+    def remove(self, tell: Callable[[str], None]) -> None:
+        for item in self.client.get(INGRESSES)["items"]:
+            self.client.delete(f"{INGRESSES}/{item['metadata']['name']}")
+        super().remove(tell)
+
+
 class Pretended:
     """A named fake of what moves data."""
 
@@ -67,6 +104,14 @@ class Pretended:
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
         return Outcome()
+
+
+@dataclass(frozen=True)
+class Gates(Pretended):
+    """What asks registries is pretended; what asks the cluster about Ingresses is asked."""
+
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
+        return DOERS[Action.GATE].do(step, saved, context) if step.parameters["gate"] == "routes" else Outcome()
 
 
 @dataclass(frozen=True)
@@ -105,15 +150,21 @@ def main(what: str, kubeconfig: str, folder: str, until: str, step: str = "", wh
     place = Path(folder)
     client = ClusterClient.from_kubeconfig(Path(kubeconfig))
     asked = Asked(plan=place / "plan.json", journal=place / "journal", client=client, accepted=("cutover/by-hand/*",))
+    routed = place / "routed.json"  # where the Ingresses of this registry are looked at: Helm, and the chart
+    values = place / "values.json"
+    settings = (
+        RoutedSettings(values, client, **json.loads(routed.read_text())) if routed.exists() else FileSettings(values)
+    )
     found = open_migration(asked)
     context = replace(
         found.context,
-        settings=FileSettings(place / "values.json"),
+        settings=settings,
         tell=print,
         sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
     )
     doers = {
-        action: Mortal(doer, step, where) for action, doer in {**DOERS, **dict.fromkeys(DATA, Pretended())}.items()
+        action: Mortal(doer, step, where)
+        for action, doer in {**DOERS, **dict.fromkeys(DATA, Pretended()), Action.GATE: Gates()}.items()
     }
     try:
         if what == "run":

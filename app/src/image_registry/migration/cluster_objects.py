@@ -71,11 +71,14 @@ class ClusterObjects:
         content_type = "application/apply-patch+yaml"
         return self.client.request("PATCH", self.path(name), document, query=query, content_type=content_type)
 
-    def change(self, name: ObjectName, change: Callable[[Document], Document]) -> Document:
+    def change(self, name: ObjectName, change: Callable[[Document], Document], *, dry_run: bool = False) -> Document:
         """``change`` gets the object as it is and returns what it shall be; the same object: nothing is written.
+
+        With ``dry_run`` the API server and whoever it asks say what would become of it.
 
         Raises :class:`StepFailed` if there is none, and what ``change`` raises.
         """
+        options = {"query": {"dryRun": "All"}} if dry_run else {}
         for attempt in range(TIMES):
             before = self.find(name)
             if before is None:
@@ -84,7 +87,7 @@ class ClusterObjects:
             if after == before:
                 return before
             try:
-                return self.client.replace(self.path(name), after)
+                return self.client.replace(self.path(name), after, **options)
             except KubeError as error:
                 if not error.conflict or attempt + 1 == TIMES:
                     raise

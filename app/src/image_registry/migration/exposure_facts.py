@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from image_registry.migration.facts import ExposureFact, ObjectName, ServiceFact, Setting
@@ -22,7 +23,7 @@ def read_exposures(
     for document in reader.list("ingresses", INGRESS_API, "ingresses", namespace):
         backends = _backends(document) & set(known)
         if backends:
-            found.append(_ingress(reader, document, min(backends)))
+            found.append(replace(_ingress(reader, document, min(backends)), roots=_roots(document, backends)))
     for service in known.values():
         ports = [port.node_port for port in service.ports if port.node_port]
         if ports:
@@ -79,6 +80,16 @@ def _backends(document: Mapping[str, Any]) -> set[str]:
     found = {text(at(spec, "defaultBackend", "service", "name"))}
     for rule in objects(at(spec, "rules")):
         found |= {text(at(path, "backend", "service", "name")) for path in objects(at(rule, "http", "paths"))}
+    return found
+
+
+def _roots(document: Mapping[str, Any], backends: set[str]) -> dict[str, str]:
+    found = {}
+    for number, rule in enumerate(objects(at(document, "spec", "rules"))):
+        for place, path in enumerate(objects(at(rule, "http", "paths"))):
+            everything = text(path.get("path")) in ("", "/") and path.get("pathType") != "Exact"
+            if everything and rule.get("host") and text(at(path, "backend", "service", "name")) in backends:
+                found[f"/spec/rules/{number}/http/paths/{place}/path"] = text(path.get("path"))
     return found
 
 

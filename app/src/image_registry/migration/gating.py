@@ -22,6 +22,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, target_of
 from image_registry.migration.remaining_uses import remaining_uses
+from image_registry.migration.route_gate import routes_let_in
 
 PORTION = 2000
 """Things that are read together."""
@@ -105,6 +106,8 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
             yield list(remaining_uses(step, context))
         case "objects":
             yield list(_objects(context))
+        case "routes":
+            yield list(routes_let_in(step, context))
         case _:
             raise StepFailed(f"this version knows no gate {name!r}: make the plan anew")
 

@@ -15,6 +15,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.rewriting import Change, ObjectRewrite
+from image_registry.migration.route_steps import hosts_over
 from image_registry.migration.volume_sharing import why_not_both
 
 RESTORE = "the saved object is written back"
@@ -68,28 +69,7 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
     target, alone = case.inventory.target.namespace, case.way is Way.REUSE and bool(why_not_both(case.storage))
     if not alone:  # else it can start when the volume is free again, which is at the end of a rollback
         yield from serving(case, Phase.CUTOVER)
-    if values.get("routes"):
-        yield Step(
-            "cutover/routes",
-            Phase.CUTOVER,
-            Action.INSTALL,
-            "Let this registry answer by the hosts of the old one too",
-            parameters={"values": {"routes": values["routes"]}, "namespace": target},
-            undo="it answers by its own host alone again",
-            seconds=30,
-        )
-    for exposed in case.installation.exposures if case.installation else ():
-        if exposed.object.kind == "Ingress":
-            yield Step(
-                f"cutover/{exposed.object}",
-                Phase.CUTOVER,
-                Action.DELETE,
-                f"Let {', '.join(exposed.hosts)} lead to this registry alone: remove {exposed.object}",
-                exposed.object,
-                parameters={"hosts": list(exposed.hosts), "namespace": target},
-                undo=RESTORE,
-                seconds=10,
-            )
+    yield from hosts_over(case, values)
     by_namespace: dict[str, list[ObjectRewrite]] = defaultdict(list)
     for rewrite in rewrites:
         if rewrite.changes:

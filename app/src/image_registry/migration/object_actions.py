@@ -194,7 +194,7 @@ class Patch:
             return Outcome(f"{name} is not there any more", skipped=True)
         if changed_since(stands, step.changes) and context.accepts(changed_name(step)):
             return Outcome(f"{name} is left as it is, as somebody accepted by its name", skipped=True)
-        written = found.change(name, lambda current: _patched(current, step))
+        written = found.change(name, lambda current: patched(current, step))
         wrong = [change.pointer for change in step.changes if said(written, change.pointer) != change.after]
         if wrong:
             raise StepFailed(f"{step.object}: {', '.join(wrong)} did not stay as written; something changes it back")
@@ -246,7 +246,8 @@ def put_back(found: ClusterObjects, name: ObjectName, saved: Saved) -> Outcome:
     return Outcome(f"nothing of {name} was saved, so it is left as it is", skipped=True)
 
 
-def _patched(current: Document, step: Step) -> Document:
+def patched(current: Document, step: Step) -> Document:
+    """As the step wants it; changes ``current``. Raises :class:`StepFailed` where something else stands."""
     for change in step.changes:
         stands = said(current, change.pointer)
         if stands == change.after:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from image_registry.migration import moving_steps, preparing_steps
+from image_registry.migration import moving_steps, preparing_steps, route_steps
 from image_registry.migration.assess import assess
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
@@ -37,6 +37,7 @@ def plan(case: Case, *, made: str = "") -> Plan:
     if case.installation is not None:
         found += moving_steps.serving(case, Phase.PREPARE)  # the last thing that a rollback looks at
         found += preparing_steps.prepare(case, values, pruner, roles, limits)
+        found += route_steps.let_in(case, values)
         found += preparing_steps.freeze(case)
         found += preparing_steps.attach(case)
         found += preparing_steps.copy(case)
