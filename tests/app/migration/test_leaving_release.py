@@ -30,14 +30,13 @@ def of(name: str) -> str:
 
 RULES = [{"apiGroups": ["image.alauda.io"], "resources": ["imagestreams/layers"], "verbs": ["get"]}]
 PULLER = of("system:image-puller")
-GONE = Step(
-    "finalize/gone", Phase.FINALIZE, Action.WAIT, "w",
-    parameters={"gone": [["ClusterRole", name, "", API] for name in ("system:image-puller", "proxy")], "seconds": 9},
-)  # fmt: skip
+GOING = [["ClusterRole", name, "", API] for name in ("system:image-puller", "proxy")]
+HOLD = Step("finalize/hold", Phase.FINALIZE, Action.WAIT, "w", parameters={"hold": GOING})
+GONE = Step("finalize/gone", Phase.FINALIZE, Action.WAIT, "w", parameters={"gone": GOING, "seconds": 9})
 
 
 class Roles(Objects):
-    """A named fake of an API server with ClusterRoles."""
+    """A named fake of an API server with ClusterRoles: one with finalizers stays until the last of them is gone."""
 
     def __init__(self, *names: str) -> None:
         self._numbers = itertools.count(1)
@@ -54,6 +53,18 @@ class Roles(Objects):
     def create(self, path: str, body: Any) -> Document:
         made = {**body, "metadata": {**body["metadata"], "uid": f"uid-{next(self._numbers)}"}}
         return self.replace(of(body["metadata"]["name"]) if path == ROOT else path, made)
+
+    def replace(self, path: str, body: Any) -> Document:
+        made = super().replace(path, body)
+        if made["metadata"].get("deletionTimestamp") and not made["metadata"].get("finalizers"):
+            super().delete(path)
+        return made
+
+    def delete(self, path: str, **_query: Any) -> None:
+        if self.documents[path]["metadata"].get("finalizers"):
+            self.documents[path]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        else:
+            super().delete(path)
 
 
 @dataclass
@@ -84,20 +95,27 @@ def context(roles: Roles, folder: Path, owners: Owners, at: dict[float, Any]) ->
     return replace(found, client=cast("Any", roles), settings=cast("Any", owners), clock=lambda: time[0], sleep=sleep)
 
 
-def test_a_role_that_goes_with_its_release_is_back_within_a_second_and_is_ours(roles: Roles, tmp_path: Path) -> None:
+def test_a_role_that_goes_with_its_release_stays_in_force_until_it_is_made_again_as_ours(
+    roles: Roles, tmp_path: Path
+) -> None:
     owners, seen = Owners(), list[bool]()
-    happens = {
-        1.0: lambda: roles.delete(PULLER),
-        2.0: lambda: seen.append(PULLER in roles.documents),
-        3.0: lambda: roles.delete(of("proxy")),
-    }
+    found = context(roles, tmp_path, owners, {})
+    held = Wait().do(HOLD, Wait().before(HOLD, found), found)
+    assert "ClusterRole system:image-puller" in held.detail
+    roles.delete(PULLER)  # before anybody waits
+    assert PULLER in roles.documents
+    happens = {1.0: lambda: seen.append(PULLER in roles.documents), 3.0: lambda: roles.delete(of("proxy"))}
     found = context(roles, tmp_path, owners, happens)
     Wait().do(GONE, Wait().before(GONE, found), found)
     assert seen == [True]
     assert list(roles.documents) == [PULLER]
-    role = roles.documents[PULLER]
-    assert role["rules"] == RULES
-    assert role["metadata"]["labels"] == {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert roles.documents[PULLER]["rules"] == RULES
+    assert roles.documents[PULLER]["metadata"] == {
+        "name": "system:image-puller",
+        "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"},
+        "finalizers": [],
+        "uid": "uid-3",
+    }
     assert owners.taken == ["system:image-puller"]
 
 
@@ -110,11 +128,11 @@ def test_who_was_killed_meanwhile_makes_it_again_by_what_the_journal_has(roles: 
     assert [document["rules"] for document in roles.documents.values()] == [RULES]
 
 
-def test_what_stays_is_named_and_no_role_is_touched(roles: Roles, tmp_path: Path) -> None:
-    before, owners = dict(roles.documents), Owners()
+def test_what_stays_is_named_and_what_it_permits_is_untouched(roles: Roles, tmp_path: Path) -> None:
+    owners = Owners()
     found = context(roles, tmp_path, owners, {})
     name = ObjectName("ClusterRole", "proxy", "", API)
     with pytest.raises(StepFailed, match=f"{name} is still there"):
         Wait().do(GONE, Wait().before(GONE, found), found)
-    assert roles.documents == before
+    assert [document["rules"] for document in roles.documents.values()] == [RULES, RULES]
     assert owners.taken == []

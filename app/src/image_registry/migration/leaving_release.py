@@ -1,8 +1,9 @@
 """What goes with the release of the registry before, and what of it must not be missed for a moment.
 
 The platform's two roles are those of both registries: bindings of every namespace name them. A release that is removed
-takes them along, whoever owns them by then, so each is made again as soon as it is gone, as this registry's own. Who
-made it anew is seen by its UID: the same name is not the same object.
+takes them along, whoever owns them by then. So each is held by a finalizer, which keeps it in force when it is deleted,
+until it is let go and made again in one breath, as this registry's own. Who made it anew is seen by its UID: the same
+name is not the same object.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from image_registry.migration.facts import ObjectName
 from image_registry.migration.plan import Step
 
 OFTEN = 0.25
-"""Seconds between two looks: as long may a role be gone that pulls are decided by."""
+"""Seconds between two looks: as long does a role miss that somebody deleted before it was held."""
+
+FINALIZER = "image.alauda.io/migration"
 
 _OF_A_RELEASE = ("helm.sh/", "meta.helm.sh/")
 
@@ -36,12 +39,32 @@ def note_what_leaves(step: Step, context: Context) -> dict[str, Any]:
     return {"uids": uids, "roles": roles}
 
 
+def hold_roles(step: Step, saved: Mapping[str, Any], context: Context) -> str:
+    """Those that were noted, as far as nobody has made them anew or deletes them already; says which."""
+    found, uids = ClusterObjects(context.client), saved.get("uids", {})
+
+    def held(document: dict[str, Any]) -> dict[str, Any]:
+        metadata = document["metadata"]
+        if metadata.get("deletionTimestamp") or str(metadata.get("uid", "")) != uids.get(str(place)):
+            return document
+        return {**document, "metadata": {**metadata, "finalizers": [*_others(document), FINALIZER]}}
+
+    places = [place for place in _places(step) if str(place) in saved.get("roles", {})]
+    for place in places:
+        if found.find(place) is not None:
+            found.change(place, held)
+    return f"{', '.join(map(str, places))} stay in force" if places else "there are none"
+
+
 def not_gone(step: Step, saved: Mapping[str, Any], context: Context) -> Iterator[str]:
     """What is still there; a role that is gone is back when this returns."""
     found = ClusterObjects(context.client)
     uids, roles = saved.get("uids", {}), saved.get("roles", {})
     for place in _places(step):
         document, name = found.find(place), str(place)
+        if document is not None and name in roles and document["metadata"].get("deletionTimestamp"):
+            found.change(place, _let_go)
+            document = found.find(place) if _others(document) else None  # somebody else holds it, too
         if document is None:
             if name in roles:
                 found.create(place, roles[name])
@@ -54,8 +77,16 @@ def not_gone(step: Step, saved: Mapping[str, Any], context: Context) -> Iterator
 def _places(step: Step) -> list[ObjectName]:
     return [
         ObjectName(str(kind), str(name), str(namespace), str(api_version))
-        for kind, name, namespace, api_version in step.parameters["gone"]
+        for kind, name, namespace, api_version in step.parameters.get("gone") or step.parameters["hold"]
     ]
+
+
+def _others(document: Mapping[str, Any]) -> list[str]:
+    return [each for each in document["metadata"].get("finalizers") or () if each != FINALIZER]
+
+
+def _let_go(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "metadata": {**document["metadata"], "finalizers": _others(document)}}
 
 
 def _of_nobody(document: dict[str, Any]) -> dict[str, Any]:
@@ -66,4 +97,6 @@ def _of_nobody(document: dict[str, Any]) -> dict[str, Any]:
             metadata[member] = {
                 key: value for key, value in metadata[member].items() if not key.startswith(_OF_A_RELEASE)
             }
+    if "finalizers" in metadata:
+        metadata["finalizers"] = _others(document)
     return document

@@ -243,6 +243,21 @@ def _consumers(case: Case, name: str, phase: Phase) -> Step:
 def finalize(case: Case) -> Iterator[Step]:
     """From here on there is no way back by itself."""
     yield _consumers(case, "finalize/consumers", Phase.FINALIZE)
+    workload = case.installation.workload if case.installation else None
+    places: list[ObjectName] = []
+    if workload is not None and case.installation and case.installation.records:
+        release = f"{case.inventory.namespace}/{case.installation.name}"
+        places = [workload.object, *(role.object for role in case.inventory.roles if role.owner == release)]
+    going = [[place.kind, place.name, place.namespace, place.api_version] for place in places]
+    if places:
+        yield Step(
+            "finalize/hold",
+            Phase.FINALIZE,
+            Action.WAIT,
+            "Keep the platform's two roles in force while their release goes",
+            parameters={"hold": going},
+            seconds=1,
+        )
     for record in case.installation.records if case.installation else ():
         yield Step(
             f"finalize/{record.cluster}/{record.object}",
@@ -252,10 +267,7 @@ def finalize(case: Case) -> Iterator[Step]:
             record.object,
             parameters={"cluster": record.cluster},
         )
-    workload = case.installation.workload if case.installation else None
-    if workload is not None and case.installation and case.installation.records:
-        release = f"{case.inventory.namespace}/{case.installation.name}"
-        places = [workload.object, *(role.object for role in case.inventory.roles if role.owner == release)]
+    if places and workload is not None:
         yield Step(
             "finalize/gone",
             Phase.FINALIZE,
@@ -263,7 +275,7 @@ def finalize(case: Case) -> Iterator[Step]:
             f"Wait until the platform has taken {workload.object} away, and the roles of its release with it",
             parameters={
                 # a release that is removed takes its roles last, whoever owns them by then
-                "gone": [[place.kind, place.name, place.namespace, place.api_version] for place in places],
+                "gone": going,
                 "seconds": 1800,
             },
             seconds=60,

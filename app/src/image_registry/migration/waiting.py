@@ -23,7 +23,7 @@ from image_registry.migration.coming_back import (
 )
 from image_registry.migration.freezing import pushing_roles
 from image_registry.migration.frozen_content import note_freeze
-from image_registry.migration.leaving_release import OFTEN, not_gone, note_what_leaves
+from image_registry.migration.leaving_release import OFTEN, hold_roles, not_gone, note_what_leaves
 from image_registry.migration.moved_hosts import all_hosts, moved_hosts
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import at
@@ -42,7 +42,7 @@ class Wait:
     def before(self, step: Step, context: Context) -> Saved:
         if "readiness" in step.parameters:  # the step begins anew: what an earlier migration saw is long over
             forget_readiness(context, str(step.parameters["readiness"]))
-        noted = note_what_leaves(step, context) if "gone" in step.parameters else {}
+        noted = note_what_leaves(step, context) if {"hold", "gone"} & set(step.parameters) else {}
         return {"began": datetime.now(UTC).strftime(_FORM), **noted}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
@@ -59,7 +59,10 @@ class Wait:
             return Outcome(f"not ready before, so not waited for: {said}" if said else "all of them are ready")
         if "jobs" in parameters:
             return self._until(context, step, lambda: jobs_at_work(context.client, parameters["jobs"]))
+        if "hold" in parameters:
+            return Outcome(hold_roles(step, saved, context))
         if "gone" in parameters:
+            hold_roles(step, saved, context)  # a plan of an earlier version has no step for it
             return self._until(context, step, lambda: not_gone(step, saved, context), pause=OFTEN)
         return self._refused(step, context)
 
