@@ -26,8 +26,8 @@ from benchmarks.migration_storage import legacy, url
 from benchmarks.migration_tree import Shape
 from benchmarks.mirror import OPEN, Invalid
 from benchmarks.servers import Server, distribution, ours
+from image_registry.migration.actions import PER_REGISTRY
 from image_registry.migration.content import ContentFile, ContentWriter
-from image_registry.migration.copying import PER_REGISTRY
 from image_registry.migration.names import rename_plan
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, survey_registry
 from image_registry.migration.survey_storage import survey_storage
@@ -44,22 +44,31 @@ BIG = mirror.WORKLOADS[1]
 TOGETHER = 4
 """Processes of crane at once, where there are several."""
 
+SMALL, LARGE = "namespace", "layers"
+WORKLOADS = (SMALL, LARGE)
+"""Of the copies: what a namespace of the tree holds, and few big layers."""
+
 OURS = "image-registry"
 Tell = Callable[[str], None]
 Client = Callable[[Server, Server, list[str], Path], list[list[str]]]
 
 
-def compared(kept: Path, folder: Path, shape: Shape, repeats: int, tell: Tell) -> list[dict[str, Any]]:
+def compared(
+    kept: Path, folder: Path, shape: Shape, repeats: int, tell: Tell, workloads: Iterable[str] = WORKLOADS
+) -> list[dict[str, Any]]:
     """Seconds of every client in every round, for a namespace of the tree and for few big layers."""
-    with legacy(kept, folder / "legacy") as source:
-        content = _listed(source, folder / "sample", sorted(shape.sample(NAMESPACE)))
-        about = f"{sum(1 for _ in shape.sample(NAMESPACE))} repositories of the tree, {shape.tags} tags each"
-        found = [_rounds("one namespace", about, source, content, folder, repeats, tell)]
-    (folder / "big").mkdir()
-    with distribution(folder / "big") as source:
-        mirror._fill(source, BIG, BIG.repositories)
-        content = _listed(source, folder / "big-content", None)
-        found.append(_rounds(BIG.name, BIG.about, source, content, folder, repeats, tell))
+    found = []
+    if SMALL in workloads:
+        with legacy(kept, folder / "legacy") as source:
+            content = _listed(source, folder / "sample", sorted(shape.sample(NAMESPACE)))
+            about = f"{sum(1 for _ in shape.sample(NAMESPACE))} repositories of the tree, {shape.tags} tags each"
+            found.append(_rounds("one namespace", about, source, content, folder, repeats, tell))
+    if LARGE in workloads:
+        (folder / "big").mkdir()
+        with distribution(folder / "big") as source:
+            mirror._fill(source, BIG, BIG.repositories)
+            content = _listed(source, folder / "big-content", None)
+            found.append(_rounds(BIG.name, BIG.about, source, content, folder, repeats, tell))
     return found
 
 

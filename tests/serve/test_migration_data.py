@@ -212,6 +212,22 @@ def test_a_gate_sees_bytes_that_went_and_tags_that_moved_here(move: Move) -> Non
     assert {"image", "outcome", "cause", "bytes", "seconds"} <= set(document)
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_neither_registry_has_more_requests_of_a_copy_at_once_than_an_administrator_allows(
+    move: Move, most: int
+) -> None:
+    with FaultingProxy(move.legacy.host).running() as before, FaultingProxy(move.ours.host).running() as here:
+        doors = {
+            which: RegistryDoor(f"http://{proxy.host}", Access(insecure=True, patience=2))
+            for which, proxy in (("source", before), ("target", here))
+        }
+        context = move.context(max_per_registry=most, **doors)
+        assert CopyImages().do(ALL, {}, context).open == ()
+    assert {line["outcome"] for line in move.results(ALL).values()} == {"copied"}
+    assert max(before.most_waiting, here.most_waiting) <= most
+    assert min(before.most_waiting, here.most_waiting) >= 1
+
+
 def test_a_login_as_somebody_is_what_a_plain_token_is(move: Move) -> None:
     door = RegistryDoor(f"http://{move.ours.host}", Access(login=Login(registry_token="anything"), insecure=True))
     CopyImages().do(ALL, {}, move.context(target=door))

@@ -128,7 +128,7 @@ class Before:
 @pytest.mark.parametrize(("stands", "left"), [(A, None), (B, None), ("sha256:" + "c" * 64, "sha256:" + "c" * 64)])
 def test_a_tag_that_moved_was_copied_and_then_deleted_goes(stands: str, left: str | None, tmp_path: Path) -> None:
     context = context_of(tmp_path, ONE)
-    context.plan = SimpleNamespace(renames=())
+    context.plan, context.max_per_registry = SimpleNamespace(renames=()), 1
     here = Here(stands)
     with ResultFile(tmp_path / "results") as results:
         run = _Copying(

@@ -53,6 +53,8 @@ class FaultingProxy:
         self.seen: list[Seen] = []
         self.received = 0
         """Bytes of bodies that clients sent."""
+        self.waiting = self.most_waiting = 0
+        """Requests that wait for the target's answer, and the most there were at once."""
         self.lock = threading.Lock()
         proxy = self
 
@@ -85,6 +87,12 @@ class FaultingProxy:
                         self.faults.remove(fault)
                     return fault
         return None
+
+    def note_waiting(self, change: int) -> None:
+        """One request more or less; it is over before its answer is sent, so that none is counted too long."""
+        with self.lock:
+            self.waiting += change
+            self.most_waiting = max(self.waiting, self.most_waiting)
 
     @contextmanager
     def running(self) -> Iterator[FaultingProxy]:
@@ -125,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status:
             return self._answer(fault.status, list(fault.headers.items()), fault.body, fault)
         upstream = http.client.HTTPConnection(owner.target, timeout=20)
+        owner.note_waiting(1)
         try:
             upstream.request(self.command, self.path, sent, dict(self.headers.items()))
             answer = upstream.getresponse()
@@ -132,6 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, http.client.HTTPException):
             return self._answer(502, [], b"", fault)
         finally:
+            owner.note_waiting(-1)
             upstream.close()
         headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP]
         if self.command == "HEAD":

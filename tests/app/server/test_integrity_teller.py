@@ -15,7 +15,7 @@ from image_registry.metadata.database import Database, DatabaseUnavailable
 from image_registry.server import upkeep_keeper
 from image_registry.server.integrity_teller import AGAIN, IntegrityTeller
 from image_registry.server.upkeep_keeper import Keeper
-from image_registry.upkeep.ledger import KEPT, Kind, Ledger, Outcome
+from image_registry.upkeep.ledger import KEPT, Kind, Ledger, Outcome, Run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FOUND = {"totals": {"corrupt": 2, "unreadable": 0}, "putAside": 2, "fetchedAgain": 0}
@@ -142,8 +142,8 @@ def test_the_end_of_a_run_wakes_who_tells(ledger: Ledger, written: Written, monk
     monkeypatch.setattr(upkeep_keeper, "AT_WORK", 0.05)
     telling = teller(ledger, written, interval=3600.0)
 
-    def begin(run: str, me: str) -> subprocess.Popen[bytes]:
-        ledger.end(run, me, Outcome.SUCCEEDED, datetime.now(UTC), report=CLEAN)
+    def begin(run: Run, me: str) -> subprocess.Popen[bytes]:
+        ledger.end(run.id, me, Outcome.SUCCEEDED, datetime.now(UTC), report=CLEAN)
         return subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
 
     def until(patches: int) -> None:

@@ -14,14 +14,14 @@ from image_registry.metadata.database import Database
 from image_registry.server import upkeep_keeper
 from image_registry.server.upkeep_keeper import Keeper
 from image_registry.upkeep import ledger as ledgers
-from image_registry.upkeep.ledger import Kind, Ledger
+from image_registry.upkeep.ledger import Kind, Ledger, Run
 
 
 def test_a_process_that_can_not_be_begun_does_not_end_the_looking(database: Database) -> None:
     ledger, begun, twice = Ledger(database), list[str](), threading.Event()
 
-    def begin(run: str, _: str) -> subprocess.Popen[bytes]:
-        begun.append(run)
+    def begin(run: Run, _: str) -> subprocess.Popen[bytes]:
+        begun.append(run.id)
         if len(begun) == 2:
             twice.set()
         raise OSError(11, "Resource temporarily unavailable")
@@ -42,7 +42,7 @@ def test_a_process_that_is_long_in_starting_keeps_its_run(database: Database, mo
     monkeypatch.setattr(upkeep_keeper, "SIGN", 0.05)
     ledger, begun = Ledger(database), threading.Event()
 
-    def begin(_run: str, _me: str) -> subprocess.Popen[bytes]:
+    def begin(_run: Run, _me: str) -> subprocess.Popen[bytes]:
         begun.set()
         return subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
 

@@ -18,7 +18,7 @@ from image_registry.cli.other_registries import registry_options
 from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
-from image_registry.migration.actions import RegistryDoor
+from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY, RegistryDoor
 from image_registry.migration.documents import to_document
 from image_registry.migration.doing import DOERS
 from image_registry.migration.execution import Refused, Stopped, foresee, held, to_undo
@@ -106,6 +106,13 @@ def door_options(command: F) -> F:
 @door_options
 @click.option("--phase", "phases", multiple=True, type=click.Choice(EXECUTED), help="Only this one. Repeatable.")
 @click.option("--until", type=click.Choice(EXECUTED), default=None, help="Up to this one. [default: cutover]")
+@click.option(
+    "--max-per-registry",
+    type=click.IntRange(1, MOST_PER_REGISTRY),
+    default=PER_REGISTRY,
+    show_default=True,
+    help="Requests at once of a copy, for each of the two registries.",
+)
 @switch("--dry-run", default=False, help_="Show what would be done now, and do nothing.")
 @switch("--confirm", default=False, help_="Needed for finalize, behind which there is no way back.")
 def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: bool, **options: Any) -> None:
@@ -220,6 +227,7 @@ def _opened(options: dict[str, Any]) -> Migration:
             source=_door(options, "source"),
             target=_door(options, "target"),
             accepted=options["accepted"],
+            max_per_registry=options.get("max_per_registry", PER_REGISTRY),  # a rollback copies nothing
             tell=output.note,
         )
     )

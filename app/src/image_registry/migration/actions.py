@@ -19,6 +19,10 @@ from image_registry.migration.facts import ObjectName
 from image_registry.migration.plan import Plan, Step
 from image_registry.remote.asking import Access
 
+PER_REGISTRY, MOST_PER_REGISTRY = 16, 64
+"""Requests at once of a copy for each of the two registries unless somebody says another number, and the largest that
+may be said. A push waits for the disk of the target, not for its processor (ADR 95)."""
+
 Saved = Mapping[str, Any]
 """Plain values for the way back, written into the journal before anything is done; never a Secret."""
 
@@ -86,6 +90,8 @@ class Context:
     """The survey that the plan was made from."""
     accepted: tuple[str, ...] = ()
     """Exceptions and what was done by hand, by name; ``*`` stands for any text."""
+    max_per_registry: int = PER_REGISTRY
+    """Requests at once of a copy, for each of the two registries."""
     data: Any = None
     """Doors of the data actions (their own dataclass), if there are any."""
     tell: Callable[[str], None] = lambda _line: None

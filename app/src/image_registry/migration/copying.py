@@ -42,9 +42,6 @@ from image_registry.remote.errors import NoSpace, RemoteError
 PORTION = 500
 """Images that are looked at and copied together."""
 
-PER_REGISTRY = 16
-"""Requests at once for each of the two registries: a push waits for the disk of the target, not for its processor."""
-
 SILENT = 5
 """After how many questions without an answer in a row the registry before is asked no more what it still has."""
 
@@ -132,7 +129,7 @@ class _Copying:
     _here: int = 0
 
     def __post_init__(self) -> None:
-        self._limits = Limits(PER_REGISTRY, 2)
+        self._limits = Limits(self.context.max_per_registry, 2)
         self._tell = each_second(self.context)
         self._names = renames(self.context, self.step)
 

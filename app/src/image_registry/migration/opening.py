@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from image_registry.kube.client import ClusterClient
-from image_registry.migration.actions import Context, RegistryDoor, Settings
+from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY, Context, RegistryDoor, Settings
 from image_registry.migration.config_settings import ConfigSettings
 from image_registry.migration.content import ContentFile
 from image_registry.migration.documents import InvalidDocument
@@ -46,6 +46,7 @@ class Asked:
     source: RegistryDoor | None = None
     target: RegistryDoor | None = None
     accepted: tuple[str, ...] = ()
+    max_per_registry: int = PER_REGISTRY
     tell: Callable[[str], None] = lambda _line: None
 
 
@@ -84,6 +85,11 @@ def load_journal(path: Path, plan: Plan) -> Journal:
 
 def open_migration(asked: Asked) -> Migration:
     """Raises :class:`Refused`; nothing is asked of a registry yet."""
+    if not 1 <= asked.max_per_registry <= MOST_PER_REGISTRY:
+        raise Refused(
+            f"{asked.max_per_registry} requests at once for each registry make no sense: 1 to {MOST_PER_REGISTRY} "
+            f"(max-per-registry; {PER_REGISTRY} unless it is said)"
+        )
     plan = load_plan(asked.plan)
     journal = load_journal(asked.journal, plan)
     folder = asked.journal.with_name(f"{asked.journal.name}.d")
@@ -100,6 +106,7 @@ def open_migration(asked: Asked) -> Migration:
         target=asked.target,
         content=ContentFile(asked.content) if asked.content else None,
         accepted=asked.accepted,
+        max_per_registry=asked.max_per_registry,
         global_client=asked.global_client,
         tell=asked.tell,
     )

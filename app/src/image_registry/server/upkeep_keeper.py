@@ -44,7 +44,7 @@ STARTING, SIGN = 300.0, 5.0
 """Seconds for which a process is believed to be on its way to its first sign of life, and between two that it is given
 meanwhile: it reads all its code with little of a processor that others want, and that has taken longer than a lease."""
 
-Begin = Callable[[str, str], "subprocess.Popen[bytes]"]
+Begin = Callable[[Run, str], "subprocess.Popen[bytes]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class _Process:
 
 class Keeper:
     """A daemon thread. While ``paused`` no run is made that may change the storage, and those under way are broken off,
-    to be gone on with afterwards. ``begin`` starts the process for a run, by its id and the name of its holder;
-    ``ended`` is called when one is over."""
+    to be gone on with afterwards. ``begin`` starts the process for a run under the name of its holder; ``ended`` is
+    called when one is over."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Keeper:
             run = self._ledger.take(me, datetime.now(UTC), changing=not paused)
             if run is None:
                 break
-            self._at_work.append(_Process(run, me, self._begin(run.id, me), time.monotonic()))
+            self._at_work.append(_Process(run, me, self._begin(run, me), time.monotonic()))
         self._sign(time.monotonic())
         if ended or time.monotonic() - self._measured >= MEASURED:
             self._measured = time.monotonic()

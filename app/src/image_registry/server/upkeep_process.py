@@ -1,8 +1,8 @@
 """A process for one run: started by a worker, which tells it over a pipe what to do.
 
 A process, because Python lets one thread of a process run at a time: requests would wait for every step of the run. It
-steps back behind whoever else wants the processor. The pipe is its lifeline: when the worker is gone, so is the
-process, and a worker that is there goes on with the run.
+steps back behind whoever else wants the processor, unless pushes are refused until the run has ended (ADR 93). The pipe
+is its lifeline: when the worker is gone, so is the process, and a worker that is there goes on with the run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from image_registry.imagestreams.errors import MetadataUnavailable
 from image_registry.server.proxy_settings import read_proxies
 from image_registry.server.settings import AuthMode, LogLevel, Settings
 from image_registry.storage.choice import KINDS, Filesystem, Storage
+from image_registry.upkeep.runs import WHILE_READ_ONLY, Run
 
 _FILES = {"trustedca"}
 _PATHS = {"rootdirectory", *_FILES}
@@ -34,7 +35,7 @@ NOT_ENDED = 75
 """Exit status of a process that could not write down how its run ended."""
 
 
-def begin(settings: Settings, run: str, me: str) -> subprocess.Popen[bytes]:
+def begin(settings: Settings, run: Run, me: str) -> subprocess.Popen[bytes]:
     """Start the process that makes a run."""
     command = [sys.executable, "-m", "image_registry.server.upkeep_process"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
@@ -49,7 +50,7 @@ def main(lifeline: BinaryIO) -> int:
     """Make the run that the first line names; returns the exit status."""
     orders = json.loads(lifeline.readline())
     threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
-    os.nice(NICE)
+    os.nice(orders["nice"])
     # not before there is something to do: they take longest
     from image_registry.metadata.database import Database
     from image_registry.server.logs import configure
@@ -71,14 +72,16 @@ def main(lifeline: BinaryIO) -> int:
     return 0
 
 
-def _orders(settings: Settings, run: str, me: str) -> dict[str, Any]:
+def _orders(settings: Settings, run: Run, me: str) -> dict[str, Any]:
     """What the process needs to know; it holds secrets."""
+    awaited = run.changes and run.kind in WHILE_READ_ONLY
     kind = next(name for name, known in KINDS.items() if isinstance(settings.storage, known))
     storage = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings.storage).items()}
     storage.pop("proxies", None)  # its environment is ours
     return {
-        "run": run,
+        "run": run.id,
         "me": me,
+        "nice": 0 if awaited else NICE,
         "kind": kind,
         "storage": storage,
         "database": settings.database_url,

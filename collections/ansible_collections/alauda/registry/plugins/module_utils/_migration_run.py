@@ -119,6 +119,7 @@ def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
             source=_door(asked, "source"),
             target=_door(asked, "target"),
             accepted=tuple(asked["accept"]),
+            max_per_registry=asked["max_per_registry"],
             tell=tell,
         )
     )

@@ -57,6 +57,13 @@ options:
     type: list
     elements: str
     default: []
+  max_per_registry:
+    description:
+      - Requests at once of a copy, for each of the two registries; from 1 to 64.
+      - Fewer spare a legacy registry that clients still pull from.
+    type: int
+    default: 16
+    version_added: 2.0.0
   method:
     description: How this registry is installed; V(helm) with O(chart_ref), else V(operator).
     type: str
@@ -173,6 +180,7 @@ def main() -> None:
             "until": {"type": "str", "choices": PHASES},
             "confirm": {"type": "bool", "default": False},
             "accept": {"type": "list", "elements": "str", "default": []},
+            "max_per_registry": {"type": "int", "default": 16},
             "method": {"type": "str", "choices": ["operator", "helm"]},
             "chart_ref": {"type": "str"},
             "chart_version": {"type": "str"},
