@@ -21,7 +21,7 @@ COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
 CHART = ROOT / "charts/image-registry"
 INSTALL = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
-WITHOUT_CLUSTER = {"image_mirror", "legacy_migration_plan", "registry_backup_info"}
+WITHOUT_CLUSTER = {"image_mirror", "legacy_migration_info", "legacy_migration_plan", "registry_backup_info"}
 """Modules that ask nobody: the cluster of the group would be an unknown option."""
 ROLES = [
     "access",

@@ -12,10 +12,13 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.alauda.registry.plugins.modules import legacy_migration
 
 from image_registry.migration.journal import Journal, State
+from image_registry.migration.opening import load_plan
 from image_registry.migration.phases import Phase
 from image_registry.migration.plan import Step
 from image_registry_lab.legacy.objects import definitions
 from image_registry_lab.legacy.variants import VARIANTS
+from tests.app.migration.test_plans import APP, NESTED, surveyed
+from tests.collection.controller import Controller
 from tests.operator.conftest import CHART, control_plane, started
 from tests.operator.control_plane import ApiServer
 from tests.operator.test_legacy_registry import collection
@@ -102,3 +105,44 @@ def test_check_mode_predicts_that_nothing_is_done_without_confirmation(
     told("a rollback wants confirm=true", state="rolled_back")
     done(*(step for step in made.steps if step.parameters.get("cluster") == "global"))  # which nobody has named
     told("finalize wants confirm=true", phases=["finalize"])
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_the_plan_that_was_read_is_the_one_that_runs_and_an_ended_journal_is_kept(
+    filled: ApiServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "migration"
+    wishes = {
+        "registry_kubeconfig": str(filled.kubeconfig),
+        "registry_migrate_folder": str(folder),
+        "registry_migrate_content": str(surveyed(tmp_path, APP, NESTED).path),
+        "registry_migrate_accept": ["nested-path:*"],
+    }
+    controller = Controller(tmp_path, wishes)
+    phases = ("--skip-tags", "prepare,freeze,attach,copy,backfill,gates,cutover")
+
+    def played(*options: str, **more: Any) -> str:
+        return " ".join(controller.play("playbooks/migrate.yml", options=options, **more).said.split())
+
+    def digest() -> str:
+        return str(load_plan(folder / "plan.json").digest)
+
+    played("--tags", "plan")
+    read = digest()
+    changed = {"registry_migrate_host": "registry.example.com"}  # as a cluster does that goes on living
+    assert f"Plan {read} runs as it stands" in played(*phases, **changed)
+    assert digest() == read
+    journal = Journal(folder / "journal.jsonl", load_plan(folder / "plan.json"))
+    step = load_plan(folder / "plan.json").steps[0]
+    journal.write(step, State.BEGUN)
+    assert "It is not made anew while that is so: roll back first" in played("--tags", "plan", **changed)
+    assert digest() == read
+    journal.write(step, State.UNDONE)
+    played(*phases, registry_migrate_replan=True, **changed)
+    assert load_plan(folder / "plan.json").host == "registry.example.com"
+    (kept,) = folder.glob("journal.*.jsonl")
+    (old,) = folder.glob("plan.*.json")
+    assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
+    assert load_plan(old).digest == read
+    assert not (folder / "journal.jsonl").exists()

@@ -169,19 +169,30 @@ class Journal:
         self._order.append(entry.step)
 
     def _entries(self) -> Iterator[Entry]:
+        for entry, length in _lines(self._path):
+            yield entry
+            self._keep += length
+
+
+def entries_of(path: Path) -> list[Entry]:
+    """Of whichever plan; none for a file that is not there. Raises :class:`InvalidDocument`."""
+    return [entry for entry, _ in _lines(path)]
+
+
+def _lines(path: Path) -> Iterator[tuple[Entry, int]]:
+    """Each line, and how many bytes it has."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            return  # torn off by an interruption; it is written over
         try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return
-        for number, line in enumerate(content.splitlines(keepends=True), 1):
-            if not line.endswith(b"\n"):
-                return  # torn off by an interruption; it is written over
-            try:
-                document = json.loads(line)
-            except ValueError:
-                raise InvalidDocument(f"line {number} of {self._path} is none of a journal") from None
-            yield from_document(Entry, document, f"line {number} of {self._path}")
-            self._keep += len(line)
+            document = json.loads(line)
+        except ValueError:
+            raise InvalidDocument(f"line {number} of {path} is none of a journal") from None
+        yield from_document(Entry, document, f"line {number} of {path}"), len(line)
 
 
 def _spelled(now: datetime | None) -> str:

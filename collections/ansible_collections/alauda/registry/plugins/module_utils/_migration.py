@@ -23,12 +23,13 @@ try:
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.kube.image_references import CustomField
     from image_registry.kube.quantity import whole
-    from image_registry.migration import surveying
+    from image_registry.migration import standing, surveying
     from image_registry.migration.case import make_case
     from image_registry.migration.choices import Choices, Way
     from image_registry.migration.content import ContentFile
     from image_registry.migration.discovery import Question, WrongNamespace, discover
     from image_registry.migration.documents import InvalidDocument, from_document, to_document
+    from image_registry.migration.execution import Refused
     from image_registry.migration.facts import Inventory
     from image_registry.migration.plan import write_plan
     from image_registry.migration.planning import plan
@@ -147,6 +148,18 @@ def planned(asked: dict[str, Any]) -> tuple[dict[str, Any], str, list[str], str]
         raise MigrationError(str(error)) from None
     diff = "\n".join(rewrite.diff for rewrite in made.rewrites if rewrite.changes)
     return write_plan(made), html(found, made.findings, made), [entry.id for entry in made.blockers], diff
+
+
+def put_aside(plan: str, journal: str, *, check: bool) -> list[str]:
+    """Keep an ended journal under another name, with its plan; the names. Raises :class:`MigrationError`."""
+    from pathlib import Path
+
+    try:
+        if check:
+            return [str(path) for path in standing.to_put_aside(Path(plan), Path(journal)).values()]
+        return [str(path) for path in standing.put_aside(Path(plan), Path(journal))]
+    except (Refused, OSError) as error:
+        raise MigrationError(str(error)) from None
 
 
 def differs(path: str, digest: str) -> bool:

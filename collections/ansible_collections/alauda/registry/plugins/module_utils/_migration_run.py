@@ -32,8 +32,16 @@ try:
         to_undo,
         without_holes,
     )
-    from image_registry.migration.opening import Asked, Migration, chosen_phases, open_migration, takes_away
+    from image_registry.migration.opening import (
+        Asked,
+        Migration,
+        chosen_phases,
+        load_journal,
+        open_migration,
+        takes_away,
+    )
     from image_registry.migration.progress import page, progress
+    from image_registry.migration.standing import standing
     from image_registry.remote.asking import Access
     from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Login
@@ -88,6 +96,22 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
         if found is not None:
             _progress(found, asked)
         raise MigrationError(_explained(error, found, asked)) from None
+
+
+def stands(plan: str, journal: str) -> dict[str, Any]:
+    """How a plan and its journal stand. Raises :class:`MigrationError`."""
+    try:
+        found = standing(Path(plan), Path(journal))
+        state = progress(found.plan, load_journal(Path(journal), found.plan)) if found.plan else None
+    except Refused as error:
+        raise MigrationError(str(error)) from None
+    return {
+        "state": found.stand.value,
+        "why": found.why,
+        "digest": found.plan.digest if found.plan else "",
+        "ready": found.plan is not None and found.plan.ready,
+        "progress": to_document(state) if state else {},
+    }
 
 
 def _explained(error: Exception, found: Migration | None, asked: dict[str, Any]) -> str:

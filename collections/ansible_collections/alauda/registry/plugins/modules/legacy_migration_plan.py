@@ -59,6 +59,11 @@ options:
   dest:
     description: File to write the plan to.
     type: path
+  journal:
+    description:
+      - File of the journal of the plan in O(dest). While something of that plan is done, it is not replaced. When all
+        of it was taken back, journal and plan are kept under names with the time of the journal's end.
+    type: path
   html:
     description: File to write the report for people to.
     type: path
@@ -106,6 +111,12 @@ blockers:
   type: list
   elements: str
   sample: ["nested-path:team/tools/report"]
+archived:
+  description: Names under which an ended journal and its plan are kept, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: ["/srv/migrations/one/journal.20261122T030000Z.jsonl"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -126,18 +137,24 @@ def main() -> None:
             "claim_size": {"type": "str", "default": ""},
             "rate": {"type": "float", "default": 60.0},
             "dest": {"type": "path"},
+            "journal": {"type": "path"},
             "html": {"type": "path"},
             "require_ready": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     _migration.need_package(module)
+    files: dict[str, str] = {}
+    new: list[str] = []
+    archived: list[str] = []
     try:
         plan, page, blockers, changes = _migration.planned(module.params)
+        files = {module.params["dest"]: _migration.as_json(plan), module.params["html"]: page}
+        new = [path for path in files if path and _migration.differs(path, plan["digest"])]
+        if module.params["dest"] in new and module.params["journal"]:
+            archived = _migration.put_aside(module.params["dest"], module.params["journal"], check=module.check_mode)
     except _migration.MigrationError as error:
         module.fail_json(msg=str(error))
-    files = {module.params["dest"]: _migration.as_json(plan), module.params["html"]: page}
-    new = [path for path in files if path and _migration.differs(path, plan["digest"])]
     if not module.check_mode:
         for path in new:
             _migration.write(module, path, files[path])
@@ -146,6 +163,7 @@ def main() -> None:
         "plan": plan,
         "ready": not blockers,
         "blockers": blockers,
+        "archived": archived,
         "diff": {"prepared": changes} if new else {},
     }
     if blockers and module.params["require_ready"]:
