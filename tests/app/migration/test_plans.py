@@ -463,6 +463,26 @@ def test_workloads_name_the_service_in_the_namespace_of_the_registry_unless_anot
     assert plan(make_case(elsewhere, content, Choices(host="registry.test"))).host == "registry.test"
 
 
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        (f"https://{HOST}", True),
+        (f"https://{HOST.upper()}:443", True),
+        (f"{HOST}/", True),
+        (f"http://{HOST}:5000", False),
+        ("http://10.4.0.17", False),
+        ("", False),
+    ],
+)
+def test_an_address_that_leads_here_after_the_cutover_is_refused_with_the_plan(
+    address: str, *, refused: bool, tmp_path: Path
+) -> None:
+    made = plan(case_of(VARIANTS["4.2-pvc"], tmp_path, source_url=address, way=Way.COPY, claim_size=1 << 40))
+    found = [finding for finding in made.blockers if finding.rule == "source-host"]
+    assert bool(found) == refused
+    assert all("name its Service" in finding.action for finding in found)
+
+
 def test_an_empty_cluster_is_no_reason_to_fail() -> None:
     case = make_case(Inventory(1, "", "", "", "cpaas-system", cluster_target()), None, Choices())
     assert "no-registry" in rules(case)

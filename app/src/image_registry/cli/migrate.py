@@ -112,6 +112,12 @@ def choice_options(command: F) -> F:
                 default="",
                 help="Under which workloads name images then; that of this registry's Service unless given.",
             ),
+            click.option(
+                "--source-url",
+                default="",
+                metavar="URL",
+                help="Where run will ask the old registry, if it is known: a host that moves is a finding.",
+            ),
             click.option("--rename", "renames", multiple=True, metavar="OLD=NEW", help="Another name. Repeatable."),
             click.option(
                 "--accept",
@@ -263,6 +269,7 @@ def _case(options: Mapping[str, Any]) -> Case:
         generation=options["generation"] or "",
         way=Way(options["way"]) if options["way"] else None,
         host=options["host"],
+        source_url=options["source_url"],
         renames=renames,
         accepted=tuple(options["accepted"]),
         claim_size=claim,

@@ -26,6 +26,8 @@ class Choices:
     """Under which workloads name images afterwards; empty: that of this registry's Service."""
     renames: Mapping[str, str] = field(default_factory=dict)
     accepted: tuple[str, ...] = ()
+    source_url: str = ""
+    """Where the registry before will be asked while the plan is executed, if that is known."""
     claim_size: int = 0
     """Bytes of the claim that copies go to; 0: that of the installed registry, if there is one."""
     mib_per_second: float = 60.0

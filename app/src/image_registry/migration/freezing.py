@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from image_registry.kube.client import ClusterClient
 from image_registry.migration.access_facts import may_write, read_roles
@@ -19,7 +18,7 @@ from image_registry.migration.content import ContentFile
 from image_registry.migration.facts import ObjectName, RoleFact
 from image_registry.migration.frozen_content import frozen, survey_again, unread_since
 from image_registry.migration.gates import Item
-from image_registry.migration.moved_hosts import moved_hosts
+from image_registry.migration.moved_hosts import moved_hosts, moves_away
 from image_registry.migration.phases import Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import Reader
@@ -65,8 +64,8 @@ def _pushed(step: Step, context: Context) -> Iterator[Item]:
     if context.source is None:
         yield Item(NOT_COMPARED, "tags since the freeze", f"the registry before was not named, {unknown}")
         return
-    host = urlsplit(context.source.url).netloc.rpartition("@")[2] or context.source.url
-    if step.phase is Phase.CUTOVER and host in moved_hosts(context):
+    host = moves_away(context.source.url, moved_hosts(context))
+    if step.phase is Phase.CUTOVER and host:
         yield Item(NOT_COMPARED, "tags since the freeze", f"{host} leads to this registry by now, {unknown}")
         return
     before, path = frozen(context), context.folder / NOW

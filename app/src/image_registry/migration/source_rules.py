@@ -9,6 +9,7 @@ from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import Installation, StorageFact
 from image_registry.migration.findings import Finding, blocking, note, warning
+from image_registry.migration.moved_hosts import moves_away
 from image_registry.migration.volume_sharing import MANY, same_handle, why_not_both
 
 TIGHT = 0.8
@@ -34,6 +35,7 @@ def source_findings(case: Case) -> Iterator[Finding]:
     yield from _installation(chosen)
     yield from _records(chosen)
     yield from _ways_past_the_freeze(case, chosen)
+    yield from _moving_address(case, chosen)
     yield from _storage(case, chosen)
     yield from _target(case)
     yield from _space(case)
@@ -146,6 +148,22 @@ def _ways_past_the_freeze(case: Case, chosen: Installation) -> Iterator[Finding]
                 "see who uses it, and close it to all but this migration (a NetworkPolicy) from the freeze on; the "
                 "gate `frozen` finds a push by it if the registry before is named (--source-url)",
             )
+
+
+def _moving_address(case: Case, chosen: Installation) -> Iterator[Finding]:
+    """The last gate asks the registry before; by then its hosts lead to this one."""
+    if case.way is Way.REUSE and why_not_both(case.storage):
+        return  # it is stopped by then
+    host = moves_away(case.choices.source_url, {case.choices.host, *case.moving_hosts})
+    if host:
+        service = next((entry for entry in chosen.services if entry.role == "registry" and entry.addresses), None)
+        address = f"http://{service.addresses[0]}" if service else "http://<its address>"
+        yield blocking(
+            "source-host",
+            host,
+            "the registry before is to be asked by this host, which leads to this registry before the last gate asks",
+            f"name its Service, with its port if that is not 80 (--source-url {address}); a survey may use the host",
+        )
 
 
 def _storage(case: Case, chosen: Installation) -> Iterator[Finding]:

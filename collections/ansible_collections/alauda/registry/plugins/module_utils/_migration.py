@@ -136,6 +136,7 @@ def planned(asked: dict[str, Any]) -> tuple[dict[str, Any], str, list[str], str]
             generation=asked["generation"] or "",
             way=Way(asked["way"]) if asked["way"] else None,
             host=asked["host"],
+            source_url=asked["source_url"],
             renames=asked["renames"],
             accepted=tuple(asked["accept"]),
             claim_size=whole(asked["claim_size"]) if asked["claim_size"] else 0,

@@ -39,6 +39,12 @@ options:
       - Under which workloads name images afterwards; that of this registry's Service if empty.
     type: str
     default: ""
+  source_url:
+    description:
+      - Where the legacy registry will be asked while the plan is executed. A host that leads to this registry after the
+        cutover is a finding that blocks, as the last gate could not ask there.
+    type: str
+    default: ""
   renames:
     description: New names that were chosen, by the old ones.
     type: dict
@@ -132,6 +138,7 @@ def main() -> None:
             "generation": {"type": "str", "choices": ["image-registry", "internal-docker-registry"]},
             "way": {"type": "str", "choices": ["reuse", "copy"]},
             "host": {"type": "str", "default": ""},
+            "source_url": {"type": "str", "default": ""},
             "renames": {"type": "dict", "default": {}},
             "accept": {"type": "list", "elements": "str", "default": []},
             "claim_size": {"type": "str", "default": ""},
