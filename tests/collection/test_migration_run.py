@@ -11,15 +11,20 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.alauda.registry.plugins.modules import legacy_migration
 
+from image_registry.kube.client import object_path
+from image_registry.migration.case import make_case
+from image_registry.migration.choices import Choices
+from image_registry.migration.discovery import Question, discover
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.opening import load_plan
 from image_registry.migration.phases import Phase
-from image_registry.migration.plan import Step
+from image_registry.migration.plan import Step, write_plan
+from image_registry.migration.planning import plan
 from image_registry_lab.legacy.objects import definitions
-from image_registry_lab.legacy.variants import VARIANTS
+from image_registry_lab.legacy.variants import HOST, VARIANTS
 from tests.app.migration.test_plans import APP, NESTED, surveyed
 from tests.collection.controller import Controller
-from tests.operator.conftest import CHART, control_plane, started
+from tests.operator.conftest import CHART, control_plane, program, started
 from tests.operator.control_plane import ApiServer
 from tests.operator.test_legacy_registry import collection
 from tests.operator.test_migration_run import EveryHands, everything, fill, planned
@@ -105,6 +110,43 @@ def test_check_mode_predicts_that_nothing_is_done_without_confirmation(
     told("a rollback wants confirm=true", state="rolled_back")
     done(*(step for step in made.steps if step.parameters.get("cluster") == "global"))  # which nobody has named
     told("finalize wants confirm=true", phases=["finalize"])
+
+
+def test_what_would_stop_a_later_phase_is_told_at_once_before_the_freeze(
+    filled: ApiServer, run: Run, tmp_path: Path
+) -> None:
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "run", "image": "image-registry.cpaas-system.svc/team-a/app:v1"}],
+    }
+    jobs = object_path("batch/v1", "jobs", namespace="team-a")
+    filled.client.create(jobs, {"metadata": {"name": "fixed"}, "spec": {"template": {"spec": pod}}})
+    choices = Choices(accepted=("nested-path:*", "not-rewritable:*"))
+    inventory = discover(filled.client, Question(cluster="business"), global_client=filled.client)
+    made = plan(make_case(inventory, surveyed(tmp_path, APP, NESTED), choices))
+    (tmp_path / "plan.json").write_text(json.dumps(write_plan(made)), encoding="utf-8")
+    filled.client.delete(f"{jobs}/fixed", query={"propagationPolicy": "Background"})
+    before = everything(filled.client)
+    wrong = {"source_url": f"https://{HOST}", "chart_ref": str(tmp_path / "nowhere"), "helm_binary": program("helm")}
+    told = run(state="checked", **wrong)
+    assert told["failed"] is True
+    for name in ("cutover/by-hand/", "installation: the chart", "survey: ", "pushed:not-compared: ", "source: "):
+        assert f"\n- {name}" in told["msg"]
+    assert "right:" not in told["msg"], "this caller may do everything"
+    nobody = filled.as_account(tmp_path, "default", "team-a")
+    told = run(state="checked", kubeconfig=str(nobody.kubeconfig), **wrong)
+    assert "\n- right:update clusterroles.rbac.authorization.k8s.io: you do not have it" in told["msg"]
+    assert "\n- unread:objects: " in told["msg"]
+    assert "\n- cutover/by-hand/" in told["msg"]
+    accepted = run(state="checked", accept=["*"], **wrong)
+    assert (accepted["changed"], accepted["steps"]) == (False, [])
+    assert everything(filled.client) == before
+    assert not (tmp_path / "journal").exists()
+    journal = Journal(tmp_path / "journal", made)
+    for step in made.steps:
+        if step.phase in (Phase.PREPARE, Phase.FREEZE):
+            journal.write(step, State.DONE)
+    assert run(state="checked", **wrong)["changed"] is False, "behind the freeze each phase speaks for itself"
 
 
 @pytest.mark.long

@@ -53,6 +53,9 @@ class FileSettings:
         tell("  removed")
         self.path.unlink(missing_ok=True)
 
+    def unusable(self) -> str:
+        return ""
+
     def take_over(self, objects: Iterable[ObjectName]) -> None:
         del objects
 

@@ -72,6 +72,9 @@ class Settings(Protocol):
     def remove(self, tell: Callable[[str], None]) -> None:
         """Uninstall; bytes and names of images are kept. Raises :class:`StepFailed`."""
 
+    def unusable(self) -> str:
+        """Why nothing can be installed by it; empty if it can. Nothing is written."""
+
     def take_over(self, objects: Iterable[ObjectName]) -> None:
         """Let objects that somebody else made belong to the installation, those that are there."""
 

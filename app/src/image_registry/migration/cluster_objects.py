@@ -57,6 +57,11 @@ class ClusterObjects:
         resource, namespaced = found
         return object_path(name.api_version, resource, name.name, namespace=name.namespace if namespaced else "")
 
+    def resource(self, name: ObjectName) -> str:
+        """What requests call its kind; empty for a kind that the cluster does not have."""
+        found = self._resource(name)
+        return found[0] if found else ""
+
     def create(self, name: ObjectName, document: Mapping[str, Any]) -> Document:
         """Make it as it was saved, for owners that are still there: with others it would be collected as garbage."""
         body = {**restorable(document), "apiVersion": name.api_version, "kind": name.kind}

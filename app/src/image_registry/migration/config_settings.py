@@ -80,6 +80,15 @@ class ConfigSettings:
         found.remove(PRUNER)
         found.remove(CONFIG)
 
+    def unusable(self) -> str:
+        if not self.serves(self.client):
+            return "the cluster has no operator (no Config): install it (playbooks/install.yml), or name a chart"
+        name = ObjectName("Deployment", OPERATOR, self.namespace, "apps/v1")
+        deployment = ClusterObjects(self.client).find(name)
+        if deployment is not None and not (deployment.get("status") or {}).get("readyReplicas"):
+            return f"no Pod of the operator is ready: look at {name}"
+        return ""
+
     def take_over(self, objects: Iterable[ObjectName]) -> None:
         self.owner.take_over(objects)
 

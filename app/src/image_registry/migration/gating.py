@@ -105,7 +105,7 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
         case "consumers":
             yield list(remaining_uses(step, context))
         case "objects":
-            yield list(_objects(context))
+            yield list(changed_objects(context))
         case "routes":
             yield list(routes_let_in(step, context))
         case _:
@@ -151,7 +151,7 @@ def _some(
             return
 
 
-def _objects(context: Context) -> Iterator[Item]:
+def changed_objects(context: Context) -> Iterator[Item]:
     """A cutover that stops in the middle of a batch, because somebody had changed an object, is one too late."""
     found = ClusterObjects(context.client)
     for step in context.plan.phase(Phase.CUTOVER):

@@ -65,6 +65,14 @@ class HelmSettings:
             tell(f"  helm uninstall {RELEASE}")
             self._helm("uninstall", RELEASE, "--ignore-not-found", "--wait", f"--timeout={self.timeout}s")
 
+    def unusable(self) -> str:
+        version = [f"--version={self.chart_version}"] if self.chart_version else []
+        try:
+            self._helm("show", "chart", self.chart, *version)
+        except StepFailed as error:
+            return f"the chart {self.chart} cannot be installed: {error}"
+        return ""
+
     def take_over(self, objects: Iterable[ObjectName]) -> None:
         found = ClusterObjects(self.client)
         for name in objects:

@@ -19,6 +19,7 @@ try:
     from image_registry.kube.client import ClusterClient
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.migration.actions import RegistryDoor
+    from image_registry.migration.before_freeze import hindrances
     from image_registry.migration.documents import to_document
     from image_registry.migration.doing import DOERS
     from image_registry.migration.execution import (
@@ -77,6 +78,24 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
         if found is not None:
             _progress(found, asked)
         raise MigrationError(_explained(error, found, asked)) from None
+
+
+def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
+    """What later phases would stumble over. Raises :class:`MigrationError` with the whole list."""
+    del only_show  # nothing is written
+    found = None
+    try:
+        found = _opened(asked, tell)
+        hindered = hindrances(found.context, found.journal)
+    except (Refused, KubeError, ClusterUnreachable, KubeconfigError) as error:
+        raise MigrationError(_explained(error, found, asked)) from None
+    if hindered:
+        listed = "".join(f"\n- {entry}" for entry in hindered)
+        raise MigrationError(
+            f"{len(hindered)} things stand in the way of later phases, and nobody has noticed anything yet. Remove "
+            f"their causes, or accept them by name (accept, registry_migrate_accept_exceptions of the role):{listed}"
+        )
+    return False, [], _progress(found, {**asked, "html": ""})
 
 
 def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:

@@ -24,9 +24,13 @@ extends_documentation_fragment:
   - alauda.registry._cluster.helm
 options:
   state:
-    description: Whether to go on with the plan or to take it back.
+    description:
+      - Whether to go on with the plan or to take it back.
+      - V(checked) looks at once at what all phases up to the cutover need - steps done by hand, both registries and
+        their logins, chart or operator, objects and hosts as planned, the rights of the caller - and fails with the
+        whole list, while the freeze is not done. It writes nothing.
     type: str
-    choices: [executed, rolled_back]
+    choices: [executed, rolled_back, checked]
     default: executed
   plan:
     description: File of the plan, as O(alauda.registry.legacy_migration_plan#module:dest).
@@ -173,7 +177,7 @@ def main() -> None:
             "namespace": {"type": "str", "default": "image-registry-system"},
             "release_name": {"type": "str", "default": "image-registry"},
             "helm_binary": {"type": "str", "default": "helm"},
-            "state": {"type": "str", "choices": ["executed", "rolled_back"], "default": "executed"},
+            "state": {"type": "str", "choices": ["executed", "rolled_back", "checked"], "default": "executed"},
             "plan": {"type": "path", "required": True},
             "journal": {"type": "path", "required": True},
             "phases": {"type": "list", "elements": "str", "choices": PHASES, "default": []},
@@ -201,7 +205,11 @@ def main() -> None:
     _migration.need_package(module)
     tell = Progress()
     asked = {**module.params, "_check": module.check_mode}
-    do = _migration_run.execute if module.params["state"] == "executed" else _migration_run.take_back
+    do = {
+        "executed": _migration_run.execute,
+        "rolled_back": _migration_run.take_back,
+        "checked": _migration_run.look_ahead,
+    }[module.params["state"]]
     try:
         changed, steps, state = do(asked, tell, only_show=module.check_mode)
     except _migration.MigrationError as error:
