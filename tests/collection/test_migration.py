@@ -65,7 +65,8 @@ def test_what_was_found_is_returned_and_nothing_written(legacy: LegacyCluster, r
     done = run(legacy_registry_info)
     assert not done.failed
     assert done["found"] == ["image-registry"]
-    assert (done["changed"], done["unread"]) == (False, [])
+    assert done["lines"][0].endswith("looking at install records")
+    assert legacy.written == []
     assert legacy.written == []
 
 
@@ -85,6 +86,7 @@ def test_a_survey_is_made_but_not_in_check_mode_and_tells_whether_something_chan
     assert not target.exists()
     done = run(legacy_registry_survey, **asked)
     assert (done["changed"], done["survey"]["tags"]) == (True, 5)
+    assert [line.partition(": ")[2] for line in done["lines"]] == ["surveying what lies in the registry"]
     again = run(legacy_registry_survey, **asked)
     assert (again["changed"], again["survey"]["digest"]) == (False, done["survey"]["digest"])
     checked = run(legacy_registry_survey, check=True, **asked)
@@ -142,6 +144,7 @@ def test_a_plan_is_written_once(run_plan: Run, plan_arguments: dict[str, Any]) -
     first = run_plan(**asked)
     assert first["changed"]
     assert first["ready"]
+    assert "judging 2 repositories" in first["lines"][1]
     assert json.loads(Path(asked["dest"]).read_text())["digest"] == first["plan"]["digest"]
     again = run_plan(**asked)
     assert not again["changed"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _library
+from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 IMPORT_ERROR: str | None = None
 try:
@@ -52,7 +53,7 @@ def need_package(module: AnsibleModule) -> None:
         module.fail_json(msg=_library.missing(), exception=IMPORT_ERROR)
 
 
-def inventory(asked: dict[str, Any]) -> dict[str, Any]:
+def inventory(asked: dict[str, Any], tell: Progress) -> dict[str, Any]:
     """Discover. Raises :class:`MigrationError`."""
     if asked["global_kubeconfig"] and not asked["cluster"]:
         raise MigrationError("global_kubeconfig needs cluster: the name of this cluster in the global one")
@@ -68,20 +69,26 @@ def inventory(asked: dict[str, Any]) -> dict[str, Any]:
         question = Question(
             asked["legacy_namespace"], asked["namespace"], asked["cluster"], fields, tuple(asked["registry_hosts"])
         )
-        return to_document(discover(client, question, global_client=beyond))
+        return to_document(
+            discover(client, question, global_client=beyond, progress=lambda what: tell(f"looking at {what}"))
+        )
     except (ValueError, KubeconfigError, WrongNamespace, KubeError, ClusterUnreachable) as error:
         raise MigrationError(str(error)) from None
 
 
-def survey(asked: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+def survey(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], bool]:
     """Look at what lies in the registry, into the file ``content``: the numbers, and whether they tell of other content
     than before. Raises :class:`MigrationError`."""
     from pathlib import Path
 
+    def counted(done: int, known: int) -> None:
+        tell.count(f"surveyed {done} of {known} repositories that are known so far")
+
+    tell("surveying what lies in the registry")
     content = Path(asked["content"])
     before = surveyed(asked["content"])
     try:
-        found = to_document(surveying.survey(_place(asked), content))
+        found = to_document(surveying.survey(_place(asked), content, counted))
     except (surveying.WrongPlace, surveying.NoAnswer, InvalidDocument) as error:
         raise MigrationError(str(error)) from None
     except (KubeError, ClusterUnreachable, KubeconfigError) as error:
@@ -124,7 +131,7 @@ def _place(asked: dict[str, Any]) -> Any:
     )
 
 
-def planned(asked: dict[str, Any]) -> tuple[dict[str, Any], str, list[str], str]:
+def planned(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], str, list[str], str]:
     """The plan as a document, the page for people, identities of what blocks, the diff of workloads.
 
     Raises :class:`MigrationError`.
@@ -144,7 +151,11 @@ def planned(asked: dict[str, Any]) -> tuple[dict[str, Any], str, list[str], str]
         )
         found = from_document(Inventory, asked["inventory"], "inventory")
         content = ContentFile(Path(asked["content"])) if asked["content"] else None
-        made = plan(make_case(found, content, choices))
+        tell("reading the survey" if content else "there is no survey")
+        case = make_case(found, content, choices)
+        tell(f"judging {len(case.names)} repositories and {len(found.consumers)} workloads")
+        made = plan(case)
+        tell(f"{len(made.steps)} steps, {len(made.findings)} findings, {len(made.blockers)} of them in the way")
     except ValueError as error:
         raise MigrationError(str(error)) from None
     diff = "\n".join(rewrite.diff for rewrite in made.rewrites if rewrite.changes)

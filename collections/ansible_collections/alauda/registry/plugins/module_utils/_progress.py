@@ -16,6 +16,10 @@ LISTENER = "ALAUDA_REGISTRY_PROGRESS"
 """Names the file that the action plugin reads while the module runs."""
 
 
+SELDOM = 5.0
+"""Seconds between two lines of a count."""
+
+
 class Progress:
     """Lines with the seconds since the start."""
 
@@ -23,6 +27,7 @@ class Progress:
         self.lines: list[str] = []
         self._started = time.monotonic()
         self._file = os.environ.get(LISTENER, "")
+        self._counted = self._started
 
     def __call__(self, line: str) -> None:
         """Note a line."""
@@ -34,3 +39,9 @@ class Progress:
                     stream.write(f"{timed}\n")
             except OSError:
                 self._file = ""
+
+    def count(self, line: str) -> None:
+        """Note a line of something that is said far more often than anybody reads."""
+        if time.monotonic() - self._counted >= SELDOM:
+            self._counted = time.monotonic()
+            self(line)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils import _object_plan, _objects, _storage
-from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 
 IMPORT_ERROR: str | None = None
 try:
@@ -118,13 +118,13 @@ def _end(cluster: Cluster, namespace: str, seconds: float, say: Callable[[str], 
         how = ended(job)
         if how is not None:
             return how, cluster_job.report(pods)
-        if (now := _waits(pods)) and now != said:
+        if (now := _waits(pods) or _last_word(cluster, namespace, pods)) and now != said:
             said = now
             say(now)
         if time.monotonic() > deadline:
             raise CopyError(
                 f"the copy has not ended after {seconds:.0f} s; Job {namespace}/{NAME} goes on, and the same task "
-                f"follows it again{f'. Its Pod waits: {said}' if said else ''}"
+                f"follows it again{f'. It said last: {said}' if said else ''}"
             )
         time.sleep(PAUSE)
 
@@ -216,6 +216,18 @@ def _pods(cluster: Cluster, namespace: str) -> list[Document]:
     return cluster.items(
         _objects.collection("v1", "pods", namespace), labelSelector=f"batch.kubernetes.io/job-name={NAME}"
     )
+
+
+def _last_word(cluster: Cluster, namespace: str, pods: list[Document]) -> str:
+    """How far a running pass has come, as it says itself; empty if that cannot be read."""
+    for pod in pods:
+        if (pod.get("status") or {}).get("phase") == "Running":
+            path = f"{_objects.collection('v1', 'pods', namespace)}/{pod['metadata']['name']}/log"
+            try:
+                return cluster.text("get", path, query={"tailLines": "1"}).strip()[:200]
+            except ClusterError:
+                return ""  # the copy goes on, seen or not
+    return ""
 
 
 def _waits(pods: list[Document]) -> str:

@@ -117,6 +117,12 @@ blockers:
   type: list
   elements: str
   sample: ["nested-path:team/tools/report"]
+lines:
+  description: What was said while it ran, with the seconds since its start.
+  returned: success
+  type: list
+  elements: str
+  sample: ["   0 s: judging 812 repositories and 40 workloads"]
 archived:
   description: Names under which an ended journal and its plan are kept, or would be.
   returned: always
@@ -127,6 +133,7 @@ archived:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _migration
+from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
 def main() -> None:
@@ -151,11 +158,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     _migration.need_package(module)
+    tell = Progress()
     files: dict[str, str] = {}
     new: list[str] = []
     archived: list[str] = []
     try:
-        plan, page, blockers, changes = _migration.planned(module.params)
+        plan, page, blockers, changes = _migration.planned(module.params, tell)
         files = {module.params["dest"]: _migration.as_json(plan), module.params["html"]: page}
         new = [path for path in files if path and _migration.differs(path, plan["digest"])]
         if module.params["dest"] in new and module.params["journal"]:
@@ -171,6 +179,7 @@ def main() -> None:
         "ready": not blockers,
         "blockers": blockers,
         "archived": archived,
+        "lines": tell.lines,
         "diff": {"prepared": changes} if new else {},
     }
     if blockers and module.params["require_ready"]:

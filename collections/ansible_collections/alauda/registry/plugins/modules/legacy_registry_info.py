@@ -96,10 +96,17 @@ unread:
   type: list
   elements: dict
   sample: [{what: pull secrets, why: "secrets is forbidden", right: list secrets}]
+lines:
+  description: What was said while it ran, with the seconds since its start.
+  returned: success
+  type: list
+  elements: str
+  sample: ["   0 s: looking at workloads"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _migration
+from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
 def main() -> None:
@@ -118,8 +125,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     _migration.need_package(module)
+    tell = Progress()
     try:
-        found = _migration.inventory(module.params)
+        found = _migration.inventory(module.params, tell)
     except _migration.MigrationError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -127,6 +135,7 @@ def main() -> None:
         inventory=found,
         found=[entry["name"] for entry in found.get("installations", [])],
         unread=found.get("unread", []),
+        lines=tell.lines,
     )
 
 

@@ -117,6 +117,12 @@ there:
   description: Whether a copy was begun and not cleared up after.
   returned: when O(state=absent)
   type: bool
+lines:
+  description: What was said while it ran, with the seconds since its start.
+  returned: when a pass ended
+  type: list
+  elements: str
+  sample: ["   0 s: blobs: 812"]
 read_only_before:
   description: Whether the registry was read-only before the role C(storage) made it so; null if it did not.
   returned: when O(state=absent)
@@ -131,6 +137,7 @@ report:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _library, _storage, _storage_copy
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
+from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 from ansible_collections.alauda.registry.plugins.module_utils._storage_copy import CopyError
 
 
@@ -156,6 +163,7 @@ def main() -> None:
     if _storage_copy.IMPORT_ERROR:
         module.fail_json(msg=_library.missing(), exception=_storage_copy.IMPORT_ERROR)
     cluster = _arguments.connect(module)
+    tell = Progress()
     namespace = module.params["namespace"]
     try:
         if module.params["state"] == "absent":
@@ -167,17 +175,17 @@ def main() -> None:
             _storage_copy.at_work(cluster, namespace, order)
             module.exit_json(changed=True)
         if order.complete:
-            _storage_copy.outlast(cluster, namespace, order, module.params["timeout"], module.log)
+            _storage_copy.outlast(cluster, namespace, order, module.params["timeout"], tell)
         _storage_copy.begin(cluster, namespace, module.params["release_name"], order)
-        report = _storage_copy.follow(cluster, namespace, module.params["timeout"], module.log)
+        report = _storage_copy.follow(cluster, namespace, module.params["timeout"], tell)
     except (ClusterError, CopyError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), lines=tell.lines)
     changed = bool(
         report["blobs"]["copied"] or any(report[part][how] for part in PARTS for how in ("written", "removed"))
     )
     if not report["clean"]:
-        module.fail_json(msg=_wrong(report), changed=changed, report=report)
-    module.exit_json(changed=changed, report=report)
+        module.fail_json(msg=_wrong(report), changed=changed, report=report, lines=tell.lines)
+    module.exit_json(changed=changed, report=report, lines=tell.lines)
 
 
 PARTS = ("links", "records")
