@@ -153,3 +153,19 @@ def test_the_collection_can_be_built(ansible: dict[str, str], tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("alauda-registry-*.tar.gz"))) == 1
+
+
+@pytest.mark.parametrize(("inventory", "hosts"), [("example", 1), ("example-multi", 3)])
+def test_the_example_inventories_have_all_that_a_migration_wants(inventory: str, hosts: int) -> None:
+    folder = ROOT / "inventories" / inventory
+    common = load(folder / "group_vars/registry_clusters.yml")
+    clusters = load(folder / "hosts.yml")["registry_clusters"]["hosts"]
+    assert len(clusters) == hosts
+    specs = load(COLLECTION / "roles/migrate/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    required = {name for name, spec in specs.items() if spec.get("required")}
+    for own in clusters.values():
+        named = {name for name in {**common, **own} if name.startswith("registry_migrate_")}
+        assert named <= set(specs)
+        assert {"registry_migrate_survey_url", "registry_migrate_survey_token"} <= named
+        assert required <= {**common, **own}.keys()
+    assert "inventory_hostname" in common["registry_migrate_folder"], "one folder for each cluster"
