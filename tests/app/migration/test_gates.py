@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from image_registry.kube.reviews import ReviewedAccess, ReviewedUser
-from image_registry.migration import frozen_content, gates
+from image_registry.migration import frozen_content, gate_reading, gates, gating
 from image_registry.migration.actions import Context, RegistryDoor, StepFailed
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
@@ -28,7 +28,8 @@ from image_registry.migration.findings import blocking
 from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.gate_reading import image, may
 from image_registry.migration.gates import Question, Seen
-from image_registry.migration.plan import Plan, sealed
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Plan, Step, sealed
 from image_registry.migration.registry_access import Registry
 from image_registry.remote.asking import Access
 from image_registry_lab.legacy.variants import VARIANTS
@@ -159,6 +160,38 @@ def test_hosts_logins_and_limits_that_are_missing_are_named() -> None:
     tags = {"metadata": {"name": "image-limits"}, "spec": {"limits": [{"type": "t", "max": {"tags": "1000"}}]}}
     spelled = {"spec": {"limits": [{"type": "t", "max": {"tags": "1k"}}]}}  # as the API server does it
     assert open_of(gates.limits({"a": tags}, [], {"a": spelled})) == {}
+
+
+def test_a_service_account_without_the_secret_whose_pods_pull_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's Secret of the namespace does not help its Pods; those that name a Secret do not need it."""
+    cluster = cluster_of(VARIANTS["4.2-pvc"])
+    for name in ("builder", "named"):
+        path = f"/api/v1/namespaces/team-a/serviceaccounts/{name}"
+        metadata = {"name": name, "namespace": "team-a"}
+        cluster.documents[path] = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    pod = {"containers": [{"name": "c", "image": "image-registry.cpaas-system.svc/team-a/app:v1"}]}
+    for name, more in (("builder", {}), ("named", {"imagePullSecrets": [{"name": "mine"}]})):
+        metadata = {"name": f"of-{name}", "namespace": "team-a"}
+        spec = {"template": {"spec": {**pod, **more, "serviceAccountName": name}}}
+        document = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+        cluster.documents[f"/apis/apps/v1/namespaces/team-a/deployments/of-{name}"] = document
+    case = make_case(inventory_of(cluster), None, Choices())
+    facts = gate_facts(case, "pull-secrets")
+    assert {account for namespace, account, _ in facts["accounts"] if namespace == "team-a"} == {"default", "builder"}
+
+    def login(_registry: Any, keyrings: Any, host: str, _image: str) -> Seen:
+        """A named fake of the registry: it takes every login."""
+        return Seen(host if list(keyrings) else "")
+
+    monkeypatch.setattr(gate_reading, "login", login)
+    monkeypatch.setattr(gating, "target_of", lambda _context: None)
+    context = cast("Context", SimpleNamespace(client=cluster, plan=SimpleNamespace(steps=())))
+    step = Step("gate/pull-secrets", Phase.GATES, Action.GATE, "", parameters={"gate": "pull-secrets", **facts})
+    found = open_of(gating._pull_secrets(step, context))
+    missing = {name for name in found if name.startswith("pull-secret:team-a/builder/")}
+    assert missing
+    assert missing == {name for name in found if name.startswith("pull-secret:team-a/")}
+    assert "Pods that run as it name no other" in found[min(missing)]
 
 
 class Reviews:

@@ -49,7 +49,9 @@ class Consumers:
                     for field in image_fields(known, document)
                     if field.image and self.hosts.is_ours(field.image)
                 )
-                self._add(name, document, uses, references, tuple(text(entry.get("name")) for entry in secrets))
+                account = text(at(pod_of(known, document), "spec", "serviceAccountName")) or "default"
+                named = tuple(text(entry.get("name")) for entry in secrets)
+                self._add(name, document, uses, references, named, account)
         for field in fields:
             for document in reader.list(f"consumers: {field.resource}", field.group_version, field.resource):
                 kind = text(document.get("kind")) or field.resource
@@ -63,6 +65,7 @@ class Consumers:
         uses: tuple[UseFact, ...],
         references: Sequence[ImageReference | Unreadable],
         secrets: tuple[str, ...],
+        account: str = "",
     ) -> None:
         running = {
             digest_in(found.text): None
@@ -87,6 +90,7 @@ class Consumers:
                 secrets,
                 unreadable,
                 _over(name.kind, document),
+                account,
             )
         )
 

@@ -271,6 +271,8 @@ class ConsumerFact:
     unreadable: str = ""
     over: bool = False
     """A Job or Pod that has ended: it pulls no image any more."""
+    account: str = ""
+    """The ServiceAccount as which its Pods run; empty for a custom resource."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def gate_facts(case: Case, gate: str) -> dict[str, Any]:
         case "access":
             return {"bindings": list(_bindings(case))}
         case "pull-secrets":
-            return {"namespaces": _logins(case)}
+            return {"namespaces": _logins(case), "accounts": _accounts(case)}
         case "frozen":
             return {"workload": _workload(case)}
         case "consumers":
@@ -89,6 +89,17 @@ def _bindings(case: Case) -> Iterator[dict[str, Any]]:
                 "subjects": list(binding.subjects),
                 "actions": actions,
             }
+
+
+def _accounts(case: Case) -> list[list[Any]]:
+    """ServiceAccounts whose Pods name no pull Secret of their own, so that they pull with the account's alone."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for consumer in case.inventory.consumers:
+        if consumer.account and consumer.object.namespace and not consumer.pull_secrets and not consumer.over:
+            for use in consumer.uses:
+                hosts = {host_of(use.image), host_of(case.choices.host)}
+                found[consumer.object.namespace, consumer.account] |= hosts
+    return [[namespace, account, sorted(hosts)] for (namespace, account), hosts in sorted(found.items())]
 
 
 def _logins(case: Case) -> dict[str, list[str]]:

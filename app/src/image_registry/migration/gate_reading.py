@@ -125,16 +125,26 @@ def may(reviewer: AccessReviewer, question: Question) -> Seen:
     return Seen("yes" if reviewer.review(user, attributes).allowed else "")
 
 
-def logins(client: ClusterClient, namespaces: Iterable[str]) -> dict[str, list[Keyring]]:
-    """Pull Secrets by namespace; what they say stays in this process."""
-    wanted, found = set(namespaces), defaultdict[str, list[Keyring]](list)
+def logins(client: ClusterClient, namespaces: Iterable[str]) -> dict[tuple[str, str], list[Keyring]]:
+    """Pull Secrets by namespace and name; what they say stays in this process."""
+    wanted, found = set(namespaces), defaultdict[tuple[str, str], list[Keyring]](list)
     for kind, key in _KEYS.items():
         for secret in items(
             client, object_path("v1", "secrets"), selectors={"fieldSelector": f"type={kind}"}, limit=PAGE
         ):
             namespace = secret["metadata"]["namespace"]
             if namespace in wanted:
-                found[namespace] += _keyrings((secret.get("data") or {}).get(key, ""))
+                found[namespace, secret["metadata"]["name"]] += _keyrings((secret.get("data") or {}).get(key, ""))
+    return found
+
+
+def accounts(client: ClusterClient, namespaces: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Names of the pull Secrets of every ServiceAccount, by its namespace and name."""
+    found = {}
+    for namespace in set(namespaces):
+        for account in items(client, object_path("v1", "serviceaccounts", namespace=namespace), limit=PAGE):
+            names = tuple(str(entry.get("name", "")) for entry in account.get("imagePullSecrets") or ())
+            found[namespace, str(account["metadata"]["name"])] = names
     return found
 
 

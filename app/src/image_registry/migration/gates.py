@@ -156,6 +156,22 @@ def pull_secrets(wanted: Mapping[str, Iterable[str]], found: Mapping[tuple[str, 
             yield Item(f"pull-secret:{namespace}/{host}", f"{namespace}: {host}", cause)
 
 
+def account_secrets(
+    wanted: Iterable[tuple[str, str, str]], found: Mapping[tuple[str, str, str], Seen]
+) -> Iterator[Item]:
+    """Every ServiceAccount whose Pods pull has that login among its own pull Secrets. ``found`` is by both and host."""
+    for key in sorted(wanted):
+        namespace, account, host = key
+        seen = found.get(key, NOT_READ)
+        cause = seen.error or (
+            ""
+            if seen.value
+            else f"none of its pull Secrets has a login for {host}, and Pods that run as it name no other"
+        )
+        about = f"ServiceAccount {namespace}/{account}: {host}"
+        yield Item(f"pull-secret:{namespace}/{account}/{host}", about, cause)
+
+
 def limits(
     wanted: Mapping[str, Mapping[str, Any]], unconverted: Iterable[str], found: Mapping[str, Seen | Mapping[str, Any]]
 ) -> Iterator[Item]:

@@ -187,13 +187,34 @@ def _access(step: Step, context: Context) -> Iterator[Item]:
 
 def _pull_secrets(step: Step, context: Context) -> Iterator[Item]:
     wanted: Mapping[str, Any] = step.parameters["namespaces"]
-    registry, keyrings = target_of(context), gate_reading.logins(context.client, wanted)
+    registry, secrets = target_of(context), gate_reading.logins(context.client, wanted)
     images = {found.partition("/")[2].partition("/")[0]: found for found in _images(context)}
     pairs = [(namespace, host) for namespace, hosts in wanted.items() for host in hosts]
+    keyrings = {
+        namespace: [each for at, found in secrets.items() if at[0] == namespace for each in found]
+        for namespace in wanted
+    }
     found = gate_reading.read_each(
-        pairs, lambda pair: gate_reading.login(registry, keyrings.get(pair[0], ()), pair[1], images.get(pair[0], ""))
+        pairs, lambda pair: gate_reading.login(registry, keyrings[pair[0]], pair[1], images.get(pair[0], ""))
     )
-    return gates.pull_secrets(wanted, found)
+    yield from gates.pull_secrets(wanted, found)
+    listed = step.parameters.get("accounts") or ()
+    of_account = gate_reading.accounts(context.client, {namespace for namespace, _, _ in listed})
+    # where the namespace has no login at all, that is told once
+    asked = [
+        (namespace, account, host)
+        for namespace, account, hosts in listed
+        for host in hosts
+        if found[namespace, host].value
+    ]
+
+    def own(key: tuple[str, str, str]) -> Seen:
+        namespace, account, host = key
+        names = of_account.get((namespace, account), ())
+        mine = [each for name in names for each in secrets.get((namespace, name), ())]
+        return gate_reading.login(registry, mine, host, images.get(namespace, ""))
+
+    yield from gates.account_secrets(asked, gate_reading.read_each(asked, own))
 
 
 def _images(context: Context) -> Iterator[str]:
