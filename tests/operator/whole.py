@@ -20,6 +20,7 @@ import urllib3
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.actions import RegistryDoor
+from image_registry.migration.before_freeze import hindrances
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile, ContentWriter
@@ -144,6 +145,8 @@ class Whole:
         made = plan(make_case(inventory, ContentFile(self.folder / "content"), choices))
         assert made.ready, [finding.id for finding in made.blockers]
         (self.folder / "plan.json").write_text(json.dumps(write_plan(made)))
+        found = self.open()
+        assert hindrances(found.context, found.journal) == (), "what is as it must be stands in nobody's way"
 
     def meant(self, url: str, name: str) -> str:
         """What a client of this team gets for a tag; the bytes of the manifest are read."""
