@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from image_registry.pruning.schedule import Schedule, parse_schedule
+
 NAME = "image-pruner"
 NAMESPACE = "image-registry-system"
 
@@ -20,6 +22,12 @@ def arguments(release):
     (container,) = pod(release)["containers"]
     assert container["command"] == ["ac"]
     return container["args"]
+
+
+def read(release):
+    """What `ac adm prune images` and `image_prune` understand of the job."""
+    told = arguments(release)
+    return parse_schedule(told[told.index("--") + 1 :], NAME)
 
 
 def test_images_are_pruned_every_night_without_being_asked_for(render):
@@ -97,6 +105,35 @@ def test_every_field_reaches_its_place(render):
 )
 def test_the_deprecated_age_counts_where_no_duration_is_given(render, values, seconds):
     assert f"--keep-younger-than={seconds}" in arguments(render(values={"imagePruner": values}))
+
+
+def test_every_name_of_the_registry_is_known_to_the_pruner(render):
+    values = {
+        "config": {
+            "defaultRoute": True,
+            "routeDefaults": {"domain": "apps.example.com"},
+            "routes": [
+                {"name": "one", "hostname": "one.example.com", "secretName": "tls"},
+                {"name": "two", "hostname": "two.example.com", "secretName": "tls"},
+            ],
+            "imagePullSecret": {"additionalRegistryHosts": ["old.example.com:5000", "two.example.com"]},
+        },
+        "imagePruner": {"registryHosts": ["registry.cpaas-system"]},
+    }
+    hosts = read(render(values=values)).registry_hosts
+    assert hosts == (
+        *("registry.cpaas-system", f"default-route-{NAMESPACE}.apps.example.com", "one.example.com"),
+        *("two.example.com", "old.example.com:5000"),
+    )
+
+
+def test_a_run_by_hand_reads_from_the_job_what_the_schedule_keeps(render):
+    assert read(render()) == Schedule(keep_younger_than=3600, keep_tag_revisions=3)
+    fields = ["example.com/v1/things=spec.image"]
+    values = {"keepYoungerThanDuration": "30d", "keepTagRevisions": 5, "exclude": ["a=b"], "imageFields": fields}
+    assert read(render(values={"imagePruner": values})) == Schedule(
+        keep_younger_than=30 * 86400, keep_tag_revisions=5, exclude=("a=b",), image_fields=tuple(fields)
+    )
 
 
 def test_without_a_schedule_it_is_midnight(render):

@@ -21,6 +21,7 @@ from tests.app.cli.served import Office, listening
 from tests.app.cli.test_import_image import _importing
 from tests.app.conftest import sqlite_template  # noqa: F401 - a fixture
 from tests.app.image_api.conftest import FakeCluster, _opened
+from tests.app.pruning.test_schedule import CRONJOBS, cronjob
 from tests.app.remote.conftest import REPOSITORY, Remote, open_distribution  # noqa: F401 - a fixture
 from tests.collection.conftest import Result, Run
 
@@ -223,6 +224,29 @@ def test_a_prune_is_a_plan_until_it_is_confirmed(run: Run, office: Office) -> No
     assert done["changed"]
     assert done["outcome"]["deletedImages"] == 1
     assert not run(image_prune, confirm=True, **rules)["changed"]
+
+
+def test_a_prune_keeps_what_the_schedule_keeps(run: Run, office: Office) -> None:
+    office.api.now = datetime(2020, 1, 1, tzinfo=UTC)
+    old = office.api.push("team/app", "old", "v1")
+    second = office.api.push("team/app", "new", "v1")
+    both = {old, second}
+    office.lists[CRONJOBS] = [cronjob("--", "--keep-younger-than=36500d", "--keep-tag-revisions=1")]
+    assert run(image_prune, confirm=True)["changed"] is False, "rules that a task does not name are the schedule's"
+    shown = run(image_prune, keep_younger_than="60m")
+    assert [image["name"] for image in shown["images"]] == [old]
+    assert "the schedule keeps more: what is younger than 36500d" in shown["findings"][-1]
+    for check in (True, False):
+        refused = run(image_prune, check=check, confirm=True, keep_younger_than="60m")
+        assert refused.failed
+        assert "what is younger than 36500d (asked for: 1h)" in refused.message
+        assert "registry_prune_below_schedule" in refused.message
+    assert set(office.api.names("images")) == both
+    office.lists[CRONJOBS] = [cronjob("--", "--whitelist=^team/", "--keep-tag-revisions=1")]
+    assert not run(image_prune, confirm=True, keep_younger_than="0", below_schedule=True)["changed"]
+    office.lists[CRONJOBS] = [cronjob("--", "--keep-younger-than=36500d", "--keep-tag-revisions=1")]
+    assert run(image_prune, confirm=True, keep_younger_than="60m", below_schedule=True)["changed"]
+    assert office.api.names("images") == [second]
 
 
 def test_rights_that_a_prune_lacks_are_named(run: Run, office: Office) -> None:

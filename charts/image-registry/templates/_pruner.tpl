@@ -1,8 +1,11 @@
 {{/*
-From `imagePruner` to the options of `ac adm prune images`. Argument: the values of imagePruner. The deprecated
-keepYoungerThan is in nanoseconds, rounded up to seconds.
+From `imagePruner` to the options of `ac adm prune images`. Argument: the root. The deprecated keepYoungerThan is in
+nanoseconds, rounded up to seconds. Every name under which workloads may pull is told: streams show only the first route.
 */}}
 {{- define "image-registry.pruneArguments" -}}
+{{- $routes := splitList "," (include "image-registry.externalHostnames" .) -}}
+{{- $hosts := concat .Values.imagePruner.registryHosts $routes .Values.config.imagePullSecret.additionalRegistryHosts -}}
+{{- with .Values.imagePruner }}
 - --keep-tag-revisions={{ .keepTagRevisions }}
 {{- $duration := .keepYoungerThanDuration -}}
 {{- if and (not $duration) (not (kindIs "invalid" .keepYoungerThan)) -}}
@@ -14,10 +17,11 @@ keepYoungerThan is in nanoseconds, rounded up to seconds.
 {{- range .exclude }}
 - {{ printf "--whitelist=%s" . | quote }}
 {{- end }}
-{{- range .registryHosts }}
+{{- range without $hosts "" | uniq }}
 - {{ printf "--registry-host=%s" . | quote }}
 {{- end }}
 {{- range .imageFields }}
 - {{ printf "--image-field=%s" . | quote }}
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -22,6 +22,7 @@ from image_registry.cli.connection import connect
 from image_registry.cli.failures import Unreachable
 from image_registry.operator import certificates
 from tests.app.pruning.test_plans import history, signed
+from tests.app.pruning.test_schedule import CRONJOBS, cronjob
 
 if TYPE_CHECKING:
     from tests.app.pruning.conftest import PrunedCluster
@@ -233,6 +234,23 @@ def test_names_of_the_registry_before_it_can_be_added(run: Run, pruned: PrunedCl
     assert "would delete 4 image object(s)" in run("--keep-tag-revisions=1").stdout
     for option in ("--registry-host=registry.cpaas-system", "--registry-url=http://registry.cpaas-system/v2"):
         assert "would delete 3 image object(s)" in run("--keep-tag-revisions=1", option).stdout
+
+
+def test_what_the_schedule_keeps_stays_in_a_run_by_hand(run: Run, pruned: PrunedCluster) -> None:
+    digests = history(pruned)
+    pruned.run(f"second.example.com/team/app@{digests[4]}")
+    everything = "would delete 4 image object(s)"
+    assert everything in run("--keep-tag-revisions=1").stdout
+    pruned.lists[CRONJOBS] = [cronjob("--", "--keep-tag-revisions=1", "--keep-younger-than=60m")]
+    assert everything in run().stdout, "revisions are those of the schedule"
+    pruned.lists[CRONJOBS] = [cronjob("--", "--registry-host=second.example.com")]
+    assert "would delete 3 image object(s)" in run("--keep-tag-revisions=1").stdout
+    pruned.lists[CRONJOBS] = [cronjob("--", "--keep-younger-than=3650d")]
+    assert "would delete 0 objects" in run("--keep-tag-revisions=1").stdout
+    assert everything in run("--keep-tag-revisions=1", "--keep-younger-than=60m").stdout
+    pruned.lists[CRONJOBS] = [cronjob("--", "--whitelist=^team/")]
+    done = run("--keep-tag-revisions=1", "--confirm")
+    assert (done.exit_code, len(pruned.images())) == (0, 5), "what is excluded stays whatever a run says"
 
 
 def test_options_of_other_pruners_are_taken(run: Run, pruned: PrunedCluster) -> None:

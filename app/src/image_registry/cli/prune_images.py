@@ -21,6 +21,7 @@ from image_registry.pruning.gathering import check_rights, find_hosts, make_plan
 from image_registry.pruning.outcome import Outcome
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.rules import InvalidRule, Rules, parse_duration, parse_patterns
+from image_registry.pruning.schedule import read_schedule
 
 NO_EFFECT = "Accepted for scripts of other pruners; changes nothing."
 
@@ -32,11 +33,13 @@ PLAN_SHOWN = 4
 @switch("--confirm", default=False, help_="Delete. Without it nothing is changed and the plan is shown.")
 @switch("--all", "all_images", default=True, help_="Also images that were not pushed into this registry.")
 @click.option(
-    "--keep-younger-than", default="60m", metavar="DURATION", show_default=True, help="What is younger stays."
-)
+    "--keep-younger-than", default="60m", metavar="DURATION",
+    help="What is younger stays. Not given: as the schedule says, else 60m.",
+)  # fmt: skip
 @click.option(
-    "--keep-tag-revisions", type=click.IntRange(0), default=3, show_default=True, help="Newest images of each tag stay."
-)
+    "--keep-tag-revisions", type=click.IntRange(0), default=3,
+    help="Newest images of each tag stay. Not given: as the schedule says, else 3.",
+)  # fmt: skip
 @switch("--prune-over-size-limit", default=False, help_="Only images beyond the limit of their namespace (LimitRange).")
 @click.option(
     "-n", "--namespace", "namespaces", multiple=True, metavar="NAME",
@@ -77,6 +80,9 @@ def images(context: click.Context, /, **options: Any) -> None:
     An image stays while a workload of the cluster names or runs it, while it is one of the newest of its tag, while
     it is young, or while something that stays needs it. The report names for every image who keeps it.
 
+    What the schedule (CronJob image-pruner) excludes stays here too, and its names of the registry and its fields of
+    custom resources count.
+
     \b
     Exit codes:
       0  done; or, without --confirm, shown
@@ -90,7 +96,16 @@ def images(context: click.Context, /, **options: Any) -> None:
     shown = output(options["form"], confirm=options["confirm"], planned=options["loglevel"] >= PLAN_SHOWN)
     try:
         client = connect(options["kubeconfig"], options["context"])
-        planner, local = _plan(client, rules, fields, options)
+        schedule = read_schedule(client)
+        rules = schedule.held(
+            rules,
+            age_given=_is_given(context, "keep_younger_than"),
+            revisions_given=_is_given(context, "keep_tag_revisions"),
+        )
+        fields += _fields(schedule.image_fields)
+        planner, local = _plan(
+            client, rules, fields, {**options, "hosts": (*options["hosts"], *schedule.registry_hosts)}
+        )
         shown.begin(planner.plan)
         if not options["confirm"]:
             shown.end(planner.plan, None)
@@ -119,11 +134,7 @@ def images(context: click.Context, /, **options: Any) -> None:
 def _rules(context: click.Context, options: dict[str, Any]) -> Rules:
     """Raises UsageError."""
     over = options["prune_over_size_limit"]
-    given = [
-        name
-        for name in ("keep_younger_than", "keep_tag_revisions")
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
+    given = [name for name in ("keep_younger_than", "keep_tag_revisions") if _is_given(context, name)]
     if over and given:
         raise click.UsageError(
             f"--prune-over-size-limit looks at sizes alone: leave out --{given[0].replace('_', '-')}", context
@@ -142,6 +153,10 @@ def _rules(context: click.Context, options: dict[str, Any]) -> Rules:
         )
     except InvalidRule as error:
         raise click.UsageError(str(error), context) from None
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _fields(texts: tuple[str, ...]) -> list[CustomField]:

@@ -42,6 +42,7 @@ try:
     from image_registry.pruning.plan import Plan
     from image_registry.pruning.references import digest_in
     from image_registry.pruning.rules import Rules, parse_duration, parse_patterns
+    from image_registry.pruning.schedule import Schedule, read_schedule
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
 
@@ -79,27 +80,57 @@ def _told() -> Iterator[None]:
 def pruned(asked: dict[str, Any], *, delete: bool) -> dict[str, Any]:
     """The result of ``image_prune``. Raises :class:`PruneError`."""
     with _told():
-        fields = [CustomField.parse(text) for text in asked["image_fields"]]
-        rules = Rules(
-            now=int(time.time()),
-            keep_younger_than=0 if asked["over_size_limit"] else parse_duration(asked["keep_younger_than"]),
-            keep_tag_revisions=asked["keep_tag_revisions"],
-            all_images=asked["all_images"],
-            over_limit=asked["over_size_limit"],
-            namespaces=frozenset(asked["namespaces"]),
-            allowed=parse_patterns(asked["exclude"]),
-        )
         client = _client(asked)
+        schedule = read_schedule(client, asked["namespace"])
+        rules = schedule.held(
+            _rules(asked),
+            age_given=asked["keep_younger_than"] is not None,
+            revisions_given=asked["keep_tag_revisions"] is not None,
+        )
+        fields = [CustomField.parse(text) for text in (*asked["image_fields"], *schedule.image_fields)]
         check_rights(client, rules, fields, confirm=asked["confirm"], local_usage=False)
-        hosts = find_hosts(client, rules, asked["registry_hosts"])
+        weaker = _weaker(schedule, rules, asked)
+        hosts = find_hosts(client, rules, (*asked["registry_hosts"], *schedule.registry_hosts))
         planner = make_plan(client, rules, read_usage(client, hosts, rules, fields))
         result = _planned(planner.plan, asked)
+        result["findings"] += weaker
         if not (delete and result["changed"]):
             return result
         now = read_usage(client, hosts, rules, fields)
         outcome = Executor(client, planner, now, workers=asked["workers"]).run()
         done = outcome.dropped_events or outcome.released or outcome.deleted_images
         return {**result, "changed": bool(done), "outcome": _outcome(outcome)}
+
+
+def _rules(asked: dict[str, Any]) -> Rules:
+    """What the task says; times that it does not say are filled in from the schedule afterwards."""
+    said: dict[str, Any] = {}
+    if asked["over_size_limit"]:
+        said["keep_younger_than"] = 0
+    elif asked["keep_younger_than"] is not None:
+        said["keep_younger_than"] = parse_duration(asked["keep_younger_than"])
+    if asked["keep_tag_revisions"] is not None:
+        said["keep_tag_revisions"] = asked["keep_tag_revisions"]
+    return Rules(
+        now=int(time.time()),
+        all_images=asked["all_images"],
+        over_limit=asked["over_size_limit"],
+        namespaces=frozenset(asked["namespaces"]),
+        allowed=parse_patterns(asked["exclude"]),
+        **said,
+    )
+
+
+def _weaker(schedule: Schedule, rules: Rules, asked: dict[str, Any]) -> list[str]:
+    """Findings where the task keeps less than the schedule does. Raises :class:`PruneError` where that is not named."""
+    kept = "; ".join(schedule.keeps_more(rules))
+    if kept and asked["confirm"] and not asked["below_schedule"]:
+        raise PruneError(
+            f"the schedule keeps more than this run would: {kept}. Nothing was deleted. Leave out keep_younger_than "
+            "(registry_prune_keep_younger_than) and keep_tag_revisions (registry_prune_keep_tag_revisions) to prune as "
+            "the schedule does, or say below_schedule=true (registry_prune_below_schedule)"
+        )
+    return [f"the schedule keeps more: {kept}"] if kept else []
 
 
 def _planned(plan: Plan, asked: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ description:
     it is
     young, or while something that stays needs it. The plan names for every image who keeps it.
   - Without O(confirm) and in check mode nothing is deleted; the plan is the same.
+  - The rules that a task does not name are those of the schedule (C(ImagePruner), or C(imagePruner) of the chart).
   - Space is given back by the collection of garbage, see M(alauda.registry.registry_gc).
 extends_documentation_fragment:
   - alauda.registry._images
@@ -27,13 +28,25 @@ options:
     type: bool
     default: false
   keep_younger_than:
-    description: What is younger stays, as in V(60m), V(96h) or V(30d).
+    description:
+      - What is younger stays, as in V(60m), V(96h) or V(30d).
+      - Without it, what the schedule says, V(60m) in a cluster without one.
     type: str
-    default: 60m
   keep_tag_revisions:
-    description: So many newest images of each tag stay.
+    description:
+      - So many newest images of each tag stay.
+      - Without it, what the schedule says, V(3) in a cluster without one.
     type: int
-    default: 3
+  below_schedule:
+    description:
+      - Delete although O(keep_younger_than) or O(keep_tag_revisions) keep less than the schedule does. Without it such
+        a run is refused where it is confirmed, and told in RV(findings) where it is only shown.
+    type: bool
+    default: false
+  namespace:
+    description: Namespace of the registry, where its schedule is (CronJob C(image-pruner)).
+    type: str
+    default: image-registry-system
   all_images:
     description: Also images that were not pushed into this registry.
     type: bool
@@ -50,17 +63,19 @@ options:
   exclude:
     description:
       - Regular expressions. What one is found in stays, as C(<ns>/<name>), C(<ns>/<name>:<tag>),
-        C(<ns>/<name>@<digest>).
+        C(<ns>/<name>@<digest>). What the schedule excludes stays besides.
     type: list
     elements: str
     default: []
   image_fields:
-    description: Where objects of custom resources name images in use, as C(<group>/<version>/<resource>=<path>).
+    description: Where objects of custom resources name images in use, as C(<group>/<version>/<resource>=<path>);
+      besides those of the schedule.
     type: list
     elements: str
     default: []
   registry_hosts:
-    description: Further names of this registry, of a route or of the registry before it.
+    description: Further names of this registry, of the registry before it for example; those of its routes and of the
+      schedule are known.
     type: list
     elements: str
     default: []
@@ -146,8 +161,10 @@ def main() -> None:
         argument_spec={
             **_arguments.place_arguments(),
             "confirm": {"type": "bool", "default": False},
-            "keep_younger_than": {"type": "str", "default": "60m"},
-            "keep_tag_revisions": {"type": "int", "default": 3},
+            "keep_younger_than": {"type": "str"},
+            "keep_tag_revisions": {"type": "int"},
+            "below_schedule": {"type": "bool", "default": False},
+            "namespace": {"type": "str", "default": "image-registry-system"},
             "all_images": {"type": "bool", "default": True},
             "over_size_limit": {"type": "bool", "default": False},
             "namespaces": {"type": "list", "elements": "str", "default": []},
