@@ -35,6 +35,7 @@ NOW = datetime.now(UTC)
 OF_THE_RELEASE = {"apiServer": {"priorityClassName": "system-cluster-critical"}}
 CONFIG = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
 PRUNER = CONFIG.replace("configs", "imagepruners")
+WORKLOAD = object_path("apps/v1", "deployments", "image-registry", namespace=NAMESPACE)
 RELEASES = object_path("v1", "secrets", namespace=NAMESPACE)
 INSTALL, UPGRADE, UNINSTALL = (f"playbooks/{name}.yml" for name in ("install", "upgrade", "uninstall"))
 DOORS = ("playbooks/storage.yml", "playbooks/routes.yml")
@@ -187,6 +188,7 @@ def test_nodes_prune_access_and_limits_are_predicted_done_and_done(site: Site, t
         "registry_prune_now": True,
         "registry_prune_keep_younger_than": "0",
         "registry_prune_keep_tag_revisions": 1,
+        "registry_prune_below_schedule": True,
         "registry_prune_registry_url": f"http://{site.registry.host}",
         "registry_access_rules": [{"namespace": "team", "role": "pusher", "groups": ["developers"]}],
         "registry_limits": [{"namespace": "team", "image_size": "2048Mi"}],
@@ -213,8 +215,11 @@ def test_a_node_that_does_not_trust_is_named(site: Site, tmp_path: Path) -> None
 
 
 def test_an_uninstallation_with_its_data_is_predicted(site: Site) -> None:
-    listed = site.controller.play(UNINSTALL, options=("--check",), registry_uninstall_delete_data=True)
-    assert "image-registry-storage" in listed.said
+    for options in (("--check",), ()):
+        listed = site.controller.play(UNINSTALL, options=options, registry_uninstall_delete_data=True)
+        assert (listed.changed, "image-registry-storage" in listed.said) == (0, True), listed.said
+        assert "Nothing was uninstalled and nothing deleted" in listed.said
+        assert site.server.client.find(WORKLOAD) is not None, "a question takes no registry away"
     site.thrice(UNINSTALL, registry_uninstall_delete_data=True, registry_uninstall_confirm=f"one/{NAMESPACE}")
     assert site.server.client.find(f"/api/v1/namespaces/{NAMESPACE}") is None
 
