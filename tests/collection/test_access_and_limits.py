@@ -87,7 +87,7 @@ def test_exactly_those_have_it_afterwards(run: Run, cluster: FakeCluster) -> Non
     cluster.put(f"{PLACE}/one", binding(user("ann"), user("bob")))
     done = twice(run, cluster, registry_access, namespace="team", role="puller", users=["bob", "carol"], state="exact")
     assert done["holders"] == ["User bob", "User carol"]
-    nobody = twice(run, cluster, registry_access, namespace="team", role="puller", state="exact")
+    nobody = twice(run, cluster, registry_access, namespace="team", role="puller", state="exact", take_from_all=True)
     assert nobody["holders"] == []
     assert f"{PLACE}/one" not in cluster.objects
 
@@ -107,9 +107,34 @@ def test_a_name_that_another_role_has_is_not_taken(run: Run, cluster: FakeCluste
 
 
 @pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (binding(user("bob"), role="admin"), "gives another role than system:image-puller"),
+        (binding(user("bob"), labels={"app.kubernetes.io/managed-by": "Helm"}), "is kept by a program"),
+        (binding(user("bob"), role="admin", labels={"app.kubernetes.io/managed-by": "Helm"}), "gives another role"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [{"users": ["ann"]}, {"users": ["ann"], "state": "exact"}], ids=str)
+def test_a_named_binding_that_is_not_ours_is_refused_and_stays(
+    run: Run, cluster: FakeCluster, found: dict[str, Any], said: str, arguments: dict[str, Any]
+) -> None:
+    cluster.put(f"{PLACE}/team-admins", found)
+    before = dict(cluster.objects)
+    for check in (True, False):
+        refused = run(registry_access, check=check, namespace="team", role="puller", binding="team-admins", **arguments)
+        assert refused.failed
+        assert said in refused.message
+        assert cluster.objects == before, "ann is no admin, and bob still is one"
+    named = twice(run, cluster, registry_access, namespace="team", role="puller", binding="pullers", users=["ann"])
+    assert named["bindings"] == ["pullers"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({"role": "puller"}, "needs somebody"),
+        ({"role": "puller", "take_from_all": True}, "needs somebody"),
+        ({"role": "puller", "state": "exact", "namespace": "team"}, "takes the role puller from everybody in team"),
         ({"role": "puller", "service_accounts": ["builder"]}, "<namespace>/<name>"),
         ({"role": "king", "users": ["ann"]}, "must be one of"),
     ],

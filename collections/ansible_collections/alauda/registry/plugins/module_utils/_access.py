@@ -38,6 +38,10 @@ class InvalidSubject(ValueError):
     """The text names nobody; it says how to write it."""
 
 
+class ForeignBinding(ValueError):
+    """The binding that is asked for is not ours to write; the text says whose it is and what to do instead."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What is asked for; ``namespace`` is empty for the whole cluster."""
@@ -101,8 +105,10 @@ def holders(bindings: Iterable[Document]) -> list[str]:
 def plan(bindings: list[Document], order: Order, taken: set[str]) -> dict[str, list[Document]]:
     """Subjects by the name of a binding, for those that have to change; one without subjects goes.
 
-    ``bindings`` are those of the role, ``taken`` names of others.
+    ``bindings`` are those of the role, ``taken`` names of all. Raises :class:`ForeignBinding`.
     """
+    if order.binding and order.state != "absent":
+        _refuse_foreign(bindings, order, taken)
     ours = [binding for binding in bindings if not of_a_program(binding)]
     wanted = {named(subject): subject for subject in order.subjects}
     found = {
@@ -122,6 +128,25 @@ def plan(bindings: list[Document], order: Order, taken: set[str]) -> dict[str, l
     return {name: list(have.values()) for name, have in after.items() if list(have) != list(found.get(name, {}))}
 
 
+def _refuse_foreign(bindings: list[Document], order: Order, taken: set[str]) -> None:
+    """Who is written into a binding of another role gets that role, and a program writes its own again."""
+    for binding in bindings:
+        if binding["metadata"]["name"] == order.binding and of_a_program(binding):
+            raise ForeignBinding(
+                f"{order.kind} {order.binding} is kept by a program (a chart, the operator), which would take this "
+                "back: name another one, or leave binding out"
+            )
+    if order.binding in taken and order.binding not in {binding["metadata"]["name"] for binding in bindings}:
+        raise ForeignBinding(_of_another_role(order))
+
+
+def _of_another_role(order: Order, name: str = "") -> str:
+    return (
+        f"{order.kind} {name or order.binding} gives another role than {order.role}, and whoever is written into it "
+        "would get that one: name another binding, or leave binding out"
+    )
+
+
 def _target(ours: dict[str, Any], order: Order, taken: set[str]) -> str:
     """The binding that takes more: the named one, one of people, or a new one named like the role."""
     if order.binding:
@@ -135,7 +160,9 @@ def _target(ours: dict[str, Any], order: Order, taken: set[str]) -> str:
 
 
 def wished(order: Order, name: str, after: list[Document], current: Document | None) -> Document | None:
-    """The binding as it shall be; None without subjects."""
+    """The binding as it shall be; None without subjects. Raises :class:`ForeignBinding` for one that has changed."""
+    if current is not None and not gives(current, order.role):
+        raise ForeignBinding(_of_another_role(order, name))
     if not after:
         return None
     base: Document = current or {

@@ -58,14 +58,21 @@ options:
   state:
     description:
       - V(present) gives the role to those who are named, V(absent) takes it from them.
-      - V(exact) gives it to them and takes it from everybody else there, but for bindings that a program keeps.
+      - V(exact) gives it to them and takes it from everybody else there, but for bindings that a program keeps. Nobody
+        at all is refused unless O(take_from_all) says that this is meant.
     type: str
     choices: [present, absent, exact]
     default: present
   binding:
-    description: The binding that takes those who do not have the role yet. Else one that people made, or a new one.
+    description:
+      - The binding that takes those who do not have the role yet. Else one that people made, or a new one.
+      - One that gives another role, and one that a program keeps, is refused.
     type: str
     default: ""
+  take_from_all:
+    description: With O(state=exact), that naming nobody is meant and takes the role from everybody there.
+    type: bool
+    default: false
 attributes:
   diff_mode:
     support: full
@@ -139,6 +146,7 @@ def main() -> None:
             "service_accounts": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent", "exact"], "default": "present"},
             "binding": {"type": "str", "default": ""},
+            "take_from_all": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -149,11 +157,17 @@ def main() -> None:
         module.fail_json(msg=str(error))
     if not named and asked["state"] != "exact":
         module.fail_json(msg=f"state {asked['state']} needs somebody: users, groups or service_accounts")
+    if not named and not asked["take_from_all"]:
+        module.fail_json(
+            msg=f"state exact with nobody named takes the role {asked['role']} from everybody "
+            f"{'in ' + asked['namespace'] if asked['namespace'] else 'in the cluster'}: nothing was changed. An empty "
+            "list is often a variable that is not set; if it is meant, say take_from_all=true"
+        )
     order = _access.Order(_access.ROLES[asked["role"]], asked["namespace"], named, asked["state"], asked["binding"])
     cluster = _arguments.connect(module)
     try:
         result = settle(cluster, order, check=module.check_mode)
-    except ClusterError as error:
+    except (ClusterError, _access.ForeignBinding) as error:
         module.fail_json(msg=str(error))
     for name in result.pop("in_vain"):
         module.warn(f"binding {name} gives the role as well and is kept by a program: take it away there")
@@ -161,7 +175,7 @@ def main() -> None:
 
 
 def settle(cluster: Cluster, order: _access.Order, *, check: bool) -> dict[str, Any]:
-    """The result of the module. Raises ClusterError."""
+    """The result of the module. Raises ClusterError and ForeignBinding."""
     place = collection(_access.VERSION, "rolebindings" if order.namespace else "clusterrolebindings", order.namespace)
     everything = cluster.items(place)
     bindings = [binding for binding in everything if _access.gives(binding, order.role)]
