@@ -83,6 +83,17 @@ options:
     default: 60
 """
 
+    MIGRATION = r"""
+options:
+  accept_migration:
+    description:
+      - While a migration off a legacy registry is under way (Lease C(image-registry-migration)), this is refused,
+        because the migration could not take it back. The digest of its plan, as the refusal names it, says that it is
+        meant.
+    type: str
+    default: ""
+"""
+
     PACKAGE = r"""
 options: {}
 requirements:

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._images.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   confirm:
     description: Delete what the plan says. Without it the plan is only shown, and the task is never changed.
@@ -152,7 +153,7 @@ outcome:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _pruning
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _pruning, _under_migration
 
 
 def main() -> None:
@@ -174,10 +175,13 @@ def main() -> None:
             "workers": {"type": "int", "default": 5},
             "most_rows": {"type": "int", "default": 1000},
             "show_kept": {"type": "bool", "default": False},
+            **_under_migration.arguments(),
         },
         supports_check_mode=True,
     )
     _pruning.need_package(module)
+    if module.params["confirm"]:
+        _under_migration.refuse(module)
     try:
         result = _pruning.pruned(module.params, delete=module.params["confirm"] and not module.check_mode)
     except _pruning.PruneError as error:

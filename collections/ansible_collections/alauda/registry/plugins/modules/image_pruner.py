@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.wait
   - alauda.registry._cluster.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
   - alauda.registry._config_options.imagepruner
 options:
   exact:
@@ -87,6 +88,7 @@ from ansible_collections.alauda.registry.plugins.module_utils import (
     _config_options,
     _object_plan,
     _operator_objects,
+    _under_migration,
 )
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import PRUNER
@@ -96,9 +98,11 @@ from ansible_collections.alauda.registry.plugins.module_utils._progress import P
 def main() -> None:
     """Plan, write, wait."""
     module = AnsibleModule(
-        argument_spec=_operator_objects.arguments(_config_options.IMAGEPRUNER), supports_check_mode=True
+        argument_spec={**_operator_objects.arguments(_config_options.IMAGEPRUNER), **_under_migration.arguments()},
+        supports_check_mode=True,
     )
     cluster, asked = _operator_objects.opened(module)
+    _under_migration.refuse(module, cluster)
     progress = Progress()
     failure = ""
     try:

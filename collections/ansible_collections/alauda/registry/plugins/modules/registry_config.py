@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.wait
   - alauda.registry._cluster.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
   - alauda.registry._config_options.config
 options:
   state:
@@ -128,6 +129,7 @@ from ansible_collections.alauda.registry.plugins.module_utils import (
     _config_options,
     _object_plan,
     _operator_objects,
+    _under_migration,
 )
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._findings import Finding, report
@@ -144,10 +146,12 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "storage_change": {"type": "str", "choices": ["refuse", "allow"], "default": "refuse"},
             "confirm": {"type": "str", "default": ""},
+            **_under_migration.arguments(),
         },
         supports_check_mode=True,
     )
     cluster, asked = _operator_objects.opened(module)
+    _under_migration.refuse(module, cluster)
     progress = Progress()
     try:
         if module.params["state"] == "absent":

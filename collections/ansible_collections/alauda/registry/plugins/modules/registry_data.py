@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   state:
     description: That the data shall not exist.
@@ -105,7 +106,7 @@ deleted:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _retained
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _retained, _under_migration
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._helm import HelmError
 
@@ -120,6 +121,7 @@ def main() -> None:
             "cluster_name": {"type": "str", "default": ""},
             "delete_namespace": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 120},
+            **_under_migration.arguments(),
         },
         supports_check_mode=True,
     )
@@ -132,6 +134,8 @@ def main() -> None:
             f"To lose every image of it for good, confirm with that name (registry_uninstall_confirm: {wanted})"
         )
     cluster = _arguments.connect(module)
+    if confirm:
+        _under_migration.refuse(module, cluster)
     try:
         kept = _retained.find(cluster, namespace, module.params["release_name"])
         own = _retained.namespace_if_ours(cluster, namespace) if module.params["delete_namespace"] else None

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._images.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   task:
     description:
@@ -137,7 +138,7 @@ run:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _upkeep
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _under_migration, _upkeep
 
 
 def main() -> None:
@@ -159,13 +160,18 @@ def main() -> None:
             "token": {"type": "str", "no_log": True},
             "service_account": {"type": "str", "default": ""},
             "fail_on_faults": {"type": "bool", "default": True},
+            **_under_migration.arguments(),
         },
         mutually_exclusive=[("token", "service_account")],
         supports_check_mode=True,
     )
     _upkeep.need_package(module)
     asked = module.params
-    cluster = _arguments.connect(module) if not (asked["registry_url"] and asked["token"]) else None
+    taking = asked["confirm"] and asked["task"] != "verify"
+    alone = asked["registry_url"] and asked["token"] and not taking
+    cluster = None if alone else _arguments.connect(module)
+    if taking:
+        _under_migration.refuse(module, cluster)
     try:
         run = _upkeep.ended(_upkeep.door(cluster, asked), asked, confirm=asked["confirm"] and not module.check_mode)
     except _upkeep.UpkeepError as error:

@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.chart
   - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   state:
     description: Whether the release shall exist.
@@ -113,7 +114,13 @@ progress:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _chart, _release, _removal
+from ansible_collections.alauda.registry.plugins.module_utils import (
+    _arguments,
+    _chart,
+    _release,
+    _removal,
+    _under_migration,
+)
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
@@ -132,11 +139,13 @@ def main() -> None:
             "namespace_labels": {"type": "dict", "default": {}},
             "timeout": {"type": "int", "default": 600},
             "patience": {"type": "int", "default": 120},
+            **_under_migration.arguments(),
         },
         required_if=[("state", "present", ("chart_ref",))],
         supports_check_mode=True,
     )
     cluster = _arguments.connect(module)
+    _under_migration.refuse(module, cluster)
     helm = _arguments.helm(module)
     progress = Progress()
     try:

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._backup
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   name:
     description: Name of the backup; the newest of O(folder) if it is empty.
@@ -148,7 +149,7 @@ lines:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _backup
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _backup, _under_migration
 
 
 def main() -> None:
@@ -161,10 +162,12 @@ def main() -> None:
             "overwrite": {"type": "list", "elements": "str", "default": []},
             "create_namespaces": {"type": "bool", "default": False},
             "deep": {"type": "bool", "default": True},
+            **_under_migration.arguments(),
         },
         mutually_exclusive=[("token", "service_account")],
         supports_check_mode=True,
     )
+    _under_migration.refuse(module)
     _backup.run(module, _backup.restore)
 
 

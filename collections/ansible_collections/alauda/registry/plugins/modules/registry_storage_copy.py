@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
   - alauda.registry._images.package
 options:
   state:
@@ -135,7 +136,13 @@ report:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _library, _storage, _storage_copy
+from ansible_collections.alauda.registry.plugins.module_utils import (
+    _arguments,
+    _library,
+    _storage,
+    _storage_copy,
+    _under_migration,
+)
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 from ansible_collections.alauda.registry.plugins.module_utils._storage_copy import CopyError
@@ -156,6 +163,7 @@ def main() -> None:
             "parallel": {"type": "int", "default": 8},
             "rate": {"type": "float", "default": 0},
             "timeout": {"type": "int", "default": 86400},
+            **_under_migration.arguments(),
         },
         required_if=[("state", "copied", ["storage"]), ("state", "complete", ["storage"])],
         supports_check_mode=True,
@@ -163,6 +171,7 @@ def main() -> None:
     if _storage_copy.IMPORT_ERROR:
         module.fail_json(msg=_library.missing(), exception=_storage_copy.IMPORT_ERROR)
     cluster = _arguments.connect(module)
+    _under_migration.refuse(module, cluster)
     tell = Progress()
     namespace = module.params["namespace"]
     try:

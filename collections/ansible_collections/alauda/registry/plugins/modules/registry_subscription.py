@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.wait
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   catalog:
     description: Name of the CatalogSource.
@@ -108,6 +109,7 @@ from ansible_collections.alauda.registry.plugins.module_utils import (
     _conditions,
     _object_plan,
     _subscription,
+    _under_migration,
 )
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
@@ -127,10 +129,12 @@ def main() -> None:
             "starting_version": {"type": "str", "default": ""},
             "env": {"type": "dict", "default": {}},
             "namespace_labels": {"type": "dict", "default": {}},
+            **_under_migration.arguments(),
         },
         supports_check_mode=True,
     )
     cluster = _arguments.connect(module)
+    _under_migration.refuse(module, cluster)
     asked = module.params
     progress = Progress()
     order = _subscription.Order(

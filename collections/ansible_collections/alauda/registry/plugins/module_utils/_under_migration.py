@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a migration off a legacy registry is under way, and the refusal of whoever would work against it.
+
+Private to this collection. From its first change to the end of ``finalize``, or of a whole rollback, a migration holds
+the registry as its journal knows it: values, storage that both registries may share, objects that a rollback puts back.
+What prunes, collects garbage, installs, configures or moves storage meanwhile destroys the way back. The migration says
+by a Lease that it is under way; it does its own work by other doors, and reading is never refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _objects
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
+
+NAME = "image-registry-migration"
+GROUP_VERSION = "coordination.k8s.io/v1"
+PLAN = "imageregistry.alauda.io/migration-plan"
+OWNER = "imageregistry.alauda.io/migration-owner"
+PROCESS = "imageregistry.alauda.io/migration-process"
+LEGACY_NAMESPACE = "cpaas-system"
+"""Where the Lease is unless the legacy registry is elsewhere; asked by who may not list leases of all namespaces."""
+
+Lease = dict[str, Any]
+
+
+def arguments() -> dict[str, Any]:
+    """The acceptance, which names the migration that it accepts."""
+    return {"accept_migration": {"type": "str", "default": ""}}
+
+
+def refuse(module: AnsibleModule, cluster: Cluster | None = None) -> None:
+    """Fail while a migration is under way that ``accept_migration`` does not name; in check mode, too."""
+    cluster = cluster or _arguments.connect(module)
+    try:
+        lease = find(cluster)
+    except ClusterError as error:
+        if not error.forbidden:
+            module.fail_json(msg=str(error))
+        module.warn(
+            f"whether a migration is under way can not be seen: {error}. It takes the right to list leases "
+            f"(coordination.k8s.io), or to get {LEGACY_NAMESPACE}/{NAME}"
+        )
+        return
+    if lease is None or module.params["accept_migration"] == name_of(lease):
+        return
+    module.fail_json(msg=told(lease, module.params["accept_migration"]))
+
+
+def find(cluster: Cluster) -> Lease | None:
+    """The Lease of the migration that is under way, wherever the legacy registry is. Raises ClusterError."""
+    everywhere = _objects.collection(GROUP_VERSION, "leases", "")
+    try:
+        found = cluster.items(everywhere, fieldSelector=f"metadata.name={NAME}")
+    except ClusterError as error:
+        if error.status == 404:
+            return None
+        if not error.forbidden:
+            raise
+        one = cluster.find(f"{_objects.collection(GROUP_VERSION, 'leases', LEGACY_NAMESPACE)}/{NAME}")
+        found = [one] if one else []
+    held = (lease for lease in found if lease["metadata"]["name"] == NAME and _spec(lease).get("holderIdentity"))
+    return next(held, None)
+
+
+def name_of(lease: Lease) -> str:
+    """The digest of its plan, which names a migration, or that of its journal where the Lease tells no plan."""
+    return _said(lease, PLAN) or str(_spec(lease)["holderIdentity"])
+
+
+def told(lease: Lease, accepted: str) -> str:
+    """Which migration, whose, since when, and what to run next."""
+    spec, process = _spec(lease), _said(lease, PROCESS)
+    now = f", at work now: process {process}, last seen {spec.get('renewTime')}" if process else ""
+    wrong = f" accept_migration names {accepted}, which is not that one." if accepted else ""
+    return (
+        f"a migration of this cluster is under way: plan {name_of(lease)}, begun by "
+        f"{_said(lease, OWNER) or 'somebody'} at {spec.get('acquireTime')}, journal {spec.get('holderIdentity')}{now} "
+        f"(Lease {lease['metadata'].get('namespace', LEGACY_NAMESPACE)}/{NAME}). Nothing was changed, because what is "
+        f"changed beside a migration it can not take back.{wrong} Go on with it, with its plan and its journal, to the "
+        "end of finalize (playbooks/migrate.yml, with --tags for what is left), or take it back "
+        f"(playbooks/rollback.yml). If this is meant nevertheless: accept_migration={name_of(lease)} "
+        "(-e registry_accept_migration=…)"
+    )
+
+
+def _spec(lease: Lease) -> Lease:
+    return lease.get("spec") or {}
+
+
+def _said(lease: Lease, name: str) -> str:
+    return str(((lease.get("metadata") or {}).get("annotations") or {}).get(name, ""))
