@@ -17,13 +17,13 @@ import pytest
 from image_registry.kube.client import object_path
 from image_registry.migration.config_settings import CONFIG, PRUNER, ConfigSettings
 from image_registry.migration.doing import DOERS
-from image_registry.migration.execution import Stopped, phases_until, rollback, run
-from image_registry.migration.opening import Asked, Migration, open_migration
+from image_registry.migration.execution import Refused, Stopped, phases_until, rollback, run
+from image_registry.migration.opening import HELM, Asked, Migration, open_migration
 from image_registry.migration.phases import Phase
 from image_registry.operator.release_secrets import SECRETS
 from image_registry_lab.legacy.objects import definitions
 from image_registry_lab.legacy.variants import VARIANTS
-from tests.operator.conftest import OPERATOR, OPERATOR_CHART, control_plane, program, started
+from tests.operator.conftest import CHART, OPERATOR, OPERATOR_CHART, control_plane, program, started
 from tests.operator.control_plane import ApiServer
 from tests.operator.every_hand import EveryHands
 from tests.operator.processes import Process, until
@@ -60,7 +60,7 @@ def quickly(seconds: float) -> None:
     time.sleep(min(seconds, 0.1))
 
 
-def opened(server: ApiServer, folder: Path) -> Migration:
+def opened(server: ApiServer, folder: Path, *, method: str = "", chart: str = "") -> Migration:
     """As ``ac adm migrate run`` without a chart; patience ends when the operator speaks of the Image API."""
     asked = Asked(
         plan=folder / "plan.json",
@@ -69,6 +69,8 @@ def opened(server: ApiServer, folder: Path) -> Migration:
         kubeconfig=server.kubeconfig,
         helm=program("helm"),
         accepted=("cutover/by-hand/*",),
+        method=method,
+        chart=chart,
     )
     found = open_migration(asked)
     assert isinstance(found.context.settings, ConfigSettings)
@@ -87,6 +89,9 @@ def test_values_go_into_config_and_the_operator_is_waited_for(server: ApiServer,
     fill(client, VARIANTS["4.2-pvc"])
     planned(server, tmp_path)
     before = everything(client)
+    with pytest.raises(Refused, match=f"there is the Deployment {TARGET}/{OPERATOR}"):
+        opened(server, tmp_path, method=HELM, chart=str(CHART))
+    opened(server, tmp_path, chart=str(CHART))  # which inventories name for other reasons, too
     found = opened(server, tmp_path)
     with pytest.raises(Stopped, match=r"helm upgrade cluster-image-registry-operator … .*leave=\{system:image-puller,"):
         run(found.context, found.journal, DOERS, phases_until(Phase.FREEZE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,7 +20,8 @@ from image_registry.migration.plan import Plan, sealed, write_plan
 def asked(tmp_path: Path) -> Asked:
     plan = sealed(Plan(1, "", "image-registry", "cpaas-system", "ours", "https://here", "copy", "", "host", ""))
     (tmp_path / "plan.json").write_text(json.dumps(write_plan(plan)), encoding="utf-8")
-    return Asked(plan=tmp_path / "plan.json", journal=tmp_path / "journal", client=cast("Any", None), chart="chart")
+    empty = SimpleNamespace(find=lambda _path: None)  # a named fake of a cluster with nothing in it
+    return Asked(plan=tmp_path / "plan.json", journal=tmp_path / "journal", client=cast("Any", empty), chart="chart")
 
 
 def test_a_copy_has_sixteen_requests_at_once_or_as_many_as_an_administrator_says(asked: Asked) -> None:

@@ -72,7 +72,12 @@ def door_options(command: F) -> F:
     """How this registry is installed, and how both are asked."""
     for option in reversed(
         (
-            click.option("--method", type=click.Choice(METHODS), default=None, help="Else helm with --chart."),
+            click.option(
+                "--method",
+                type=click.Choice(METHODS),
+                default=None,
+                help="Else operator where there is one, or helm with --chart.",
+            ),
             click.option("--chart", default="", metavar="CHART", help="Folder, archive or address of the chart."),
             click.option("--chart-version", default="", metavar="VERSION", help="Of a chart that is pulled."),
             click.option("--helm", default="helm", show_default=True, metavar="PROGRAM", help="Where it is."),

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from image_registry.kube.client import ClusterClient
+from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
@@ -122,6 +122,21 @@ class ConfigSettings:
         text = ((document or {}).get("data") or {}).get("operand.yaml", "")
         found = yaml.safe_load(text) or {}
         return list((found.get("clusterRoles") or {}).get("leave") or ())
+
+
+def looked_after(client: ClusterClient, namespace: str) -> str:
+    """What there is of an operator, which would write again what Helm writes beside it; empty for nothing.
+
+    A ``Config`` that is ``Unmanaged`` is nobody's wish. Raises KubeError and ClusterUnreachable.
+    """
+    config = client.find(object_path(CONFIG_API, "configs", CONFIG.name))
+    if config is not None:
+        state = (config.get("spec") or {}).get("managementState") or "unset, which counts as Removed"
+        if state != "Unmanaged":
+            return f"managementState of Config/cluster is {state}"
+    if client.find(object_path("apps/v1", "deployments", OPERATOR, namespace=namespace)) is not None:
+        return f"there is the Deployment {namespace}/{OPERATOR}"
+    return ""
 
 
 def _conditions(config: Document) -> dict[str, Document]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from image_registry.kube.client import ClusterClient
+from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY, Context, RegistryDoor, Settings
-from image_registry.migration.config_settings import ConfigSettings
+from image_registry.migration.config_settings import ConfigSettings, looked_after
 from image_registry.migration.content import ContentFile
 from image_registry.migration.documents import InvalidDocument
 from image_registry.migration.execution import DEFAULT_LAST, Refused, phases_until
@@ -101,7 +102,7 @@ def open_migration(asked: Asked) -> Migration:
         plan=plan,
         client=asked.client,
         folder=folder,
-        settings=_settings(asked, plan, folder),
+        settings=_settings(asked, plan, journal, folder),
         source=asked.source,
         target=asked.target,
         content=ContentFile(asked.content) if asked.content else None,
@@ -131,7 +132,35 @@ def takes_away(phases: Iterable[Phase]) -> bool:
     return bool(NO_WAY_BACK.intersection(phases))
 
 
-def _settings(asked: Asked, plan: Plan, folder: Path) -> Settings:
+def chosen_way(method: str, chart: str, operator: str, *, begun: bool) -> str:
+    """By Helm or by an operator, of which ``operator`` says what there is. Raises :class:`Refused`.
+
+    A chart alone is no wish for Helm: inventories name it for other reasons. What was ``begun`` goes on and is taken
+    back as it is named, whatever came since.
+    """
+    if method not in ("", *METHODS):
+        raise Refused(f"{method!r} is no way to install: {', '.join(METHODS)}")
+    if method == HELM and operator and not begun:
+        raise Refused(
+            f"an operator looks after this registry ({operator}) and would write again what Helm writes: nothing was "
+            "done. Let the values go into Config/cluster: leave the method out or name operator (--method, "
+            "registry_migrate_method). If it is a rest of an operator that is gone, set managementState of "
+            "Config/cluster to Unmanaged, and delete the Deployment"
+        )
+    way = method or (HELM if chart and not operator else OPERATOR)
+    if way == HELM and not chart:
+        raise Refused("installing by Helm needs the chart: name its folder, archive or address (--chart)")
+    return way
+
+
+def _settings(asked: Asked, plan: Plan, journal: Journal, folder: Path) -> Settings:
+    try:
+        operator = looked_after(asked.client, plan.target_namespace)
+    except (KubeError, ClusterUnreachable) as error:
+        raise Refused(f"who looks after this registry cannot be read: {error}") from None
+    way = chosen_way(asked.method, asked.chart, operator, begun=journal.touched)
+    if asked.chart and way == OPERATOR and not asked.method:
+        asked.tell(f"values go into Config/cluster, and the chart is not used: {operator}")
     keeper = HelmSettings(
         client=asked.client,
         namespace=plan.target_namespace,
@@ -143,11 +172,6 @@ def _settings(asked: Asked, plan: Plan, folder: Path) -> Settings:
         chart_version=asked.chart_version,
         base=asked.values,
     )
-    method = asked.method or (HELM if asked.chart else OPERATOR)
-    if method == HELM:
-        if not asked.chart:
-            raise Refused("installing by Helm needs the chart: name its folder, archive or address (--chart)")
+    if way == HELM:
         return keeper
-    if method != OPERATOR:
-        raise Refused(f"{method!r} is no way to install: {', '.join(METHODS)}")
     return ConfigSettings(client=asked.client, namespace=plan.target_namespace, owner=keeper)

@@ -69,7 +69,9 @@ options:
     default: 16
     version_added: 2.0.0
   method:
-    description: How this registry is installed; V(helm) with O(chart_ref), else V(operator).
+    description:
+      - How this registry is installed; V(operator) where there is one, else V(helm) with O(chart_ref).
+      - V(helm) is refused where an operator looks after the registry.
     type: str
     choices: [operator, helm]
   chart_ref:
