@@ -115,17 +115,16 @@ def test_check_mode_predicts_that_nothing_is_done_without_confirmation(
 def test_what_would_stop_a_later_phase_is_told_at_once_before_the_freeze(
     filled: ApiServer, run: Run, tmp_path: Path
 ) -> None:
-    pod = {
-        "restartPolicy": "Never",
-        "containers": [{"name": "run", "image": "image-registry.cpaas-system.svc/team-a/app:v1"}],
-    }
-    jobs = object_path("batch/v1", "jobs", namespace="team-a")
-    filled.client.create(jobs, {"metadata": {"name": "fixed"}, "spec": {"template": {"spec": pod}}})
+    image = "image-registry.cpaas-system.svc/team-a/nobody/knows/it:v1"  # so that nobody here can name it anew
+    pod = {"restartPolicy": "Never", "containers": [{"name": "run", "image": image}]}
+    jobs = object_path("batch/v1", "cronjobs", namespace="team-a")
+    spec = {"schedule": "0 3 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    filled.client.create(jobs, {"metadata": {"name": "by-hand"}, "spec": spec})
     choices = Choices(accepted=("nested-path:*", "not-rewritable:*"))
     inventory = discover(filled.client, Question(cluster="business"), global_client=filled.client)
     made = plan(make_case(inventory, surveyed(tmp_path, APP, NESTED), choices))
     (tmp_path / "plan.json").write_text(json.dumps(write_plan(made)), encoding="utf-8")
-    filled.client.delete(f"{jobs}/fixed", query={"propagationPolicy": "Background"})
+    filled.client.delete(f"{jobs}/by-hand", query={"propagationPolicy": "Background"})
     before = everything(filled.client)
     wrong = {"source_url": f"https://{HOST}", "chart_ref": str(tmp_path / "nowhere"), "helm_binary": program("helm")}
     told = run(state="checked", **wrong)
