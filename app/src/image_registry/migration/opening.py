@@ -156,7 +156,11 @@ def chosen_way(method: str, chart: str, operator: str, *, begun: bool) -> str:
 def _settings(asked: Asked, plan: Plan, journal: Journal, folder: Path) -> Settings:
     try:
         operator = looked_after(asked.client, plan.target_namespace)
-    except (KubeError, ClusterUnreachable) as error:
+    except KubeError as error:
+        if not error.forbidden:
+            raise Refused(f"who looks after this registry cannot be read: {error}") from None
+        operator = ""  # the look ahead names each right that is missing, and without those no step is done
+    except ClusterUnreachable as error:
         raise Refused(f"who looks after this registry cannot be read: {error}") from None
     way = chosen_way(asked.method, asked.chart, operator, begun=journal.touched)
     if asked.chart and way == OPERATOR and not asked.method:
