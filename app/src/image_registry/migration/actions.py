@@ -75,6 +75,12 @@ class Settings(Protocol):
     def unusable(self) -> str:
         """Why nothing can be installed by it; empty if it can. Nothing is written."""
 
+    def below(self) -> Mapping[str, Any]:
+        """Values that somebody gives below those of the plan, until a first installation came up."""
+
+    def by_hand(self, values: Mapping[str, Any]) -> str:
+        """What a person has to do before these can be written, as a sentence; empty for nothing."""
+
     def take_over(self, objects: Iterable[ObjectName]) -> None:
         """Let objects that somebody else made belong to the installation, those that are there."""
 

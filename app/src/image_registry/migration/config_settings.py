@@ -51,13 +51,8 @@ class ConfigSettings:
         return values | ({"imagePruner": pruner.get("spec") or {}} if pruner is not None else {})
 
     def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
-        leave, told = set((values.get("clusterRoles") or {}).get("leave") or ()), set(self._left())
-        if leave != told:
-            wanted = "{" + ",".join(sorted(leave)) + "}"
-            raise StepFailed(
-                "the operator makes ClusterRoles that another release owns, or leaves those that nobody owns any more: "
-                f"`helm upgrade {OPERATOR} … --reuse-values --set 'operand.clusterRoles.leave={wanted}'`, and run again"
-            )
+        if by_hand := self.by_hand(values):
+            raise StepFailed(f"{by_hand}, and run again")
         self._set(CONFIG, values.get("config") or {})
         if "imagePruner" in values:
             self._set(PRUNER, values["imagePruner"])
@@ -88,6 +83,31 @@ class ConfigSettings:
         if deployment is not None and not (deployment.get("status") or {}).get("readyReplicas"):
             return f"no Pod of the operator is ready: look at {name}"
         return ""
+
+    def below(self) -> Mapping[str, Any]:
+        return {}
+
+    def by_hand(self, values: Mapping[str, Any]) -> str:
+        leave = sorted((values.get("clusterRoles") or {}).get("leave") or ())
+        if set(leave) == set(self._left()):
+            return ""
+        return (
+            "the operator makes ClusterRoles that another release owns, or leaves those that nobody owns any more: "
+            + self._telling(leave)
+        )
+
+    def _telling(self, leave: list[str]) -> str:
+        """How whoever installed the operator tells it. OLM leaves its ConfigMap to people."""
+        found = ClusterObjects(self.client).find(ObjectName("ConfigMap", OPERATOR, self.namespace))
+        if ((found or {}).get("metadata", {}).get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm":
+            wanted = "{" + ",".join(leave) + "}"
+            return f"`helm upgrade {OPERATOR} … --reuse-values --set 'operand.clusterRoles.leave={wanted}'`"
+        values = "clusterRoles: {leave: [" + ", ".join(leave) + "]}"
+        again = f"`kubectl rollout restart -n {self.namespace} deployment {OPERATOR}`"
+        if found is None:
+            made = f"`kubectl create configmap -n {self.namespace} {OPERATOR} --from-literal='operand.yaml={values}'`"
+            return f"{made} and {again} (for an operator of Helm, `operand.clusterRoles.leave` of its chart)"
+        return f"write `{values}` into operand.yaml of ConfigMap {self.namespace}/{OPERATOR}, and {again}"
 
     def take_over(self, objects: Iterable[ObjectName]) -> None:
         self.owner.take_over(objects)

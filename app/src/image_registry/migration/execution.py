@@ -110,7 +110,15 @@ def foresee(context: Context, journal: Journal, doers: Doers, phases: Iterable[P
     wanted = without_holes(context.plan, phases)
     check(context, ())
     steps = [step for step in journal.left() if step.phase in wanted]
-    return [Foreseen(step, _doer(doers, step).foresee(step, context)) for step in steps]
+    return [Foreseen(step, _foreseen(context, doers, step)) for step in steps]
+
+
+def _foreseen(context: Context, doers: Doers, step: Step) -> str:
+    """What one step would do; or why that cannot be said, which keeps nobody from seeing the others."""
+    try:
+        return _doer(doers, step).foresee(step, context)
+    except EXPECTED as error:
+        return f"cannot be seen from here: {error}"
 
 
 def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase]) -> int:

@@ -39,7 +39,8 @@ class HelmSettings:
     program: str = "helm"
     chart_version: str = ""
     base: Mapping[str, Any] = field(default_factory=dict)
-    """Values beside those of the plan, for the first installation: where images come from, for example."""
+    """Values beside those of the plan, for the first installation: where images come from, for example. One that did
+    not come up gets them anew, so that a wrong one is corrected by running again."""
     timeout: int = 420
 
     def current(self) -> Mapping[str, Any] | None:
@@ -52,12 +53,11 @@ class HelmSettings:
     def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
         with self._alone(tell):
             self._heal(tell)
-            wanted = dict(values) if self._status() is not None else _below(self.base, values)
             version = [f"--version={self.chart_version}"] if self.chart_version else []
             tell(f"  helm upgrade --install {RELEASE} (at most {self.timeout} s)")
             self._helm(
                 "upgrade", "--install", RELEASE, self.chart, *version, "--values=-", "--reset-values", "--wait",
-                "--history-max=10", f"--timeout={self.timeout}s", given=json.dumps(wanted).encode(),
+                "--history-max=10", f"--timeout={self.timeout}s", given=json.dumps(dict(values)).encode(),
             )  # fmt: skip
 
     def remove(self, tell: Callable[[str], None]) -> None:
@@ -71,6 +71,13 @@ class HelmSettings:
             self._helm("show", "chart", self.chart, *version)
         except StepFailed as error:
             return f"the chart {self.chart} cannot be installed: {error}"
+        return ""
+
+    def below(self) -> Mapping[str, Any]:
+        statuses = {str(found["metadata"]["labels"].get("status", "")) for found in self._revisions()}
+        return {} if statuses & {"deployed", "superseded"} else self.base
+
+    def by_hand(self, values: Mapping[str, Any]) -> str:  # noqa: ARG002
         return ""
 
     def take_over(self, objects: Iterable[ObjectName]) -> None:
@@ -94,10 +101,13 @@ class HelmSettings:
         newest = self._newest()
         return None if newest is None else str(newest["metadata"]["labels"].get("status", ""))
 
-    def _newest(self) -> Document | None:
+    def _revisions(self) -> list[Document]:
         path = object_path("v1", "secrets", namespace=self.namespace)
-        listed = self.client.get(path, query={"labelSelector": f"owner=helm,name={RELEASE}"})["items"]
-        return max(listed, key=lambda item: int(item["metadata"]["labels"]["version"]), default=None)
+        listed: list[Document] = self.client.get(path, query={"labelSelector": f"owner=helm,name={RELEASE}"})["items"]
+        return listed
+
+    def _newest(self) -> Document | None:
+        return max(self._revisions(), key=lambda item: int(item["metadata"]["labels"]["version"]), default=None)
 
     def _heal(self, tell: Callable[[str], None]) -> None:
         """Nobody runs Helm any more when this is called, so what is pending will never end."""
@@ -152,12 +162,3 @@ def _said(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     start = next((at for at, line in enumerate(lines) if line.startswith("Error:")), max(len(lines) - 3, 0))
     return " ".join(lines[start:]).removeprefix("Error: ")[:1500] or "it ended without a word"
-
-
-def _below(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Objects are merged, of anything else the plan's word counts."""
-    found = dict(base)
-    for name, value in values.items():
-        known = found.get(name)
-        found[name] = _below(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
-    return found

@@ -28,14 +28,16 @@ class Install:
 
     def foresee(self, step: Step, context: Context) -> str:
         current = context.settings.current()
-        if current is None:
-            return "installs this registry"
-        wanted = wanted_values(step, context, current)
+        wanted = _asked(step, context, current or {})
         changes = [
             f"{'.'.join(path)}: {_at(current, path)} -> {value}"
             for path, value in leaves(wanted)
-            if _at(current, path) != value
+            if current is not None and _at(current, path) != value
         ]
+        if current is None:
+            changes = ["installs this registry"]
+        if by_hand := context.settings.by_hand(merged(current or {}, wanted)):
+            changes.append(f"stops there once: {by_hand}")
         return "; ".join(changes)
 
     def before(self, step: Step, context: Context) -> Saved:
@@ -50,7 +52,7 @@ class Install:
         make_namespace(context, context.plan.target_namespace)
         if step.parameters.get("legacyRules") is False:
             context.settings.take_over([ObjectName("ClusterRole", name, "", RBAC) for name in OURS])
-        wanted = merged(current or {}, wanted_values(step, context, current or {}))
+        wanted = merged(current or {}, _asked(step, context, current or {}))
         context.settings.write(wanted, context.tell)
         found = context.settings.current()
         if found is None:
@@ -86,6 +88,11 @@ def wanted_values(step: Step, context: Context, current: Mapping[str, Any]) -> d
     elif parameters.get("legacyRules") is False:
         found["clusterRoles"] = {"leave": []}
     return found
+
+
+def _asked(step: Step, context: Context, current: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, above what somebody gives beside the plan."""
+    return merged(context.settings.below(), wanted_values(step, context, current))
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

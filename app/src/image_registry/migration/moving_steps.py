@@ -315,3 +315,24 @@ def finalize(case: Case) -> Iterator[Step]:
             parameters={"pruner": {"suspend": False}},
             seconds=10,
         )
+    yield Step(
+        "finalize/remains",
+        Phase.FINALIZE,
+        Action.WAIT,
+        "See what of the old registry remains, for a person to remove",
+        parameters={"remains": [[o.kind, o.name, o.namespace, o.api_version] for o in _pieces(case)]},
+        seconds=2,
+    )
+
+
+def _pieces(case: Case) -> Iterator[ObjectName]:
+    """Of the registry before: what runs, what leads to it, what cleans it, and its bytes."""
+    installation = case.installation
+    if installation is not None:
+        yield from (record.object for record in installation.records if record.cluster != "global")
+        yield from [installation.workload.object] if installation.workload else []
+        yield from (service.object for service in installation.services)
+        claim = installation.storage.claim if installation.storage else None
+        yield from [claim] if claim is not None else []
+    yield from [case.inventory.controller.object] if case.inventory.controller else []
+    yield from (cleanup.object for cleanup in case.inventory.cleanups)

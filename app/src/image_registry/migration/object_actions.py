@@ -120,6 +120,8 @@ class Delete:
         if "selector" in step.parameters:
             number = len(self._selected(step, context))
             return f"removes {number} objects" if number else ""
+        if _by_hand(step, context):
+            return ""  # a person has removed it, as somebody confirmed
         return f"removes {step.object}" if objects_of(step, context).find(object_of(step)) is not None else ""
 
     def before(self, step: Step, context: Context) -> Saved:

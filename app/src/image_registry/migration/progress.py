@@ -7,7 +7,7 @@ from datetime import datetime
 
 from image_registry.migration import pages
 from image_registry.migration.journal import Journal, State
-from image_registry.migration.phases import ORDER, READ_ONLY, Action
+from image_registry.migration.phases import ORDER, READ_ONLY, Action, Phase
 from image_registry.migration.plan import Plan, Step, gives_up
 
 WAITING = "waiting"
@@ -45,7 +45,7 @@ class Progress:
     total: int
     phases: tuple[PhaseProgress, ...]
     by_hand: tuple[str, ...] = ()
-    """Identities of steps that a person has to do and nobody has confirmed."""
+    """Identities of steps that a person has to do and nobody has confirmed; at the end, objects that remain."""
     exceptions: tuple[str, ...] = ()
     """Findings that were accepted with the plan."""
     gaps: tuple[str, ...] = ()
@@ -75,11 +75,17 @@ def progress(plan: Plan, journal: Journal) -> Progress:
         sum(phase.done for phase in phases),
         len(plan.steps),
         tuple(phases),
-        open_,
+        (*open_, *_remaining(plan, journal)),
         tuple(finding.id for finding in plan.exceptions),
         plan.gaps,
         not final,
     )
+
+
+def _remaining(plan: Plan, journal: Journal) -> tuple[str, ...]:
+    """Of the registry before, what nobody removes: as the end of ``finalize`` found it."""
+    saved = [journal.saved(step) or {} for step in plan.phase(Phase.FINALIZE) if "remains" in step.parameters]
+    return tuple(f"remove {name}" for found in saved for name in found.get("remains", ()))
 
 
 def page(plan: Plan, found: Progress) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.listing import items
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
+from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.coming_back import (
     forget_readiness,
     not_rolled,
@@ -21,6 +22,7 @@ from image_registry.migration.coming_back import (
     passed_over,
     start_again,
 )
+from image_registry.migration.facts import ObjectName
 from image_registry.migration.freezing import pushing_roles
 from image_registry.migration.frozen_content import note_freeze
 from image_registry.migration.leaving_release import OFTEN, hold_roles, not_gone, note_what_leaves
@@ -64,6 +66,10 @@ class Wait:
         if "gone" in parameters:
             hold_roles(step, saved, context)  # a plan of an earlier version has no step for it
             return self._until(context, step, lambda: not_gone(step, saved, context), pause=OFTEN)
+        if "remains" in parameters:
+            remains = [str(place) for place in _standing(context, parameters["remains"])]
+            said = f"not removed, and nobody else will: {', '.join(remains)}" if remains else "nothing is left"
+            return Outcome(said, saved={"remains": remains})
         return self._refused(step, context)
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
@@ -183,3 +189,12 @@ def jobs_at_work(client: ClusterClient, names: Any) -> Iterator[str]:
             known |= {(owner.get("kind"), owner.get("name"), namespace) for owner in owners}
             if known & wanted and at(job, "status", "active"):
                 yield f"Job {namespace}/{job['metadata']['name']} is at work"
+
+
+def _standing(context: Context, names: Any) -> Iterator[ObjectName]:
+    """Those that are there."""
+    found = ClusterObjects(context.client)
+    for kind, name, namespace, api_version in names:
+        place = ObjectName(str(kind), str(name), str(namespace), str(api_version))
+        if found.find(place) is not None:
+            yield place

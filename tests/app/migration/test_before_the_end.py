@@ -1,0 +1,164 @@
+"""What a person is told before ``finalize`` begins, and at its end; and what is corrected by running again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from image_registry.kube.errors import KubeError
+from image_registry.migration.case import make_case
+from image_registry.migration.choices import Choices
+from image_registry.migration.config_settings import OPERATOR, ConfigSettings
+from image_registry.migration.doing import DOERS
+from image_registry.migration.execution import foresee
+from image_registry.migration.facts import ObjectName
+from image_registry.migration.helm_settings import HelmSettings
+from image_registry.migration.installing import Install
+from image_registry.migration.journal import Journal, State
+from image_registry.migration.object_actions import Delete
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Step
+from image_registry.migration.planning import plan
+from image_registry.migration.progress import page, progress
+from image_registry.migration.waiting import Wait
+from image_registry_lab.legacy.variants import VARIANTS
+from tests.app.migration.conftest import cluster_of, inventory_of
+from tests.app.migration.test_execution import context_of, plan_of
+from tests.app.migration.test_taking_back import Document, Objects
+
+RECORD = Step(
+    "finalize/record", Phase.FINALIZE, Action.DELETE, "Remove the record",
+    ObjectName("ModuleInfo", "legacy", "", "cluster.alauda.io/v1alpha1"), parameters={"cluster": "global"},
+)  # fmt: skip
+COPY = Step("copy/all", Phase.FINALIZE, Action.COPY_IMAGES, "Copy")
+WAITS = Step("wait", Phase.FINALIZE, Action.WAIT, "Wait for it")
+
+
+def test_what_cannot_be_seen_is_told_beside_the_steps_that_can(tmp_path: Path) -> None:
+    made = plan_of([COPY, RECORD, WAITS])
+    found = foresee(context_of(made, tmp_path), Journal(tmp_path / "journal", made), DOERS, [Phase.FINALIZE])
+    assert [entry.change.partition(":")[0] for entry in found] == ["cannot be seen from here"] * 2 + ["waits"]
+    assert "--content" in found[0].change
+    assert "name it (--global-kubeconfig)" in found[1].change
+
+
+def test_a_record_that_a_person_has_removed_is_nothing_to_be_done(tmp_path: Path) -> None:
+    assert Delete().foresee(RECORD, context_of(plan_of([RECORD]), tmp_path, RECORD.id)) == ""
+
+
+@dataclass
+class Values:
+    """A named fake of an installation whose first revision failed."""
+
+    values: Document | None
+    base: Document = field(default_factory=dict)
+    told: str = ""
+
+    def current(self) -> Document | None:
+        return self.values
+
+    def below(self) -> Document:
+        return self.base
+
+    def by_hand(self, values: Mapping[str, Any]) -> str:
+        del values
+        return self.told
+
+    def write(self, values: Document, _tell: Callable[[str], None]) -> None:
+        self.values = values
+
+
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image_registry.migration.installing.make_namespace", lambda *_: None)
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_wrong_image_of_a_first_installation_is_corrected_by_running_again(tmp_path: Path) -> None:
+    install = Step("install", Phase.PREPARE, Action.INSTALL, "Install", parameters={"values": {"replicas": 1}})
+    settings = Values({"image": "wrong", "config": {"replicas": 1}}, {"image": "right", "config": {"replicas": 9}})
+    context = replace(context_of(plan_of([install]), tmp_path), settings=cast("Any", settings))
+    assert Install().foresee(install, context) == "image: wrong -> right"
+    Install().do(install, {}, context)
+    assert settings.values == {"image": "right", "config": {"replicas": 1}}, "the plan's word counts"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "below"),
+    [([], True), (["failed"], True), (["failed", "pending-upgrade"], True), (["deployed", "failed"], False)],
+)
+def test_values_beside_the_plan_count_until_a_revision_came_up(
+    statuses: list[str], below: bool, tmp_path: Path
+) -> None:
+    class Secrets:
+        def get(self, _path: str, **_query: Any) -> Document:
+            marks = [{"version": str(number), "status": status} for number, status in enumerate(statuses, 1)]
+            return {"items": [{"metadata": {"labels": labels}} for labels in marks]}
+
+    found = HelmSettings(
+        client=cast("Any", Secrets()), namespace="n", chart="c", folder=tmp_path, base={"image": "right"}
+    )
+    assert found.below() == ({"image": "right"} if below else {})
+
+
+@pytest.mark.parametrize(
+    ("labels", "cure"),
+    [
+        ({"app.kubernetes.io/managed-by": "Helm"}, "`helm upgrade cluster-image-registry-operator … --reuse-values"),
+        ({}, "write `clusterRoles: {leave: [system:image-puller]}` into operand.yaml of ConfigMap n/"),
+        (None, "--from-literal='operand.yaml=clusterRoles: {leave: [system:image-puller]}'` and `kubectl rollout"),
+    ],
+)
+def test_who_installed_the_operator_is_told_how_it_learns_whose_the_roles_are(
+    labels: dict[str, str] | None, cure: str
+) -> None:
+    path = f"/api/v1/namespaces/n/configmaps/{OPERATOR}"
+    found = Objects({path: {"metadata": {"name": OPERATOR, "labels": labels}}} if labels is not None else {})
+    settings = ConfigSettings(client=cast("Any", found), namespace="n", owner=cast("Any", None))
+    assert cure in settings.by_hand({"clusterRoles": {"leave": ["system:image-puller"]}})
+    assert settings.by_hand({}) == ""
+
+
+def test_a_stop_for_the_operator_is_told_before_the_first_deletion(tmp_path: Path) -> None:
+    roles = Step("finalize/roles", Phase.FINALIZE, Action.INSTALL, "Roles", parameters={"legacyRules": False})
+    settings = Values({"config": {}, "clusterRoles": {"leave": ["a"]}}, told="tell the operator")
+    context = replace(context_of(plan_of([roles]), tmp_path), settings=cast("Any", settings))
+    assert Install().foresee(roles, context).endswith("stops there once: tell the operator")
+
+
+def test_what_remains_of_the_registry_before_is_left_to_a_person_by_name(tmp_path: Path) -> None:
+    cluster = cluster_of(VARIANTS["4.2-no-module-info"])
+    made = plan(make_case(inventory_of(cluster), None, Choices()))
+    step = list(made.phase(Phase.FINALIZE))[-1]
+    named = {(kind, name) for kind, name, _, _ in step.parameters["remains"]}
+    assert {
+        ("Deployment", "image-registry"),
+        ("Service", "image-registry"),
+        ("PersistentVolumeClaim", "image-registry"),
+    } <= named
+
+    def find(path: str) -> Document | None:
+        if path.count("/") == 3 or path == "/api/v1":  # kinds of a group
+            kinds = {(kind, version) for kind, _, _, version in step.parameters["remains"]}
+            return {"resources": [{"name": f"{kind.lower()}s", "kind": kind, "namespaced": True} for kind, _ in kinds]}
+        try:
+            return cluster.get(path)
+        except KubeError:
+            return None
+
+    cluster.drop("Service", "image-registry")
+    client = type("Found", (), {"find": staticmethod(find)})()
+    context = replace(context_of(made, tmp_path), client=cast("Any", client))
+    outcome = Wait().do(step, {}, context)
+    journal = Journal(tmp_path / "journal", made)
+    journal.write(step, State.BEGUN)
+    journal.write(step, State.DONE, detail=outcome.detail, saved=outcome.saved)
+    found = progress(made, journal)
+    assert "remove Deployment cpaas-system/image-registry" in found.by_hand
+    assert "remove PersistentVolumeClaim cpaas-system/image-registry" in found.by_hand
+    assert "remove Service cpaas-system/image-registry" not in found.by_hand
+    assert "remove Deployment cpaas-system/image-registry" in page(made, found)
