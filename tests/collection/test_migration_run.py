@@ -30,6 +30,7 @@ from tests.operator.test_legacy_registry import collection
 from tests.operator.test_migration_run import EveryHands, everything, fill, planned
 
 Run = Callable[..., dict[str, Any]]
+LEASE = object_path("coordination.k8s.io/v1", "leases", "image-registry-migration", namespace="cpaas-system")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,35 @@ def test_check_mode_predicts_that_nothing_is_done_without_confirmation(
     told("a rollback wants confirm=true", state="rolled_back")
     done(*(step for step in made.steps if step.parameters.get("cluster") == "global"))  # which nobody has named
     told("finalize wants confirm=true", phases=["finalize"])
+
+
+def test_what_it_is_too_early_for_is_no_failure_and_finalize_is_shown_in_its_turn(
+    filled: ApiServer, run: Run, tmp_path: Path
+) -> None:
+    made = planned(filled, tmp_path)
+    journal = Journal(tmp_path / "journal", made)
+    for step in made.steps:
+        if step.phase not in (Phase.OBSERVE, Phase.FINALIZE):
+            journal.write(step, State.DONE)
+    shown = run(phases=["finalize"])
+    assert "phase observe comes first" in shown["msg"]
+    assert shown["changed"] is False
+    early = run(phases=["observe"])
+    filled.client.delete(LEASE)
+    assert "failed" not in early, early
+    assert "h are left: run again" in early["waits"]
+    assert early["changed"] is False, "it has only looked"
+
+
+def test_a_run_that_fails_says_that_it_changed_something_before(filled: ApiServer, run: Run, tmp_path: Path) -> None:
+    planned(filled, tmp_path)
+    helm = program("helm")
+    failed = run(phases=["prepare"], chart_ref=str(tmp_path / "nowhere"), helm_binary=helm)
+    assert failed["failed"] is True
+    assert failed["changed"] is True, failed["msg"]
+    back = run(state="rolled_back", confirm=True, accept=["*"], helm_binary=helm)
+    assert (back.get("failed"), back["changed"]) == (None, True), back
+    assert filled.client.find(LEASE) is None
 
 
 def test_what_would_stop_a_later_phase_is_told_at_once_before_the_freeze(

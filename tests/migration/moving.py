@@ -28,6 +28,8 @@ from tests.operator.whole import ACCEPTED, Whole, whole_migration
 
 MIGRATE, ROLLBACK = "playbooks/migrate.yml", "playbooks/rollback.yml"
 LEASE = object_path("coordination.k8s.io/v1", "leases", "image-registry-migration", namespace=NAMESPACE)
+THIS = "one/image-registry-system"
+"""What a confirmation names: the cluster of the inventory, and the namespace of this registry."""
 MEANWHILE = "team-a/app:v1"
 """Somebody may push it while the others are pulled."""
 
@@ -55,10 +57,10 @@ class Moving:
     def last(self) -> dict[str, Any]:
         """What has to be said for the last phases; the day of watching is over at once."""
         accepted = [*self.controller.variables["registry_migrate_accept_exceptions"], "observe/pulls"]
-        return {"registry_migrate_accept_exceptions": accepted, "registry_migrate_confirm_finalize": True}
+        return {"registry_migrate_accept_exceptions": accepted, "registry_migrate_confirm_finalize": THIS}
 
     def back(self) -> Played:
-        return self.controller.play(ROLLBACK, registry_migrate_confirm_rollback=True)
+        return self.controller.play(ROLLBACK, registry_migrate_confirm_rollback=THIS)
 
     def objects(self) -> dict[str, Any]:
         """Everything of the cluster but this registry's own namespace: spec, labels, annotations, data."""

@@ -10,7 +10,7 @@ import pytest
 
 from image_registry.kube.client import object_path
 from image_registry_lab.legacy.variants import NAMESPACE
-from tests.migration.moving import MIGRATE, ROLLBACK, Moving, moving
+from tests.migration.moving import MIGRATE, ROLLBACK, THIS, Moving, moving
 
 pytestmark = pytest.mark.long
 SHOWN = "Assess and plan"
@@ -76,6 +76,6 @@ def killed_on_the_way_back(site: Moving) -> None:
     def undone(_said: str) -> bool:
         return site.history.states()[step] == "undone"
 
-    site.controller.killed(undone, ROLLBACK, registry_migrate_confirm_rollback=True)
+    site.controller.killed(undone, ROLLBACK, registry_migrate_confirm_rollback=THIS)
     assert "done" in site.history.states().values(), "something is left to be taken back"
     site.back()

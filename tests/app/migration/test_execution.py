@@ -16,7 +16,17 @@ from click.testing import CliRunner
 from image_registry.cli import ac as command
 from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
-from image_registry.migration.execution import Refused, Stopped, foresee, held, phases_until, rollback, run, steps_of
+from image_registry.migration.execution import (
+    Refused,
+    Stopped,
+    TooEarly,
+    foresee,
+    held,
+    phases_until,
+    rollback,
+    run,
+    steps_of,
+)
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.findings import blocking
 from image_registry.migration.holding import lease_path
@@ -216,7 +226,7 @@ def test_what_a_person_does_is_asked_for_before_anything_is_done(tmp_path: Path)
 def test_what_takes_a_day_is_looked_at_again(tmp_path: Path) -> None:
     plan, recorder = plan_of(), Recorder(fails={"b": NotYet("3 h are left")})
     journal = Journal(tmp_path / "j", plan)
-    with pytest.raises(Stopped, match=r"^3 h are left$"):
+    with pytest.raises(TooEarly, match=r"^3 h are left$"):
         run(context_of(plan, tmp_path), journal, doers(recorder), PREPARE)
     assert journal.state(plan.steps[1]) is State.BEGUN
 

@@ -39,6 +39,10 @@ class Stopped(Exception):
     """It ended before its end; the journal knows where. The text says why, and what to do."""
 
 
+class TooEarly(Stopped):
+    """Nothing is wrong: what it waits for takes time. The text says how long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """A step that a run would do; ``change`` is empty where everything is so already."""
@@ -232,7 +236,7 @@ def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outco
         journal.write(step, State.BEGUN, saved=saved)
         return doer.do(step, saved, context)
     except NotYet as error:
-        raise Stopped(str(error)) from None
+        raise TooEarly(str(error)) from None
     except EXPECTED as error:
         journal.write(step, State.FAILED, detail=str(error))
         advice = "" if step.phase in NO_WAY_BACK else ", or roll back"

@@ -56,3 +56,7 @@ class Action(StrEnum):
     WAIT = "wait"
     BY_HAND = "by-hand"
     """Nothing here can do it; it is told, and confirmed by a person."""
+
+
+LOOKING = frozenset({Action.SAVE, Action.COMPARE_TAGS, Action.GATE, Action.WAIT, Action.BY_HAND})
+"""Actions that write nothing into a cluster or a registry; what they find out goes into the journal alone."""

@@ -44,7 +44,11 @@ except ImportError:
 
 
 class MigrationError(Exception):
-    """What cannot be done, and what to do about it."""
+    """What cannot be done, and what to do about it; ``changed`` says whether something was done before."""
+
+    def __init__(self, said: str, *, changed: bool = False) -> None:
+        super().__init__(said)
+        self.changed = changed
 
 
 def need_package(module: AnsibleModule) -> None:

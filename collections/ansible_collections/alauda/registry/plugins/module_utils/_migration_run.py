@@ -10,6 +10,7 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ try:
     from image_registry.migration.execution import (
         Refused,
         Stopped,
+        TooEarly,
         foresee,
         held,
         rollback,
@@ -33,6 +35,7 @@ try:
         to_undo,
         without_holes,
     )
+    from image_registry.migration.journal import State
     from image_registry.migration.opening import (
         Asked,
         Migration,
@@ -41,6 +44,7 @@ try:
         open_migration,
         takes_away,
     )
+    from image_registry.migration.phases import LOOKING
     from image_registry.migration.progress import page, progress
     from image_registry.migration.standing import standing
     from image_registry.remote.asking import Access
@@ -50,34 +54,66 @@ except ImportError:
     pass  # need_package of _migration says so
 
 Tell = Callable[[str], None]
-Result = tuple[bool, list[str], dict[str, Any]]
-"""Whether something changed, or would by a run with the same arguments; a line for each step; how far it is."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Whether something changed, or would by a run with the same arguments; a line for each step; how far it is.
+
+    ``waits`` says what it is too early for; empty where nothing is.
+    """
+
+    changed: bool
+    steps: list[str]
+    progress: dict[str, Any]
+    waits: str = ""
 
 
 def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     """Run phases. Raises :class:`MigrationError`; then the journal knows how far it got."""
     found = None
+    before: set[str] = set()
     try:
         phases = chosen_phases(asked["phases"], asked["until"] or "")
         with held(Path(asked["journal"])):
             found = _opened(asked, tell)
+            before = _written(found)
             confirmed = asked["confirm"] or not takes_away(phases)
-            show = only_show or not confirmed
-            changes = [
-                f"{entry.step.phase} {entry.step.id}: {entry.change or 'nothing'}"
-                for entry in (foresee(found.context, found.journal, DOERS, phases) if show else ())
-            ]
-            if show:
-                if changes and not confirmed:
-                    tell("nothing was done: finalize wants confirm=true")
-                return bool(changes) and confirmed, changes, _progress(found, asked)
+            if only_show or not confirmed:
+                if not only_show:
+                    steps_of(found.journal, without_holes(found.plan, phases))  # the last look is at what can be done
+                return _foreseen(found, asked, phases, tell, confirmed=confirmed)
             steps = steps_of(found.journal, without_holes(found.plan, phases))
-            done = run(found.context, found.journal, DOERS, phases)
-            return done > 0, [f"{step.phase} {step.id}: {step.title}" for step in steps], _progress(found, asked)
+            waits = ""
+            try:
+                run(found.context, found.journal, DOERS, phases)
+            except TooEarly as early:
+                waits = _explained(early, found, asked)
+                tell(waits)
+            lines = [f"{step.phase} {step.id}: {step.title}" for step in steps]
+            return Result(_written(found) != before, lines, _progress(found, asked), waits)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
+        changed = False
         if found is not None:
+            changed = _written(found) != before
             _progress(found, asked)
-        raise MigrationError(_explained(error, found, asked)) from None
+        raise MigrationError(_explained(error, found, asked), changed=changed) from None
+
+
+def _foreseen(found: Migration, asked: dict[str, Any], phases: Any, tell: Tell, *, confirmed: bool) -> Result:
+    entries = list(foresee(found.context, found.journal, DOERS, phases))
+    lines = [f"{entry.step.phase} {entry.step.id}: {entry.change or 'nothing'}" for entry in entries]
+    if lines and not confirmed:
+        tell("nothing was done: finalize wants confirm=true")
+    changes = any(entry.change and entry.step.action not in LOOKING for entry in entries)
+    return Result(changes and confirmed, lines, _progress(found, asked))
+
+
+def _written(found: Migration) -> set[str]:
+    """Steps that are done and changed something."""
+    return {
+        step.id for step in found.plan.steps if step.action not in LOOKING and found.journal.state(step) is State.DONE
+    }
 
 
 def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
@@ -95,12 +131,13 @@ def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             f"{len(hindered)} things stand in the way of later phases, and nobody has noticed anything yet. Remove "
             f"their causes, or accept them by name (accept, registry_migrate_accept_exceptions of the role):{listed}"
         )
-    return False, [], _progress(found, {**asked, "html": ""})
+    return Result(changed=False, steps=[], progress=_progress(found, {**asked, "html": ""}))
 
 
 def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     """Roll back. Raises :class:`MigrationError`."""
     found = None
+    before: set[str] = set()
     try:
         with held(Path(asked["journal"])):
             found = _opened(asked, tell)
@@ -108,13 +145,16 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             if only_show or not asked["confirm"]:
                 if lines and not asked["confirm"]:
                     tell("nothing was done: a rollback wants confirm=true")
-                return bool(lines) and asked["confirm"], lines, _progress(found, asked)
+                return Result(bool(lines) and asked["confirm"], lines, _progress(found, asked))
+            before = _written(found)
             done = rollback(found.context, found.journal, DOERS)
-            return done > 0, lines, _progress(found, asked)
+            return Result(done > 0, lines, _progress(found, asked))
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
+        changed = False
         if found is not None:
+            changed = _written(found) != before
             _progress(found, asked)
-        raise MigrationError(_explained(error, found, asked)) from None
+        raise MigrationError(_explained(error, found, asked), changed=changed) from None
 
 
 def stands(plan: str, journal: str) -> dict[str, Any]:

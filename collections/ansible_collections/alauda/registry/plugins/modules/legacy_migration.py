@@ -150,6 +150,11 @@ steps:
   type: list
   elements: str
   sample: ["prepare install: Install this registry, suspended and unused"]
+waits:
+  description: What it is too early for, with the hours that are left; empty where nothing is. The run has not failed.
+  returned: success
+  type: str
+  sample: "no Pod waits for an image; watched since 2026-11-21T00:00:12Z, 3.0 h are left: run again then"
 progress:
   description: How far the migration is, by phases and steps, with times and what came of each.
   returned: success
@@ -213,12 +218,17 @@ def main() -> None:
         "checked": _migration_run.look_ahead,
     }[module.params["state"]]
     try:
-        changed, steps, state = do(asked, tell, only_show=module.check_mode)
+        found = do(asked, tell, only_show=module.check_mode)
     except _migration.MigrationError as error:
-        module.fail_json(msg=str(error), steps=[], lines=tell.lines)
-    prepared = "\n".join(steps)
+        module.fail_json(msg=str(error), changed=error.changed, steps=[], lines=tell.lines)
+    prepared = "\n".join(found.steps)
     module.exit_json(
-        changed=changed, steps=steps, progress=state, lines=tell.lines, diff={"prepared": prepared} if steps else {}
+        changed=found.changed,
+        steps=found.steps,
+        waits=found.waits,
+        progress=found.progress,
+        lines=tell.lines,
+        diff={"prepared": prepared} if found.steps else {},
     )
 
 
