@@ -53,6 +53,10 @@ class FileSettings:
         tell("  removed")
         self.path.unlink(missing_ok=True)
 
+    @property
+    def keeper(self) -> str:
+        return "operator"
+
     def unusable(self) -> str:
         return ""
 

@@ -63,6 +63,10 @@ class RegistryDoor:
 class Settings(Protocol):
     """This registry's installation: its values are changed, and a change is there when the call returns."""
 
+    @property
+    def keeper(self) -> str:
+        """Who keeps the values, ``helm`` or ``operator``: a migration ends by the one by whom it began."""
+
     def current(self) -> Mapping[str, Any] | None:
         """Values as they stand; ``None`` if it is not installed."""
 

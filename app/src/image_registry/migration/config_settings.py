@@ -37,6 +37,10 @@ class ConfigSettings:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
 
+    @property
+    def keeper(self) -> str:
+        return "operator"
+
     @staticmethod
     def serves(client: ClusterClient) -> bool:
         """Whether the cluster has an operator to speak to."""

@@ -43,6 +43,10 @@ class HelmSettings:
     not come up gets them anew, so that a wrong one is corrected by running again."""
     timeout: int = 420
 
+    @property
+    def keeper(self) -> str:
+        return "helm"
+
     def current(self) -> Mapping[str, Any] | None:
         status = self._status()
         if status is None or status in ("pending-install", "uninstalled", "uninstalling"):

@@ -20,6 +20,9 @@ RBAC = "rbac.authorization.k8s.io/v1"
 NOTHING = "(nothing)"
 """In a journal: no value stood there. No value of ours is spelled so."""
 
+KEEPER = "keeper"
+"""In a journal: by whom this step was done."""
+
 Path = tuple[str, ...]
 
 
@@ -42,10 +45,11 @@ class Install:
 
     def before(self, step: Step, context: Context) -> Saved:
         current = context.settings.current()
+        kept = {KEEPER: context.settings.keeper}
         if current is None:
-            return {"absent": True}
+            return {**kept, "absent": True}
         wanted = wanted_values(step, context, current)
-        return {"values": [[list(path), _or_nothing(_at(current, path))] for path, _ in leaves(wanted)]}
+        return {**kept, "values": [[list(path), _or_nothing(_at(current, path))] for path, _ in leaves(wanted)]}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
         current = context.settings.current()

@@ -16,8 +16,9 @@ from image_registry.migration.content import ContentFile
 from image_registry.migration.documents import InvalidDocument
 from image_registry.migration.execution import DEFAULT_LAST, Refused, phases_until
 from image_registry.migration.helm_settings import HelmSettings
+from image_registry.migration.installing import KEEPER
 from image_registry.migration.journal import Journal
-from image_registry.migration.phases import NO_WAY_BACK, READ_ONLY, Phase
+from image_registry.migration.phases import NO_WAY_BACK, READ_ONLY, Action, Phase
 from image_registry.migration.plan import Plan, read_plan
 
 HELM, OPERATOR = "helm", "operator"
@@ -132,14 +133,19 @@ def takes_away(phases: Iterable[Phase]) -> bool:
     return bool(NO_WAY_BACK.intersection(phases))
 
 
-def chosen_way(method: str, chart: str, operator: str, *, begun: bool) -> str:
+def chosen_way(method: str, chart: str, operator: str, *, begun: str) -> str:
     """By Helm or by an operator, of which ``operator`` says what there is. Raises :class:`Refused`.
 
-    A chart alone is no wish for Helm: inventories name it for other reasons. What was ``begun`` goes on and is taken
-    back as it is named, whatever came since.
+    A chart alone is no wish for Helm: inventories name it for other reasons. What was ``begun`` by one of them goes on
+    and is taken back by it, whatever came since; ``begun`` is empty before that.
     """
     if method not in ("", *METHODS):
         raise Refused(f"{method!r} is no way to install: {', '.join(METHODS)}")
+    if begun and method not in ("", begun):
+        raise Refused(
+            f"this migration was begun by {begun}, and goes on and back by it: leave the method out (--method, "
+            "registry_migrate_method)"
+        )
     if method == HELM and operator and not begun:
         raise Refused(
             f"an operator looks after this registry ({operator}) and would write again what Helm writes: nothing was "
@@ -147,10 +153,16 @@ def chosen_way(method: str, chart: str, operator: str, *, begun: bool) -> str:
             "registry_migrate_method). If it is a rest of an operator that is gone, set managementState of "
             "Config/cluster to Unmanaged, and delete the Deployment"
         )
-    way = method or (HELM if chart and not operator else OPERATOR)
+    way = begun or method or (HELM if chart and not operator else OPERATOR)
     if way == HELM and not chart:
         raise Refused("installing by Helm needs the chart: name its folder, archive or address (--chart)")
     return way
+
+
+def begun_by(plan: Plan, journal: Journal) -> str:
+    """Who has installed this registry for the migration, by its journal; empty while nobody has."""
+    steps = (journal.saved(step) or {} for step in plan.steps if step.action is Action.INSTALL)
+    return next((str(saved[KEEPER]) for saved in steps if KEEPER in saved), "")
 
 
 def _settings(asked: Asked, plan: Plan, journal: Journal, folder: Path) -> Settings:
@@ -162,7 +174,7 @@ def _settings(asked: Asked, plan: Plan, journal: Journal, folder: Path) -> Setti
         operator = ""  # the look ahead names each right that is missing, and without those no step is done
     except ClusterUnreachable as error:
         raise Refused(f"who looks after this registry cannot be read: {error}") from None
-    way = chosen_way(asked.method, asked.chart, operator, begun=journal.touched)
+    way = chosen_way(asked.method, asked.chart, operator, begun=begun_by(plan, journal))
     if asked.chart and way == OPERATOR and not asked.method:
         asked.tell(f"values go into Config/cluster, and the chart is not used: {operator}")
     keeper = HelmSettings(
