@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import pytest
 
 from image_registry.backup.door import Door
 from image_registry.backup.folder import Folder
+from image_registry.kube.errors import KubeError
 from image_registry.metadata.database import Database
 from image_registry.oci import media_types
 from tests.app.cli.served import Office
@@ -139,10 +141,26 @@ def registry(folder: Path) -> Iterator[Registry]:
         database = Database(f"sqlite:///{found.root / 'metadata.db'}")
         api = ImageAPI(database, FakeCluster())
         api.now = datetime.now(UTC).replace(microsecond=0)
+        office = Office(api)
         try:
-            yield Registry(found.host, found.root, Office(api))
+            _indexed(office)
+            yield Registry(found.host, found.root, office)
         finally:
             database.dispose()
+
+
+def _indexed(office: Office) -> None:
+    """Until nothing is made from storage any more: this fake of a client does not ask again by itself, as a real one."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            office.find("/apis/image.alauda.io/v1/namespaces/nobody/imagestreams/nothing")
+        except KubeError as error:
+            if not error.passing or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def fill(one: Registry) -> None:

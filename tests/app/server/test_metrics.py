@@ -215,10 +215,10 @@ def test_the_reference_lists_every_metric_with_its_labels_and_nothing_else() -> 
 def test_counting_is_cheap() -> None:
     """Far above what is measured, so that it fails for a lost idea and not for a busy machine."""
     meter = metrics.RequestMeter(Numbers())
-    started = time.process_time()
+    started = time.thread_time()
     for _ in range(10_000):
         meter.count(PULL)
-    assert (time.process_time() - started) / 10_000 < 60e-6
+    assert (time.thread_time() - started) / 10_000 < 60e-6
 
 
 def test_numbers_that_nobody_asks_for_are_published_all_the_same(

@@ -253,10 +253,10 @@ def test_request_ids_are_unique_and_short_enough_for_audit_ids_of_kubernetes() -
 def test_handing_a_record_over_is_cheap() -> None:
     """Far above what is measured (about a microsecond), so that it fails for a lost idea and not for a busy machine."""
     observer = Observer(stream=io.BytesIO())
-    started = time.process_time()
+    started = time.thread_time()
     for _ in range(10_000):
         observer.finished(PULL)
-    assert (time.process_time() - started) / 10_000 < 60e-6
+    assert (time.thread_time() - started) / 10_000 < 60e-6
     observer.close()
 
 
