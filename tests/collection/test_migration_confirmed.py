@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from image_registry.migration.journal import Journal, State
+from image_registry.migration.plan import write_plan
+from tests.app.migration.test_execution import plan_of
 from tests.collection.controller import Controller
 
 
@@ -27,6 +31,17 @@ def test_a_confirmation_of_another_cluster_is_refused_with_the_right_one(
         "playbooks/migrate.yml", options=("--tags", "finalize"), registry_migrate_confirm_finalize=confirmed
     )
     assert "--limit one -e registry_migrate_confirm_finalize=one/image-registry-system" in said
+
+
+def test_a_plan_that_is_gone_or_changed_under_a_migration_is_asked_for(controller: Controller, tmp_path: Path) -> None:
+    folder = tmp_path / "migration"
+    folder.mkdir()
+    plan = plan_of()
+    Journal(folder / "journal.jsonl", plan).write(plan.steps[0], State.BEGUN)
+    assert "the plan itself is not there. Put plan.json back" in controller.refused("playbooks/migrate.yml")
+    changed = {**write_plan(plan), "host": "elsewhere"}
+    (folder / "plan.json").write_text(json.dumps(changed), encoding="utf-8")
+    assert "the plan itself is not what it was: " in controller.refused("playbooks/migrate.yml")
 
 
 def test_a_cluster_that_was_never_begun_on_has_nothing_to_take_back(controller: Controller) -> None:

@@ -103,6 +103,9 @@ def test_a_migration_whose_lease_names_no_plan_is_not_accepted_by_saying_nothing
     assert f"Lease elsewhere/{holding.NAME}" in refused.message
     assert "accept_migration=journal-1" in refused.message
     assert not run(registry_storage_copy, state="absent", accept_migration="journal-1").failed
+    migrating(cluster)
+    both = run(registry_storage_copy, state="absent", accept_migration="journal-1")
+    assert f"Lease cpaas-system/{holding.NAME}" in both.message, "to accept one is not to accept another"
 
 
 def test_every_role_lets_the_migration_be_named() -> None:

@@ -150,7 +150,7 @@ def registry(folder: Path) -> Iterator[Registry]:
 
 
 def _indexed(office: Office) -> None:
-    """Until nothing is made from storage any more: this fake of a client does not ask again by itself, as a real one."""
+    """Until nothing is made from storage any more: this fake of a client does not ask again by itself."""
     end = time.monotonic() + 60
     while True:
         try:

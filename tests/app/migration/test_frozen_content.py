@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from image_registry.migration.actions import RegistryDoor
+from image_registry.migration.actions import RegistryDoor, StepFailed
 from image_registry.migration.content import UNREADABLE, ContentFile, ContentWriter, Problem, RepositoryContent
 from image_registry.migration.copying import _Copying
-from image_registry.migration.frozen_content import NAME, SINCE, frozen, older_than_freeze, unread_since
+from image_registry.migration.frozen_content import NAME, SINCE, frozen, older_than_freeze, surveyed, unread_since
 from image_registry.migration.item_results import ResultFile
 from image_registry.migration.survey_registry import LegacyRegistry
 from image_registry.remote.asking import Access
@@ -85,6 +85,15 @@ def test_what_the_survey_could_not_read_either_is_no_news(asked: dict[str, Any],
     asked["asked"].clear()
     frozen(context)
     assert asked["asked"] == []
+
+
+@pytest.mark.parametrize("content", [None, "{}\n"])
+def test_a_survey_that_is_gone_or_none_is_said(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "taken-elsewhere.jsonl"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(StepFailed, match=r"the survey that the plan was made from: .*taken-elsewhere\.jsonl"):
+        surveyed(cast("Any", SimpleNamespace(content=ContentFile(path))))
 
 
 def test_a_survey_from_before_the_freeze_is_no_list_and_one_from_after_it_is(tmp_path: Path) -> None:

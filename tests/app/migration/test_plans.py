@@ -165,6 +165,17 @@ def test_a_host_without_tls_blocks_because_clients_may_speak_nothing_else(tmp_pa
     assert plan(case_of(VARIANTS["4.2-http"], tmp_path, accepted=EVERYTHING)).ready
 
 
+def test_an_ingress_with_its_controllers_certificate_does_not_block(tmp_path: Path) -> None:
+    def by_the_controller(cluster: Any) -> None:
+        for document in cluster.documents.values():
+            if document["kind"] == "Ingress":
+                document["spec"]["tls"] = [{"hosts": [document["spec"]["rules"][0]["host"]]}]
+
+    found = rules(changed("4.2-pvc", by_the_controller, tmp_path))
+    assert "no-certificate" in found
+    assert "plain-http" not in found
+
+
 def test_a_chosen_name_needs_no_acceptance(tmp_path: Path) -> None:
     case = case_of(VARIANTS["4.2-pvc"], tmp_path, renames={"team-a/tools/report": "team-a/report"})
     assert "nested-path" not in rules(case)

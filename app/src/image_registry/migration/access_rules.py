@@ -150,6 +150,13 @@ def _exposure(case: Case) -> Iterator[Finding]:
             yield blocking(
                 "tls-secret", exposed.tls_secret, "the certificate of the route is not there", "make the Secret again"
             )
+        elif exposed.tls_secret is None and (exposed.tls or exposed.object.kind == "Setting"):
+            yield warning(
+                "no-certificate",
+                exposed.object,
+                f"{', '.join(exposed.hosts)} names no Secret: a certificate of its controller is served, if any",
+                "see that clients trust what this registry's route will show, or give it a certificate (config.routes)",
+            )
         elif exposed.tls_secret is None:
             yield blocking(
                 "plain-http",

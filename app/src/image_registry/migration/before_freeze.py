@@ -49,6 +49,7 @@ ALWAYS = (
     Right("list", "rbac.authorization.k8s.io", "roles"),
     Right("list", "", "pods"),
     Right("list", "", "secrets"),
+    Right("list", "", "serviceaccounts"),
     Right("create", "authorization.k8s.io", "subjectaccessreviews"),
 )
 """What the look at the freeze, the waits and the gates need, whatever the plan has."""

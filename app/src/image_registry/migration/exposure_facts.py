@@ -58,6 +58,7 @@ def _ingress(reader: Reader, document: dict[str, Any], backend: str) -> Exposure
         class_name,
         annotations,
         backend,
+        tls=bool(objects(at(spec, "tls"))),
     )
 
 

@@ -167,6 +167,8 @@ class ExposureFact:
     class_name: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     backend: str = ""
+    tls: bool = False
+    """Whether the object asks for TLS, be it with a Secret or with what the controller has."""
     roots: Mapping[str, str] = field(default_factory=dict)
     """Where in the object the path of everything (``/``, or none) leads to the registry, and how it is written."""
 

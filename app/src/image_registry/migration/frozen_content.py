@@ -14,6 +14,7 @@ from pathlib import Path
 
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.content import FORM, UNREADABLE, ContentFile, ContentWriter, RepositoryContent
+from image_registry.migration.documents import InvalidDocument
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, source_of
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, survey_registry
@@ -29,7 +30,11 @@ def surveyed(context: Context) -> ContentFile:
     """What the plan was made from. Raises :class:`StepFailed`."""
     if context.content is None:
         raise StepFailed("the survey that the plan was made from is needed: name the file of `discover --content`")
-    if context.content.summary() is None:
+    try:
+        ended = context.content.summary() is not None
+    except InvalidDocument as error:
+        raise StepFailed(f"the survey that the plan was made from: {error}, or name the file where it is") from None
+    if not ended:
         raise StepFailed(f"{context.content.path} is a survey that did not end: run `discover --content` again")
     return context.content
 

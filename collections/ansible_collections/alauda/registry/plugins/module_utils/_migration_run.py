@@ -141,12 +141,12 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     try:
         with held(Path(asked["journal"])):
             found = _opened(asked, tell)
+            before = _written(found)
             lines = [f"{step.phase} {step.id}: {step.undo}" for step, _done in to_undo(found.journal)]
             if only_show or not asked["confirm"]:
                 if lines and not asked["confirm"]:
                     tell("nothing was done: a rollback wants confirm=true")
                 return Result(bool(lines) and asked["confirm"], lines, _progress(found, asked))
-            before = _written(found)
             done = rollback(found.context, found.journal, DOERS)
             return Result(done > 0, lines, _progress(found, asked))
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:

@@ -38,7 +38,7 @@ def refuse(module: AnsibleModule, cluster: Cluster | None = None) -> None:
     """Fail while a migration is under way that ``accept_migration`` does not name; in check mode, too."""
     cluster = cluster or _arguments.connect(module)
     try:
-        lease = find(cluster)
+        held = find(cluster)
     except ClusterError as error:
         if not error.forbidden:
             module.fail_json(msg=str(error))
@@ -47,25 +47,24 @@ def refuse(module: AnsibleModule, cluster: Cluster | None = None) -> None:
             f"(coordination.k8s.io), or to get {LEGACY_NAMESPACE}/{NAME}"
         )
         return
-    if lease is None or module.params["accept_migration"] == name_of(lease):
-        return
-    module.fail_json(msg=told(lease, module.params["accept_migration"]))
+    for lease in held:
+        if module.params["accept_migration"] != name_of(lease):
+            module.fail_json(msg=told(lease, module.params["accept_migration"]))
 
 
-def find(cluster: Cluster) -> Lease | None:
-    """The Lease of the migration that is under way, wherever the legacy registry is. Raises ClusterError."""
+def find(cluster: Cluster) -> list[Lease]:
+    """The Leases of migrations that are under way, wherever a legacy registry is. Raises ClusterError."""
     everywhere = _objects.collection(GROUP_VERSION, "leases", "")
     try:
         found = cluster.items(everywhere, fieldSelector=f"metadata.name={NAME}")
     except ClusterError as error:
         if error.status == 404:
-            return None
+            return []
         if not error.forbidden:
             raise
         one = cluster.find(f"{_objects.collection(GROUP_VERSION, 'leases', LEGACY_NAMESPACE)}/{NAME}")
         found = [one] if one else []
-    held = (lease for lease in found if lease["metadata"]["name"] == NAME and _spec(lease).get("holderIdentity"))
-    return next(held, None)
+    return [lease for lease in found if lease["metadata"]["name"] == NAME and _spec(lease).get("holderIdentity")]
 
 
 def name_of(lease: Lease) -> str:

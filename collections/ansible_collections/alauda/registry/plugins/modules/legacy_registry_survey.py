@@ -89,7 +89,7 @@ EXAMPLES = r"""
 - name: Survey it through its Service
   alauda.registry.legacy_registry_survey:
     content: content.jsonl
-    registry_url: http://10.4.0.17
+    registry_url: http://10.4.0.16
     token: "{{ registry_token }}"
 
 - name: Find what there is
