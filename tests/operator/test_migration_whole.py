@@ -46,6 +46,7 @@ def test_the_storage_is_kept_and_everything_comes_and_goes_back(whole: Whole) ->
 
 
 def test_all_images_are_copied_and_the_registry_before_is_given_up(whole: Whole) -> None:
+    whole.nodes.keep_record()  # which goes last: after the roles, which are held until they are made again
     whole.plan(Way.COPY)
     with whole.pulling() as failed:
         whole.run(Phase.PREPARE)

@@ -224,17 +224,32 @@ class Nodes(EveryHands):
             )
 
     def _uninstall_legacy(self) -> None:
-        """The platform takes a release away when its record is gone: workloads first, roles last, as Helm does."""
-        record = object_path("cluster.alauda.io/v1alpha1", "clusterplugininstances", self._variant.name)
+        """The platform takes a release away when its record goes: workloads first, roles last, as Helm does."""
         workload = object_path("apps/v1", "deployments", self._variant.name, namespace=LEGACY)
-        if self._client.find(record) is None and self._client.find(workload) is not None:
+        record = self._client.find(self._record)
+        if record is not None and "deletionTimestamp" not in record["metadata"]:
+            return
+        if self._client.find(workload) is not None:
             self._client.delete(workload)
             self._roles_go = time.monotonic() + ROLES_SECONDS
-        if self._roles_go and time.monotonic() > self._roles_go:
+        if time.monotonic() < self._roles_go:
+            return
+        selector = {"labelSelector": f"helm.sh/release-name={self._variant.name}"}
+        roles = self._client.get(object_path(RBAC, "clusterroles"), query=selector)["items"]
+        if self._roles_go:
             self._roles_go = 0.0
-            selector = {"labelSelector": f"helm.sh/release-name={self._variant.name}"}
-            for item in self._client.get(object_path(RBAC, "clusterroles"), query=selector)["items"]:
+            for item in roles:
                 self._client.delete(object_path(RBAC, "clusterroles", item["metadata"]["name"]))
+        elif record is not None and not roles:
+            self._client.merge(self._record, {"metadata": {"finalizers": None}})
+
+    def keep_record(self) -> None:
+        """Until all that the release has made is gone, as a platform does by a finalizer."""
+        self._client.merge(self._record, {"metadata": {"finalizers": ["platform.example.com/release"]}})
+
+    @property
+    def _record(self) -> str:
+        return object_path("cluster.alauda.io/v1alpha1", "clusterplugininstances", self._variant.name)
 
 
 def _distribution() -> str:

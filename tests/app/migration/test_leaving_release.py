@@ -10,9 +10,11 @@ from typing import Any, cast
 import pytest
 
 from image_registry.kube.client import object_path
+from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.journal import Journal, State
+from image_registry.migration.object_actions import Delete
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.waiting import Wait
@@ -32,6 +34,10 @@ RULES = [{"apiGroups": ["image.alauda.io"], "resources": ["imagestreams/layers"]
 PULLER = of("system:image-puller")
 GOING = [["ClusterRole", name, "", API] for name in ("system:image-puller", "proxy")]
 HOLD = Step("finalize/hold", Phase.FINALIZE, Action.WAIT, "w", parameters={"hold": GOING})
+RECORD = Step(
+    "finalize/workload/record", Phase.FINALIZE, Action.DELETE, "r", ObjectName("ClusterRole", "record", "", API),
+    parameters={"cluster": "workload"},
+)  # fmt: skip
 GONE = Step("finalize/gone", Phase.FINALIZE, Action.WAIT, "w", parameters={"gone": GOING, "seconds": 9})
 
 
@@ -61,6 +67,8 @@ class Roles(Objects):
         return made
 
     def delete(self, path: str, **_query: Any) -> None:
+        if path not in self.documents:
+            raise KubeError(404, "NotFound", "it is gone")
         if self.documents[path]["metadata"].get("finalizers"):
             self.documents[path]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         else:
@@ -91,7 +99,7 @@ def context(roles: Roles, folder: Path, owners: Owners, at: dict[float, Any]) ->
         for when in [each for each in at if each <= time[0]]:
             at.pop(when)()
 
-    found = context_of(plan_of([GONE]), folder)
+    found = context_of(plan_of([HOLD, RECORD, GONE]), folder)
     return replace(found, client=cast("Any", roles), settings=cast("Any", owners), clock=lambda: time[0], sleep=sleep)
 
 
@@ -136,3 +144,51 @@ def test_what_stays_is_named_and_what_it_permits_is_untouched(roles: Roles, tmp_
         Wait().do(GONE, Wait().before(GONE, found), found)
     assert [document["rules"] for document in roles.documents.values()] == [RULES, RULES]
     assert owners.taken == []
+
+
+def test_a_record_that_goes_after_its_release_and_the_roles_we_hold_do_not_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
+    roles, owners = Roles("system:image-puller", "proxy", "record"), Owners()
+    roles.documents[of("record")]["metadata"]["finalizers"] = ["platform/release"]
+    old = roles.documents[PULLER]["metadata"]["uid"]
+    found = context(roles, tmp_path, owners, {})
+
+    def remove_what_it_has_made() -> (
+        None
+    ):  # as a platform does that asks its release, and that every object, to go first
+        roles.delete(PULLER)
+        roles.delete(of("proxy"))
+
+    def let_the_record_go() -> None:
+        assert roles.documents[PULLER]["metadata"]["uid"] != old
+        roles.replace(
+            of("record"), {**roles.documents[of("record")], "metadata": {"name": "record", "deletionTimestamp": "t"}}
+        )
+
+    Wait().do(HOLD, Wait().before(HOLD, found), found)
+    outcome = Delete().do(RECORD, Delete().before(RECORD, found), found)
+    assert "waited for with its release" in outcome.detail
+    remove_what_it_has_made()
+    found = context(roles, tmp_path, owners, {4.0: let_the_record_go})
+    Wait().do(GONE, Wait().before(GONE, found), found)
+    assert list(roles.documents) == [PULLER]
+    assert owners.taken == ["system:image-puller"]
+
+
+def test_a_record_that_stays_is_named_with_what_holds_it_or_that_it_came_again(tmp_path: Path) -> None:
+    roles = Roles("record")
+    found = context(roles, tmp_path, Owners(), {})
+    with pytest.raises(StepFailed, match="ClusterRole record was made again"):
+        Wait().do(GONE, {}, found)
+    roles.documents[of("record")]["metadata"] |= {"finalizers": ["platform/release"], "deletionTimestamp": "t"}
+    with pytest.raises(StepFailed, match="ClusterRole record waits for platform/release"):
+        Wait().do(GONE, {}, found)
+
+
+def test_a_record_for_which_nobody_waits_later_is_waited_for_at_once(tmp_path: Path) -> None:
+    roles = Roles("record")
+    roles.documents[of("record")]["metadata"]["finalizers"] = ["platform/release"]
+    found = context(roles, tmp_path, Owners(), {})
+    with pytest.raises(StepFailed, match="look at its finalizers"):
+        Delete().do(RECORD, {}, replace(found, plan=plan_of([RECORD])))

@@ -15,7 +15,8 @@ from image_registry.migration.access_facts import OURS
 from image_registry.migration.actions import Context
 from image_registry.migration.cluster_objects import ClusterObjects, restorable
 from image_registry.migration.facts import ObjectName
-from image_registry.migration.plan import Step
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Plan, Step
 
 OFTEN = 0.25
 """Seconds between two looks: as long does a role miss that somebody deleted before it was held."""
@@ -72,6 +73,28 @@ def not_gone(step: Step, saved: Mapping[str, Any], context: Context) -> Iterator
                 context.tell(f"  {place} went with its release, and is made again as this registry's own")
         elif name not in uids or uids[name] == str(document["metadata"].get("uid", "")):
             yield f"{place} is still there"
+    yield from _records_left(context)
+
+
+def records_of(plan: Plan) -> tuple[Step, ...]:
+    """Steps that delete the records by which the platform knows its release."""
+    return tuple(
+        step for step in plan.phase(Phase.FINALIZE) if step.action is Action.DELETE and "cluster" in step.parameters
+    )
+
+
+def _records_left(context: Context) -> Iterator[str]:
+    """Those that are there; one that a person has removed where nobody leads us is not looked at."""
+    for step in records_of(context.plan):
+        client = context.global_client if step.parameters["cluster"] == "global" else context.client
+        document = ClusterObjects(client).find(step.object) if client is not None and step.object else None
+        if document is None:
+            continue
+        metadata = document["metadata"]
+        if metadata.get("deletionTimestamp"):
+            yield f"{step.object} waits for {', '.join(metadata.get('finalizers') or ()) or 'what belongs to it'}"
+        else:
+            yield f"{step.object} was made again: find out by whom, and delete it"
 
 
 def _places(step: Step) -> list[ObjectName]:

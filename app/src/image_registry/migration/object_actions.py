@@ -16,6 +16,7 @@ from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.generations import RIGHTS_GROUP, RIGHTS_RESOURCE
+from image_registry.migration.leaving_release import records_of
 from image_registry.migration.legacy_rights import without_writing
 from image_registry.migration.plan import Step
 from image_registry.migration.rewriting import Change
@@ -51,6 +52,11 @@ def _by_hand(step: Step, context: Context) -> bool:
     """Whether it lies where nobody leads us, and somebody has confirmed it by its name."""
     elsewhere = step.parameters.get("cluster") == "global" and context.global_client is None
     return elsewhere and context.accepts(step.id)
+
+
+def _waited_for_later(step: Step, context: Context) -> bool:
+    """Whether it is a record: one may stay until its release is gone, which waits for the roles that we hold."""
+    return step in records_of(context.plan) and any("gone" in later.parameters for later in context.plan.steps)
 
 
 class Apply:
@@ -136,6 +142,8 @@ class Delete:
             return Outcome("a person has removed it", skipped=True)
         found, name = objects_of(step, context), object_of(step)
         removed = found.remove(name)
+        if removed and _waited_for_later(step, context):
+            return Outcome(f"{name} is deleted; that it is gone is waited for with its release")
         deadline = context.clock() + GONE_SECONDS
         while found.find(name) is not None:
             if context.clock() > deadline:
