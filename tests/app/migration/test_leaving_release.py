@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ def of(name: str) -> str:
 RULES = [{"apiGroups": ["image.alauda.io"], "resources": ["imagestreams/layers"], "verbs": ["get"]}]
 PULLER = of("system:image-puller")
 GOING = [["ClusterRole", name, "", API] for name in ("system:image-puller", "proxy")]
-HOLD = Step("finalize/hold", Phase.FINALIZE, Action.WAIT, "w", parameters={"hold": GOING})
+HOLD = Step("finalize/hold", Phase.FINALIZE, Action.WAIT, "w", parameters={"hold": GOING}, undo="let go")
 RECORD = Step(
     "finalize/workload/record", Phase.FINALIZE, Action.DELETE, "r", ObjectName("ClusterRole", "record", "", API),
     parameters={"cluster": "workload"},
@@ -45,6 +46,8 @@ class Roles(Objects):
     """A named fake of an API server with ClusterRoles: one with finalizers stays until the last of them is gone."""
 
     def __init__(self, *names: str) -> None:
+        self.missing: tuple[str, ...] = ()
+        self.webhook = ""
         self._numbers = itertools.count(1)
         super().__init__({})
         for name in names:
@@ -56,7 +59,10 @@ class Roles(Objects):
             return {"resources": [{"name": "clusterroles", "kind": "ClusterRole", "namespaced": False}]}
         return super().find(path)
 
-    def create(self, path: str, body: Any) -> Document:
+    def create(self, path: str, body: Any, **_how: Any) -> Document:
+        if path.endswith("selfsubjectaccessreviews"):
+            asked = body["spec"]["resourceAttributes"]
+            return {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in self.missing}}
         made = {**body, "metadata": {**body["metadata"], "uid": f"uid-{next(self._numbers)}"}}
         return self.replace(of(body["metadata"]["name"]) if path == ROOT else path, made)
 
@@ -66,7 +72,11 @@ class Roles(Objects):
             super().delete(path)
         return made
 
-    def delete(self, path: str, **_query: Any) -> None:
+    def delete(self, path: str, **how: Any) -> None:
+        if self.webhook:
+            raise KubeError(403, "Forbidden", self.webhook)
+        if "dryRun" in how.get("query", {}):
+            return
         if path not in self.documents:
             raise KubeError(404, "NotFound", "it is gone")
         if self.documents[path]["metadata"].get("finalizers"):
@@ -192,3 +202,49 @@ def test_a_record_for_which_nobody_waits_later_is_waited_for_at_once(tmp_path: P
     found = context(roles, tmp_path, Owners(), {})
     with pytest.raises(StepFailed, match="look at its finalizers"):
         Delete().do(RECORD, {}, replace(found, plan=plan_of([RECORD])))
+
+
+def test_who_only_holds_the_roles_has_given_nothing_up_and_lets_them_go(roles: Roles, tmp_path: Path) -> None:
+    before = copy.deepcopy(roles.documents)
+    found = context(roles, tmp_path, Owners(), {})
+    journal = Journal(tmp_path / "journal", found.plan)
+    journal.write(HOLD, State.BEGUN, saved=Wait().before(HOLD, found))
+    Wait().do(HOLD, journal.saved(HOLD) or {}, found)
+    assert roles.documents[PULLER]["metadata"]["finalizers"]
+    [(step, saved)] = journal.to_undo()
+    assert step.undo, "an end that is taken back is told"
+    for _ in range(2):  # killed before it was written down
+        Wait().undo(step, saved, found)
+        assert not roles.documents[PULLER]["metadata"].pop("finalizers", None)
+        assert roles.documents == before
+    journal.write(RECORD, State.BEGUN)
+    with pytest.raises(ValueError, match="no way back"):
+        journal.to_undo()
+
+
+def test_a_role_that_somebody_deleted_while_it_was_held_is_there_when_it_is_let_go(
+    roles: Roles, tmp_path: Path
+) -> None:
+    found = context(roles, tmp_path, Owners(), {})
+    saved = Wait().before(HOLD, found)
+    Wait().do(HOLD, saved, found)
+    labels = roles.documents[PULLER]["metadata"]["labels"]
+    roles.delete(PULLER)
+    Wait().undo(HOLD, saved, found)
+    assert roles.documents[PULLER]["rules"] == RULES
+    assert roles.documents[PULLER]["metadata"]["labels"] == labels, "it is the release's again"
+    assert "deletionTimestamp" not in roles.documents[PULLER]["metadata"]
+
+
+@pytest.mark.parametrize("why", ["right:delete clusterroles.rbac.authorization.k8s.io", "delete:ClusterRole record"])
+def test_what_the_end_may_not_do_is_said_before_a_role_is_held(why: str, tmp_path: Path) -> None:
+    roles = Roles("system:image-puller", "record")
+    roles.missing = ("delete clusterroles",) if why.startswith("right") else ()
+    roles.webhook = "" if why.startswith("right") else "a webhook says no"
+    found = context(roles, tmp_path, Owners(), {})
+    with pytest.raises(StepFailed, match=why):
+        Wait().do(HOLD, Wait().before(HOLD, found), found)
+    assert "finalizers" not in roles.documents[PULLER]["metadata"]
+    accepting = replace(found, accepted=(why,))
+    Wait().do(HOLD, Wait().before(HOLD, accepting), accepting)
+    assert roles.documents[PULLER]["metadata"]["finalizers"]

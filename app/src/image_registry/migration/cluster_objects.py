@@ -98,12 +98,13 @@ class ClusterObjects:
                     raise
         raise StepFailed(f"{name} is written by somebody else all the time: find out by whom, and run again")
 
-    def remove(self, name: ObjectName) -> bool:
-        """Whether there was one."""
+    def remove(self, name: ObjectName, *, dry_run: bool = False) -> bool:
+        """Whether there was one. With ``dry_run`` it stays: whoever decides about that says whether it may go."""
         if self._resource(name) is None:
             return False
+        query = {"propagationPolicy": "Background"} | ({"dryRun": "All"} if dry_run else {})
         try:
-            self.client.delete(self.path(name), query={"propagationPolicy": "Background"})
+            self.client.delete(self.path(name), query=query)
         except KubeError as error:
             if not error.not_found:
                 raise

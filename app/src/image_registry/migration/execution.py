@@ -18,8 +18,8 @@ from image_registry.migration.actions import Context, Doer, NotYet, Outcome, Ste
 from image_registry.migration.holding import Held, Hold, holding
 from image_registry.migration.identity import AnotherCluster, same_cluster, same_global
 from image_registry.migration.journal import Journal, State
-from image_registry.migration.phases import NO_WAY_BACK, ORDER, READ_ONLY, Action, Phase
-from image_registry.migration.plan import Plan, Step
+from image_registry.migration.phases import ORDER, READ_ONLY, Action, Phase
+from image_registry.migration.plan import Plan, Step, gives_up
 from image_registry.remote.errors import RemoteError
 
 DEFAULT_LAST = Phase.CUTOVER
@@ -239,7 +239,7 @@ def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outco
         raise TooEarly(str(error)) from None
     except EXPECTED as error:
         journal.write(step, State.FAILED, detail=str(error))
-        advice = "" if step.phase in NO_WAY_BACK else ", or roll back"
+        advice = "" if gives_up(step) else ", or roll back"
         raise Stopped(f"{step.title!r} failed: {error}. Remove the cause and run again{advice}") from None
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from image_registry.kube.errors import KubeError
+from image_registry.kube.own_access import Right, allowed
 from image_registry.migration.access_facts import OURS
 from image_registry.migration.actions import Context
 from image_registry.migration.cluster_objects import ClusterObjects, restorable
@@ -57,6 +59,24 @@ def hold_roles(step: Step, saved: Mapping[str, Any], context: Context) -> str:
     return f"{', '.join(map(str, places))} stay in force" if places else "there are none"
 
 
+def let_roles_go(step: Step, saved: Mapping[str, Any], context: Context) -> str:
+    """Those that :func:`hold_roles` held; one that somebody deletes meanwhile is made again as it stands."""
+    found, left = ClusterObjects(context.client), list[str]()
+    for place in _places(step):
+        name = str(place)
+        if name not in saved.get("roles", {}):
+            continue
+        document = found.find(place)
+        if document is None:  # an earlier call was interrupted between the two
+            found.create(place, saved["roles"][name])
+        elif FINALIZER in (document["metadata"].get("finalizers") or ()):
+            found.change(place, _let_go)
+            if document["metadata"].get("deletionTimestamp") and not _others(document):
+                found.create(place, _let_go(document))
+        left.append(name)
+    return f"{', '.join(left)} are not held any more" if left else "there are none"
+
+
 def not_gone(step: Step, saved: Mapping[str, Any], context: Context) -> Iterator[str]:
     """What is still there; a role that is gone is back when this returns."""
     found = ClusterObjects(context.client)
@@ -74,6 +94,37 @@ def not_gone(step: Step, saved: Mapping[str, Any], context: Context) -> Iterator
         elif name not in uids or uids[name] == str(document["metadata"].get("uid", "")):
             yield f"{place} is still there"
     yield from _records_left(context)
+
+
+def hindered_end(context: Context) -> Iterator[str]:
+    """Why what comes next could not be done, asked while nothing is: each as ``<name to accept it by>: <cause>``."""
+    for beyond, right in _rights(context):
+        client = context.global_client if beyond else context.client
+        if client is not None and not context.accepts(f"right:{right}") and not allowed(client, right):
+            yield f"right:{right}: you do not have it{' in the global cluster' if beyond else ''}"
+    for step in records_of(context.plan):
+        client = context.global_client if step.parameters["cluster"] == "global" else context.client
+        if client is None or step.object is None or context.accepts(f"delete:{step.object}"):
+            continue
+        try:
+            ClusterObjects(client).remove(step.object, dry_run=True)
+        except KubeError as error:
+            yield f"delete:{step.object}: {error}"
+
+
+def _rights(context: Context) -> Iterator[tuple[bool, Right]]:
+    """What the end deletes, and the roles that it makes again; of the global cluster where the first is true."""
+    for verb in ("get", "update", "create"):
+        yield False, Right(verb, "rbac.authorization.k8s.io", "clusterroles")
+    for step in context.plan.phase(Phase.FINALIZE):
+        beyond = step.parameters.get("cluster") == "global"
+        client = context.global_client if beyond else context.client
+        if step.action is not Action.DELETE or client is None:
+            continue
+        name = step.object or ObjectName(str(step.parameters["kind"]), "")
+        resource = ClusterObjects(client).resource(name)
+        for verb in ("list" if step.object is None else "get", "delete") if resource else ():
+            yield beyond, Right(verb, name.api_version.rpartition("/")[0], resource, namespace=name.namespace)
 
 
 def records_of(plan: Plan) -> tuple[Step, ...]:

@@ -256,6 +256,7 @@ def finalize(case: Case) -> Iterator[Step]:
             Action.WAIT,
             "Keep the platform's two roles in force while their release goes",
             parameters={"hold": going},
+            undo="both are let go",  # nothing is lost by holding them
             seconds=1,
         )
     for record in case.installation.records if case.installation else ():

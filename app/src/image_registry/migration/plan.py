@@ -45,8 +45,8 @@ class Step:
 
 
 def gives_up(step: Step) -> bool:
-    """Whether there is no way back behind it; a gate changes nothing, wherever it stands."""
-    return step.phase in NO_WAY_BACK and step.action is not Action.GATE
+    """Whether there is no way back behind it: of the phases that have none, what is neither a gate nor taken back."""
+    return step.phase in NO_WAY_BACK and step.action is not Action.GATE and not step.undo
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,14 @@ from image_registry.migration.coming_back import (
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.freezing import pushing_roles
 from image_registry.migration.frozen_content import note_freeze
-from image_registry.migration.leaving_release import OFTEN, hold_roles, not_gone, note_what_leaves
+from image_registry.migration.leaving_release import (
+    OFTEN,
+    hindered_end,
+    hold_roles,
+    let_roles_go,
+    not_gone,
+    note_what_leaves,
+)
 from image_registry.migration.moved_hosts import all_hosts, moved_hosts
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import at
@@ -62,6 +69,11 @@ class Wait:
         if "jobs" in parameters:
             return self._until(context, step, lambda: jobs_at_work(context.client, parameters["jobs"]))
         if "hold" in parameters:
+            if hindered := list(dict.fromkeys(hindered_end(context))):
+                raise StepFailed(
+                    f"what comes next could not be done, and nothing of it is: {'; '.join(hindered)} (or accept one by "
+                    "its name: --accept)"
+                )
             return Outcome(hold_roles(step, saved, context))
         if "gone" in parameters:
             hold_roles(step, saved, context)  # a plan of an earlier version has no step for it
@@ -72,7 +84,7 @@ class Wait:
             return Outcome(said, saved={"remains": remains})
         return self._refused(step, context)
 
-    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+    def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
         parameters = step.parameters
         if "serving" in parameters:
             if context.accepts(step.id):
@@ -84,6 +96,8 @@ class Wait:
             outcome = self._until(context, step, lambda: not_rolled(context, namespace, back=True))
             forget_readiness(context, namespace)
             return outcome
+        if "hold" in parameters:
+            return Outcome(let_roles_go(step, saved, context))
         return Outcome(skipped=True)
 
     def _until(self, context: Context, step: Step, look: Any, *, pause: float = PAUSE) -> Outcome:
