@@ -10,10 +10,14 @@ from typing import Any, cast
 
 import pytest
 
+from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY
-from image_registry.migration.execution import Refused
+from image_registry.migration.execution import Refused, foresee, rollback, run
+from image_registry.migration.journal import Journal, State
 from image_registry.migration.opening import Asked, open_migration
-from image_registry.migration.plan import Plan, sealed, write_plan
+from image_registry.migration.phases import Action, Phase
+from image_registry.migration.plan import Plan, Step, sealed, write_plan
+from tests.app.migration.test_execution import EVERYTHING, Recorder, Server, context_of, plan_of
 
 
 @pytest.fixture
@@ -35,3 +39,40 @@ def test_a_number_of_requests_that_makes_no_sense_is_refused_and_nothing_is_made
     with pytest.raises(Refused, match="1 to 64"):
         open_migration(replace(asked, max_per_registry=number))
     assert not asked.journal.with_name("journal.d").exists()
+
+
+def test_who_may_not_read_whether_an_operator_is_there_looks_and_installs_nothing(asked: Asked) -> None:
+    def find(path: str) -> Any:
+        if path.startswith("/apis/imageregistry.operator"):
+            raise KubeError(403, "Forbidden", "you may not get configs")
+        return server.find(path)
+
+    plan = plan_of(server="https://here")
+    asked.plan.write_text(json.dumps(write_plan(plan)), encoding="utf-8")
+    server = Server()
+    seen = cast("Any", SimpleNamespace(server=server.server, find=find))
+    found, hands = open_migration(replace(asked, client=seen)), Recorder()
+    doers = dict.fromkeys(Action, hands)
+    assert foresee(found.context, found.journal, doers, EVERYTHING), "it may be looked at"
+    with pytest.raises(Refused, match="you may not get configs"):
+        run(found.context, found.journal, doers, EVERYTHING)
+    assert hands.done == []
+    assert open_migration(replace(asked, client=seen, method="helm")).context.undecided == ""
+    assert open_migration(replace(asked, client=seen, chart="")).context.undecided == "", "that is no Helm"
+    install = Step("install", Phase.PREPARE, Action.INSTALL, "Install", undo="removed")
+    begun = plan_of((install,))
+    asked.plan.write_text(json.dumps(write_plan(begun)), encoding="utf-8")
+    Journal(asked.journal, begun).write(install, State.BEGUN, saved={"keeper": "helm"})
+    assert open_migration(replace(asked, client=seen)).context.undecided == "", "Helm has begun it"
+
+
+def test_what_undoes_an_installation_is_refused_for_who_may_not_read_by_whom_it_is(tmp_path: Path) -> None:
+    install = Step("install", Phase.PREPARE, Action.INSTALL, "Install", undo="removed")
+    plan, hands = plan_of((install,)), Recorder()
+    journal = Journal(tmp_path / "journal", plan)
+    journal.write(install, State.DONE)
+    journal.write(install, State.BEGUN)
+    context = replace(context_of(plan, tmp_path), undecided="it may not be read")
+    with pytest.raises(Refused, match="it may not be read"):
+        rollback(context, journal, dict.fromkeys(Action, hands))
+    assert hands.undone == []

@@ -97,6 +97,8 @@ class Context:
     client: ClusterClient
     folder: Path
     settings: Settings
+    undecided: str = ""
+    """Why nobody knows by whom this registry is to be installed; empty where somebody does. With it one only looks."""
     source: RegistryDoor | None = None
     target: RegistryDoor | None = None
     content: ContentFile | None = None

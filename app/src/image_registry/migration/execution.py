@@ -132,6 +132,7 @@ def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase
     """
     steps = steps_of(journal, without_holes(context.plan, phases))
     check(context, steps)
+    _decided(context, steps)
     for step in steps:
         _doer(doers, step)
     with _holding(context, journal) as hold:
@@ -174,6 +175,7 @@ def rollback(context: Context, journal: Journal, doers: Doers) -> int:
     _same_cluster(context, ())
     if not to_undo(journal) and not journal.identity:
         return 0  # it was never begun
+    _decided(context, (step for step, _ in to_undo(journal) if step.action is Action.INSTALL))
     with _holding(context, journal) as hold:
         return _rollback(context, journal, doers, hold)
 
@@ -241,6 +243,16 @@ def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outco
         journal.write(step, State.FAILED, detail=str(error))
         advice = "" if gives_up(step) else ", or roll back"
         raise Stopped(f"{step.title!r} failed: {error}. Remove the cause and run again{advice}") from None
+
+
+def _decided(context: Context, steps: Iterable[Step]) -> None:
+    """Helm beside an operator would write the same release. Raises :class:`Refused` if there is anything to do."""
+    if context.undecided and any(True for _ in steps):
+        raise Refused(
+            f"{context.undecided}. Ask for the right to get configs.imageregistry.operator.alauda.io, and deployments "
+            f"in namespace {context.plan.target_namespace}; or, if you know that there is none, name helm (--method, "
+            "registry_migrate_method)"
+        )
 
 
 @contextmanager

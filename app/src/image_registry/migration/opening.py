@@ -99,11 +99,15 @@ def open_migration(asked: Asked) -> Migration:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"cannot make {folder} beside the journal: {error.strerror}") from None
+    operator, unread = _operator(asked, plan)
+    begun = begun_by(plan, journal)
+    guessed = unread and asked.chart and not asked.method and not begun
     context = Context(
         plan=plan,
         client=asked.client,
         folder=folder,
-        settings=_settings(asked, plan, journal, folder),
+        settings=_settings(asked, plan, begun, operator, folder),
+        undecided=f"whether an operator looks after this registry may not be read: {unread}" if guessed else "",
         source=asked.source,
         target=asked.target,
         content=ContentFile(asked.content) if asked.content else None,
@@ -165,16 +169,20 @@ def begun_by(plan: Plan, journal: Journal) -> str:
     return next((str(saved[KEEPER]) for saved in steps if KEEPER in saved), "")
 
 
-def _settings(asked: Asked, plan: Plan, journal: Journal, folder: Path) -> Settings:
+def _operator(asked: Asked, plan: Plan) -> tuple[str, str]:
+    """What there is of an operator, empty for nothing; and why that may not be read, empty where it may."""
     try:
-        operator = looked_after(asked.client, plan.target_namespace)
+        return looked_after(asked.client, plan.target_namespace), ""
     except KubeError as error:
         if not error.forbidden:
             raise Refused(f"who looks after this registry cannot be read: {error}") from None
-        operator = ""  # the look ahead names each right that is missing, and without those no step is done
+        return "", str(error)
     except ClusterUnreachable as error:
         raise Refused(f"who looks after this registry cannot be read: {error}") from None
-    way = chosen_way(asked.method, asked.chart, operator, begun=begun_by(plan, journal))
+
+
+def _settings(asked: Asked, plan: Plan, begun: str, operator: str, folder: Path) -> Settings:
+    way = chosen_way(asked.method, asked.chart, operator, begun=begun)
     if asked.chart and way == OPERATOR and not asked.method:
         asked.tell(f"values go into Config/cluster, and the chart is not used: {operator}")
     keeper = HelmSettings(
