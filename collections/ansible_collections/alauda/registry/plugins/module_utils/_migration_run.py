@@ -93,11 +93,7 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             lines = [f"{step.phase} {step.id}: {step.title}" for step in steps]
             return Result(_written(found) != before, lines, _progress(found, asked), waits)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
-        changed = False
-        if found is not None:
-            changed = _written(found) != before
-            _progress(found, asked)
-        raise MigrationError(_explained(error, found, asked), changed=changed) from None
+        raise _stopped(error, found, before, asked) from None
 
 
 def _foreseen(found: Migration, asked: dict[str, Any], phases: Any, tell: Tell, *, confirmed: bool) -> Result:
@@ -150,11 +146,7 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             done = rollback(found.context, found.journal, DOERS)
             return Result(done > 0, lines, _progress(found, asked))
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
-        changed = False
-        if found is not None:
-            changed = _written(found) != before
-            _progress(found, asked)
-        raise MigrationError(_explained(error, found, asked), changed=changed) from None
+        raise _stopped(error, found, before, asked) from None
 
 
 def stands(plan: str, journal: str) -> dict[str, Any]:
@@ -171,6 +163,14 @@ def stands(plan: str, journal: str) -> dict[str, Any]:
         "ready": found.plan is not None and found.plan.ready,
         "progress": to_document(state) if state else {},
     }
+
+
+def _stopped(error: Exception, found: Migration | None, before: set[str], asked: dict[str, Any]) -> MigrationError:
+    """What a run that ended early says, with its page brought up to date; ``before`` is what was written before it."""
+    if found is None:
+        return MigrationError(_explained(error, found, asked))
+    _progress(found, asked)
+    return MigrationError(_explained(error, found, asked), changed=_written(found) != before)
 
 
 def _explained(error: Exception, found: Migration | None, asked: dict[str, Any]) -> str:
