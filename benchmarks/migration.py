@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tags", type=int, default=5, help="of each repository")
     parser.add_argument("--repeats", type=int, default=3, help="of the copies")
     parser.add_argument(
-        "--workload", choices=migration_copies.WORKLOADS, action="append", help="of the copies; default: both"
+        "--workload",
+        choices=migration_copies.WORKLOADS,
+        action="append",
+        help=f"of the copies; default: {' and '.join(migration_copies.USUAL)}",
     )
     parser.add_argument("--folder", type=Path, help="where to work; default: the folder for temporary files")
     parser.add_argument("--tree", type=Path, help="folder of the tree: made if it is not there, kept afterwards")
@@ -73,7 +76,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "survey": lambda place: migration_storage.survey(kept, place, _tell),
         "reuse": lambda place: migration_storage.reuse(kept, place, shape, _tell),
         "copy": lambda place: migration_copies.compared(
-            kept, place, shape, options.repeats, _tell, options.workload or migration_copies.WORKLOADS
+            kept, place, shape, options.repeats, _tell, options.workload or migration_copies.USUAL
         ),
         "whole": lambda place: migration_copies.whole(kept, place, _tell),
     }

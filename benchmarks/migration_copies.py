@@ -1,12 +1,13 @@
 """The storage of a migration that is copied: by a migration, ``skopeo sync`` and ``crane copy``, in turns.
 
 The source is CNCF distribution on the tree of the whole measure, the target a registry of ours that was started for
-one client and is empty. Clients are compared by the repositories of one namespace, which skopeo can copy with one call,
-and by few big layers; the whole tree is copied by a migration alone. Every tag must then have the digest of the source.
+one client and is empty. Clients are compared by the repositories of one namespace, by few big layers and, when asked
+for, by all of the tree whose names are not too deep; the whole tree, too deep names under their new ones, is copied by
+a migration alone. Every tag must then have the digest of the source.
 
 All may do sixteen things at once, as far as they can: crane by ``--jobs 16``, one process for each repository after the
 other, and once more with four of these processes at once, four jobs each. skopeo copies the layers of an image at once,
-and one image after the other; it has no option for more.
+and one image after the other; it has no option for more. It has one call for each namespace.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptio
 from image_registry.migration.survey_storage import survey_storage
 from image_registry.mirroring.limits import Limits
 from image_registry.oci.digest import Digest
+from image_registry.oci.reference import is_ours
 from image_registry.remote.asking import Access
 from image_registry.remote.reference import RemoteReference
 from image_registry.storage.filesystem import FilesystemStore
@@ -44,9 +46,11 @@ BIG = mirror.WORKLOADS[1]
 TOGETHER = 4
 """Processes of crane at once, where there are several."""
 
-SMALL, LARGE = "namespace", "layers"
-WORKLOADS = (SMALL, LARGE)
-"""Of the copies: what a namespace of the tree holds, and few big layers."""
+SMALL, LARGE, TREE = "namespace", "layers", "tree"
+WORKLOADS = (SMALL, LARGE, TREE)
+"""Of the copies: what a namespace of the tree holds, few big layers, and all that every client can name as it is."""
+USUAL = (SMALL, LARGE)
+"""What is compared unless something else is asked for: the tree takes each client minutes."""
 
 OURS = "image-registry"
 Tell = Callable[[str], None]
@@ -54,15 +58,21 @@ Client = Callable[[Server, Server, list[str], Path], list[list[str]]]
 
 
 def compared(
-    kept: Path, folder: Path, shape: Shape, repeats: int, tell: Tell, workloads: Iterable[str] = WORKLOADS
+    kept: Path, folder: Path, shape: Shape, repeats: int, tell: Tell, workloads: Iterable[str] = USUAL
 ) -> list[dict[str, Any]]:
-    """Seconds of every client in every round, for a namespace of the tree and for few big layers."""
+    """Seconds of every client in every round, for each of the workloads."""
     found = []
     if SMALL in workloads:
         with legacy(kept, folder / "legacy") as source:
             content = _listed(source, folder / "sample", sorted(shape.sample(NAMESPACE)))
             about = f"{sum(1 for _ in shape.sample(NAMESPACE))} repositories of the tree, {shape.tags} tags each"
             found.append(_rounds("one namespace", about, source, content, folder, repeats, tell))
+    if TREE in workloads:
+        with legacy(kept, folder / "legacy-tree") as source:
+            names = [name for name in shape.names() if is_ours(name)]
+            content = _listed(source, folder / "tree", names)
+            about = f"{len(names)} repositories, {shape.tags} tags each, all but those whose names are too deep"
+            found.append(_rounds("the tree", about, source, content, folder, repeats, tell))
     if LARGE in workloads:
         (folder / "big").mkdir()
         with distribution(folder / "big") as source:
@@ -128,7 +138,15 @@ def _ours(source: Server, target: Server, tags: list[str], place: Path) -> list[
 
 
 def _skopeo(source: Server, target: Server, tags: list[str], place: Path) -> list[list[str]]:
-    return mirror._skopeo(mirror._program("skopeo"), mirror._host(source), mirror._host(target), tags, place)
+    spaces: dict[str, list[str]] = {}
+    for tag in tags:
+        spaces.setdefault(tag.partition("/")[0], []).append(tag)
+    commands = []
+    for space, its in spaces.items():
+        (place / space).mkdir()
+        program = mirror._program("skopeo")
+        commands += mirror._skopeo(program, mirror._host(source), mirror._host(target), its, place / space)
+    return commands
 
 
 def _crane(source: Server, target: Server, tags: list[str], place: Path) -> list[list[str]]:

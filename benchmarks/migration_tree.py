@@ -44,6 +44,10 @@ class Shape:
         """Of a repository."""
         return f"team-{number % NAMESPACES}/{'deep/' if number % DEEP == 0 else ''}app-{number}"
 
+    def names(self) -> Iterator[str]:
+        """Of all repositories."""
+        return (self.name(number) for number in range(self.repositories))
+
     def base(self, number: int) -> int:
         """Which base the images of a repository are made from: one namespace uses them all."""
         return number // NAMESPACES % BASES

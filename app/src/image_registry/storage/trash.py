@@ -45,7 +45,7 @@ class Trash:
             try:
                 if os.stat(source).st_mtime >= before.timestamp():
                     return False
-                os.utime(source)
+                os.utime(source)  # first: killed in between leaves one that waits once more, not one that never does
                 self._in_folder(os.replace, source, target)
             except GONE:
                 return False
