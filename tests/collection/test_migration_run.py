@@ -80,7 +80,7 @@ def test_a_phase_before_its_turn_is_refused_with_the_one_that_comes_first_and_it
     filled: ApiServer, run: Run, tmp_path: Path
 ) -> None:
     unplanned = run(phases=["prepare"])
-    assert "Plan first: tag plan of the role migrate" in unplanned["msg"]
+    assert "make it by the tag plan of the role migrate" in unplanned["msg"]
     planned(filled, tmp_path)
     refused = run(phases=["cutover"])
     assert refused["failed"] is True

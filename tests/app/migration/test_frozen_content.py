@@ -14,6 +14,7 @@ from image_registry.migration.content import UNREADABLE, ContentFile, ContentWri
 from image_registry.migration.copying import _Copying
 from image_registry.migration.frozen_content import NAME, SINCE, frozen, older_than_freeze, surveyed, unread_since
 from image_registry.migration.item_results import ResultFile
+from image_registry.migration.spelling import command_line
 from image_registry.migration.survey_registry import LegacyRegistry
 from image_registry.remote.asking import Access
 
@@ -51,7 +52,15 @@ def context_of(folder: Path, *surveyed: RepositoryContent) -> Any:
     door = RegistryDoor("http://127.0.0.1:1", Access(insecure=True))
     content = written(folder / "content.jsonl", *surveyed)
     return cast(
-        "Any", SimpleNamespace(folder=folder, content=content, source=door, clock=lambda: 0.0, tell=lambda _line: None)
+        "Any",
+        SimpleNamespace(
+            folder=folder,
+            content=content,
+            source=door,
+            clock=lambda: 0.0,
+            tell=lambda _line: None,
+            spelling=command_line,
+        ),
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from image_registry.migration.actions import Context, RegistryDoor, StepFailed
 from image_registry.migration.registry_access import target_of
+from image_registry.migration.spelling import command_line
 from image_registry.remote.asking import Access
 from image_registry.remote.errors import Untrusted
 from image_registry.remote.reference import RemoteReference
@@ -66,7 +67,9 @@ def registry(folder: Path, name: str) -> Iterator[str]:
 
 def context(cluster: Cluster) -> Context:
     door = RegistryDoor("", Access(patience=0))
-    found = SimpleNamespace(target=door, client=cluster, plan=SimpleNamespace(target_namespace=NAMESPACE))
+    found = SimpleNamespace(
+        target=door, client=cluster, plan=SimpleNamespace(target_namespace=NAMESPACE), spelling=command_line
+    )
     return cast("Context", found)
 
 

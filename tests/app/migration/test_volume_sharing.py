@@ -16,6 +16,7 @@ from image_registry.migration.findings import Severity
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.planning import plan
+from image_registry.migration.spelling import command_line
 from image_registry.migration.volume_sharing import same_handle, why_not_both
 from tests.app.migration.test_plans import changed, rules
 
@@ -100,6 +101,8 @@ def test_nothing_is_bound_while_a_pod_has_what_only_one_may_have() -> None:
         "volume": "pv", "alone": "image-registry",
     })  # fmt: skip
     for phase, said in (("Running", "Pod cpaas-system/old has the volume"), ("Succeeded", "is not there any more")):
-        context = SimpleNamespace(client=OnePod(phase), plan=SimpleNamespace(source_namespace="cpaas-system"))
+        context = SimpleNamespace(
+            client=OnePod(phase), plan=SimpleNamespace(source_namespace="cpaas-system"), spelling=command_line
+        )
         with pytest.raises(StepFailed, match=said):
             Bind().do(step, {}, cast("Any", context))

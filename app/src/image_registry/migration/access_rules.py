@@ -12,6 +12,7 @@ from image_registry.migration.generations import GENERATIONS
 from image_registry.migration.limit_conversion import convert_limits
 from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.role_conversion import convert_roles
+from image_registry.migration.spelling import Said
 from image_registry.migration.target_values import unfit_hosts
 
 _RELEASES = frozenset(known.name for known in GENERATIONS)
@@ -177,7 +178,8 @@ def _jobs(case: Case) -> Iterator[Finding]:
             "pruner-suspended",
             "image-pruner",
             f"{pruner.why_not}: the pruner stays suspended after the migration too",
-            "look at what `ac adm prune images` would delete, then let it run (imagePruner.suspend=false)",
+            f"look at what {case.choices.spelling(Said.DO_PRUNE)} would delete, then let it run "
+            "(imagePruner.suspend=false)",
         )
     if case.inventory.velero is not None:
         yield note(

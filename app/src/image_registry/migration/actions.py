@@ -17,6 +17,7 @@ from image_registry.kube.client import ClusterClient
 from image_registry.migration.content import ContentFile
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.plan import Plan, Step
+from image_registry.migration.spelling import Spelling, command_line
 from image_registry.remote.asking import Access
 
 PER_REGISTRY, MOST_PER_REGISTRY = 16, 64
@@ -113,6 +114,8 @@ class Context:
     """A line of progress, at most one a second."""
     global_client: ClusterClient | None = None
     """Of the global cluster, where records of the installation lie."""
+    spelling: Spelling = command_line
+    """How messages say what can be said."""
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 

@@ -25,6 +25,7 @@ from image_registry.migration.moved_hosts import moved_hosts, moves_away
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, source_of, target_of
+from image_registry.migration.spelling import Said
 from image_registry.remote.errors import RemoteError
 
 UNTIL_CUTOVER = (
@@ -116,17 +117,18 @@ def _survey(context: Context) -> Iterator[Hindrance]:
 def _source(context: Context, left: list[Step]) -> Iterator[Hindrance]:
     stopped = any(step.phase is Phase.ATTACH and step.parameters.get("alone") for step in context.plan.steps)
     asked = not stopped or any(step.action is Action.COPY_IMAGES for step in left)
+    naming = context.spelling(Said.SOURCE_URL)
     if context.source is None:
         if any(step.action is Action.COPY_IMAGES for step in left):
-            yield Hindrance("source", "images are copied from the registry before, and it was not named (--source-url)")
+            yield Hindrance("source", f"images are copied from the registry before, and it was not named ({naming})")
         elif asked:
-            yield Hindrance(NOT_COMPARED, "the registry before was not named (--source-url), and the last gate asks it")
+            yield Hindrance(NOT_COMPARED, f"the registry before was not named ({naming}), and the last gate asks it")
         return
     if asked and (host := moves_away(context.source.url, moved_hosts(context))):
         yield Hindrance(
             NOT_COMPARED,
             f"the last gate asks the registry before, and {host} leads to this one by then: name its Service "
-            "(--source-url http://<address>)",
+            f"({context.spelling(Said.SOURCE_URL, 'http://<address>')})",
         )
     try:
         source_of(context).survey(OPTIONS).ping()

@@ -20,6 +20,7 @@ from image_registry.migration.object_actions import object_of
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import at, objects
 from image_registry.migration.secret_actions import make_namespace
+from image_registry.migration.spelling import Said
 from image_registry.migration.volume_sharing import BY_ATTRIBUTES
 
 VOLUME = "image-registry-migrated"
@@ -138,7 +139,7 @@ def _see_that_nobody_has_it(step: Step, context: Context) -> None:
             raise StepFailed(
                 f"Pod {namespace}/{pod['metadata']['name']} has the volume of claim {old}, which only one may have: "
                 "stop it (kubectl scale --replicas=0, and see that the platform leaves it so); pulls pause from "
-                "then to the end of the cutover. Or roll back, and plan a copy (--way copy)"
+                f"then to the end of the cutover. Or roll back, and plan a copy ({context.spelling(Said.WAY, 'copy')})"
             )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from image_registry.migration.spelling import Spelling, command_line
+
 
 class Way(StrEnum):
     """How the bytes get to this registry."""
@@ -34,3 +36,5 @@ class Choices:
     """Of a copy; an estimate until the first one has been measured."""
     images_per_second: float = 100.0
     """Of a backfill and of the gates."""
+    spelling: Spelling = command_line
+    """How findings say what can be chosen."""

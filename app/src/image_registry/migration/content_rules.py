@@ -9,6 +9,7 @@ from image_registry.migration.choices import Way
 from image_registry.migration.content import OLD_MANIFEST
 from image_registry.migration.findings import Finding, blocking, note, warning
 from image_registry.migration.rewriting import repository_of, rewrites
+from image_registry.migration.spelling import Said
 
 HARMLESS = frozenset({"unlinked blob", "strange name"})
 """What the storage's own look reports, and what this registry reads all the same."""
@@ -22,7 +23,7 @@ def content_findings(case: Case) -> Iterator[Finding]:
             "no-survey",
             case.inventory.namespace,
             "what lies in the registry was not surveyed to its end",
-            "run `ac adm migrate discover` with --content, and again if it was interrupted",
+            f"run {case.choices.spelling(Said.DO_SURVEY)}, and again if it was interrupted",
         )
     elif not summary.repositories:
         yield warning(
@@ -42,14 +43,14 @@ def _names(case: Case) -> Iterator[Finding]:
                     "nested-path",
                     rename.old,
                     f"names here have exactly two parts; it would become {rename.new}",
-                    f"accept it, or choose another name (--rename {rename.old}=…)",
+                    f"accept it, or choose another name ({case.choices.spelling(Said.RENAME, f'{rename.old}=…')})",
                 )
         else:
             yield blocking(
                 "no-name",
                 rename.old,
                 f"it has no name that this registry can have ({rename.why})",
-                f"choose one (--rename {rename.old}=<namespace>/<name>)",
+                f"choose one ({case.choices.spelling(Said.RENAME, f'{rename.old}=<namespace>/<name>')})",
             )
 
 

@@ -20,6 +20,7 @@ from image_registry.migration.identity import AnotherCluster, same_cluster, same
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import ORDER, READ_ONLY, Action, Phase
 from image_registry.migration.plan import Plan, Step, gives_up
+from image_registry.migration.spelling import Said, Spelling, command_line
 from image_registry.remote.errors import RemoteError
 
 DEFAULT_LAST = Phase.CUTOVER
@@ -68,7 +69,7 @@ def steps_of(journal: Journal, phases: Iterable[Phase]) -> list[Step]:
     return found
 
 
-def without_holes(plan: Plan, phases: Iterable[Phase]) -> frozenset[Phase]:
+def without_holes(plan: Plan, phases: Iterable[Phase], spelling: Spelling = command_line) -> frozenset[Phase]:
     """The same phases. Raises :class:`Refused` where one between them is not named and the plan has steps of it."""
     wanted = frozenset(phases)
     places = [ORDER.index(phase) for phase in wanted]
@@ -77,7 +78,7 @@ def without_holes(plan: Plan, phases: Iterable[Phase]) -> frozenset[Phase]:
     if holes:
         raise Refused(
             f"{', '.join(sorted(wanted, key=ORDER.index))} leave out {', '.join(holes)}, which the plan has between "
-            "them: name those too, or the last phase alone (--until)"
+            f"them: name those too, or the last phase alone ({spelling(Said.UNTIL)})"
         )
     return wanted
 
@@ -95,14 +96,15 @@ def check(context: Context, steps: Iterable[Step]) -> None:
     beyond = [step.id for step in steps if _beyond(step)] if context.global_client is None else []
     if unreachable := context.not_accepted(beyond):
         raise Refused(
-            f"{len(unreachable)} of these steps write to the global cluster: name it (--global-kubeconfig), or remove "
-            f"their objects by hand and confirm each by its name (--accept): {_some(unreachable)}"
+            f"{len(unreachable)} of these steps write to the global cluster: name it "
+            f"({context.spelling(Said.GLOBAL_KUBECONFIG)}), or remove their objects by hand and confirm each by its "
+            f"name ({context.spelling(Said.ACCEPT)}): {_some(unreachable)}"
         )
     by_hand = context.not_accepted(step.id for step in steps if step.action is Action.BY_HAND)
     if by_hand:
         raise Refused(
-            f"{len(by_hand)} steps are done by a person: do them, and confirm each by its name (--accept): "
-            + ", ".join(by_hand[:20])
+            f"{len(by_hand)} steps are done by a person: do them, and confirm each by its name "
+            f"({context.spelling(Said.ACCEPT)}): {_some(by_hand)}"
         )
 
 
@@ -111,7 +113,7 @@ def foresee(context: Context, journal: Journal, doers: Doers, phases: Iterable[P
 
     Raises :class:`Refused` for a plan that must not be executed here.
     """
-    wanted = without_holes(context.plan, phases)
+    wanted = without_holes(context.plan, phases, context.spelling)
     check(context, ())
     steps = [step for step in journal.left() if step.phase in wanted]
     return [Foreseen(step, _foreseen(context, doers, step)) for step in steps]
@@ -130,7 +132,7 @@ def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase
 
     Raises :class:`Refused` and :class:`Stopped`. A gate that is open does not keep the other gates from being asked.
     """
-    steps = steps_of(journal, without_holes(context.plan, phases))
+    steps = steps_of(journal, without_holes(context.plan, phases, context.spelling))
     check(context, steps)
     _decided(context, steps)
     for step in steps:
@@ -162,7 +164,7 @@ def _run(context: Context, journal: Journal, doers: Doers, steps: list[Step], ho
     if red:
         raise Stopped(
             f"{len(red)} things are not as they must be: {_some(red)}. Remove the causes and run again, or accept each "
-            "by its name (--accept); the old registry serves until then"
+            f"by its name ({context.spelling(Said.ACCEPT)}); the old registry serves until then"
         )
     return len(steps)
 
@@ -250,8 +252,8 @@ def _decided(context: Context, steps: Iterable[Step]) -> None:
     if context.undecided and any(True for _ in steps):
         raise Refused(
             f"{context.undecided}. Ask for the right to get configs.imageregistry.operator.alauda.io, and deployments "
-            f"in namespace {context.plan.target_namespace}; or, if you know that there is none, name helm (--method, "
-            "registry_migrate_method)"
+            f"in namespace {context.plan.target_namespace}; or, if you know that there is none, name helm "
+            f"({context.spelling(Said.METHOD)})"
         )
 
 
@@ -276,7 +278,8 @@ def _same_cluster(context: Context, steps: Iterable[Step]) -> None:
     """Both of them, by what they are and not by where they are."""
     try:
         same_cluster(context.plan, context.client)
-        same_global(context.plan, context.global_client, written=any(_beyond(step) for step in steps))
+        written = any(_beyond(step) for step in steps)
+        same_global(context.plan, context.global_client, written=written, spelling=context.spelling)
     except AnotherCluster as error:
         raise Refused(str(error)) from None
 

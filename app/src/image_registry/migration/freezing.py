@@ -23,6 +23,7 @@ from image_registry.migration.phases import Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import Reader
 from image_registry.migration.registry_access import source_of
+from image_registry.migration.spelling import Said
 from image_registry.remote.errors import RemoteError
 
 NOW = "now.content.jsonl"
@@ -60,7 +61,10 @@ def _stopped(place: Any, context: Context) -> bool:
 
 
 def _pushed(step: Step, context: Context) -> Iterator[Item]:
-    unknown = "so nobody knows what was pushed since the freeze: name the Service of the registry before (--source-url)"
+    unknown = (
+        "so nobody knows what was pushed since the freeze: name the Service of the registry before "
+        f"({context.spelling(Said.SOURCE_URL)})"
+    )
     if context.source is None:
         yield Item(NOT_COMPARED, "tags since the freeze", f"the registry before was not named, {unknown}")
         return

@@ -17,6 +17,7 @@ from image_registry.migration.content import FORM, UNREADABLE, ContentFile, Cont
 from image_registry.migration.documents import InvalidDocument
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, source_of
+from image_registry.migration.spelling import Said
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, survey_registry
 
 NAME, SINCE = "frozen.content.jsonl", "frozen.since"
@@ -29,13 +30,17 @@ OPTIONS = SurveyOptions(at_once=8, per_second=4000.0, check_blobs=False)
 def surveyed(context: Context) -> ContentFile:
     """What the plan was made from. Raises :class:`StepFailed`."""
     if context.content is None:
-        raise StepFailed("the survey that the plan was made from is needed: name the file of `discover --content`")
+        raise StepFailed(
+            f"the survey that the plan was made from is needed: name its file ({context.spelling(Said.CONTENT)})"
+        )
     try:
         ended = context.content.summary() is not None
     except InvalidDocument as error:
         raise StepFailed(f"the survey that the plan was made from: {error}, or name the file where it is") from None
     if not ended:
-        raise StepFailed(f"{context.content.path} is a survey that did not end: run `discover --content` again")
+        raise StepFailed(
+            f"{context.content.path} is a survey that did not end: run {context.spelling(Said.DO_SURVEY)} again"
+        )
     return context.content
 
 
@@ -70,7 +75,8 @@ def older_than_freeze(context: Context) -> str:
         return ""
     return (
         f"it is the survey of {began or 'an unknown time'}, and pushes were refused from {since or 'an unknown time'} "
-        "on: name the registry before (--source-url), or survey it again (`discover --content`, its storage too) and "
+        f"on: name the registry before ({context.spelling(Said.SOURCE_URL)}), or survey it again "
+        f"({context.spelling(Said.DO_SURVEY)}, its storage too) and "
         "run again with that file; else what was pushed in between is compared with nothing"
     )
 

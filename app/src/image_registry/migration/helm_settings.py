@@ -21,6 +21,7 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
+from image_registry.migration.spelling import Said, Spelling, command_line
 
 RELEASE = "image-registry"
 _ENVIRONMENT = ("PATH", "HOME", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "TMPDIR")
@@ -42,6 +43,7 @@ class HelmSettings:
     """Values beside those of the plan, for the first installation: where images come from, for example. One that did
     not come up gets them anew, so that a wrong one is corrected by running again."""
     timeout: int = 420
+    spelling: Spelling = command_line
 
     @property
     def keeper(self) -> str:
@@ -154,7 +156,9 @@ class HelmSettings:
                     timeout=self.timeout + 60, close_fds=False,
                 )  # fmt: skip
             except FileNotFoundError:
-                raise StepFailed(f"there is no program {self.program}: install Helm, or name it (--helm)") from None
+                raise StepFailed(
+                    f"there is no program {self.program}: install Helm, or name it ({self.spelling(Said.HELM)})"
+                ) from None
             except subprocess.TimeoutExpired:
                 raise StepFailed(f"helm {arguments[0]} did not end within {self.timeout + 60} s") from None
         if done.returncode:

@@ -9,6 +9,7 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.plan import Plan
 from image_registry.migration.reading import Reader, at, text
+from image_registry.migration.spelling import Said, Spelling, command_line
 
 SYSTEM = ObjectName("Namespace", "kube-system")
 """It lives as long as its cluster, and cannot be made anew in it."""
@@ -40,7 +41,7 @@ def same_cluster(plan: Plan, client: ClusterClient) -> None:
         )
 
 
-def same_global(plan: Plan, client: ClusterClient | None, *, written: bool) -> None:
+def same_global(plan: Plan, client: ClusterClient | None, *, written: bool, spelling: Spelling = command_line) -> None:
     """``written``: objects of it will be. Raises :class:`AnotherCluster`."""
     if client is None:
         return  # a step that needs it says so
@@ -48,8 +49,8 @@ def same_global(plan: Plan, client: ClusterClient | None, *, written: bool) -> N
         if written:
             raise AnotherCluster(
                 "the plan does not know which global cluster its records lie in: discover it again with "
-                "--global-kubeconfig, as somebody who may get the namespace kube-system there, and plan anew; or run "
-                "without it"
+                f"{spelling(Said.GLOBAL_KUBECONFIG)}, as somebody who may get the namespace kube-system there, and "
+                "plan anew; or run without it"
             )
         return
     found = _asked(client)

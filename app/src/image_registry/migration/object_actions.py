@@ -20,6 +20,7 @@ from image_registry.migration.leaving_release import records_of
 from image_registry.migration.legacy_rights import without_writing
 from image_registry.migration.plan import Step
 from image_registry.migration.rewriting import Change
+from image_registry.migration.spelling import Said
 
 ABSENT: Saved = {"absent": True}
 _RULES = frozenset({"addRules", "legacyRules", "withoutWriting"})
@@ -42,10 +43,15 @@ def objects_of(step: Step, context: Context) -> ClusterObjects:
         return ClusterObjects(context.client)
     if context.global_client is None:
         raise StepFailed(
-            f"{step.object} lies in the global cluster: name it (--global-kubeconfig), or remove the object by hand "
-            f"and accept the step by its name (--accept '{step.id}')"
+            f"{step.object} lies in the global cluster: name it ({context.spelling(Said.GLOBAL_KUBECONFIG)}), or "
+            f"remove the object by hand and accept the step by its name ({accepting(context, step.id)})"
         )
     return ClusterObjects(context.global_client)
+
+
+def accepting(context: Context, name: str) -> str:
+    """How somebody accepts that."""
+    return context.spelling(Said.ACCEPT, f"'{name}'")
 
 
 def _by_hand(step: Step, context: Context) -> bool:
@@ -204,7 +210,7 @@ class Patch:
             return Outcome(f"{name} is not there any more", skipped=True)
         if changed_since(stands, step.changes) and context.accepts(changed_name(step)):
             return Outcome(f"{name} is left as it is, as somebody accepted by its name", skipped=True)
-        written = found.change(name, lambda current: patched(current, step))
+        written = found.change(name, lambda current: patched(current, step, context))
         wrong = [change.pointer for change in step.changes if said(written, change.pointer) != change.after]
         if wrong:
             raise StepFailed(f"{step.object}: {', '.join(wrong)} did not stay as written; something changes it back")
@@ -256,7 +262,7 @@ def put_back(found: ClusterObjects, name: ObjectName, saved: Saved) -> Outcome:
     return Outcome(f"nothing of {name} was saved, so it is left as it is", skipped=True)
 
 
-def patched(current: Document, step: Step) -> Document:
+def patched(current: Document, step: Step, context: Context) -> Document:
     """As the step wants it; changes ``current``. Raises :class:`StepFailed` where something else stands."""
     for change in step.changes:
         stands = said(current, change.pointer)
@@ -266,7 +272,7 @@ def patched(current: Document, step: Step) -> Document:
             raise StepFailed(
                 f"{step.object}: at {change.pointer} stands {stands!r} and not {change.before!r}, so it was changed "
                 "since the plan was made: put it back; or change it by hand and accept that by its name "
-                f"(--accept '{changed_name(step)}'); or discover and plan anew"
+                f"({accepting(context, changed_name(step))}); or discover and plan anew"
             )
         put(current, change.pointer, _typed(at(current, change.pointer), change))
     rules = _rules_after(current, step.parameters)

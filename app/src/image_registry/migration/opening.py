@@ -20,6 +20,7 @@ from image_registry.migration.installing import KEEPER
 from image_registry.migration.journal import Journal
 from image_registry.migration.phases import NO_WAY_BACK, READ_ONLY, Action, Phase
 from image_registry.migration.plan import Plan, read_plan
+from image_registry.migration.spelling import Said, Spelling, command_line
 
 HELM, OPERATOR = "helm", "operator"
 METHODS = (OPERATOR, HELM)
@@ -50,6 +51,8 @@ class Asked:
     accepted: tuple[str, ...] = ()
     max_per_registry: int = PER_REGISTRY
     tell: Callable[[str], None] = lambda _line: None
+    spelling: Spelling = command_line
+    """The words of the door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,16 @@ class Migration:
     context: Context
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, spelling: Spelling = command_line) -> Plan:
     """Raises :class:`Refused`."""
     try:
-        return read_plan(json.loads(path.read_text(encoding="utf-8")))
+        return read_plan(json.loads(path.read_text(encoding="utf-8")), spelling)
     except OSError as error:
-        raise Refused(
-            f"cannot read the plan {path}: {error.strerror}; make it by `ac adm migrate plan --out`"
-        ) from None
+        raise Refused(f"cannot read the plan {path}: {error.strerror}; make it by {spelling(Said.DO_PLAN)}") from None
     except InvalidDocument as error:
         raise Refused(f"{path}: {error}") from None
     except ValueError:
-        raise Refused(f"{path} is no plan: make it by `ac adm migrate plan --out`") from None
+        raise Refused(f"{path} is no plan: make it by {spelling(Said.DO_PLAN)}") from None
 
 
 def load_journal(path: Path, plan: Plan) -> Journal:
@@ -90,9 +91,9 @@ def open_migration(asked: Asked) -> Migration:
     if not 1 <= asked.max_per_registry <= MOST_PER_REGISTRY:
         raise Refused(
             f"{asked.max_per_registry} requests at once for each registry make no sense: 1 to {MOST_PER_REGISTRY} "
-            f"(max-per-registry; {PER_REGISTRY} unless it is said)"
+            f"({asked.spelling(Said.MAX_PER_REGISTRY)}; {PER_REGISTRY} unless it is said)"
         )
-    plan = load_plan(asked.plan)
+    plan = load_plan(asked.plan, asked.spelling)
     journal = load_journal(asked.journal, plan)
     folder = asked.journal.with_name(f"{asked.journal.name}.d")
     try:
@@ -115,6 +116,7 @@ def open_migration(asked: Asked) -> Migration:
         max_per_registry=asked.max_per_registry,
         global_client=asked.global_client,
         tell=asked.tell,
+        spelling=asked.spelling,
     )
     return Migration(plan, journal, context)
 
@@ -137,7 +139,7 @@ def takes_away(phases: Iterable[Phase]) -> bool:
     return bool(NO_WAY_BACK.intersection(phases))
 
 
-def chosen_way(method: str, chart: str, operator: str, *, begun: str) -> str:
+def chosen_way(method: str, chart: str, operator: str, *, begun: str, spelling: Spelling = command_line) -> str:
     """By Helm or by an operator, of which ``operator`` says what there is. Raises :class:`Refused`.
 
     A chart alone is no wish for Helm: inventories name it for other reasons. What was ``begun`` by one of them goes on
@@ -147,19 +149,21 @@ def chosen_way(method: str, chart: str, operator: str, *, begun: str) -> str:
         raise Refused(f"{method!r} is no way to install: {', '.join(METHODS)}")
     if begun and method not in ("", begun):
         raise Refused(
-            f"this migration was begun by {begun}, and goes on and back by it: leave the method out (--method, "
-            "registry_migrate_method)"
+            f"this migration was begun by {begun}, and goes on and back by it: leave the method out "
+            f"({spelling(Said.METHOD)})"
         )
     if method == HELM and operator and not begun:
         raise Refused(
             f"an operator looks after this registry ({operator}) and would write again what Helm writes: nothing was "
-            "done. Let the values go into Config/cluster: leave the method out or name operator (--method, "
-            "registry_migrate_method). If it is a rest of an operator that is gone, set managementState of "
+            "done. Let the values go into Config/cluster: leave the method out or name operator "
+            f"({spelling(Said.METHOD)}). If it is a rest of an operator that is gone, set managementState of "
             "Config/cluster to Unmanaged, and delete the Deployment"
         )
     way = begun or method or (HELM if chart and not operator else OPERATOR)
     if way == HELM and not chart:
-        raise Refused("installing by Helm needs the chart: name its folder, archive or address (--chart)")
+        raise Refused(
+            f"installing by Helm needs the chart: name its folder, archive or address ({spelling(Said.CHART)})"
+        )
     return way
 
 
@@ -182,7 +186,7 @@ def _operator(asked: Asked, plan: Plan) -> tuple[str, str]:
 
 
 def _settings(asked: Asked, plan: Plan, begun: str, operator: str, folder: Path) -> Settings:
-    way = chosen_way(asked.method, asked.chart, operator, begun=begun)
+    way = chosen_way(asked.method, asked.chart, operator, begun=begun, spelling=asked.spelling)
     if asked.chart and way == OPERATOR and not asked.method:
         asked.tell(f"values go into Config/cluster, and the chart is not used: {operator}")
     keeper = HelmSettings(
@@ -195,6 +199,7 @@ def _settings(asked: Asked, plan: Plan, begun: str, operator: str, folder: Path)
         program=asked.helm,
         chart_version=asked.chart_version,
         base=asked.values,
+        spelling=asked.spelling,
     )
     if way == HELM:
         return keeper

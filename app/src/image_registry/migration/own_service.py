@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from image_registry.kube.client import object_path
 from image_registry.migration.actions import Context, RegistryDoor, StepFailed
+from image_registry.migration.spelling import Said
 
 SERVICE, PORT = "image-registry", 5000
 AUTHORITIES, KEY = "image-registry-ca", "ca-bundle.crt"
@@ -23,7 +24,7 @@ def by_service(door: RegistryDoor, context: Context) -> RegistryDoor:
     if address in ("", "None"):
         raise StepFailed(
             f"the address of this registry is not known, because Service {namespace}/{SERVICE} "
-            f"{'has none' if found else 'is not there'}: name it (--target-url)"
+            f"{'has none' if found else 'is not there'}: name it ({context.spelling(Said.TARGET_URL)})"
         )
     bundle = context.client.find(object_path("v1", "configmaps", AUTHORITIES, namespace=namespace)) or {}
     own = str((bundle.get("data") or {}).get(KEY) or "")

@@ -20,6 +20,7 @@ from image_registry.migration.names import Rename
 from image_registry.migration.phases import NO_WAY_BACK, Action, Phase
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.role_conversion import RoleConversion
+from image_registry.migration.spelling import Said, Spelling, command_line
 
 VERSION = 2
 READ = (1, VERSION)
@@ -131,10 +132,10 @@ def write_plan(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def read_plan(document: Any) -> Plan:
+def read_plan(document: Any, spelling: Spelling = command_line) -> Plan:
     """Raises :class:`InvalidDocument` for what is none, of another version, or was changed after it was made."""
     if not isinstance(document, dict) or document.get("version") not in READ:
-        raise InvalidDocument(f"this is no plan of version {VERSION}: make it with `ac adm migrate plan`")
+        raise InvalidDocument(f"this is no plan of version {VERSION}: make it by {spelling(Said.DO_PLAN)}")
     plan = from_document(Plan, document, "the plan")
     if plan.digest != _digest(plan):
         raise InvalidDocument("the plan was changed after it was made: make it anew, with the choices you want")

@@ -10,6 +10,7 @@ from image_registry.migration.choices import Way
 from image_registry.migration.facts import Installation, StorageFact
 from image_registry.migration.findings import Finding, blocking, note, warning
 from image_registry.migration.moved_hosts import moves_away
+from image_registry.migration.spelling import Said
 from image_registry.migration.volume_sharing import MANY, same_handle, why_not_both
 
 TIGHT = 0.8
@@ -32,7 +33,7 @@ def source_findings(case: Case) -> Iterator[Finding]:
     yield from _generations(case)
     if chosen is None:
         return
-    yield from _installation(chosen)
+    yield from _installation(case, chosen)
     yield from _records(chosen)
     yield from _ways_past_the_freeze(case, chosen)
     yield from _moving_address(case, chosen)
@@ -57,7 +58,7 @@ def _generations(case: Case) -> Iterator[Finding]:
             "generation",
             " and ".join(running),
             "two registries run",
-            "choose one (--generation), migrate it, then the other",
+            f"choose one ({case.choices.spelling(Said.GENERATION)}), migrate it, then the other",
         )
     for entry in found:
         if entry is not case.installation and not entry.runs:
@@ -69,14 +70,14 @@ def _generations(case: Case) -> Iterator[Finding]:
             )
 
 
-def _installation(chosen: Installation) -> Iterator[Finding]:
-    name = chosen.name
+def _installation(case: Case, chosen: Installation) -> Iterator[Finding]:
+    name, spelling = chosen.name, case.choices.spelling
     if chosen.workload is None:
         yield warning(
             "not-running",
             name,
             "there is no Deployment: images cannot be asked for, and can be read in their storage only",
-            "survey the storage (--storage-root or --survey-bucket)",
+            f"survey the storage ({spelling(Said.STORAGE_ROOT)} or {spelling(Said.SURVEY_BUCKET)})",
         )
     elif chosen.workload.ready == 0:
         yield warning(
@@ -146,7 +147,8 @@ def _ways_past_the_freeze(case: Case, chosen: Installation) -> Iterator[Finding]
                 service.object,
                 "it leads past the proxy that asks for rights: who reaches it can push, frozen or not",
                 "see who uses it, and close it to all but this migration (a NetworkPolicy) from the freeze on; the "
-                "gate `frozen` finds a push by it if the registry before is named (--source-url)",
+                "gate `frozen` finds a push by it if the registry before is named "
+                f"({case.choices.spelling(Said.SOURCE_URL)})",
             )
 
 
@@ -162,7 +164,8 @@ def _moving_address(case: Case, chosen: Installation) -> Iterator[Finding]:
             "source-host",
             host,
             "the registry before is to be asked by this host, which leads to this registry before the last gate asks",
-            f"name its Service, with its port if that is not 80 (--source-url {address}); a survey may use the host",
+            f"name its Service, with its port if that is not 80 ({case.choices.spelling(Said.SOURCE_URL, address)}); a "
+            "survey may use the host",
         )
 
 
@@ -177,9 +180,10 @@ def _storage(case: Case, chosen: Installation) -> Iterator[Finding]:
         )
         return
     about = storage.claim or storage.bucket or storage.path or chosen.name
+    copying = _copying(case)
     reason = case.why_not_reuse
     if reason and case.choices.way is Way.REUSE:
-        yield blocking("no-reuse", about, f"the bytes cannot stay where they are: {reason}", "copy them (--way copy)")
+        yield blocking("no-reuse", about, f"the bytes cannot stay where they are: {reason}", f"copy them ({copying})")
     elif reason:
         severity = warning if chosen.runs else blocking
         yield severity(
@@ -188,6 +192,10 @@ def _storage(case: Case, chosen: Installation) -> Iterator[Finding]:
     if storage.kind == "emptyDir":
         yield warning("fleeting-storage", about, "images are gone when the Pod goes", "do not restart it; copy soon")
     yield from {"pvc": _claim, "hostPath": _folder, "s3": _bucket}.get(storage.kind, _nothing)(case, storage)
+
+
+def _copying(case: Case) -> str:
+    return case.choices.spelling(Said.WAY, Way.COPY.value)
 
 
 def _nothing(_case: Case, _storage: StorageFact) -> Iterator[Finding]:
@@ -223,26 +231,26 @@ def _claim(case: Case, storage: StorageFact) -> Iterator[Finding]:
             "single-node-volume",
             about,
             f"the volume is {', '.join(storage.access_modes) or 'of one node'}: this registry comes up on its node",
-            "nothing, if that node has room for both; or copy (--way copy)",
+            f"nothing, if that node has room for both; or copy ({_copying(case)})",
         )
     if case.way is Way.REUSE and (driver := same_handle(storage)):
         yield warning(
             "shared-handle",
             about,
             f"{driver} finds both volume objects by one handle: a mount may hang where both registries are on one node",
-            "let this registry come up on another node than the old one; or copy (--way copy)",
+            f"let this registry come up on another node than the old one; or copy ({_copying(case)})",
         )
-    yield from _root(storage, str(about))
+    yield from _root(case, storage, str(about))
 
 
-def _root(storage: StorageFact, about: str) -> Iterator[Finding]:
+def _root(case: Case, storage: StorageFact, about: str) -> Iterator[Finding]:
     below = storage.root.removeprefix(storage.mounted_at).strip("/") if storage.mounted_at else ""
     if below:
         yield warning(
             "root-directory",
             about,
             f"images lie in the folder {below} of the volume, not at its root",
-            "mount that folder (subPath), or copy (--way copy)",
+            f"mount that folder (subPath), or copy ({_copying(case)})",
         )
 
 
@@ -302,7 +310,7 @@ def _target(case: Case) -> Iterator[Finding]:
             "target-claim",
             f"{target.namespace}/{CLAIM}",
             "this registry has a claim of its own already, which may hold images",
-            "see what is in it; copy (--way copy), or remove it and the registry",
+            f"see what is in it; copy ({_copying(case)}), or remove it and the registry",
         )
     if target.config_state == "Managed" and case.way is Way.REUSE:
         yield warning(
@@ -325,7 +333,7 @@ def _space(case: Case) -> Iterator[Finding]:
             "space-unknown",
             "target",
             f"{case.summary.size} bytes are to be copied, into storage of unknown size",
-            "say how large it is (--claim-size), or use a bucket",
+            f"say how large it is ({case.choices.spelling(Said.CLAIM_SIZE)}), or use a bucket",
         )
     elif case.summary.size > size:
         yield blocking(

@@ -16,6 +16,7 @@ from image_registry.migration.execution import Refused
 from image_registry.migration.journal import Entry, State, entries_of
 from image_registry.migration.opening import load_plan
 from image_registry.migration.plan import Plan
+from image_registry.migration.spelling import Spelling, command_line
 
 
 class Stand(StrEnum):
@@ -40,14 +41,14 @@ class Standing:
     why: str = ""
 
 
-def standing(plan: Path, journal: Path) -> Standing:
+def standing(plan: Path, journal: Path, spelling: Spelling = command_line) -> Standing:
     """Raises :class:`Refused` for a journal that cannot be read."""
     try:
         begun, lines = _begun(entries_of(journal))
     except (InvalidDocument, OSError) as error:
         raise Refused(f"cannot read the journal {journal}: {error}") from None
     try:
-        found = load_plan(plan) if plan.exists() else None
+        found = load_plan(plan, spelling) if plan.exists() else None
     except Refused as error:
         return Standing(Stand.BEGUN if begun else Stand.UNREADABLE, why=str(error))
     if begun:

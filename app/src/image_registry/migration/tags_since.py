@@ -18,6 +18,7 @@ from image_registry.migration.gates import Seen
 from image_registry.migration.item_results import ACCEPTED, OPEN, ItemResult, ResultFile, read_results, results_path
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import target_of
+from image_registry.migration.spelling import Said
 from image_registry.remote.errors import RemoteError
 
 NOT_COMPARED = "tags-not-compared"
@@ -51,8 +52,8 @@ class CompareTags:
                 return Outcome(f"accepted: {NOT_COMPARED} ({error})")
             raise StepFailed(
                 f"nobody knows which tags were moved or deleted here since the cutover ({error}), and the old registry "
-                f"would serve them so: let it be asked, or accept that by its name (--accept {NOT_COMPARED}); nothing "
-                "was taken back yet"
+                "would serve them so: let it be asked, or accept that by its name "
+                f"({context.spelling(Said.ACCEPT, NOT_COMPARED)}); nothing was taken back yet"
             ) from None
         path = results_path(context.folder, step)
         with ResultFile(path, anew=True) as file:
@@ -60,10 +61,12 @@ class CompareTags:
         left = [result for result in found if result.outcome == OPEN]
         if left:
             shown = "; ".join(f"{result.id}: {result.cause}" for result in left[:SHOWN])
+            moved = context.spelling(Said.ACCEPT, "'moved-tag:*'")
             raise StepFailed(
                 f"{len(left)} tags would not mean in the old registry what they meant before, because both serve the "
                 f"same storage: {shown}{' …' if len(left) > SHOWN else ''} (all in {path}). Put each back here with "
-                "`ac tag`, or accept by its name that it stays so (--accept 'moved-tag:*'); nothing was taken back yet"
+                f"{context.spelling(Said.DO_TAG)}, or accept by its name that it stays so ({moved}); nothing was taken "
+                "back yet"
             )
         added = sum(result.id.startswith("added-tag:") for result in found)
         return Outcome(

@@ -36,8 +36,10 @@ from image_registry.migration.leaving_release import (
 from image_registry.migration.moved_hosts import all_hosts, moved_hosts
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import at
+from image_registry.migration.spelling import Said
 
 PAUSE = 2.0
+_WORKLOAD = "'rollout:Deployment team/app'"
 _BAD = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -72,7 +74,7 @@ class Wait:
             if hindered := list(dict.fromkeys(hindered_end(context))):
                 raise StepFailed(
                     f"what comes next could not be done, and nothing of it is: {'; '.join(hindered)} (or accept one by "
-                    "its name: --accept)"
+                    f"its name: {context.spelling(Said.ACCEPT)})"
                 )
             return Outcome(hold_roles(step, saved, context))
         if "gone" in parameters:
@@ -109,7 +111,7 @@ class Wait:
                 return Outcome(f"after {context.clock() - began:.0f} s")
             said = "; ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             if context.clock() - began > longest:
-                advice = _advice(step)
+                advice = _advice(step, context)
                 raise StepFailed(f"after {longest:.0f} s: {said}{advice}")
             if said != last:
                 context.tell(f"  waiting: {said}")
@@ -133,14 +135,14 @@ class Wait:
         if missing:
             raise StepFailed(
                 f"Pods wait for images: {'; '.join(missing[:5])}; one that waited before is accepted by its name "
-                "(--accept pod:<namespace>/<name>)"
+                f"({context.spelling(Said.ACCEPT, 'pod:<namespace>/<name>')})"
             )
         began = datetime.strptime(str(saved["began"]), _FORM).replace(tzinfo=UTC)
         left = float(step.parameters["seconds"]) - (datetime.now(UTC) - began).total_seconds()
         if left > 0 and not context.accepts(step.id):
             raise NotYet(
                 f"no Pod waits for an image; watched since {saved['began']}, {left / 3600:.1f} h are left: run again "
-                f"then, or end it now by its name (--accept {step.id})"
+                f"then, or end it now by its name ({context.spelling(Said.ACCEPT, step.id)})"
             )
         return Outcome(f"watched since {saved['began']}: no Pod waits for an image")
 
@@ -149,25 +151,29 @@ class ByHand:
     """Somebody says that it is done, by the step's name; that is asked before anything of a run is done."""
 
     def foresee(self, step: Step, context: Context) -> str:
-        return "" if context.accepts(step.id) else f"is done by a person, and confirmed by --accept '{step.id}'"
+        return "" if context.accepts(step.id) else f"is done by a person, and confirmed by {_accepting(context, step)}"
 
     def before(self, step: Step, context: Context) -> Saved:  # noqa: ARG002
         return {}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
         if not context.accepts(step.id):
-            raise StepFailed(f"{step.title}: do that, and confirm it by its name (--accept '{step.id}')")
+            raise StepFailed(f"{step.title}: do that, and confirm it by its name ({_accepting(context, step)})")
         return Outcome("confirmed by name")
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
         return Outcome(skipped=True)
 
 
-def _advice(step: Step) -> str:
+def _accepting(context: Context, step: Step) -> str:
+    return context.spelling(Said.ACCEPT, f"'{step.id}'")
+
+
+def _advice(step: Step, context: Context) -> str:
     """How somebody goes on all the same; empty for what nobody should."""
     if {"batch", "readiness"} & set(step.parameters):
-        return " (or accept a workload by its name: --accept 'rollout:Deployment team/app')"
-    return f" (or accept that by its name: --accept '{step.id}')" if "serving" in step.parameters else ""
+        return f" (or accept a workload by its name: {context.spelling(Said.ACCEPT, _WORKLOAD)})"
+    return f" (or accept that by its name: {_accepting(context, step)})" if "serving" in step.parameters else ""
 
 
 def _rolling(context: Context, namespace: str) -> Iterator[str]:

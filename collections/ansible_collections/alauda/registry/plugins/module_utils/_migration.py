@@ -15,7 +15,7 @@ import traceback
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _library
+from ansible_collections.alauda.registry.plugins.module_utils import _library, _spelling
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 IMPORT_ERROR: str | None = None
@@ -152,6 +152,7 @@ def planned(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], str,
             accepted=tuple(asked["accept"]),
             claim_size=whole(asked["claim_size"]) if asked["claim_size"] else 0,
             mib_per_second=asked["rate"],
+            spelling=_spelling.for_playbooks,
         )
         found = from_document(Inventory, asked["inventory"], "inventory")
         content = ContentFile(Path(asked["content"])) if asked["content"] else None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils._migration import MigrationError
+from ansible_collections.alauda.registry.plugins.module_utils._spelling import for_playbooks
 
 try:
     from image_registry.kube.client import ClusterClient
@@ -80,10 +81,10 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             before = _written(found)
             confirmed = asked["confirm"] or not takes_away(phases)
             if only_show or not confirmed:
-                if not only_show:
-                    steps_of(found.journal, without_holes(found.plan, phases))  # the last look is at what can be done
+                if not only_show:  # the last look is at what can be done
+                    steps_of(found.journal, without_holes(found.plan, phases, for_playbooks))
                 return _foreseen(found, asked, phases, tell, confirmed=confirmed)
-            steps = steps_of(found.journal, without_holes(found.plan, phases))
+            steps = steps_of(found.journal, without_holes(found.plan, phases, for_playbooks))
             waits = ""
             try:
                 run(found.context, found.journal, DOERS, phases)
@@ -125,7 +126,7 @@ def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
         listed = "".join(f"\n- {entry}" for entry in hindered)
         raise MigrationError(
             f"{len(hindered)} things stand in the way of later phases, and nobody has noticed anything yet. Remove "
-            f"their causes, or accept them by name (accept, registry_migrate_accept_exceptions of the role):{listed}"
+            f"their causes, or accept them by name ({for_playbooks('accept')}):{listed}"
         )
     return Result(changed=False, steps=[], progress=_progress(found, {**asked, "html": ""}))
 
@@ -152,7 +153,7 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
 def stands(plan: str, journal: str) -> dict[str, Any]:
     """How a plan and its journal stand. Raises :class:`MigrationError`."""
     try:
-        found = standing(Path(plan), Path(journal))
+        found = standing(Path(plan), Path(journal), for_playbooks)
         state = progress(found.plan, load_journal(Path(journal), found.plan)) if found.plan else None
     except Refused as error:
         raise MigrationError(str(error)) from None
@@ -174,12 +175,22 @@ def _stopped(error: Exception, found: Migration | None, before: set[str], asked:
 
 
 def _explained(error: Exception, found: Migration | None, asked: dict[str, Any]) -> str:
-    """In the words of who runs playbooks: options as arguments, and the tag of the role that comes next."""
-    said = str(error).replace("(--accept)", "(accept, registry_migrate_accept_exceptions of the role)")
+    """With what of the role comes next."""
+    said = str(error)
     if found is None:
-        return said if Path(asked["plan"]).exists() else f"{said}. Plan first: tag plan of the role migrate"
+        return said
+    if asked["state"] == "rolled_back":
+        return f"{said}. Next: rollback of the role migrate (playbooks/rollback.yml)" if _goes_back(found) else said
     phase = next((step.phase for step in found.journal.left()), None)
-    return f"{said}. Next: tag {phase} of the role migrate" if phase and asked["state"] == "executed" else said
+    return f"{said}. Next: tag {phase} of the role migrate" if phase else said
+
+
+def _goes_back(found: Migration) -> bool:
+    """Whether something is left that a rollback may take back."""
+    try:
+        return bool(to_undo(found.journal))
+    except Refused:
+        return False
 
 
 def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
@@ -204,6 +215,7 @@ def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
             accepted=tuple(asked["accept"]),
             max_per_registry=asked["max_per_registry"],
             tell=tell,
+            spelling=for_playbooks,
         )
     )
 

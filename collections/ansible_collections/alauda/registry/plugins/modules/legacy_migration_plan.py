@@ -132,7 +132,7 @@ archived:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _migration
+from ansible_collections.alauda.registry.plugins.module_utils import _migration, _spelling
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
 
 
@@ -185,7 +185,7 @@ def main() -> None:
     if blockers and module.params["require_ready"]:
         module.fail_json(
             msg=f"{len(blockers)} findings stand in the way: {', '.join(blockers[:10])}. Remove their causes, or "
-            "accept them by name (accept)",
+            f"accept them by name ({_spelling.ACCEPTED_WITH_PLAN}). Next: tag plan of the role migrate",
             **result,
         )
     module.exit_json(**result)

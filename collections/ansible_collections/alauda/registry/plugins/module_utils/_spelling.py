@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, Alauda Container Platform
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What messages of the migration engine advise, in the words of who runs playbooks: the variable of the role, which
+most people set, and the option of the module behind it.
+
+Private to this collection. The engine asks for these words; none of its messages names an option by itself.
+"""
+
+from __future__ import annotations
+
+ACCEPTED_WITH_PLAN = "registry_migrate_accept of the role, accept of the module"
+"""Findings of a plan are accepted while it is made; exceptions while it runs by another name."""
+
+OPTIONS = {
+    "accept": "accept",
+    "chart": "chart_ref",
+    "claim-size": "claim_size",
+    "content": "content",
+    "generation": "generation",
+    "global-kubeconfig": "global_kubeconfig",
+    "helm": "helm_binary",
+    "max-per-registry": "max_per_registry",
+    "method": "method",
+    "rename": "renames",
+    "source-url": "source_url",
+    "storage-root": "storage_root",
+    "survey-bucket": "bucket",
+    "target-url": "target_url",
+    "until": "until",
+    "way": "way",
+}
+"""Options of the modules, by what the engine calls them."""
+
+VARIABLES = {
+    "accept": "registry_migrate_accept_exceptions",
+    "chart": "registry_chart_ref",
+    "helm": "registry_helm_binary",
+    "survey-bucket": "registry_migrate_survey_bucket",
+    "until": "",
+}
+"""Variables of the role ``migrate`` that are not called ``registry_migrate_<option>``; empty for none."""
+
+TASKS = {
+    "plan": "the tag plan of the role migrate (module legacy_migration_plan)",
+    "prune": "the role prune (module image_prune without confirm)",
+    "survey": "the tag plan of the role migrate with registry_migrate_survey_url (module legacy_registry_survey)",
+    "tag": "the module image_stream_tag",
+}
+"""What somebody runs."""
+
+LISTS, PAIRS, FLAGS = ("accept",), ("rename",), ("survey-bucket",)
+
+
+def for_playbooks(what: str, value: str = "") -> str:
+    """As the engine asks for it, with a value if there is one."""
+    name = str(what)
+    if name in TASKS:
+        return TASKS[name]
+    option, said = OPTIONS[name], _value(name, value.strip("'"))
+    variable = VARIABLES.get(name, f"registry_migrate_{option}")
+    if not variable:
+        return f"{option}{said} of the module"
+    return f"{variable}{said} of the role, {option} of the module"
+
+
+def _value(name: str, value: str) -> str:
+    if name in FLAGS:
+        return ": true"
+    if not value:
+        return ""
+    if name in PAIRS:
+        old, _sign, new = value.partition("=")
+        return f": {{{old}: {new}}}"
+    return f": ['{value}']" if name in LISTS else f": {value}"

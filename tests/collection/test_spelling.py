@@ -1,0 +1,61 @@
+"""What the engine advises is called as the modules and the role call it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.alauda.registry.plugins.doc_fragments._cluster import ModuleDocFragment
+from ansible_collections.alauda.registry.plugins.module_utils import _spelling
+from ansible_collections.alauda.registry.plugins.modules import (
+    legacy_migration,
+    legacy_migration_plan,
+    legacy_registry_survey,
+)
+
+from image_registry.migration.spelling import Said
+from tests.collection.test_documents import COLLECTION
+
+ROLE = COLLECTION / "roles/migrate"
+
+
+def options() -> set[str]:
+    """Of the modules that are doors to the engine."""
+    found: set[str] = set()
+    for module in (legacy_migration, legacy_migration_plan, legacy_registry_survey):
+        found |= set(yaml.safe_load(module.DOCUMENTATION)["options"])
+    return found | set(yaml.safe_load(ModuleDocFragment.HELM)["options"])
+
+
+def variables() -> set[str]:
+    specs: dict[str, Any] = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
+    return {name for entry in specs.values() for name in entry["options"]}
+
+
+@pytest.mark.parametrize("what", list(Said), ids=lambda what: what.name)
+def test_every_piece_of_advice_has_words_for_playbooks(what: Said) -> None:
+    for value in ("", "'pod:team/app-1'" if what is Said.ACCEPT else "old=new"):
+        words = _spelling.for_playbooks(what, value)
+        assert "--" not in words
+        assert "ac " not in words
+    if what.value in _spelling.TASKS:
+        return
+    option = _spelling.OPTIONS[what.value]
+    assert option in options(), f"no module of the migration has the option {option}"
+    variable = _spelling.VARIABLES.get(what.value, f"registry_migrate_{option}")
+    assert not variable or variable in variables(), f"the role has no variable {variable}"
+
+
+def test_nothing_has_words_that_the_engine_does_not_ask_for() -> None:
+    assert {*_spelling.OPTIONS, *_spelling.TASKS} == {what.value for what in Said}
+
+
+def test_values_stand_as_yaml_has_them() -> None:
+    words = _spelling.for_playbooks
+    assert words("accept", "'changed:Deployment a/b'") == (
+        "registry_migrate_accept_exceptions: ['changed:Deployment a/b'] of the role, accept of the module"
+    )
+    assert words("way", "copy") == "registry_migrate_way: copy of the role, way of the module"
+    assert words("rename", "a/b/c=a/c") == "registry_migrate_renames: {a/b/c: a/c} of the role, renames of the module"
+    assert words("until") == "until of the module"
