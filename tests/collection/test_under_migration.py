@@ -14,13 +14,15 @@ from ansible_collections.alauda.registry.plugins.modules import (
     registry_data,
     registry_gc,
     registry_info,
+    registry_object,
     registry_release,
     registry_restore,
+    registry_route,
     registry_storage_copy,
     registry_subscription,
 )
 
-from image_registry.migration import holding
+from image_registry.migration import holding, under_way
 from tests.collection.conftest import NAMESPACE, FakeCluster, FakeHelm, Run
 from tests.collection.test_documents import COLLECTION
 
@@ -38,9 +40,13 @@ WRITERS: list[tuple[ModuleType, dict[str, Any]]] = [
     (registry_gc, {"confirm": True}),
     (registry_gc, {"confirm": True, "task": "scrub"}),
     (registry_gc, {"confirm": True, "registry_url": "https://127.0.0.1:9", "token": "anybody"}),
+    (registry_object, {"name": "image-registry-private-configuration-user", "data": {"key": "value"}}),
+    (registry_object, {"name": "public-tls", "state": "absent"}),
     (registry_release, {"state": "absent"}),
     (registry_release, {"chart_ref": "/nowhere"}),
     (registry_restore, {"folder": "/nowhere", "registry_url": "https://127.0.0.1:9"}),
+    (registry_route, {"name": "public", "hostname": "registry.example.com"}),
+    (registry_route, {"name": "public", "state": "absent"}),
     (registry_storage_copy, {"state": "absent"}),
     (registry_subscription, {"catalog": "ours"}),
 ]
@@ -64,6 +70,24 @@ def ended(cluster: FakeCluster) -> None:
 def test_the_lease_is_the_one_that_the_engine_writes() -> None:
     for name in ("NAME", "GROUP_VERSION", "PLAN", "OWNER", "PROCESS"):
         assert getattr(_under_migration, name) == getattr(holding, name)
+
+
+@pytest.mark.parametrize("plan", [DIGEST, ""])
+@pytest.mark.parametrize("accepted", ["", "another"])
+def test_modules_and_the_command_refuse_by_one_rule(plan: str, accepted: str) -> None:
+    marks = {holding.PLAN: plan, holding.OWNER: "ann@desk", holding.PROCESS: "desk/7"} if plan else {}
+    metadata = {"name": holding.NAME, "namespace": "cpaas-system", "annotations": marks}
+    metadata |= {"managedFields": [{"manager": "kubectl"}], "creationTimestamp": "2026-11-19T07:00:00Z"}
+    spec = {
+        "holderIdentity": "journal-1",
+        "acquireTime": "2026-11-20T08:00:00.000000Z",
+        "renewTime": "2026-11-20T09:00:00Z",
+    }
+    lease = {"metadata": metadata, "spec": spec}
+    said = _under_migration.told(lease, accepted)
+    how = said[said.index("accept_migration names" if accepted else "If this is meant") :]
+    assert under_way.name_of(lease) == _under_migration.name_of(lease)
+    assert said == under_way.refusal(lease, how, go_on=_under_migration.GO_ON, take_back=_under_migration.TAKE_BACK)
 
 
 @pytest.mark.parametrize(("module", "arguments"), WRITERS, ids=lambda value: getattr(value, "__name__", str(value)))

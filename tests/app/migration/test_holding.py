@@ -12,7 +12,7 @@ import pytest
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.discovery import Question, discover
 from image_registry.migration.execution import Refused, Stopped, foresee, rollback, run
-from image_registry.migration.holding import PROCESS, Hold, described, held_by
+from image_registry.migration.holding import NAME, PROCESS, Hold, described, held_by
 from image_registry.migration.journal import Journal
 from image_registry.migration.phases import Action, Phase
 from image_registry_lab.legacy.variants import VARIANTS
@@ -50,6 +50,19 @@ def test_a_new_journal_is_refused_while_another_has_begun(tmp_path: Path) -> Non
     with pytest.raises(Refused, match="has begun to migrate"):
         run(at(server, context_of(other, tmp_path)), Journal(tmp_path / "k", other), doers(recorder), PREPARE)
     run(context, Journal(tmp_path / "j", plan), doers(recorder), CUTOVER)  # who has begun goes on
+
+
+def test_a_lease_of_somebody_else_is_not_taken_over_and_says_whose_it_is(tmp_path: Path) -> None:
+    plan, recorder, server = plan_of(), Recorder(), Server()
+    metadata = {"name": NAME, "namespace": plan.source_namespace, "managedFields": [{"manager": "kubectl"}]}
+    server.lease = {"metadata": metadata, "spec": {"holderIdentity": "somebody", "acquireTime": "2026-11-20T08:00:00Z"}}
+    with pytest.raises(Refused, match="no migration made it: held by somebody since 2026-11-20") as refused:
+        run(at(server, context_of(plan, tmp_path)), Journal(tmp_path / "j", plan), doers(recorder), PREPARE)
+    assert f"kubectl delete lease -n {plan.source_namespace} {NAME}" in str(refused.value)
+    assert (recorder.done, server.lease["spec"]["holderIdentity"]) == ([], "somebody")
+    server.lease = {}
+    run(at(server, context_of(plan, tmp_path)), Journal(tmp_path / "j", plan), doers(recorder), PREPARE)
+    assert recorder.done
 
 
 def test_it_is_given_back_at_the_end_and_after_a_whole_rollback(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from image_registry.cli import beside_migration
 from image_registry.cli.connection import cluster_options, connect
 from image_registry.cli.failures import RightsError, Unreachable
 from image_registry.cli.prune_output import FORMS, Output, output
@@ -64,6 +65,7 @@ PLAN_SHOWN = 4
 )  # fmt: skip
 @click.option("--num-workers", type=click.IntRange(1, 64), default=5, show_default=True, help="Deletions at a time.")
 @click.option("-o", "--output", "form", type=click.Choice(FORMS), default=None, help="Form of the report.")
+@beside_migration.acceptance_option
 @cluster_options
 @switch("--prune-registry", default=True, help_=NO_EFFECT)
 @switch("--ignore-invalid-refs", default=False, help_=NO_EFFECT)
@@ -87,12 +89,13 @@ def images(context: click.Context, /, **options: Any) -> None:
     Exit codes:
       0  done; or, without --confirm, shown
       1  something of the plan could not be deleted; all the rest was
-      2  wrong options: an expression, a path, a resource that is not there
+      2  wrong options: an expression, a path, a resource that is not there; or a migration is under way
       3  rights are missing, each is named; nothing was done
       4  the cluster or the Image API does not answer
     """
     rules = _rules(context, options)
     fields = _fields(options["fields"])
+    beside_migration.refuse(options)
     shown = output(options["form"], confirm=options["confirm"], planned=options["loglevel"] >= PLAN_SHOWN)
     try:
         client = connect(options["kubeconfig"], options["context"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from image_registry.cli import beside_migration
 from image_registry.cli.connection import cluster_options
 from image_registry.cli.output import document, output_option
 from image_registry.cli.registry_door import open_door, registry_options
@@ -31,6 +32,7 @@ from image_registry.garbage import report as reports
 @click.option("--rate", type=click.FloatRange(0), default=0, help="Changes per second at most; 0: no limit.")
 @switch("--wait", default=True, help_="Wait for the end; without it the id of the run is printed.")
 @output_option("json", "yaml", "wide")
+@beside_migration.acceptance_option
 @registry_options
 @cluster_options
 @click.pass_context
@@ -44,10 +46,11 @@ def gc(context: click.Context, /, **options: Any) -> None:
     Exit codes:
       0  done; or, without --confirm, shown
       1  refused, failed, or something could not be done; all the rest was
-      2  wrong options
+      2  wrong options; or a migration is under way: nothing was done
       3  rights are missing, each is named; nothing was done
       4  the cluster or the registry does not answer
     """
+    beside_migration.refuse(options)
     door = open_door(options)
     wanted = {
         "confirm": options["confirm"],

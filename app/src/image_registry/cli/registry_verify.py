@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from image_registry.cli import beside_migration
 from image_registry.cli.connection import cluster_options
 from image_registry.cli.output import document, output_option
 from image_registry.cli.registry_door import open_door, registry_options
@@ -48,6 +49,7 @@ def verify(context: click.Context, /, name: str, **options: Any) -> None:
 )
 @switch("--wait", default=True, help_="Wait for the end; without it the id of the run is printed.")
 @output_option("json", "yaml", "wide")
+@beside_migration.acceptance_option
 @registry_options
 @cluster_options
 @click.pass_context
@@ -62,10 +64,11 @@ def scrub(context: click.Context, /, **options: Any) -> None:
     Exit codes:
       0  every blob is right
       1  some are not, or the run failed
-      2  wrong options
+      2  wrong options; or a migration is under way: nothing was done
       3  rights are missing, each is named
       4  the cluster or the registry does not answer
     """
+    beside_migration.refuse(options)
     wanted = {"confirm": options["confirm"], "rate": options["rate"]}
     _told(context, options, follow(open_door(options), "scrub", wanted, wait=options["wait"]))
 

@@ -107,6 +107,8 @@ class Hold:
     def _judge(self, stands: Lease | None) -> None:
         if stands is None or not _spec(stands).get("holderIdentity"):
             return
+        if is_foreign(stands):
+            raise Held(f"{foreign(stands)} Nothing was done; then run again")
         if (
             _spec(stands)["holderIdentity"] != self._journal.identity
             or _said(stands, PLAN) != self._context.plan.digest
@@ -212,6 +214,27 @@ def described(lease: Mapping[str, Any]) -> str:
         f"{_said(lease, OWNER) or 'somebody'} (plan {_said(lease, PLAN)}, journal {spec.get('holderIdentity')}, since "
         f"{spec.get('acquireTime')}{at_work})"
     )
+
+
+def foreign(lease: Mapping[str, Any]) -> str:
+    """Whose a Lease is that names no plan, and how it is removed."""
+    metadata, spec = lease.get("metadata") or {}, _spec(lease)
+    namespace = metadata.get("namespace")
+    makers = sorted(
+        {str(entry.get("manager")) for entry in metadata.get("managedFields") or () if entry.get("manager")}
+    )
+    since = spec.get("acquireTime") or spec.get("renewTime") or "an unknown time"
+    return (
+        f"the Lease {namespace}/{NAME} stands, by which a migration says that it is under way, but it names no plan, "
+        f"so no migration made it: held by {spec.get('holderIdentity')} since {since}, there since "
+        f"{metadata.get('creationTimestamp') or 'an unknown time'}, written by {', '.join(makers) or 'somebody'}. Find "
+        f"out who needs it; if nobody does, remove it: kubectl delete lease -n {namespace} {NAME}."
+    )
+
+
+def is_foreign(lease: Mapping[str, Any]) -> bool:
+    """Whether somebody holds it who is no migration."""
+    return bool(_spec(lease).get("holderIdentity")) and not _said(lease, PLAN)
 
 
 def lease_path(namespace: str) -> str:

@@ -7,7 +7,8 @@
 Private to this collection. From its first change to the end of ``finalize``, or of a whole rollback, a migration holds
 the registry as its journal knows it: values, storage that both registries may share, objects that a rollback puts back.
 What prunes, collects garbage, installs, configures or moves storage meanwhile destroys the way back. The migration says
-by a Lease that it is under way; it does its own work by other doors, and reading is never refused.
+by a Lease that it is under way; it does its own work by other doors, and reading is never refused. The rule and its
+sentences are those of ``image_registry.migration.under_way``, for modules that do without that package.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ GROUP_VERSION = "coordination.k8s.io/v1"
 PLAN = "imageregistry.alauda.io/migration-plan"
 OWNER = "imageregistry.alauda.io/migration-owner"
 PROCESS = "imageregistry.alauda.io/migration-process"
+GO_ON, TAKE_BACK = "playbooks/migrate.yml, with --tags for what is left", "playbooks/rollback.yml"
 LEGACY_NAMESPACE = "cpaas-system"
 """Where the Lease is unless the legacy registry is elsewhere; asked by who may not list leases of all namespaces."""
 
@@ -73,18 +75,38 @@ def name_of(lease: Lease) -> str:
 
 
 def told(lease: Lease, accepted: str) -> str:
-    """Which migration, whose, since when, and what to run next."""
+    """Which migration, whose, since when, and what to run next; or whose a Lease is that is no migration's."""
+    wrong = f"accept_migration names {accepted}, which is not that one. " if accepted else ""
+    how = (
+        f"{wrong}If this is meant nevertheless: accept_migration={name_of(lease)} (-e registry_accept_migration=… of "
+        "the roles)"
+    )
+    if not _said(lease, PLAN):
+        return f"{_foreign(lease)} Nothing was changed. {how}"
     spec, process = _spec(lease), _said(lease, PROCESS)
     now = f", at work now: process {process}, last seen {spec.get('renewTime')}" if process else ""
-    wrong = f" accept_migration names {accepted}, which is not that one." if accepted else ""
     return (
         f"a migration of this cluster is under way: plan {name_of(lease)}, begun by "
         f"{_said(lease, OWNER) or 'somebody'} at {spec.get('acquireTime')}, journal {spec.get('holderIdentity')}{now} "
-        f"(Lease {lease['metadata'].get('namespace', LEGACY_NAMESPACE)}/{NAME}). Nothing was changed, because what is "
-        f"changed beside a migration it can not take back.{wrong} Go on with it, with its plan and its journal, to the "
-        "end of finalize (playbooks/migrate.yml, with --tags for what is left), or take it back "
-        f"(playbooks/rollback.yml). If this is meant nevertheless: accept_migration={name_of(lease)} "
-        "(-e registry_accept_migration=…)"
+        f"(Lease {lease['metadata'].get('namespace', LEGACY_NAMESPACE)}/{NAME}). Nothing was changed, "
+        "because what is changed beside a migration it can not take back. Go on with it, with its plan and its "
+        f"journal, to the end of finalize ({GO_ON}), or take it back ({TAKE_BACK}). {how}"
+    )
+
+
+def _foreign(lease: Lease) -> str:
+    """Whose a Lease is that names no plan, and how it is removed."""
+    metadata, spec = lease.get("metadata") or {}, _spec(lease)
+    namespace = metadata.get("namespace")
+    makers = sorted(
+        {str(entry.get("manager")) for entry in metadata.get("managedFields") or () if entry.get("manager")}
+    )
+    since = spec.get("acquireTime") or spec.get("renewTime") or "an unknown time"
+    return (
+        f"the Lease {namespace}/{NAME} stands, by which a migration says that it is under way, but it names no plan, "
+        f"so no migration made it: held by {spec.get('holderIdentity')} since {since}, there since "
+        f"{metadata.get('creationTimestamp') or 'an unknown time'}, written by {', '.join(makers) or 'somebody'}. Find "
+        f"out who needs it; if nobody does, remove it: kubectl delete lease -n {namespace} {NAME}."
     )
 
 

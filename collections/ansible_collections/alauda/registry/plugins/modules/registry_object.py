@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   state:
     description: Whether the object shall exist.
@@ -99,7 +100,12 @@ digest:
 from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _inputs, _object_plan
+from ansible_collections.alauda.registry.plugins.module_utils import (
+    _arguments,
+    _inputs,
+    _object_plan,
+    _under_migration,
+)
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 
 
@@ -115,10 +121,12 @@ def main() -> None:
             "data": {"type": "dict", "default": {}, "no_log": True},
             "exact": {"type": "bool", "default": False},
             "restart": {"type": "list", "elements": "str", "default": []},
+            **_under_migration.arguments(),
         },
         supports_check_mode=True,
     )
     cluster = _arguments.connect(module)
+    _under_migration.refuse(module, cluster)
     asked = _inputs.Asked(
         module.params["kind"],
         module.params["name"],

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.wait
   - alauda.registry._cluster.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.migration
 options:
   state:
     description: Whether there shall be such a route.
@@ -115,6 +116,7 @@ from ansible_collections.alauda.registry.plugins.module_utils import (
     _object_plan,
     _operator_objects,
     _routes,
+    _under_migration,
 )
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
@@ -142,12 +144,14 @@ def main() -> None:
                 },
             },
             "admitted": {"type": "bool", "default": False},
+            **_under_migration.arguments(),
         },
         required_if=[("state", "present", ("hostname",))],
         supports_check_mode=True,
     )
     _operator_objects.need_package(module)
     cluster = _arguments.connect(module)
+    _under_migration.refuse(module, cluster)
     progress = Progress()
     name, wanted = module.params["name"], module.params["state"] == "present"
     entry = _routes.entry(module.params) if wanted else None
