@@ -31,6 +31,7 @@ from image_registry.migration.gates import Question, Seen
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step, sealed
 from image_registry.migration.registry_access import Registry
+from image_registry.migration.wanted_images import tagged, untagged
 from image_registry.remote.asking import Access
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.app.migration.conftest import cluster_of, inventory_of
@@ -232,3 +233,58 @@ def test_the_plan_names_hosts_images_and_namespaces_of_workloads() -> None:
     assert namespaces
     assert all("new.test:5000" in hosts for hosts in namespaces.values())
     assert gate_facts(case, "tags") == {}
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem(MISSING_BLOB, "v1", f"{C} is needed by {B} and is not there"),
+        Problem(MISSING_MANIFEST, f"v1 ({B})", "x"),
+    ],
+    ids=["a blob of one platform", "the manifest of one platform"],
+)
+def test_who_accepts_an_index_with_a_broken_part_is_not_asked_for_the_part_again(
+    problem: Problem, tmp_path: Path
+) -> None:
+    """Behind the freeze least of all: the copy and both gates know what the plan has accepted."""
+    listed = RepositoryContent("team/app", {"v1": A}, {A: "x", B: "x"}, {C: 7}, (problem,))
+    rule, mark = problem.kind.replace(" ", "-"), "@" if ":" in problem.subject else "/"
+    finding = replace(blocking(rule, f"team/app{mark}{problem.subject}", "", ""), accepted=True)
+    plan = sealed(replace(Plan(1, "", "", "", "", "", "", "", "", ""), findings=(finding,)))
+    nothing = cast("Any", None)
+    exceptions = Exceptions(Context(plan=plan, client=nothing, folder=tmp_path, settings=nothing))
+    for item in (*gates.tags(listed, "team/app", {"v1": Seen()}), *gates.manifests(listed, "team/app", {})):
+        wrong = Wrong.ABSENT if item.id.startswith("manifest:") else item.wrong
+        assert exceptions.by(item.id, item.repository, item.subjects, wrong) == finding.id, item.id
+    for wanted in (*tagged(listed, {}), *untagged(listed, {})):
+        assert exceptions.by(wanted.id, wanted.repository, wanted.subjects) == finding.id, wanted.id
+
+
+def test_a_login_that_expires_in_a_gate_makes_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else ten thousand items would be open, and an administrator would look for ten thousand causes."""
+    with ContentWriter(tmp_path / "c", "registry", "x") as writer:
+        writer.add(replace(REPOSITORY, problems=()))
+        writer.finish(0)
+    refused = [True]
+
+    class Expired(Registry):
+        def lets_in(self) -> str:
+            return "401" if refused[0] else ""
+
+    registry = Expired(RegistryDoor("https://x", Access()), "x", cast("Any", None))
+    monkeypatch.setattr(gating, "target_of", lambda _context: registry)
+    monkeypatch.setitem(
+        gating.CONTENT, "tags", (lambda repository: repository.tags, lambda *_: Seen(error="401"), gates.tags)
+    )
+    plan = sealed(Plan(1, "", "", "", "", "", "", "", "", ""))
+    nothing = cast("Any", None)
+    context = Context(
+        plan=plan, client=nothing, folder=tmp_path, settings=nothing, content=ContentFile(tmp_path / "c"),
+        source=None, clock=lambda: 0.0,
+    )  # fmt: skip
+    (tmp_path / frozen_content.NAME).write_bytes((tmp_path / "c").read_bytes())
+    step = Step("gate/tags", Phase.GATES, Action.GATE, "tags", parameters={"gate": "tags"})
+    with pytest.raises(StepFailed, match="this registry does not accept the credentials"):
+        gating.Gate().do(step, {}, context)
+    refused[0] = False  # a right that is missing is the fault of what it is missing for
+    assert "tag:team/app:v1" in gating.Gate().do(step, {}, context).open

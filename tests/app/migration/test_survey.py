@@ -12,19 +12,28 @@ import pytest
 from image_registry.migration.content import (
     MISSING_BLOB,
     MISSING_MANIFEST,
+    WRONG_SIZE,
     ContentFile,
     ContentSummary,
     ContentWriter,
     RepositoryContent,
 )
 from image_registry.migration.documents import InvalidDocument
-from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions, explained, survey_registry
+from image_registry.migration.survey_registry import (
+    LegacyRegistry,
+    LoginExpired,
+    SurveyOptions,
+    explained,
+    survey_registry,
+)
 from image_registry.migration.survey_storage import survey_storage
+from image_registry.oci.digest import Digest
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Login
 from image_registry.remote.errors import NotFound, RemoteError, Unreachable
 from image_registry.storage.filesystem import FilesystemStore
 from tests.app.remote.conftest import Content, Remote, distribution, fill
+from tests.app.remote.faulting_proxy import Fault, FaultingProxy
 from tests.serve.conftest import free_port
 
 pytestmark = pytest.mark.slow
@@ -95,6 +104,83 @@ def test_what_is_wrong_is_told_per_image_and_the_rest_goes_on(legacy: Legacy, tm
     assert (MISSING_MANIFEST, "multi") in problems  # one child of it
     assert "damaged link" in {problem.kind for problem in content(seen)["team/app"].problems}
     assert "latest" in content(told)["team/app"].tags
+
+
+def test_a_link_that_is_nonsense_is_of_one_tag_alone(legacy: Legacy, tmp_path: Path) -> None:
+    folder = legacy.root / "docker/registry/v2/repositories/team/app/_manifests/tags"
+    (folder / "v1/current/link").write_text("nonsense")
+    by_registry(legacy, tmp_path / "told")
+    found = content(tmp_path / "told")
+    assert [problem.subject for problem in found["team/app"].problems] == ["v1"]
+    assert set(found["team/app"].tags) == {"latest", "1.0.0", "1.1.0", "multi"}
+    assert not any(found[name].problems for name in (NESTED, "busybox"))
+
+
+def test_every_tag_that_needs_what_is_lost_is_named(legacy: Legacy, tmp_path: Path) -> None:
+    """Not the first one alone that was looked at: each of them is an image that cannot be pulled."""
+    assert content_of(legacy, tmp_path) == {}
+    layer = legacy.nested.blob
+    data = legacy.root / f"docker/registry/v2/blobs/sha256/{layer.hex[:2]}/{layer.hex}/data"
+    whole = data.read_bytes()
+    data.write_bytes(whole[:-1])
+    short = content_of(legacy, tmp_path)
+    assert {kind for kinds in short.values() for kind, _ in kinds} == {WRONG_SIZE}
+    assert f"has {len(whole) - 1} bytes instead of {len(whole)}" in short["v1"][0][1]
+    data.unlink()
+    lost = content_of(legacy, tmp_path)
+    assert set(lost) == set(short) >= {"v1", "latest", "multi"}
+    assert {kind for kinds in lost.values() for kind, _ in kinds} == {MISSING_BLOB}
+    assert all(str(layer) in detail for kinds in lost.values() for _, detail in kinds)
+
+
+def content_of(legacy: Legacy, folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """What is wrong with each tag of a repository."""
+    by_registry(legacy, folder / "told")
+    found: dict[str, list[tuple[str, str]]] = {}
+    for problem in content(folder / "told")[NESTED].problems:
+        found.setdefault(problem.subject.partition(" ")[0], []).append((problem.kind, problem.detail))
+    return found
+
+
+def test_another_repository_that_needs_what_is_lost_is_named_too(legacy: Legacy, tmp_path: Path) -> None:
+    fill(legacy.root, "team/twin")
+    config = Digest.of(legacy.nested.config)  # the same bytes in all
+    (legacy.root / f"docker/registry/v2/blobs/sha256/{config.hex[:2]}/{config.hex}/data").unlink()
+    by_registry(legacy, tmp_path / "told", at_once=1)
+    found = content(tmp_path / "told")
+    sharing = {name for name, repository in found.items() if str(config) in repository.blobs}
+    assert len(sharing) > 2
+    assert sharing == {name for name, repository in found.items() if repository.problems}
+    lines = (tmp_path / "told").read_bytes().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if b"missing blob" in line)
+    (tmp_path / "told").write_bytes(b"".join(lines[: first + 1]))  # and if it is interrupted there
+    by_registry(legacy, tmp_path / "told", at_once=1)
+    assert sharing == {name for name, entry in content(tmp_path / "told").items() if entry.problems}
+
+
+def test_a_login_that_expires_ends_a_survey_and_blames_no_image(tmp_path: Path) -> None:
+    with distribution(tmp_path / "guarded", user="mary", password="right") as remote:
+        for name in ("team/one", "team/two", "team/three"):
+            fill(tmp_path / "guarded/data", name)
+        path = tmp_path / "content"
+        with FaultingProxy(remote.host).running() as proxy:
+            access, slowly = Access(remote.keyring(proxy.host), insecure=True), SurveyOptions(at_once=1)
+            asked = LegacyRegistry(f"http://{proxy.host}", access, slowly)
+            refused = Fault("/v2/", 401, {"WWW-Authenticate": 'Basic realm="x"'}, always=True)
+
+            def progress(_done: int, _known: int) -> None:
+                proxy.faults[:] = [refused]
+
+            with ContentWriter(path, "registry", "x") as writer, pytest.raises(LoginExpired, match="run again"):
+                survey_registry(asked, writer, progress=progress)
+            proxy.faults.clear()
+            done = {repository.name for repository in ContentFile(path).repositories()}
+            assert 0 < len(done) < 4
+            assert not any(repository.problems for repository in ContentFile(path).repositories())
+            with ContentWriter(path, "registry", "x") as writer:
+                assert writer.done == done
+                assert survey_registry(asked, writer).problems == {}
+    assert "run again" in explained(LoginExpired("run again"), "http://x")
 
 
 def test_an_interrupted_survey_goes_on_behind_its_last_whole_line(legacy: Legacy, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from image_registry.migration.opening import (
     Asked,
     Migration,
     chosen_phases,
+    folder_beside,
     load_journal,
     load_plan,
     open_migration,
@@ -38,12 +39,15 @@ from image_registry.migration.opening import (
 )
 from image_registry.migration.plan import Plan
 from image_registry.migration.progress import Progress, page, progress
+from image_registry.migration.step_results import results_of
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Login
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMS = ("table", "json", "yaml")
+MOST_TOLD = 20
+"""Of a step's images that are not well; the report names more of them, and the step's file all."""
 
 
 def journal_options(command: F) -> F:
@@ -154,13 +158,13 @@ def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: b
 @cluster_options
 @switch("--held", default=False, help_="Ask the cluster, too: whose the migration is there, and whether it runs.")
 def status(*, held: bool, **options: Any) -> None:
-    """Say how far a migration is, from its two files; no cluster is asked but for --held."""
+    """Say how far a migration is, from its files; no cluster is asked but for --held."""
     try:
         plan = load_plan(options["plan_file"])
         journal = load_journal(options["journal"], plan)
     except Refused as error:
         raise Wrong(str(error)) from None
-    found = progress(plan, journal)
+    found = progress(plan, journal, results_of(plan, journal, folder_beside(options["journal"])))
     if options["report"] is not None:
         options["report"].write_text(page(plan, found), encoding="utf-8")
     if held:
@@ -261,7 +265,7 @@ def _foreseen(found: Migration, wanted: Any, *, confirm: bool) -> None:
 
 
 def _reported(found: Migration, options: dict[str, Any]) -> None:
-    state = progress(found.plan, found.journal)
+    state = progress(found.plan, found.journal, results_of(found.plan, found.journal, found.context.folder))
     if options["report"] is not None:
         options["report"].write_text(page(found.plan, state), encoding="utf-8")
     _show(state, options["form"])
@@ -282,6 +286,9 @@ def _show(found: Progress, form: str) -> None:
         for step in entry.steps:
             if step.state == "failed":
                 output.note(f"{step.id}: {step.detail}")
+    for results in found.results:
+        for item in [item for item in results.not_well if item.open][:MOST_TOLD]:
+            output.note(f"{item.id or item.name}: {item.cause}")
     if found.held:
         output.note(f"held by {found.held}")
     for name in found.by_hand:

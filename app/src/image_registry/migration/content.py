@@ -21,6 +21,9 @@ from image_registry.migration.documents import InvalidDocument, from_document, t
 
 VERSION = 1
 MISSING_BLOB, MISSING_MANIFEST, UNREADABLE = "missing blob", "missing manifest", "unreadable"
+WRONG_SIZE = "wrong size"
+OF_BLOBS = frozenset({MISSING_BLOB, WRONG_SIZE, UNREADABLE})
+"""Problems that may be of a blob, whose digest is the first word of the detail then."""
 OLD_MANIFEST, TOO_MANY = "schema 1", "too many tags"
 FORM = "%Y-%m-%dT%H:%M:%SZ"
 BEFORE = ".before"
@@ -79,6 +82,8 @@ class Totals:
     most_tags: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     _seen: set[int] = field(default_factory=set)
+    _broken: set[int] = field(default_factory=set)
+    """Blobs that were not found well."""
 
     def add(self, repository: RepositoryContent) -> None:
         """One more repository."""
@@ -89,6 +94,11 @@ class Totals:
         self.largest = max(self.largest, repository.size)
         self.most_tags = max(self.most_tags, len(repository.tags))
         self.problems.update(problem.kind for problem in repository.problems)
+        self._broken.update(
+            _head(problem.detail.partition(" ")[0].rstrip(","))
+            for problem in repository.problems
+            if problem.kind in OF_BLOBS
+        )
         for digest, size in repository.blobs.items():
             head = _head(digest)
             if head not in self._seen:
@@ -97,8 +107,8 @@ class Totals:
                 self.size += size
 
     def has(self, digest: str) -> bool:
-        """Whether a blob was counted already."""
-        return _head(digest) in self._seen
+        """Whether a blob was counted already, and was there: one that is lost is looked for by all who need it."""
+        return _head(digest) in self._seen and _head(digest) not in self._broken
 
 
 @dataclass(frozen=True, slots=True)

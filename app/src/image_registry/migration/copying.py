@@ -245,8 +245,8 @@ class _Copying:
 
         def ended(result: Result) -> None:
             image = by_mapping[result.mapping]
-            subjects, wrong = (image.tag, image.digest), wrong_of(result.reason)
-            accepted = exceptions.by(image.id, image.repository, subjects, wrong) if result.error else ""
+            wrong = wrong_of(result.reason)
+            accepted = exceptions.by(image.id, image.repository, image.subjects, wrong) if result.error else ""
             if result.error:
                 self.failed[image.name] = image
             outcome = COPIED if result.status == "copied" else PRESENT if result.status == "present" else result.status
@@ -284,15 +284,9 @@ class _Copying:
         self._see_to_credentials(report.results)
 
     def _see_to_credentials(self, results: Iterable[Result]) -> None:
-        """Refused for one image may be a right that is missing; refused for everything is a login that expired."""
-        if not any(result.reason == "Unauthorized" for result in results):
-            return
-        for registry, what in ((self.source, "the registry before"), (self.target, "this registry")):
-            if why := registry.lets_in():
-                raise StepFailed(
-                    f"{what} does not accept the credentials (any more): {why}. Get new ones (`kubectl create token`) "
-                    "and run again; it goes on where it stopped"
-                )
+        if any(result.reason == "Unauthorized" for result in results):
+            self.source.see_to_login("the registry before")
+            self.target.see_to_login("this registry")
 
     def _mapping(self, image: Wanted) -> ImageMapping:
         wanted = image.tag or digest_of(image.digest) or image.digest

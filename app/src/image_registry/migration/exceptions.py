@@ -79,5 +79,10 @@ def troubled_by(repository: RepositoryContent, digest: str) -> tuple[str, ...]:
     return tuple(problem.subject for problem in repository.problems if _about(problem, digest))
 
 
+def troubles_of(repository: RepositoryContent, tag: str) -> tuple[str, ...]:
+    """Subjects of the problems of what a tag lists, which are not told by the tag alone."""
+    return tuple(problem.subject for problem in repository.problems if problem.subject.startswith(f"{tag} ("))
+
+
 def _about(problem: Problem, digest: str) -> bool:
     return digest in problem.subject or digest in problem.detail

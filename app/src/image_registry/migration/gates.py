@@ -11,7 +11,7 @@ from typing import Any
 
 from image_registry.kube.quantity import whole
 from image_registry.migration.content import UNREADABLE, RepositoryContent
-from image_registry.migration.exceptions import Wrong, troubled_by
+from image_registry.migration.exceptions import Wrong, troubled_by, troubles_of
 
 ABSENT = ""
 
@@ -56,7 +56,8 @@ def tags(repository: RepositoryContent, target: str, found: Mapping[str, Seen]) 
         )
         about = f"{repository.name}:{tag}"
         here = _here(repository, target, f":{tag}")
-        yield Item(f"tag:{about}", about, cause, here, repository.name, (tag, digest), _wrong(seen))
+        subjects: tuple[str, ...] = (tag, digest, *troubles_of(repository, tag))
+        yield Item(f"tag:{about}", about, cause, here, repository.name, subjects, _wrong(seen))
     for problem in repository.problems:
         if problem.kind == UNREADABLE and problem.subject == repository.name:
             cause = f"the registry before cannot give its tags: {problem.detail}"
@@ -81,7 +82,8 @@ def manifests(repository: RepositoryContent, target: str, found: Mapping[str, Se
         cause = seen.error or ("" if seen.value == digest else "it is not here")
         about = f"{repository.name}@{digest}"
         meant = tuple(tag for tag, other in repository.tags.items() if other == digest)
-        subjects = (digest, *meant, *troubled_by(repository, digest))
+        listing = (subject for tag in meant for subject in troubles_of(repository, tag))
+        subjects = (digest, *meant, *listing, *troubled_by(repository, digest))
         here = _here(repository, target, f"@{digest}")
         yield Item(f"manifest:{about}", about, cause, here, repository.name, subjects, _wrong(seen))
 

@@ -129,6 +129,8 @@ def _content(name: str, context: Context) -> Iterator[list[Item]]:
             (repository.name, key) for repository in portion if targets[repository.name] for key in keys(repository)
         ]
         seen = gate_reading.read_each(asked, partial(_look, look, registry, targets))
+        if any(found.error for found in seen.values()):
+            registry.see_to_login("this registry")
         for repository in portion:
             found = {key: seen[repository.name, key] for key in keys(repository) if (repository.name, key) in seen}
             yield list(compare(repository, targets[repository.name], found))

@@ -86,6 +86,11 @@ def load_journal(path: Path, plan: Plan) -> Journal:
         raise Refused(f"cannot read the journal {path}: {error.strerror}") from None
 
 
+def folder_beside(journal: Path) -> Path:
+    """What actions keep, and what became of each image: beside the journal, under its name."""
+    return journal.with_name(f"{journal.name}.d")
+
+
 def open_migration(asked: Asked) -> Migration:
     """Raises :class:`Refused`; nothing is asked of a registry yet."""
     if not 1 <= asked.max_per_registry <= MOST_PER_REGISTRY:
@@ -95,7 +100,7 @@ def open_migration(asked: Asked) -> Migration:
         )
     plan = load_plan(asked.plan, asked.spelling)
     journal = load_journal(asked.journal, plan)
-    folder = asked.journal.with_name(f"{asked.journal.name}.d")
+    folder = folder_beside(asked.journal)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

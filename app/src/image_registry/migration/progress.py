@@ -9,6 +9,7 @@ from image_registry.migration import pages
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import ORDER, READ_ONLY, Action, Phase
 from image_registry.migration.plan import Plan, Step, gives_up
+from image_registry.migration.step_results import StepResults
 
 WAITING = "waiting"
 
@@ -50,12 +51,14 @@ class Progress:
     """Findings that were accepted with the plan."""
     gaps: tuple[str, ...] = ()
     can_roll_back: bool = True
+    results: tuple[StepResults, ...] = ()
+    """What became of single images and things, for steps that are about them."""
     held: str = ""
     """By whom the cluster says that it is migrated; empty if nobody asked it."""
 
 
-def progress(plan: Plan, journal: Journal) -> Progress:
-    """From the two documents alone."""
+def progress(plan: Plan, journal: Journal, results: tuple[StepResults, ...] = ()) -> Progress:
+    """From the two documents, and what is known of single images (:func:`.step_results.results_of`)."""
     phases = []
     for phase in ORDER:
         steps = tuple(_step(journal, step) for step in plan.phase(phase))
@@ -79,6 +82,7 @@ def progress(plan: Plan, journal: Journal) -> Progress:
         tuple(finding.id for finding in plan.exceptions),
         plan.gaps,
         not final,
+        results,
     )
 
 

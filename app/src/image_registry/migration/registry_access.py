@@ -127,6 +127,15 @@ class Registry:
         except RemoteError:
             return ""
 
+    def see_to_login(self, named: str) -> None:
+        """Refused for one image may be a right that is missing; refused for everything is a login that expired, of
+        which no image is to blame. Raises :class:`StepFailed` for that; ``named`` is how people know this registry."""
+        if why := self.lets_in():
+            raise StepFailed(
+                f"{named} does not accept the credentials (any more): {why}. Get new ones (`kubectl create token`) "
+                "and run again; it goes on where it stopped"
+            )
+
     def silent(self) -> str:
         """Why it answers nobody; empty if it does, and be it that somebody else may come in."""
         try:

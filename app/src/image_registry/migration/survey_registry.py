@@ -19,6 +19,7 @@ from image_registry.migration.content import (
     MISSING_MANIFEST,
     TOO_MANY,
     UNREADABLE,
+    WRONG_SIZE,
     ContentSummary,
     ContentWriter,
     Problem,
@@ -28,7 +29,7 @@ from image_registry.oci.digest import Digest
 from image_registry.remote.addresses import AddressRules
 from image_registry.remote.asking import Access, Question
 from image_registry.remote.budget import Budget
-from image_registry.remote.errors import NotARegistry, NotFound, RemoteError, Unauthorized
+from image_registry.remote.errors import Forbidden, NotARegistry, NotFound, RemoteError, Unauthorized
 from image_registry.remote.pages import next_page
 from image_registry.remote.reference import RemoteReference, parse_registry
 from image_registry.remote.registry import Registries
@@ -54,6 +55,10 @@ class SurveyOptions:
     check_blobs: bool = True
     """Ask of every blob whether it is there; otherwise manifests are believed."""
     patience: float = 30.0
+
+
+class LoginExpired(Unauthorized):
+    """Nothing can be asked with these credentials."""
 
 
 @dataclass(slots=True)
@@ -87,6 +92,21 @@ class LegacyRegistry:
         with self._registries.questions.put(self._question("/v2/"), self.access):
             pass
 
+    def see_to_login(self, error: RemoteError) -> None:
+        """Refused for one image may be a right that is missing; refused for everything is a login that expired, of
+        which no image is to blame. Raises :class:`LoginExpired` for that."""
+        if not isinstance(error, Unauthorized):
+            return
+        try:
+            self.ping()
+        except Unauthorized as refused:
+            raise LoginExpired(
+                f"{self.url} does not accept the credentials (any more): {refused}. Get new ones (`kubectl create "
+                "token`) and run again; it goes on where it stopped"
+            ) from None
+        except RemoteError:
+            return  # nobody knows now
+
     def catalog(self) -> Iterator[str]:
         """Names of all repositories. Raises :class:`RemoteError`."""
         query = f"?{urlencode({'n': PAGE})}"
@@ -114,6 +134,7 @@ class LegacyRegistry:
         except NotFound:
             return RepositoryContent(name)  # the last tag of it was deleted
         except RemoteError as error:
+            self.see_to_login(error)
             return RepositoryContent(name, problems=(Problem(UNREADABLE, name, str(error)),))
         if len(tags) == MOST_TAGS:
             problems.append(Problem(TOO_MANY, name, f"only the first {MOST_TAGS} tags were looked at"))
@@ -132,9 +153,22 @@ class LegacyRegistry:
         return Question("GET", RemoteReference(self.registry, ""), at=f"{self._scheme}://{self.registry}{path}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What is wrong with a manifest, or with what it needs; each tag that means it is told of it."""
+
+    kind: str
+    about: str
+    """The digest of a manifest that an index lists; empty for a blob."""
+    detail: str
+
+    def of(self, tag: str) -> Problem:
+        return Problem(self.kind, f"{tag} ({self.about})" if self.about else tag, self.detail)
+
+
 @dataclass(slots=True)
 class _Found:
-    """The manifests of one repository, each once."""
+    """The manifests of one repository, each asked for once."""
 
     asked: LegacyRegistry
     reference: RemoteReference
@@ -142,52 +176,66 @@ class _Found:
     known: Callable[[str], bool]
     manifests: dict[str, str] = field(default_factory=dict)
     blobs: dict[str, int] = field(default_factory=dict)
-    _lost: set[str] = field(default_factory=set)
+    _faults: dict[str, list[_Fault]] = field(default_factory=dict)
+    """By manifest, those that cannot be had too."""
+    _broken: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Blobs that are not as they must be: in which way, and how that is told."""
 
     def tag(self, tag: str) -> str:
-        """What a tag means; empty if that cannot be had."""
+        """What a tag means; empty if that cannot be had. What is wrong is told of each tag, whoever was first."""
         registries, access = self.asked._registries, self.asked.access  # noqa: SLF001 - of this module
         try:
             digest = registries.digest(self.reference.at(tag), access)
             if digest is None or str(digest) not in self.manifests:
-                digest = self._manifest(self.reference.at(tag) if digest is None else self.reference.at(digest), tag)
+                digest = self._manifest(self.reference.at(tag) if digest is None else self.reference.at(digest))
         except RemoteError as error:
-            self._wrong(error, tag)
+            self.problems.append(Problem(self._kind(error), tag, str(error)[:500]))
             return ""
+        self.problems += [fault.of(tag) for fault in dict.fromkeys(self._faults.get(str(digest), ()))]
         return str(digest)
 
-    def _manifest(self, reference: RemoteReference, tag: str) -> Digest:
+    def _manifest(self, reference: RemoteReference) -> Digest:
         registries, access = self.asked._registries, self.asked.access  # noqa: SLF001 - of this module
         manifest = registries.manifest(reference, access).manifest
         self.manifests[str(manifest.digest)] = manifest.media_type
+        faults = self._faults.setdefault(str(manifest.digest), [])
         for child in manifest.manifests:
-            if str(child.digest) not in self.manifests and str(child.digest) not in self._lost:
+            name = str(child.digest)
+            if name not in self.manifests and name not in self._faults:
                 try:
-                    self._manifest(self.reference.at(child.digest), tag)
+                    self._manifest(self.reference.at(child.digest))
                 except RemoteError as error:
-                    self._lost.add(str(child.digest))
-                    self._wrong(error, f"{tag} ({child.digest})")
+                    self._faults[name] = [_Fault(self._kind(error), name, str(error)[:500])]
+            faults += self._faults.get(name, ())
         for blob in manifest.required_blobs:
             digest = str(blob.digest)
-            if digest in self.blobs:
-                continue
-            self.blobs[digest] = blob.size
-            if self.asked.options.check_blobs and not self.known(digest) and not self._there(blob.digest):
-                detail = f"{digest} is needed by {manifest.digest} and is not there"
-                self.problems.append(Problem(MISSING_BLOB, tag, detail))
+            if digest not in self.blobs:
+                self.blobs[digest] = blob.size
+                if self.asked.options.check_blobs and not self.known(digest):
+                    self._look_at(blob.digest, blob.size)
+            if digest in self._broken:
+                kind, what = self._broken[digest]
+                faults.append(_Fault(kind, "", f"{digest} is needed by {manifest.digest} and {what}"))
         return manifest.digest
 
-    def _there(self, digest: Digest) -> bool:
+    def _look_at(self, digest: Digest, size: int) -> None:
+        """Whether a blob is there, with all its bytes."""
         questions, access = self.asked._registries.questions, self.asked.access  # noqa: SLF001 - of this module
         try:
-            with questions.ask("HEAD", self.reference.at(digest), f"blobs/{digest}", access):
-                return True
+            with questions.ask("HEAD", self.reference.at(digest), f"blobs/{digest}", access) as answer:
+                there = answer.length
         except NotFound:
-            return False
+            self._broken[str(digest)] = (MISSING_BLOB, "is not there")
+            return
+        except RemoteError as error:
+            self._broken[str(digest)] = (self._kind(error), f"cannot be asked for: {str(error)[:300]}")
+            return
+        if size and there not in (None, size):
+            self._broken[str(digest)] = (WRONG_SIZE, f"has {there} bytes instead of {size}")
 
-    def _wrong(self, error: RemoteError, subject: str) -> None:
-        kind = MISSING_MANIFEST if isinstance(error, NotFound) else UNREADABLE
-        self.problems.append(Problem(kind, subject, str(error)[:500]))
+    def _kind(self, error: RemoteError) -> str:
+        self.asked.see_to_login(error)
+        return MISSING_MANIFEST if isinstance(error, NotFound) else UNREADABLE
 
 
 def survey_registry(
@@ -237,10 +285,15 @@ def survey_registry(
 
 def explained(error: RemoteError, url: str) -> str:
     """Why a registry cannot be surveyed, and what else there is."""
-    if isinstance(error, NotFound | Unauthorized):
+    if isinstance(error, LoginExpired):
+        return str(error)
+    others = "name the Service that has no proxy in front, or look at its storage"
+    if isinstance(error, Unauthorized):
+        wanted = "bring a token that is valid now (`kubectl create token`)"
+        return f"{url} does not let in who asks ({error}): {wanted}, {others}"
+    if isinstance(error, NotFound | Forbidden):
         return (
-            f"{url} does not show its catalog ({error}): ask as somebody who may get images in all namespaces, name "
-            "the Service that has no proxy in front, or look at its storage"
+            f"{url} does not show its catalog ({error}): ask as somebody who may get images in all namespaces, {others}"
         )
     return f"{url} cannot be surveyed: {error}"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from image_registry.migration.content import RepositoryContent
+from image_registry.migration.exceptions import troubled_by, troubles_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Wanted:
     target: str
     tag: str
     digest: str
+    troubled: tuple[str, ...] = ()
+    """Subjects of the survey's other problems that are about it: of what it lists, or of an index that lists it."""
 
     @property
     def name(self) -> str:
@@ -30,6 +33,11 @@ class Wanted:
         return f"{self.target}:{self.tag}" if self.tag else f"{self.target}@{self.digest}"
 
     @property
+    def subjects(self) -> tuple[str, ...]:
+        """By which a finding of the plan may have accepted it."""
+        return (*((self.tag,) if self.tag else ()), self.digest, *self.troubled)
+
+    @property
     def id(self) -> str:
         """By which it is accepted that it is not here."""
         return f"tag:{self.name}" if self.tag else f"manifest:{self.name}"
@@ -40,7 +48,7 @@ def tagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterator[
     target = names.get(repository.name, repository.name)
     if target:
         for tag, digest in repository.tags.items():
-            yield Wanted(repository.name, target, tag, digest)
+            yield Wanted(repository.name, target, tag, digest, troubles_of(repository, tag))
 
 
 def untagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterator[Wanted]:
@@ -49,4 +57,4 @@ def untagged(repository: RepositoryContent, names: Mapping[str, str]) -> Iterato
     if target:
         for digest in repository.manifests:
             if digest not in meant:
-                yield Wanted(repository.name, target, "", digest)
+                yield Wanted(repository.name, target, "", digest, troubled_by(repository, digest))

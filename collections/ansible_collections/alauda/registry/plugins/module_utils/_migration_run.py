@@ -41,6 +41,7 @@ try:
         Asked,
         Migration,
         chosen_phases,
+        folder_beside,
         load_journal,
         open_migration,
         takes_away,
@@ -48,6 +49,7 @@ try:
     from image_registry.migration.phases import LOOKING
     from image_registry.migration.progress import page, progress
     from image_registry.migration.standing import standing
+    from image_registry.migration.step_results import results_of
     from image_registry.remote.asking import Access
     from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Login
@@ -154,7 +156,7 @@ def stands(plan: str, journal: str) -> dict[str, Any]:
     """How a plan and its journal stand. Raises :class:`MigrationError`."""
     try:
         found = standing(Path(plan), Path(journal), for_playbooks)
-        state = progress(found.plan, load_journal(Path(journal), found.plan)) if found.plan else None
+        state = _state(found.plan, load_journal(Path(journal), found.plan), Path(journal)) if found.plan else None
     except Refused as error:
         raise MigrationError(str(error)) from None
     return {
@@ -234,8 +236,12 @@ def _door(asked: dict[str, Any], which: str) -> RegistryDoor | None:
 
 
 def _progress(found: Migration, asked: dict[str, Any]) -> dict[str, Any]:
-    state = progress(found.plan, found.journal)
+    state = _state(found.plan, found.journal, Path(asked["journal"]))
     if asked["html"] and not asked["_check"]:
         Path(asked["html"]).write_text(page(found.plan, state), encoding="utf-8")
     document: dict[str, Any] = to_document(state)
     return document
+
+
+def _state(plan: Any, journal: Any, path: Path) -> Any:
+    return progress(plan, journal, results_of(plan, journal, folder_beside(path)))
