@@ -84,6 +84,18 @@ def test_one_module_default_names_the_cluster_for_every_module() -> None:
     assert load(COLLECTION / "meta/runtime.yml")["action_groups"]["registry"] == [
         name for name in MODULES if name not in WITHOUT_CLUSTER
     ]
+    for name in MODULES:
+        said = (COLLECTION / f"plugins/modules/{name}.py").read_text(encoding="utf-8")
+        assert ("- alauda.registry._cluster.action_group\n" in said) == (name not in WITHOUT_CLUSTER), name
+        assert ("  action_group:\n    support: none\n" in said) == (name in WITHOUT_CLUSTER), name
+
+
+@pytest.mark.parametrize("role", [*ROLES, "migrate"])
+def test_no_value_of_a_token_is_ever_shown(role: str) -> None:
+    for entry in load(COLLECTION / f"roles/{role}/meta/argument_specs.yml")["argument_specs"].values():
+        for name, spec in entry["options"].items():
+            if name.endswith(("_token", "_credentials")):
+                assert spec.get("no_log") is True, name
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -155,10 +167,25 @@ def test_the_collection_can_be_built(ansible: dict[str, str], tmp_path: Path) ->
     assert len(list(tmp_path.glob("alauda-registry-*.tar.gz"))) == 1
 
 
+def shared_by_all(inventory: Path) -> Any:
+    """Variables of the group, in a file of its own or in a folder of such files."""
+    one = inventory / "group_vars/registry_clusters.yml"
+    return load(one if one.exists() else inventory / "group_vars/registry_clusters/main.yml")
+
+
+def test_every_secret_of_several_clusters_is_in_the_pattern_of_the_vault() -> None:
+    folder = ROOT / "inventories/example-multi"
+    pattern = load(folder / "group_vars/registry_clusters/vault.yml.example")
+    hosts = set(load(folder / "hosts.yml")["registry_clusters"]["hosts"])
+    used = set(re.findall(r"\bvault_\w+", (folder / "group_vars/registry_clusters/main.yml").read_text("utf-8")))
+    assert used == set(pattern)
+    assert all(set(value) == hosts for value in pattern.values() if isinstance(value, dict))
+
+
 @pytest.mark.parametrize(("inventory", "hosts"), [("example", 1), ("example-multi", 3)])
 def test_the_example_inventories_have_all_that_a_migration_wants(inventory: str, hosts: int) -> None:
     folder = ROOT / "inventories" / inventory
-    common = load(folder / "group_vars/registry_clusters.yml")
+    common = shared_by_all(folder)
     clusters = load(folder / "hosts.yml")["registry_clusters"]["hosts"]
     assert len(clusters) == hosts
     specs = load(COLLECTION / "roles/migrate/meta/argument_specs.yml")["argument_specs"]["main"]["options"]

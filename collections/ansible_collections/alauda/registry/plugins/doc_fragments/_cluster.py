@@ -113,3 +113,12 @@ attributes:
     description:
       - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
 """
+
+    ACTION_GROUP = r"""
+attributes:
+  action_group:
+    support: full
+    description: Use C(group/alauda.registry.registry) in C(module_defaults) to name the cluster once for all modules.
+    membership:
+      - alauda.registry.registry
+"""

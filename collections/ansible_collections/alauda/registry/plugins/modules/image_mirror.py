@@ -90,6 +90,12 @@ options:
     type: int
     default: 4
 attributes:
+  action_group:
+    support: none
+    description: Use C(group/alauda.registry.registry) in C(module_defaults) to name the cluster once for all modules.
+    details:
+      - This module asks no cluster, so it has no options that name one.
+    membership: []
   diff_mode:
     support: full
     description: Shows the images that are (or would be) sent, with their digests.

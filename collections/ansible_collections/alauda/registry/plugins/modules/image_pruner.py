@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.wait
   - alauda.registry._cluster.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
   - alauda.registry._cluster.migration
   - alauda.registry._config_options.imagepruner
 options:

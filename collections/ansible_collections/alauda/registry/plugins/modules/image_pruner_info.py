@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 attributes:
   diff_mode:
     support: N/A

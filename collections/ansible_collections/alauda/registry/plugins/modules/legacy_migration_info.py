@@ -25,6 +25,12 @@ options:
     type: path
     required: true
 attributes:
+  action_group:
+    support: none
+    description: Use C(group/alauda.registry.registry) in C(module_defaults) to name the cluster once for all modules.
+    details:
+      - This module asks no cluster, so it has no options that name one.
+    membership: []
   diff_mode:
     support: N/A
 requirements:

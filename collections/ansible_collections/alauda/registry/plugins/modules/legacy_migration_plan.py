@@ -78,6 +78,12 @@ options:
     type: bool
     default: false
 attributes:
+  action_group:
+    support: none
+    description: Use C(group/alauda.registry.registry) in C(module_defaults) to name the cluster once for all modules.
+    details:
+      - This module asks no cluster, so it has no options that name one.
+    membership: []
   diff_mode:
     support: full
     description: Shows what the plan would change in workloads, when it is another plan than in O(dest).

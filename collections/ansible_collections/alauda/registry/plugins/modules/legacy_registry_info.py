@@ -19,6 +19,7 @@ description:
   - What lies in a registry is found by M(alauda.registry.legacy_registry_survey). Values of Secrets are never returned.
 extends_documentation_fragment:
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   kubeconfig:
     description:

@@ -18,6 +18,7 @@ description:
     and the one before stays beside it with the suffix C(.before).
 extends_documentation_fragment:
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   content:
     description: File of the survey.

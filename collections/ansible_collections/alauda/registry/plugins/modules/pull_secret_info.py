@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   namespace:
     description: The namespace; empty for all that there are.

@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   role:
     description:

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
   - alauda.registry._cluster.migration
+  - alauda.registry._cluster.action_group
 options:
   state:
     description: Whether the object shall exist.

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.helm
   - alauda.registry._cluster.chart
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   architectures:
     description: Node architectures that the image is built for.

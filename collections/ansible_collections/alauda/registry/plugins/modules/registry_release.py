@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.chart
   - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
   - alauda.registry._cluster.migration
 options:
   state:

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._backup
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
   - alauda.registry._cluster.migration
 options:
   name:

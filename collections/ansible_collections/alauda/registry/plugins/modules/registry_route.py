@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster.package
   - alauda.registry._cluster.attributes
   - alauda.registry._cluster.migration
+  - alauda.registry._cluster.action_group
 options:
   state:
     description: Whether there shall be such a route.

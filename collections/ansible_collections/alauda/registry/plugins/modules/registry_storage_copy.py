@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
   - alauda.registry._cluster.migration
   - alauda.registry._images.package
 options:

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.wait
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
   - alauda.registry._cluster.migration
 options:
   catalog:

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - alauda.registry._cluster
   - alauda.registry._cluster.helm
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   push:
     description:

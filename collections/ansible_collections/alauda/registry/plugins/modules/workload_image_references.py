@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - alauda.registry._images
   - alauda.registry._images.package
   - alauda.registry._cluster.attributes
+  - alauda.registry._cluster.action_group
 options:
   namespaces:
     description: Only objects of these namespaces.
