@@ -136,6 +136,9 @@ def test_an_upgrade_is_predicted_and_keeps_the_method(site: Site) -> None:
     assert "Looked after by: helm" in done.said
     assert "Revision: 1 -> 2" in done.said
     assert "Debug" in site.values()
+    said = site.controller.refused(UPGRADE, registry_config={"logLevel": "Debug"})
+    assert "values that nobody says now, so they would go: apiServer" in said
+    assert site.revision() == 2
 
 
 def test_a_registry_of_helm_is_not_converted_by_a_default(site: Site) -> None:

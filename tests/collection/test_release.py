@@ -122,6 +122,44 @@ def test_a_change_of_one_value_is_no_upgrade(
     assert install(chart_ref=str(charts["2.1.0"]), values={"a": 2})["changed"], "who upgrades does not ask"
 
 
+MIGRATED = {
+    "config": {"storage": {"s3": {"bucket": "images"}}, "routes": [{"name": "legacy"}], "logLevel": "Normal"},
+    "imagePruner": {"suspend": True},
+    "image": {"tag": "2.0.0"},
+}
+
+
+def test_what_the_release_has_and_nobody_says_is_refused_by_its_name(
+    fake_helm: FakeHelm, install: Callable[..., Result]
+) -> None:
+    install(values=MIGRATED, forget=[])
+    said = {"config": {"logLevel": "Debug"}, "image": {"digest": "sha256:1"}}
+    for check in (True, False):
+        refused = install(values=said, forget=[], check=check)
+        assert refused.failed
+        assert "so they would go: config.storage.s3, config.routes, imagePruner.suspend. Nothing" in refused.message
+        assert "registry_values_forgotten" in refused.message
+    refused = install(values=said, forget=["config.routes", "imagePruner"])
+    assert "so they would go: config.storage.s3. Nothing" in refused.message
+    assert fake_helm.writes == ["upgrade"], "nothing was changed"
+    claim = {"config": {"storage": {"pvc": {}}}}
+    assert "config.storage.s3" in install(values=claim, forget=["config.routes", "imagePruner"]).message
+    assert install(values={**MIGRATED, **said, "config": {**MIGRATED["config"], "routes": []}}, forget=["image"])[
+        "changed"
+    ]
+    assert install(values=said, forget=["*"])["changed"]
+
+
+def test_what_never_worked_binds_nobody_and_what_worked_last_counts(
+    fake_helm: FakeHelm, install: Callable[..., Result]
+) -> None:
+    fake_helm.does(failure="no such image")
+    assert install(values=MIGRATED, forget=[]).failed
+    fake_helm.does()
+    assert install(values={"config": {"logLevel": "Debug"}}, forget=[])["changed"]
+    assert "config.logLevel" in install(values={}, forget=[]).message
+
+
 INCLUDES = re.compile(r"name: alauda\.registry\.install\n(?P<rest>(?:.*\n)*?)(?=\n- name|\n +- name|\Z)")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from image_registry.kube.errors import KubeError
 from image_registry.migration.case import make_case
@@ -103,6 +104,31 @@ def test_values_beside_the_plan_count_until_a_revision_came_up(
         client=cast("Any", Secrets()), namespace="n", chart="c", folder=tmp_path, base={"image": "right"}
     )
     assert found.below() == ({"image": "right"} if below else {})
+
+
+def test_what_the_release_has_is_written_for_the_inventory_and_goes_with_it(tmp_path: Path) -> None:
+    class NoRelease:
+        def get(self, _path: str, **_query: Any) -> Document:
+            return {"items": []}
+
+    program = tmp_path / "helm"  # a named fake: it does as it is told
+    program.write_text("#!/bin/sh\ncat >/dev/null\n", encoding="utf-8")
+    program.chmod(0o700)
+    file = tmp_path / "journal.values.yml"
+    settings = HelmSettings(
+        client=cast("Any", NoRelease()),
+        namespace="n",
+        chart="c",
+        folder=tmp_path / "d",
+        program=str(program),
+        values_file=file,
+    )
+    values = {"config": {"storage": {"s3": {"bucket": "images"}}, "routes": [{"name": "legacy"}]}}
+    settings.write(values, print)
+    assert yaml.safe_load(file.read_text()) == {"registry_install_method": "helm", "registry_chart_values": values}
+    assert file.stat().st_mode & 0o777 == 0o600
+    settings.remove(print)
+    assert not file.exists(), "a rollback leaves nothing to be included"
 
 
 @pytest.mark.parametrize(

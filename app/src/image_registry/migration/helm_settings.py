@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
@@ -24,6 +26,10 @@ from image_registry.migration.facts import ObjectName
 from image_registry.migration.spelling import Said, Spelling, command_line
 
 RELEASE = "image-registry"
+_HEAD = """---
+# Written by the migration: what the release image-registry has. Copy it into the inventory of this cluster (host_vars),
+# so that install.yml and upgrade.yml keep it; what registry_config, registry_pruner and registry_image say goes first.
+"""
 _ENVIRONMENT = ("PATH", "HOME", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "TMPDIR")
 
 
@@ -42,6 +48,9 @@ class HelmSettings:
     base: Mapping[str, Any] = field(default_factory=dict)
     """Values beside those of the plan, for the first installation: where images come from, for example. One that did
     not come up gets them anew, so that a wrong one is corrected by running again."""
+    values_file: Path | None = None
+    """Where variables of an inventory are written that say what the release has: whoever installs by Helm replaces all
+    values, and by these the next run changes nothing."""
     timeout: int = 420
     spelling: Spelling = command_line
 
@@ -65,11 +74,14 @@ class HelmSettings:
                 "upgrade", "--install", RELEASE, self.chart, *version, "--values=-", "--reset-values", "--wait",
                 "--history-max=10", f"--timeout={self.timeout}s", given=json.dumps(dict(values)).encode(),
             )  # fmt: skip
+            self._note(values)
 
     def remove(self, tell: Callable[[str], None]) -> None:
         with self._alone(tell):
             tell(f"  helm uninstall {RELEASE}")
             self._helm("uninstall", RELEASE, "--ignore-not-found", "--wait", f"--timeout={self.timeout}s")
+            if self.values_file is not None:
+                self.values_file.unlink(missing_ok=True)
 
     def unusable(self) -> str:
         version = [f"--version={self.chart_version}"] if self.chart_version else []
@@ -91,6 +103,17 @@ class HelmSettings:
         for name in objects:
             if found.find(name) is not None:
                 found.change(name, self._owned)
+
+    def _note(self, values: Mapping[str, Any]) -> None:
+        """Whole or as it was, and for its owner alone: nobody knows what somebody gives below the plan's values."""
+        if self.values_file is None:
+            return
+        said = {"registry_install_method": "helm", "registry_chart_values": json.loads(json.dumps(dict(values)))}
+        fresh = self.values_file.with_name(f"{self.values_file.name}.new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(_HEAD + yaml.safe_dump(said, allow_unicode=True, sort_keys=True))
+        fresh.replace(self.values_file)
 
     def _owned(self, document: Document) -> Document:
         metadata = document["metadata"]

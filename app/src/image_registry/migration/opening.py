@@ -204,6 +204,7 @@ def _settings(asked: Asked, plan: Plan, begun: str, operator: str, folder: Path)
         program=asked.helm,
         chart_version=asked.chart_version,
         base=asked.values,
+        values_file=asked.journal.with_name(f"{asked.journal.stem}.values.yml"),
         spelling=asked.spelling,
     )
     if way == HELM:

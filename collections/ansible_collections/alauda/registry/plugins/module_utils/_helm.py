@@ -94,9 +94,10 @@ class Helm:
         """Name and versions of the installed chart."""
         return self._json(["get", "metadata", self.release, "--output=json"])
 
-    def values(self) -> dict[str, Any]:
-        """The values that the last install or upgrade was given."""
-        return self._json(["get", "values", self.release, "--output=json"], empty={})
+    def values(self, revision: int | None = None) -> dict[str, Any]:
+        """The values that the last install or upgrade, or one that is named, was given."""
+        chosen = [f"--revision={revision}"] if revision else []
+        return self._json(["get", "values", self.release, *chosen, "--output=json"], empty={})
 
     def history(self) -> list[dict[str, Any]]:
         """Every revision kept, oldest first."""

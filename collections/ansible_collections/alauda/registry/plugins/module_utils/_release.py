@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.alauda.registry.plugins.module_utils import _namespaces, _objects, _retained
+from ansible_collections.alauda.registry.plugins.module_utils import _namespaces, _objects, _retained, _unsaid
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
 from ansible_collections.alauda.registry.plugins.module_utils._findings import Finding, report
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm, HelmError, clean
@@ -67,6 +67,8 @@ class Order:
     timeout: int
     patience: int
     namespace_labels: dict[str, str]
+    forgotten: tuple[str, ...] = (_unsaid.ANY,)
+    """Values of the release that go where the order does not say them."""
 
 
 def plan(cluster: Cluster, helm: Helm, order: Order) -> Plan:
@@ -97,6 +99,7 @@ def plan(cluster: Cluster, helm: Helm, order: Order) -> Plan:
     result.revision = int(current["version"])
     state = str(current["info"]["status"])
     result.working = result.revision if state == "deployed" else _last_working(helm)
+    _refuse_to_forget(helm, order, result)
     if state != "deployed":
         result.reasons.append(f"revision {result.revision} is {state}")
     for part in ("objects", "hooks", "values"):
@@ -223,6 +226,21 @@ def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None
             f"helm or playbook works on it. Wait for its end and run again; if there is none, run again in "
             f"{(STALE - age) / 60:.0f} minutes, or remove the newest Secret "
             f"sh.helm.release.v1.{helm.release}.v* at once"
+        )
+
+
+def _refuse_to_forget(helm: Helm, order: Order, found: Plan) -> None:
+    """What a first installation that never worked was given binds nobody."""
+    if not found.working:
+        return
+    installed = found.before["values"] if found.working == found.revision else helm.values(found.working)
+    lost = _unsaid.unsaid(installed, order.values, order.forgotten)
+    if lost:
+        raise ReleaseFailed(
+            f"release {helm.release} in namespace {helm.namespace} has values that nobody says now, so they would go: "
+            f"{', '.join(lost)}. Nothing was changed. Say each of them in the inventory (registry_chart_values), with "
+            "another value where it shall change; a migration has written what it made into journal.values.yml of its "
+            "folder. Those that shall go are named: forget (registry_values_forgotten of the role)"
         )
 
 

@@ -49,6 +49,15 @@ options:
         upgrade by it.
     type: bool
     default: false
+  forget:
+    description:
+      - Values that the release has and that go where O(values) does not say them, by their names, as V(config.routes).
+        A name stands for all that is below it, and V(*) for all values.
+      - Others that O(values) does not say are refused by their names, since the registry would lose them. An empty list
+        lets none go.
+    type: list
+    elements: str
+    default: ["*"]
   namespace_labels:
     description: Labels that the namespace shall have. A value that somebody else gave it is not overruled.
     type: dict
@@ -137,6 +146,7 @@ def main() -> None:
             "chart_ref": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "same_chart": {"type": "bool", "default": False},
+            "forget": {"type": "list", "elements": "str", "default": ["*"]},
             "namespace_labels": {"type": "dict", "default": {}},
             "timeout": {"type": "int", "default": 600},
             "patience": {"type": "int", "default": 120},
@@ -175,6 +185,7 @@ def main() -> None:
             module.params["timeout"],
             module.params["patience"],
             {key: str(value) for key, value in module.params["namespace_labels"].items()},
+            tuple(module.params["forget"]),
         )
         proposal = _release.plan(cluster, helm, order)
         revision = proposal.revision
