@@ -14,7 +14,9 @@ from typing import Any, cast
 
 import pytest
 
+from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import Context, RegistryDoor, StepFailed
+from image_registry.migration.own_service import by_address
 from image_registry.migration.registry_access import target_of
 from image_registry.migration.spelling import command_line
 from image_registry.remote.asking import Access
@@ -65,8 +67,8 @@ def registry(folder: Path, name: str) -> Iterator[str]:
         thread.join(5)
 
 
-def context(cluster: Cluster) -> Context:
-    door = RegistryDoor("", Access(patience=0))
+def context(cluster: Any, url: str = "", authorities: str = "") -> Context:
+    door = RegistryDoor(url, Access(patience=0), authorities)
     found = SimpleNamespace(
         target=door, client=cluster, plan=SimpleNamespace(target_namespace=NAMESPACE), spelling=command_line
     )
@@ -87,9 +89,35 @@ def test_it_is_asked_under_its_name_at_the_address_of_its_service(tmp_path: Path
         assert tags(context(cluster(ca))) == ["v1"]
 
 
-def test_another_one_at_that_address_is_not_believed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["", f"https://{ADDRESS}:5000", f"{ADDRESS}:5000"])
+def test_another_one_at_that_address_is_not_believed(tmp_path: Path, url: str) -> None:
     with registry(tmp_path, "somebody.else.svc") as ca, pytest.raises(Untrusted):
-        tags(context(cluster(ca)))
+        tags(context(cluster(ca), url))
+
+
+@pytest.mark.parametrize("url", [f"https://{ADDRESS}:5000", f"{ADDRESS}:5000", f"https://{HOST}:5000"])
+def test_an_address_of_its_service_that_somebody_names_is_asked_under_its_name(tmp_path: Path, url: str) -> None:
+    with registry(tmp_path, HOST) as ca:
+        assert tags(context(cluster(ca), url)) == ["v1"]
+
+
+def test_its_own_ca_is_trusted_at_another_address_too() -> None:
+    named = context(cluster("-- own --"), "https://registry.example.com", "-- given --")
+    door = by_address(cast("RegistryDoor", named.target), named)
+    assert (door.url, door.authorities, dict(door.known)) == (
+        "https://registry.example.com",
+        "-- given --\n-- own --",
+        {},
+    )
+
+
+def test_an_address_is_taken_as_it_was_named_where_the_cluster_may_not_be_asked() -> None:
+    class Closed:
+        def find(self, path: str) -> Any:
+            raise KubeError(403, "Forbidden", path)
+
+    assert target_of(context(Closed(), "https://registry.example.com")).door.authorities == ""
+    assert target_of(context(Closed(), f"http://{ADDRESS}:5000")).name == f"{ADDRESS}:5000", "without TLS as it is"
 
 
 def test_before_it_is_installed_it_is_said_what_to_name() -> None:

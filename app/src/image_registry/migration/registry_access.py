@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from image_registry.migration.actions import Context, RegistryDoor, StepFailed
-from image_registry.migration.own_service import by_service
+from image_registry.migration.own_service import by_address, by_service
 from image_registry.migration.survey_registry import LegacyRegistry, SurveyOptions
 from image_registry.mirroring.in_registry import Client
 from image_registry.mirroring.places import DOCKER, Place
@@ -213,7 +213,8 @@ def target_of(context: Context) -> Registry:
     """This registry. Raises :class:`StepFailed`."""
     if context.target is None:
         raise StepFailed("the address of this registry is not known: name it and a login for it")
-    return Registry.of(context.target if context.target.url else by_service(context.target, context))
+    look = by_address if context.target.url else by_service
+    return Registry.of(look(context.target, context))
 
 
 def in_bodies(names: Mapping[str, str]) -> Iterator[dict[str, str]]:
