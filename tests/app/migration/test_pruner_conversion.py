@@ -35,6 +35,17 @@ def _suspended(cluster: Any) -> None:
     _cron(cluster)["spec"]["suspend"] = True
 
 
+def _script(cluster: Any) -> None:
+    pod = _cron(cluster)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    _cron(cluster)["metadata"].pop("labels", None)
+    pod["containers"][0].update(image="registry.example.com/alauda/ac:v1", command=["sh", "/scripts/clean.sh"], args=[])
+
+
+def _before_the_others(cluster: Any) -> None:
+    pod = _cron(cluster)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["initContainers"], pod["containers"] = pod["containers"], [{"name": "done", "image": "busybox"}]
+
+
 def _trial(cluster: Any) -> None:
     _arguments(cluster).remove("--confirm")
 
@@ -53,6 +64,7 @@ def _gone(cluster: Any) -> None:
         (_suspended, "CronJob cpaas-system/ac-prune-images-cronjob was suspended"),
         (_trial, "had no --confirm"),
         (_denied, "had no --confirm"),
+        (_script, "nobody has read what CronJob cpaas-system/ac-prune-images-cronjob does"),
         (_gone, "no CronJob pruned the registry before"),
     ],
 )
@@ -65,6 +77,23 @@ def test_nothing_deletes_after_a_migration_that_did_not_before(
     assert [step.parameters["pruner"] for step in found.phase(Phase.FINALIZE) if "pruner" in step.parameters] == []
     [told] = [finding for finding in assess(case) if finding.rule == "pruner-suspended"]
     assert why in told.cause
+
+
+@pytest.mark.parametrize("change", [_script, _before_the_others])
+def test_a_job_is_stopped_for_its_program_wherever_its_commands_stand(
+    change: Callable[[Any], None], tmp_path: Path
+) -> None:
+    case = changed("4.2-pvc", change, tmp_path)
+    name = "CronJob cpaas-system/ac-prune-images-cronjob"
+    assert {f"freeze/{name}", "freeze/jobs"} <= {step.id for step in plan(case).phase(Phase.FREEZE)}
+    told = [finding.object for finding in assess(case) if finding.rule == "cleanup-unread"]
+    assert [str(each) for each in told] == ([name] if change is _script else [])
+
+
+def test_what_stands_on_nodes_is_named_as_nobody_s_work(tmp_path: Path) -> None:
+    [told] = [each for each in assess(changed("4.2-pvc", lambda _cluster: None, tmp_path)) if each.rule == "node-names"]
+    assert "/etc/hosts" in told.cause
+    assert "after finalize" in told.action
 
 
 def test_a_schedule_that_deleted_goes_on_when_the_migration_is_over(tmp_path: Path) -> None:

@@ -139,6 +139,15 @@ def _exposure(case: Case) -> Iterator[Finding]:
             "no route of this registry can have this host, so clients that use it find nothing after the cutover",
             "make an Ingress with single hosts, or accept that it ends",
         )
+    for service in case.installation.services[:1] if case.installation else ():
+        yield note(
+            "node-names",
+            service.object,
+            "the platform writes its names and its address into /etc/hosts of every node (the line with "
+            "cpaas-generated-node-resolver), where a migration does not look: when the Service has gone, nodes that "
+            "kept the line ask an address that is nobody's",
+            "after finalize look at each node, and take out the line that the platform has left",
+        )
     for exposed in case.installation.exposures if case.installation else ():
         if exposed.object.kind == "Service":
             yield warning(
@@ -173,6 +182,16 @@ def _jobs(case: Case) -> Iterator[Finding]:
     pruner = convert_cleanups(case.inventory.cleanups)
     for problem in pruner.problems:
         yield note("cleanup", problem.partition(":")[0], problem, "decide whether it still matters")
+    for cleanup in case.inventory.cleanups:
+        if cleanup.unread:
+            yield note(
+                "cleanup-unread",
+                cleanup.object,
+                "by its label or its program it prunes, but its commands do not say so: it is taken for a cleanup "
+                "of the old registry, suspended with the freeze and waited for",
+                "read what it does: if it deletes images, say the same as imagePruner of this registry; if it does "
+                "something else, let it run again after the migration",
+            )
     if pruner.why_not:
         yield note(
             "pruner-suspended",

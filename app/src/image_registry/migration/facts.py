@@ -245,6 +245,8 @@ class CleanupFact:
     schedule: str = ""
     suspended: bool = False
     arguments: tuple[str, ...] = ()
+    unread: bool = False
+    """Known by its image or its label alone: what it does stands where nobody has read it, as in a ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ GATEWAY_DEPLOYMENT, GATEWAY_SERVICE = "registry-gateway-gateway", "registry-gate
 LIMIT_MAPS = ("image-registry-limit-config", "registry-gateway-config")
 """ConfigMaps with push limits; the second is of the gateway, and its name is still accepted by the first's reader."""
 CLEANUP_LABEL = ("cpaas.io/cleanup", "ac-images-pruner")
+CLEANUP_IMAGE = "alauda/ac"
+"""The repository, on whatever host, of the program that prunes."""
 VELERO_MAP = "change-registry-config"
 RIGHTS_GROUP, RIGHTS_RESOURCE = "registry.alauda.io", "images"
 """Whom the legacy registry asks about: a name of rights alone, no resource is served under it."""

@@ -9,11 +9,18 @@ from typing import Any
 import yaml
 
 from image_registry.migration.facts import CleanupFact, LimitFact, LimitRule, ObjectName
-from image_registry.migration.generations import CLEANUP_LABEL, GATEWAY_DEPLOYMENT, LIMIT_MAPS, VELERO_MAP
+from image_registry.migration.generations import (
+    CLEANUP_IMAGE,
+    CLEANUP_LABEL,
+    GATEWAY_DEPLOYMENT,
+    LIMIT_MAPS,
+    VELERO_MAP,
+)
 from image_registry.migration.reading import Reader, at, name_of, objects, text, texts, words
 
 PATCH_API = "operator.alauda.io/v1alpha1"
 _PRUNES = re.compile(r"\badm\b.*\bprune\b.*\bimages\b", re.DOTALL)
+_PROGRAM = re.compile(rf"(?:^|/){re.escape(CLEANUP_IMAGE)}(?:[:@]|$)")
 _SECRET_FLAG = re.compile(r"^(--?(?:token|password|bearer)[\w-]*)(=.*)?$")
 
 
@@ -67,7 +74,8 @@ def read_patches(reader: Reader) -> tuple[ObjectName, ...]:
 
 
 def read_cleanups(reader: Reader) -> tuple[CleanupFact, ...]:
-    """CronJobs, and Jobs that nobody made from one, which prune images or say that they do."""
+    """CronJobs, and Jobs that nobody made from one, which prune images, say that they do, or run the program for it.
+    (Facts, 12.12)"""
     found = []
     for kind, resource, template in (
         ("CronJob", "cronjobs", ("spec", "jobTemplate", "spec", "template", "spec")),
@@ -76,9 +84,12 @@ def read_cleanups(reader: Reader) -> tuple[CleanupFact, ...]:
         for document in reader.list("cleanup jobs", "batch/v1", resource):
             if kind == "Job" and at(document, "metadata", "ownerReferences"):
                 continue
-            arguments = tuple(_arguments(at(document, *template)))
+            pod = at(document, *template)
+            arguments = tuple(_arguments(pod))
             labels = words(at(document, "metadata", "labels"))
-            if _PRUNES.search(" ".join(arguments)) or labels.get(CLEANUP_LABEL[0]) == CLEANUP_LABEL[1]:
+            read = _PRUNES.search(" ".join(arguments)) is not None
+            says = read or labels.get(CLEANUP_LABEL[0]) == CLEANUP_LABEL[1]
+            if says or any(_PROGRAM.search(text(each.get("image"))) for each in _containers(pod)):
                 spec = document.get("spec")
                 found.append(
                     CleanupFact(
@@ -86,6 +97,7 @@ def read_cleanups(reader: Reader) -> tuple[CleanupFact, ...]:
                         text(at(spec, "schedule")),
                         at(spec, "suspend") is True,
                         arguments,
+                        unread=not read,
                     )
                 )
     return tuple(found)
@@ -97,10 +109,15 @@ def read_velero(reader: Reader, namespace: str) -> ObjectName | None:
     return name if reader.get("restore mapping", name, "configmaps") is not None else None
 
 
+def _containers(spec: Any) -> Iterator[Mapping[str, Any]]:
+    yield from objects(at(spec, "initContainers"))
+    yield from objects(at(spec, "containers"))
+
+
 def _arguments(spec: Any) -> Iterator[str]:
     """Words of the commands, those of a shell's script apart; the values of credentials are left out."""
     hide = False
-    for container in objects(at(spec, "containers")):
+    for container in _containers(spec):
         for argument in (*texts(container.get("command")), *texts(container.get("args"))):
             for word in argument.split():
                 flag = _SECRET_FLAG.match(word)

@@ -60,6 +60,8 @@ def _idle(cleanup: CleanupFact) -> str:
     """Why a job deletes nothing; empty if it deletes."""
     if cleanup.suspended:
         return f"{cleanup.object} was suspended"
+    if cleanup.unread:
+        return f"nobody has read what {cleanup.object} does"
     # written as a flag of Go: alone, or with its value after an equals sign
     said = [value for name, value in _pairs(cleanup.arguments) if name == _CONFIRM]
     if not said or said[-1].lower() not in ("", "1", "t", "true"):
