@@ -159,7 +159,7 @@ def test_what_blocks_is_named_and_fails_where_that_is_wanted(run_plan: Run, plan
     assert told["blockers"] == ["nested-path:team-a/tools/report"]
     failed = run_plan(**plan_arguments, require_ready=True)
     assert failed.failed
-    assert "nested-path:team-a/tools/report" in failed["msg"]
+    assert "\n- nested-path:team-a/tools/report: names here have exactly two parts" in failed["msg"], "with its cause"
 
 
 def test_an_inventory_that_is_none_is_refused(run_plan: Run) -> None:

@@ -28,6 +28,7 @@ from image_registry.migration.findings import blocking
 from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.gate_reading import image, may
 from image_registry.migration.gates import Question, Seen
+from image_registry.migration.names import rename_plan
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step, sealed
 from image_registry.migration.registry_access import Registry
@@ -288,3 +289,32 @@ def test_a_login_that_expires_in_a_gate_makes_nothing_open(tmp_path: Path, monke
         gating.Gate().do(step, {}, context)
     refused[0] = False  # a right that is missing is the fault of what it is missing for
     assert "tag:team/app:v1" in gating.Gate().do(step, {}, context).open
+
+
+def test_what_was_accepted_in_the_plan_is_accepted_of_the_workload_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name that the plan knows it by, which is the one before; another image of that workload is open."""
+    finding = replace(blocking("missing-blob", "team/tools/report/v1", "", ""), accepted=True)
+    plan = sealed(
+        replace(
+            Plan(1, "", "", "", "", "", "", "", "", ""),
+            findings=(finding,),
+            renames=rename_plan(["team/tools/report"], {}),
+        )
+    )
+    nothing = cast("Any", None)
+    door = RegistryDoor("https://x", Access())
+    context = Context(plan=plan, client=nothing, folder=tmp_path, settings=nothing)
+    monkeypatch.setattr(gating, "target_of", lambda _context: Registry(door, "x", nothing))
+    monkeypatch.setattr(gate_reading, "host", lambda *_: Seen("there"))
+    monkeypatch.setattr(gate_reading, "image", lambda *_: Seen())
+    images = ["here/team/tools-report:v1", "here/team/tools-report:v2"]
+    step = Step("gate/hosts", Phase.GATES, Action.GATE, "hosts", parameters={"hosts": ["here"], "images": images})
+    exceptions = Exceptions(context)
+    found = {
+        item.id: exceptions.by(item.id, item.repository, item.subjects, item.wrong)
+        for item in gating._hosts(step, context)
+        if item.cause
+    }
+    assert found == {f"image:{images[0]}": finding.id, f"image:{images[1]}": ""}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from image_registry.migration.case import Case
-from image_registry.migration.rewriting import repository_of, rewritten
+from image_registry.migration.rewriting import repository_of, rewritten, wanted_of
 from image_registry.migration.role_conversion import convert_roles
 
 _PUSH = frozenset({"create", "update", "patch", "*"})
@@ -43,7 +43,7 @@ def _hosts(case: Case) -> dict[str, Any]:
     for consumer in case.inventory.consumers:
         for use in consumer.uses:
             after = rewritten(use.image, host=case.choices.host, moving=case.moving_hosts, renames=names)
-            repository, wanted = repository_of(use.image), _wanted(use.image)
+            repository, wanted = repository_of(use.image), wanted_of(use.image)
             if after is None:
                 continue
             if wanted in case.tags_in_use.get(repository, frozenset()):
@@ -58,11 +58,6 @@ def _workload(case: Case) -> list[str]:
     """The Deployment of the registry before; empty for one that has none."""
     found = case.installation.workload if case.installation else None
     return [found.object.kind, found.object.name, found.object.namespace, found.object.api_version] if found else []
-
-
-def _wanted(image: str) -> str:
-    rest = image.rpartition("://")[2].partition("/")[2][len(repository_of(image)) :]
-    return rest.rpartition("@")[2] if "@" in rest else rest.removeprefix(":") or "latest"
 
 
 def _bindings(case: Case) -> Iterator[dict[str, Any]]:

@@ -113,7 +113,8 @@ def hosts(wanted: Iterable[str], images: Iterable[str], found: Mapping[str, Seen
         yield Item(f"host:{host}", host, seen.error or ("" if seen.value else "no registry answers there"))
     for image in sorted(images):
         seen = found.get(image, NOT_READ)
-        yield Item(f"image:{image}", image, seen.error or ("" if seen.value else "there is no such image here"))
+        cause = seen.error or ("" if seen.value else "there is no such image here")
+        yield Item(f"image:{image}", image, cause, wrong=_wrong(seen))
 
 
 @dataclass(frozen=True, slots=True)

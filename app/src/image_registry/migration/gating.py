@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -22,6 +23,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, target_of
 from image_registry.migration.remaining_uses import remaining_uses
+from image_registry.migration.rewriting import repository_of, wanted_of
 from image_registry.migration.route_gate import routes_let_in
 
 PORTION = 2000
@@ -169,7 +171,12 @@ def _hosts(step: Step, context: Context) -> Iterator[Item]:
     wanted, images = step.parameters["hosts"], [*step.parameters["images"], *_pushed_since(step, context)]
     found = gate_reading.read_each(wanted, partial(gate_reading.host, context.client, registry.door))
     found |= gate_reading.read_each(images, partial(gate_reading.image, registry))
-    return gates.hosts(wanted, images, found)
+    before = {new: old for old, new in renames(context).items() if new}
+    for item in gates.hosts(wanted, images, found):
+        _, _, image = item.id.partition("image:")
+        repository = repository_of(image)
+        subjects = (wanted_of(image),) if image else ()
+        yield replace(item, repository=before.get(repository, repository), subjects=subjects)
 
 
 def _pushed_since(step: Step, context: Context) -> Iterator[str]:

@@ -99,6 +99,12 @@ def repository_of(image: str) -> str:
     return _split(image.rpartition("://")[2].partition("/")[2])[0]
 
 
+def wanted_of(image: str) -> str:
+    """The digest of a reference that has a host, or its tag, which is ``latest`` where it names none."""
+    rest = _split(image.rpartition("://")[2].partition("/")[2])[1]
+    return rest.rpartition("@")[2] if "@" in rest else rest.removeprefix(":") or "latest"
+
+
 def _split(rest: str) -> tuple[str, str]:
     """The repository, and tag and digest as they stand there."""
     for index, character in enumerate(rest):

@@ -137,9 +137,22 @@ archived:
   sample: ["/srv/migrations/one/journal.20261122T030000Z.jsonl"]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _migration, _spelling
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
+
+MOST_NAMED = 20
+"""The page and the document have all of them."""
+
+
+def _named(plan: dict[str, Any], blockers: list[str]) -> str:
+    """A line for each, with its cause."""
+    causes = {f"{entry['rule']}:{entry['object']}": entry["cause"] for entry in plan["findings"]}
+    named = "".join(f"\n- {name}: {causes.get(name, '')}" for name in blockers[:MOST_NAMED])
+    rest = len(blockers) - MOST_NAMED
+    return named + (f"\n- and {rest} more: all of them are in the plan, and in the page of html" if rest > 0 else "")
 
 
 def main() -> None:
@@ -190,8 +203,8 @@ def main() -> None:
     }
     if blockers and module.params["require_ready"]:
         module.fail_json(
-            msg=f"{len(blockers)} findings stand in the way: {', '.join(blockers[:10])}. Remove their causes, or "
-            f"accept them by name ({_spelling.ACCEPTED_WITH_PLAN}). Next: tag plan of the role migrate",
+            msg=f"{len(blockers)} findings stand in the way. Remove their causes, or accept them by name "
+            f"({_spelling.ACCEPTED_WITH_PLAN}). Next: tag plan of the role migrate{_named(plan, blockers)}",
             **result,
         )
     module.exit_json(**result)
