@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
 from image_registry.migration.phases import Phase
 from image_registry.migration.planning import plan
+from image_registry.migration.route_gate import routes_let_in
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
+from tests.app.migration.test_execution import context_of
 
 INGRESS = "/apis/networking.k8s.io/v1/namespaces/cpaas-system/ingresses/image-registry"
 
@@ -40,3 +46,39 @@ def test_only_a_path_of_everything_is_narrowed(path: dict[str, str], steps: list
     kept = {"pathType": "ImplementationSpecific", "backend": stands["backend"], **path}
     cluster.documents[INGRESS]["spec"]["rules"][0]["http"]["paths"] = [kept]
     assert moved(cluster) == steps
+
+
+class Trying:
+    """A named fake of an API server that is asked what it would do."""
+
+    def __init__(self, cluster: LegacyCluster) -> None:
+        self._cluster, self.tried = cluster, list[str]()
+
+    def find(self, path: str) -> Any:
+        if path == "/apis/networking.k8s.io/v1":
+            return {"resources": [{"name": "ingresses", "kind": "Ingress", "namespaced": True}]}
+        return self._cluster.documents.get(path)
+
+    def replace(self, path: str, body: Any, *, query: dict[str, str]) -> Any:
+        assert query == {"dryRun": "All"}
+        self.tried.append(f"{path}: {body['spec']['rules'][0]['http']['paths'][0]['path']}")
+        return body
+
+    def request(self, _method: str, path: str, body: Any, *, query: dict[str, str], content_type: str) -> Any:
+        del content_type
+        assert query["dryRun"] == "All"
+        self.tried.append(path)
+        return body
+
+
+def test_the_gate_of_the_routes_tries_what_the_cutover_writes(tmp_path: Path) -> None:
+    cluster = cluster_of(VARIANTS["4.2-pvc"])
+    made = plan(make_case(inventory_of(cluster), None, Choices()))
+    (gate,) = (step for step in made.phase(Phase.PREPARE) if step.id == "prepare/routes")
+    server = Trying(cluster)
+    context = replace(context_of(made, tmp_path), client=cast("Any", server))
+    assert [item.cause for item in routes_let_in(gate, context)] == ["", ""]
+    assert server.tried == [
+        f"{INGRESS}: /v2",
+        "/apis/networking.k8s.io/v1/namespaces/image-registry-system/ingresses/legacy",
+    ]

@@ -32,7 +32,8 @@ def routes_let_in(step: Step, context: Context) -> Iterator[Item]:
         if other.parameters.get(NARROWED):
             name = object_of(other)
             if found.find(name) is not None:
-                change = partial(found.change, name, partial(patched, step=other), dry_run=True)
+                narrowed = partial(patched, step=other, context=context)
+                change = partial(found.change, name, narrowed, dry_run=True)
                 yield Item(f"ingress:{name.namespace}/{name.name}", str(name), _refused(change))
     for route in step.parameters["routes"]:
         name = ObjectName("Ingress", str(route["name"]), str(step.parameters["namespace"]), INGRESS_API)
