@@ -38,8 +38,8 @@ from image_registry.migration.opening import (
     takes_away,
 )
 from image_registry.migration.plan import Plan
-from image_registry.migration.progress import Progress, page, progress
-from image_registry.migration.step_results import results_of
+from image_registry.migration.progress import Progress
+from image_registry.migration.reports import Reports
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Login
 
@@ -56,7 +56,7 @@ def journal_options(command: F) -> F:
         (
             click.option("--plan", "plan_file", type=FILE, required=True, help="As plan --out wrote it."),
             click.option("--journal", type=FILE, required=True, help="What was done; made by the first run."),
-            click.option("--html", "report", type=FILE, default=None, help="Write a report for people there."),
+            click.option("--html", "report", type=FILE, default=None, help="Keep a report for people there."),
             click.option(
                 "-o",
                 "--output",
@@ -144,9 +144,10 @@ def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: b
                 _foreseen(found, wanted, confirm=takes_away(wanted))
                 return
             try:
-                execute(found.context, found.journal, DOERS, wanted)
+                with _reports(found, options).kept_up():
+                    execute(found.context, found.journal, DOERS, wanted)
             finally:
-                _reported(found, options)
+                _show(_reports(found, options).now(), options["form"])
     except Refused as error:
         raise Wrong(str(error)) from None
     except Stopped as error:
@@ -164,9 +165,8 @@ def status(*, held: bool, **options: Any) -> None:
         journal = load_journal(options["journal"], plan)
     except Refused as error:
         raise Wrong(str(error)) from None
-    found = progress(plan, journal, results_of(plan, journal, folder_beside(options["journal"])))
-    if options["report"] is not None:
-        options["report"].write_text(page(plan, found), encoding="utf-8")
+    folder = folder_beside(options["journal"])
+    found = Reports(plan, journal, folder, html=options["report"], tell=output.note).write()
     if held:
         found = replace(found, held=_holder(plan, options))
     _show(found, options["form"])
@@ -197,9 +197,10 @@ def rollback(*, confirm: bool, **options: Any) -> None:
                 output.note(f"{len(steps)} steps would be taken back (dry run); add --confirm to do it")
                 return
             try:
-                take_back(found.context, found.journal, DOERS)
+                with _reports(found, options).kept_up():
+                    take_back(found.context, found.journal, DOERS)
             finally:
-                _reported(found, options)
+                _show(_reports(found, options).now(), options["form"])
     except Refused as error:
         raise Wrong(str(error)) from None
     except Stopped as error:
@@ -264,11 +265,8 @@ def _foreseen(found: Migration, wanted: Any, *, confirm: bool) -> None:
     output.note(f"{len(lines)} steps would be done (dry run)" + ("; add --confirm to do them" if confirm else ""))
 
 
-def _reported(found: Migration, options: dict[str, Any]) -> None:
-    state = progress(found.plan, found.journal, results_of(found.plan, found.journal, found.context.folder))
-    if options["report"] is not None:
-        options["report"].write_text(page(found.plan, state), encoding="utf-8")
-    _show(state, options["form"])
+def _reports(found: Migration, options: dict[str, Any]) -> Reports:
+    return Reports(found.plan, found.journal, found.context.folder, html=options["report"], tell=output.note)
 
 
 def _show(found: Progress, form: str) -> None:

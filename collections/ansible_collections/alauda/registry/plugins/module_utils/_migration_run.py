@@ -47,9 +47,8 @@ try:
         takes_away,
     )
     from image_registry.migration.phases import LOOKING
-    from image_registry.migration.progress import page, progress
+    from image_registry.migration.reports import Reports
     from image_registry.migration.standing import standing
-    from image_registry.migration.step_results import results_of
     from image_registry.remote.asking import Access
     from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Login
@@ -89,12 +88,13 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             steps = steps_of(found.journal, without_holes(found.plan, phases, for_playbooks))
             waits = ""
             try:
-                run(found.context, found.journal, DOERS, phases)
+                with _reports(found, asked, tell).kept_up():
+                    run(found.context, found.journal, DOERS, phases)
             except TooEarly as early:
                 waits = _explained(early, found, asked)
                 tell(waits)
             lines = [f"{step.phase} {step.id}: {step.title}" for step in steps]
-            return Result(_written(found) != before, lines, _progress(found, asked), waits)
+            return Result(_written(found) != before, lines, _progress(found, asked, tell), waits)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise _stopped(error, found, before, asked) from None
 
@@ -105,7 +105,7 @@ def _foreseen(found: Migration, asked: dict[str, Any], phases: Any, tell: Tell, 
     if lines and not confirmed:
         tell("nothing was done: finalize wants confirm=true")
     changes = any(entry.change and entry.step.action not in LOOKING for entry in entries)
-    return Result(changes and confirmed, lines, _progress(found, asked))
+    return Result(changes and confirmed, lines, _progress(found, asked, tell))
 
 
 def _written(found: Migration) -> set[str]:
@@ -130,7 +130,7 @@ def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             f"{len(hindered)} things stand in the way of later phases, and nobody has noticed anything yet. Remove "
             f"their causes, or accept them by name ({for_playbooks('accept')}):{listed}"
         )
-    return Result(changed=False, steps=[], progress=_progress(found, {**asked, "html": ""}))
+    return Result(changed=False, steps=[], progress=to_document(_reports(found, asked, tell).now()))
 
 
 def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
@@ -145,9 +145,10 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             if only_show or not asked["confirm"]:
                 if lines and not asked["confirm"]:
                     tell("nothing was done: a rollback wants confirm=true")
-                return Result(bool(lines) and asked["confirm"], lines, _progress(found, asked))
-            done = rollback(found.context, found.journal, DOERS)
-            return Result(done > 0, lines, _progress(found, asked))
+                return Result(bool(lines) and asked["confirm"], lines, _progress(found, asked, tell))
+            with _reports(found, asked, tell).kept_up():
+                done = rollback(found.context, found.journal, DOERS)
+            return Result(done > 0, lines, _progress(found, asked, tell))
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise _stopped(error, found, before, asked) from None
 
@@ -156,7 +157,8 @@ def stands(plan: str, journal: str) -> dict[str, Any]:
     """How a plan and its journal stand. Raises :class:`MigrationError`."""
     try:
         found = standing(Path(plan), Path(journal), for_playbooks)
-        state = _state(found.plan, load_journal(Path(journal), found.plan), Path(journal)) if found.plan else None
+        done = load_journal(Path(journal), found.plan) if found.plan else None
+        state = Reports(found.plan, done, folder_beside(Path(journal))).now() if done else None
     except Refused as error:
         raise MigrationError(str(error)) from None
     return {
@@ -169,10 +171,9 @@ def stands(plan: str, journal: str) -> dict[str, Any]:
 
 
 def _stopped(error: Exception, found: Migration | None, before: set[str], asked: dict[str, Any]) -> MigrationError:
-    """What a run that ended early says, with its page brought up to date; ``before`` is what was written before it."""
+    """What a run that ended early says; ``before`` is what was written before it."""
     if found is None:
         return MigrationError(_explained(error, found, asked))
-    _progress(found, asked)
     return MigrationError(_explained(error, found, asked), changed=_written(found) != before)
 
 
@@ -235,13 +236,13 @@ def _door(asked: dict[str, Any], which: str) -> RegistryDoor | None:
     return RegistryDoor(url or "", access, trusted)
 
 
-def _progress(found: Migration, asked: dict[str, Any]) -> dict[str, Any]:
-    state = _state(found.plan, found.journal, Path(asked["journal"]))
-    if asked["html"] and not asked["_check"]:
-        Path(asked["html"]).write_text(page(found.plan, state), encoding="utf-8")
-    document: dict[str, Any] = to_document(state)
+def _progress(found: Migration, asked: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """How far it is; in check mode no report is touched."""
+    reports = _reports(found, asked, tell)
+    document: dict[str, Any] = to_document(reports.now() if asked["_check"] else reports.write())
     return document
 
 
-def _state(plan: Any, journal: Any, path: Path) -> Any:
-    return progress(plan, journal, results_of(plan, journal, folder_beside(path)))
+def _reports(found: Migration, asked: dict[str, Any], tell: Tell) -> Reports:
+    html, document = (Path(asked[name]) if asked[name] else None for name in ("html", "report"))
+    return Reports(found.plan, found.journal, found.context.folder, html=html, document=document, tell=tell)

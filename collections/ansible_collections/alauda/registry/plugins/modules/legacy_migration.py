@@ -111,7 +111,12 @@ options:
     description: Kubeconfig of the global cluster, where records of the installation may lie.
     type: path
   html:
-    description: File to write the report for people to, after every run.
+    description:
+      - File to write the report for people to. It is brought up to date while this runs, and at its end.
+      - A report that cannot be written is told in RV(lines), and ends nothing.
+    type: path
+  report:
+    description: File to write the same to as JSON, as RV(progress) has it.
     type: path
 attributes:
   diff_mode:
@@ -206,6 +211,7 @@ def main() -> None:
             "ca_path": {"type": "path"},
             "global_kubeconfig": {"type": "path"},
             "html": {"type": "path"},
+            "report": {"type": "path"},
         },
         mutually_exclusive=[("phases", "until")],
         supports_check_mode=True,

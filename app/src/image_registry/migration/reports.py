@@ -1,0 +1,88 @@
+"""Reports of a run, for people and for programs, brought up to date while it runs.
+
+Who reads them is somewhere else than who runs it: a report that cannot be written is told once and ends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from image_registry.migration.documents import to_document
+from image_registry.migration.journal import Journal
+from image_registry.migration.plan import Plan
+from image_registry.migration.progress import Progress, page, progress
+from image_registry.migration.step_results import results_of
+
+PAUSE = 5.0
+"""Seconds between two versions, at least."""
+
+SHARE = 20
+"""How many times as long as the last version took until the next: with ten thousands of images it is not quick."""
+
+
+class Reports:
+    """``page`` is HTML, ``document`` JSON; ``None`` for one that nobody wants. ``folder`` has the results of steps."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: Journal,
+        folder: Path,
+        *,
+        html: Path | None = None,
+        document: Path | None = None,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._plan, self._journal, self._folder = plan, journal, folder
+        self._html, self._document = html, document
+        self._tell = tell
+        self._told: set[Path] = set()
+
+    def now(self) -> Progress:
+        """How far it is."""
+        return progress(self._plan, self._journal, results_of(self._plan, self._journal, self._folder))
+
+    def write(self) -> Progress:
+        """Bring them up to date, each whole or as it was."""
+        found = self.now()
+        if self._html is not None:
+            self._put(self._html, page(self._plan, found))
+        if self._document is not None:
+            self._put(self._document, json.dumps(to_document(found), indent=1, ensure_ascii=False) + "\n")
+        return found
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Bring them up to date again and again, and at the end, however it ends."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._again, args=(over,), name="migration-reports", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.write()
+
+    def _again(self, over: threading.Event) -> None:
+        pause = 0.0
+        while not over.wait(pause):
+            began = time.monotonic()
+            self.write()
+            pause = max(PAUSE, SHARE * (time.monotonic() - began))
+
+    def _put(self, path: Path, text: str) -> None:
+        new = path.with_name(f".{path.name}.new")
+        try:
+            new.write_text(text, encoding="utf-8")
+            os.replace(new, path)
+        except OSError as error:
+            if path not in self._told:
+                self._told.add(path)
+                self._tell(f"the report {path} is not up to date: {error.strerror}")
