@@ -12,6 +12,7 @@ import pytest
 from image_registry.migration.content import (
     MISSING_BLOB,
     MISSING_MANIFEST,
+    UNREADABLE,
     WRONG_SIZE,
     ContentFile,
     ContentSummary,
@@ -28,9 +29,11 @@ from image_registry.migration.survey_registry import (
 )
 from image_registry.migration.survey_storage import survey_storage
 from image_registry.oci.digest import Digest
+from image_registry.oci.reference import Repository
 from image_registry.remote.asking import Access
 from image_registry.remote.credentials import Login
 from image_registry.remote.errors import NotFound, RemoteError, Unreachable
+from image_registry.storage.blob_store import Links, StorageFault
 from image_registry.storage.filesystem import FilesystemStore
 from tests.app.remote.conftest import Content, Remote, distribution, fill
 from tests.app.remote.faulting_proxy import Fault, FaultingProxy
@@ -173,6 +176,8 @@ def test_a_login_that_expires_ends_a_survey_and_blames_no_image(tmp_path: Path) 
 
             with ContentWriter(path, "registry", "x") as writer, pytest.raises(LoginExpired, match="run again"):
                 survey_registry(asked, writer, progress=progress)
+            with pytest.raises(LoginExpired):
+                list(asked.catalog())
             proxy.faults.clear()
             done = {repository.name for repository in ContentFile(path).repositories()}
             assert 0 < len(done) < 4
@@ -181,6 +186,44 @@ def test_a_login_that_expires_ends_a_survey_and_blames_no_image(tmp_path: Path) 
                 assert writer.done == done
                 assert survey_registry(asked, writer).problems == {}
     assert "run again" in explained(LoginExpired("run again"), "http://x")
+
+
+def test_a_file_of_a_volume_that_cannot_be_read_keeps_no_other_from_being_looked_at(tmp_path: Path) -> None:
+    """As a bad sector, or a folder where a file should be."""
+    broken = fill(tmp_path / "data", "team/broken").arm
+    fill(tmp_path / "data", "team/good")
+    data = tmp_path / f"data/docker/registry/v2/blobs/sha256/{broken.hex[:2]}/{broken.hex}/data"
+    data.unlink()
+    data.mkdir()
+    found = by_storage(tmp_path / "data", tmp_path / "seen")
+    assert found.problems == {UNREADABLE: 1}
+    [problem] = content(tmp_path / "seen")["team/broken"].problems
+    assert problem.subject == "team/broken"
+    assert "Is a directory" in problem.detail
+    assert set(content(tmp_path / "seen")["team/good"].tags) == {"v1", "latest", "1.0.0", "1.1.0", "multi"}
+
+
+def test_a_storage_that_is_gone_in_the_middle_ends_a_survey_and_blames_no_image(tmp_path: Path) -> None:
+    for name in ("team/one", "team/two"):
+        fill(tmp_path / "data", name)
+
+    class Gone(FilesystemStore):
+        """Lists its repositories once, and answers nothing more."""
+
+        lists = 0
+
+        def links(self, repository: Repository) -> Links:
+            raise StorageFault(f"cannot read {repository}: stale file handle")
+
+        def repositories(self, namespace: str | None = None) -> Iterator[Repository]:
+            self.lists += 1
+            if self.lists > 1:
+                raise StorageFault("stale file handle")
+            yield from super().repositories(namespace)
+
+    with ContentWriter(tmp_path / "seen", "storage", "x") as writer, pytest.raises(StorageFault, match=r"^stale"):
+        survey_storage(Gone(tmp_path / "data"), writer)
+    assert content(tmp_path / "seen") == {}
 
 
 def test_an_interrupted_survey_goes_on_behind_its_last_whole_line(legacy: Legacy, tmp_path: Path) -> None:

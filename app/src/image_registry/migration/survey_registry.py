@@ -112,9 +112,13 @@ class LegacyRegistry:
         query = f"?{urlencode({'n': PAGE})}"
         before: list[str] = []
         while query:
-            with self._registries.questions.put(self._question(f"/v2/_catalog{query}"), self.access) as answer:
-                names = _names(answer.read(LONGEST_PAGE), self.registry)
-                query = next_page(answer)
+            try:
+                with self._registries.questions.put(self._question(f"/v2/_catalog{query}"), self.access) as answer:
+                    names = _names(answer.read(LONGEST_PAGE), self.registry)
+                    query = next_page(answer)
+            except RemoteError as error:
+                self.see_to_login(error)
+                raise
             if names == before:
                 return  # a registry that gives the same page for ever
             before = names

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from image_registry.migration.content import (
     OLD_MANIFEST,
+    UNREADABLE,
     ContentSummary,
     ContentWriter,
     Problem,
@@ -20,7 +21,7 @@ from image_registry.oci.digest import Digest
 from image_registry.oci.reference import Repository
 from image_registry.oci.stored_manifest import SCHEMA1, SCHEMA1_SIGNED
 from image_registry.rebuilding.survey import Survey
-from image_registry.storage.blob_store import BlobStore
+from image_registry.storage.blob_store import BlobStore, StorageFault
 
 REMEMBERED = 200_000
 """Sizes of blobs that are kept in memory."""
@@ -44,10 +45,22 @@ def survey_storage(
             continue
         if len(sizes) > REMEMBERED:
             sizes.clear()
-        writer.add(repository_content(store, name, sizes))
+        writer.add(_looked_at(store, name, sizes))
         progress(len(writer.done), len(writer.done))
     stored = sum(blob.size for blob in store.blobs(lambda _algorithm, _value: True)) if count_stored else None
     return writer.finish(time.monotonic() - began, stored)
+
+
+def _looked_at(store: BlobStore, name: Repository, sizes: dict[Digest, int | None]) -> RepositoryContent:
+    """What one repository holds, or that it cannot be read: a file of one keeps no other from being looked at.
+
+    Raises ``StorageFault`` where nothing can be read, as in a bucket whose credentials have expired.
+    """
+    try:
+        return repository_content(store, name, sizes)
+    except StorageFault as error:
+        next(store.repositories(), None)
+        return RepositoryContent(str_name(name), problems=(Problem(UNREADABLE, str_name(name), str(error)),))
 
 
 def repository_content(store: BlobStore, name: Repository, sizes: dict[Digest, int | None]) -> RepositoryContent:
