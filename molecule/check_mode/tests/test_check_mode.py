@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = "image-registry-system"
 WRITTEN = "secrets,configmaps,persistentvolumeclaims,services,ingresses,deployments,daemonsets,statefulsets,cronjobs"
 TASK = re.compile(r"^TASK \[(?P<task>.+?)\] \*+$|^(?P<changed>changed): \[", re.MULTILINE)
+RECAP = re.compile(r"^lab +: ok=\d+ +changed=(\d+) ", re.MULTILINE)
+# molecule asks for colours, whose codes stand before the words that are looked for
+SAID = "ANSIBLE_FORCE_COLOR=0 ANSIBLE_CALLBACK_RESULT_FORMAT=yaml"
 ROUTE = {"name": "molecule", "hostname": "registry.molecule.test"}
 CASES: dict[str, dict[str, Any]] = {
     "install": {"registry_chart_values": {"config": {"logLevel": "Debug"}}},
@@ -30,17 +33,20 @@ CASES: dict[str, dict[str, Any]] = {
 """Variables by the name of the playbook; each writes what the one before it has left alone."""
 
 
-def changes(host: Host, playbook: str, *options: str) -> list[str]:
-    """The tasks that change something, by name."""
+def changes(host: Host, playbook: str, *options: str) -> list[tuple[str, int]]:
+    """The tasks that change something, by name; as many as Ansible counts itself."""
     variables = shlex.quote(json.dumps(CASES[playbook]))
     path = f"{ROOT}/playbooks/{playbook}.yml"
     command = f"ansible-playbook -i {ROOT}/inventories/lab {path} {' '.join(options)} -e {variables}"
-    said = host.check_output(f"cd {ROOT} && ANSIBLE_CALLBACK_RESULT_FORMAT=yaml {command}")
-    found: list[str] = []
-    task = ""
+    said = host.check_output(f"cd {ROOT} && {SAID} {command}")
+    tasks: list[tuple[str, int]] = []  # with how often it says so: a loop says it for each item
     for match in TASK.finditer(said):
-        task = match["task"] or task
-        found += [task] if match["changed"] else []
+        if match["task"]:
+            tasks.append((match["task"], 0))
+        else:
+            tasks[-1] = (tasks[-1][0], tasks[-1][1] + 1)
+    found = [(task, items) for task, items in tasks if items]
+    assert [str(len(found))] == RECAP.findall(said), f"it was not understood:\n{said}"
     return found
 
 
