@@ -21,7 +21,7 @@ from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step, sealed
 from image_registry.migration.progress import page, progress
-from image_registry.migration.step_results import MOST_NAMED, results_of
+from image_registry.migration.step_results import MOST_NAMED, named_in, results_of
 
 COPY = Step("copy/all", Phase.PREPARE, Action.COPY_IMAGES, "Copy all images")
 TAGS = Step("gate/tags", Phase.GATES, Action.GATE, "Gate: tags")
@@ -65,6 +65,8 @@ def test_each_image_that_is_not_well_is_in_the_report_with_its_cause(tmp_path: P
     assert [(entry.name, entry.open) for entry in copied.not_well] == [("team/app:v2", True), ("team/app:v0", False)]
     document: dict[str, Any] = json.loads(json.dumps(to_document(found)))
     assert document["results"][0]["not_well"][0]["cause"] == "another <digest>"
+    said = "1 things are not as they must be: tag:team/app:v2. Remove the causes and run again"
+    assert named_in(said, found.results) == ["tag:team/app:v2: another <digest>"]
     text = page(plan, found)
     assert "another &lt;digest&gt;" in text, "what a registry says is text, and no markup"
     assert "tag:team/app:v2" in text

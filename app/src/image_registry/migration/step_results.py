@@ -60,6 +60,18 @@ def results_of(plan: Plan, journal: Journal, folder: Path) -> tuple[StepResults,
     return tuple(found)
 
 
+def named_in(said: str, results: tuple[StepResults, ...]) -> list[str]:
+    """A line with the cause for each open thing that a sentence names, as one about a gate that is not green does."""
+    return list(
+        dict.fromkeys(
+            f"{item.id}: {item.cause}"
+            for found in results
+            for item in found.not_well
+            if item.open and item.id and item.id in said
+        )
+    )
+
+
 def _of(step: str, title: str, path: Path, lines: Mapping[str, Mapping[str, Any]]) -> StepResults:
     named = [
         NotWell(*(str(line.get(name, "")) for name in ("image", "outcome", "cause", "id", "accepted")))

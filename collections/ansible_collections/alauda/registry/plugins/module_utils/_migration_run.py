@@ -49,6 +49,7 @@ try:
     from image_registry.migration.phases import LOOKING
     from image_registry.migration.reports import Reports
     from image_registry.migration.standing import standing
+    from image_registry.migration.step_results import named_in, results_of
     from image_registry.remote.asking import Access
     from image_registry.remote.authorities import NoAuthorities, authorities
     from image_registry.remote.credentials import Login
@@ -171,10 +172,12 @@ def stands(plan: str, journal: str) -> dict[str, Any]:
 
 
 def _stopped(error: Exception, found: Migration | None, before: set[str], asked: dict[str, Any]) -> MigrationError:
-    """What a run that ended early says; ``before`` is what was written before it."""
+    """What a run that ended early says, with the cause of each thing that it names; ``before`` is of its beginning."""
     if found is None:
         return MigrationError(_explained(error, found, asked))
-    return MigrationError(_explained(error, found, asked), changed=_written(found) != before)
+    causes = named_in(str(error), results_of(found.plan, found.journal, found.context.folder))
+    said = _explained(error, found, asked) + "".join(f"\n- {cause}" for cause in causes)
+    return MigrationError(said, changed=_written(found) != before)
 
 
 def _explained(error: Exception, found: Migration | None, asked: dict[str, Any]) -> str:

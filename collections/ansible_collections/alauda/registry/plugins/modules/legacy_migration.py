@@ -162,7 +162,10 @@ waits:
   type: str
   sample: "no Pod waits for an image; watched since 2026-11-21T00:00:12Z, 3.0 h are left: run again then"
 progress:
-  description: How far the migration is, by phases and steps, with times and what came of each.
+  description: >-
+    How far the migration is, by phases and steps, with times and what came of each. C(results) has, of a step that
+    is about images or other things, how many ended how, and each that is not well with its cause and the name by which
+    it is accepted.
   returned: success
   type: dict
   sample: {done: 12, total: 41}
