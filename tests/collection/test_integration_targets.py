@@ -17,7 +17,7 @@ from tests.operator.control_plane import ApiServer
 
 COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
 TARGETS = sorted(path.name for path in (COLLECTION / "tests/integration/targets").iterdir())
-PLACES = ("access", "data", "secrets")
+PLACES = ("access", "data", "limits", "secrets")
 FOREIGN = ("KUBECONFIG", "ANSIBLE_", "K8S_")
 
 
@@ -31,6 +31,13 @@ def test_every_integration_target_keeps_its_promise(apiserver: ApiServer, tmp_pa
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
     apiserver.client.create(object_path("v1", "persistentvolumeclaims", namespace="registry-target-data"), claim)
+    admins = {
+        "metadata": {"name": "team-admins"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "root-of-the-team"}],
+    }
+    rights = object_path("rbac.authorization.k8s.io/v1", "rolebindings", namespace="registry-target-access")
+    apiserver.client.create(rights, admins)
     copy = (
         tmp_path / "ansible_collections/alauda/registry"
     )  # outside of the sources, whose ignored folders are passed over
@@ -46,4 +53,5 @@ def test_every_integration_target_keeps_its_promise(apiserver: ApiServer, tmp_pa
     said = output.read_text(encoding="utf-8")
     assert ended == 0, said[-6000:]
     assert [name for name in TARGETS if f"Running {name} integration test role" not in said] == []
+    assert apiserver.client.get(f"{rights}/team-admins")["subjects"] == admins["subjects"]
     assert said.count("failed=0") == len(TARGETS), said[-3000:]
