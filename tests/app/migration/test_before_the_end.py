@@ -13,7 +13,7 @@ import yaml
 from image_registry.kube.errors import KubeError
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
-from image_registry.migration.config_settings import OPERATOR, ConfigSettings
+from image_registry.migration.config_settings import ConfigSettings
 from image_registry.migration.doing import DOERS
 from image_registry.migration.execution import foresee
 from image_registry.migration.facts import ObjectName
@@ -25,6 +25,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.planning import plan
 from image_registry.migration.progress import page, progress
+from image_registry.migration.spelling import OPERATOR
 from image_registry.migration.waiting import Wait
 from image_registry_lab.legacy.variants import VARIANTS
 from tests.app.migration.conftest import cluster_of, inventory_of

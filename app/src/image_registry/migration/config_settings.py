@@ -18,11 +18,11 @@ from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.helm_settings import HelmSettings
+from image_registry.migration.spelling import OPERATOR, Said, Spelling, command_line
 from image_registry.migration.target_facts import CONFIG_API
 
 CONFIG = ObjectName("Config", "cluster", "", CONFIG_API)
 PRUNER = ObjectName("ImagePruner", "cluster", "", CONFIG_API)
-OPERATOR = "cluster-image-registry-operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class ConfigSettings:
     owner: HelmSettings
     """Knows how an object is handed to the release, which the operator makes by Helm as well."""
     timeout: float = 900.0
+    spelling: Spelling = command_line
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
 
@@ -104,8 +105,7 @@ class ConfigSettings:
         """How whoever installed the operator tells it. OLM leaves its ConfigMap to people."""
         found = ClusterObjects(self.client).find(ObjectName("ConfigMap", OPERATOR, self.namespace))
         if ((found or {}).get("metadata", {}).get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm":
-            wanted = "{" + ",".join(leave) + "}"
-            return f"`helm upgrade {OPERATOR} … --reuse-values --set 'operand.clusterRoles.leave={wanted}'`"
+            return self.spelling(Said.DO_LEAVE_ROLES, ",".join(leave))
         values = "clusterRoles: {leave: [" + ", ".join(leave) + "]}"
         again = f"`kubectl rollout restart -n {self.namespace} deployment {OPERATOR}`"
         if found is None:

@@ -209,4 +209,4 @@ def _settings(asked: Asked, plan: Plan, begun: str, operator: str, folder: Path)
     )
     if way == HELM:
         return keeper
-    return ConfigSettings(client=asked.client, namespace=plan.target_namespace, owner=keeper)
+    return ConfigSettings(client=asked.client, namespace=plan.target_namespace, owner=keeper, spelling=asked.spelling)

@@ -33,6 +33,8 @@ class Said(StrEnum):
     TARGET_URL = "target-url"
     UNTIL = "until"
     WAY = "way"
+    DO_LEAVE_ROLES = "leave-roles"
+    """To tell an operator, which Helm has installed, what roles it leaves to others: names with commas, or none."""
     DO_PLAN = "plan"
     """To make a plan, and so on."""
     DO_PRUNE = "prune"
@@ -47,6 +49,8 @@ class Spelling(Protocol):
         """As somebody would write it there, with a value if there is one."""
 
 
+OPERATOR = "cluster-image-registry-operator"
+
 _COMMANDS = {
     Said.DO_PLAN: "`ac adm migrate plan --out`",
     Said.DO_PRUNE: "`ac adm prune images`",
@@ -57,4 +61,6 @@ _COMMANDS = {
 
 def command_line(what: Said, value: str = "") -> str:
     """The words of ``ac adm migrate``."""
+    if what is Said.DO_LEAVE_ROLES:
+        return f"`helm upgrade {OPERATOR} … --reuse-values --set 'operand.clusterRoles.leave={{{value}}}'`"
     return _COMMANDS.get(what) or f"--{what.value} {value}".rstrip()

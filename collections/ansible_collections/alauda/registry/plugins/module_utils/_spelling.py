@@ -50,12 +50,21 @@ TASKS = {
 }
 """What somebody runs."""
 
+LEAVE_ROLES = "leave-roles"
+"""The operator is told by the role that installs it, with what else the inventory says of it."""
+
 LISTS, PAIRS, FLAGS = ("accept",), ("rename",), ("survey-bucket",)
 
 
 def for_playbooks(what: str, value: str = "") -> str:
     """As the engine asks for it, with a value if there is one."""
     name = str(what)
+    if name == LEAVE_ROLES:
+        roles = f"{{operand: {{clusterRoles: {{leave: [{value.replace(',', ', ')}]}}}}}}"
+        return (
+            f"registry_operator_values: {roles} in the inventory, and playbooks/install.yml with -e "
+            "registry_accept_migration=<digest of the plan>, which the migration holds back otherwise"
+        )
     if name in TASKS:
         return TASKS[name]
     option, said = OPTIONS[name], _value(name, value.strip("'"))
