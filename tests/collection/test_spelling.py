@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.alauda.registry.plugins.doc_fragments._cluster import ModuleDocFragment
-from ansible_collections.alauda.registry.plugins.module_utils import _spelling
+from ansible_collections.alauda.registry.plugins.module_utils import _pruning, _spelling
 from ansible_collections.alauda.registry.plugins.modules import (
     legacy_migration,
     legacy_migration_plan,
@@ -15,6 +15,7 @@ from ansible_collections.alauda.registry.plugins.modules import (
 )
 
 from image_registry.migration.spelling import Said
+from image_registry.pruning.reasons import COMMAND_LINE, Reason, sentence
 from tests.collection.test_documents import COLLECTION
 
 ROLE = COLLECTION / "roles/migrate"
@@ -39,7 +40,7 @@ def test_every_piece_of_advice_has_words_for_playbooks(what: Said) -> None:
         words = _spelling.for_playbooks(what, value)
         assert "--" not in words
         assert "ac " not in words
-    if what.value in _spelling.TASKS:
+    if what.value in {*_spelling.TASKS, _spelling.LEAVE_ROLES}:
         return
     option = _spelling.OPTIONS[what.value]
     assert option in options(), f"no module of the migration has the option {option}"
@@ -48,7 +49,7 @@ def test_every_piece_of_advice_has_words_for_playbooks(what: Said) -> None:
 
 
 def test_nothing_has_words_that_the_engine_does_not_ask_for() -> None:
-    assert {*_spelling.OPTIONS, *_spelling.TASKS} == {what.value for what in Said}
+    assert {*_spelling.OPTIONS, *_spelling.TASKS, _spelling.LEAVE_ROLES} == {what.value for what in Said}
 
 
 def test_values_stand_as_yaml_has_them() -> None:
@@ -58,4 +59,12 @@ def test_values_stand_as_yaml_has_them() -> None:
     )
     assert words("way", "copy") == "registry_migrate_way: copy of the role, way of the module"
     assert words("rename", "a/b/c=a/c") == "registry_migrate_renames: {a/b/c: a/c} of the role, renames of the module"
+    assert "registry_operator_values: {operand: {clusterRoles: {leave: [a, b]}}} in" in words("leave-roles", "a,b")
+    assert "{leave: []}" in words("leave-roles")
     assert words("until") == "until of the module"
+
+
+@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.name)
+def test_why_an_image_stays_is_told_in_options_of_the_module(reason: Reason) -> None:
+    assert "--" not in sentence(reason, "somebody", _pruning.WORDS)
+    assert set(_pruning.WORDS) == set(COMMAND_LINE)

@@ -253,6 +253,33 @@ def test_what_the_schedule_keeps_stays_in_a_run_by_hand(run: Run, pruned: Pruned
     assert (done.exit_code, len(pruned.images())) == (0, 5), "what is excluded stays whatever a run says"
 
 
+def test_who_may_not_read_the_schedule_names_every_rule(run: Run, pruned: PrunedCluster) -> None:
+    history(pruned)
+    here = ("-n", "team", "--local-usage")
+
+    def refused(*arguments: str) -> str:
+        pruned.failures["GET", CRONJOBS] = [403]
+        done = run(*here, *arguments)
+        assert (done.exit_code, len(pruned.images())) == (3, 5), done.output
+        assert {method for method, _ in pruned.asked} == {"GET"}, "nothing was done"
+        return done.stderr
+
+    said = refused("--confirm")
+    assert "CronJob image-registry-system/image-pruner" in said
+    assert "--keep-younger-than, --keep-tag-revisions, --whitelist (" in said
+    assert "yourself: --whitelist (" in refused("--confirm", "--keep-younger-than=60m", "--keep-tag-revisions=1")
+    assert "yourself: --whitelist (" in refused("--confirm", "--prune-over-size-limit")
+    pruned.failures["GET", CRONJOBS] = [403]
+    shown = run(*here)
+    assert shown.exit_code == 0, shown.output
+    assert "--confirm is refused without --keep-younger-than" in shown.stderr
+    pruned.failures["GET", CRONJOBS] = [403]
+    rules = ("--keep-younger-than=60m", "--keep-tag-revisions=1", "--whitelist=^$")
+    done = run(*here, "--confirm", *rules)
+    assert done.exit_code == 0, done.output
+    assert "Deleted 4 items from image stream team/app" in done.stdout
+
+
 def test_options_of_other_pruners_are_taken(run: Run, pruned: PrunedCluster) -> None:
     history(pruned)
     done = run(

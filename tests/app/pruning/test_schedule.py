@@ -43,6 +43,12 @@ def test_it_is_read_from_the_cronjob_of_that_name(pruned: PrunedCluster) -> None
     )
 
 
+def test_one_that_may_not_be_read_is_not_taken_for_none(pruned: PrunedCluster) -> None:
+    pruned.failures["GET", CRONJOBS] = [403]
+    assert read_schedule(pruned) == Schedule(unread=True)
+    assert read_schedule(pruned) == Schedule()
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("--", "--keep-younger-than=soon"), ("--", "--keep-tag-revisions=many")], ids=str
 )

@@ -11,6 +11,7 @@ import click
 from image_registry.cli import beside_migration
 from image_registry.cli.connection import cluster_options, connect
 from image_registry.cli.failures import RightsError, Unreachable
+from image_registry.cli.output import warn
 from image_registry.cli.prune_output import FORMS, Output, output
 from image_registry.cli.reading import Reading
 from image_registry.cli.switches import switch
@@ -22,7 +23,7 @@ from image_registry.pruning.gathering import check_rights, find_hosts, make_plan
 from image_registry.pruning.outcome import Outcome
 from image_registry.pruning.planner import Planner
 from image_registry.pruning.rules import InvalidRule, Rules, parse_duration, parse_patterns
-from image_registry.pruning.schedule import read_schedule
+from image_registry.pruning.schedule import CRONJOB, NAMESPACE, read_schedule
 
 NO_EFFECT = "Accepted for scripts of other pruners; changes nothing."
 
@@ -100,6 +101,8 @@ def images(context: click.Context, /, **options: Any) -> None:
     try:
         client = connect(options["kubeconfig"], options["context"])
         schedule = read_schedule(client)
+        if schedule.unread and options["local_usage"]:  # else the right to list all CronJobs is asked for, and named
+            _do_without(context, options)
         rules = schedule.held(
             rules,
             age_given=_is_given(context, "keep_younger_than"),
@@ -156,6 +159,24 @@ def _rules(context: click.Context, options: dict[str, Any]) -> Rules:
         )
     except InvalidRule as error:
         raise click.UsageError(str(error), context) from None
+
+
+def _do_without(context: click.Context, options: dict[str, Any]) -> None:
+    """What a schedule that may not be read excludes is not known. Raises RightsError unless every rule is named."""
+    names = (
+        ["whitelist"] if options["prune_over_size_limit"] else ["keep_younger_than", "keep_tag_revisions", "whitelist"]
+    )
+    silent = ", ".join(f"--{name.replace('_', '-')}" for name in names if not _is_given(context, name))
+    if not silent:
+        return
+    why = f"the schedule (CronJob {NAMESPACE}/{CRONJOB}) may not be read, so what it keeps and excludes is not known"
+    if not options["confirm"]:
+        warn(f"{why}: --confirm is refused without {silent}")
+        return
+    raise RightsError(
+        f"{why}; nothing was done. Ask for the right to list cronjobs.batch in namespace {NAMESPACE}, or name the "
+        f"rules yourself: {silent} (--whitelist='^$' where nothing is excluded)"
+    )
 
 
 def _is_given(context: click.Context, name: str) -> bool:

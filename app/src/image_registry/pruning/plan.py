@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from image_registry.pruning.compact import Groups, Texts
 from image_registry.pruning.image_table import ImageTable
-from image_registry.pruning.reasons import Reason, sentence
+from image_registry.pruning.reasons import COMMAND_LINE, Reason, sentence
 from image_registry.pruning.rules import Rules
 from image_registry.pruning.usage import Usage
 
@@ -176,11 +176,11 @@ class Plan:
         """Images that go."""
         return (self.images.digests[number] for number, reason in enumerate(self.reasons) if not reason)
 
-    def verdicts(self) -> Iterator[ImageVerdict]:
-        """About every Image, in order of the digests."""
+    def verdicts(self, words: Mapping[str, str] = COMMAND_LINE) -> Iterator[ImageVerdict]:
+        """About every Image, in order of the digests, in the words of a door."""
         for number in range(len(self.reasons)):
             reason = Reason(self.reasons[number])
-            why = sentence(reason, self._about(reason, self.about[number]))
+            why = sentence(reason, self._about(reason, self.about[number], words), words)
             yield ImageVerdict(
                 self.images.digests[number], self.images.sizes[number], self.images.created[number], reason, why
             )
@@ -189,22 +189,22 @@ class Plan:
         digests = self.images.digests
         return tuple(Dropped(self.tags[tag], digests[image], made) for tag, image, made in drops.of(stream))
 
-    def _about(self, reason: Reason, number: int) -> str:
+    def _about(self, reason: Reason, number: int, words: Mapping[str, str]) -> str:
         match reason:
             case Reason.USED | Reason.UNREADABLE:
                 return self.owners[number] if number < len(self.owners) else "somebody"
             case Reason.LISTED | Reason.SUBJECT | Reason.REFERRER:
                 return self.images.digests[number]
             case Reason.BY_TAG | Reason.LENT:
-                return self._event(number)
+                return self._event(number, words)
         return ""
 
-    def _event(self, number: int) -> str:
+    def _event(self, number: int, words: Mapping[str, str]) -> str:
         if number == NOBODY:
             return "spec.tags"
         tag = f"{self.names[self.events.of(number)]}:{self.tags[self.event_tags[number]]}"
         reason = Reason(self.event_reasons[number])
-        return f"{tag}, {sentence(reason, self._event_about(reason, number))}"
+        return f"{tag}, {sentence(reason, self._event_about(reason, number), words)}"
 
     def _event_about(self, reason: Reason, number: int) -> str:
         if reason in (Reason.USED, Reason.UNREADABLE, Reason.PULLED):

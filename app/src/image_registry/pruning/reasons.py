@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -40,12 +41,12 @@ class Reason(IntEnum):
 
 WORDS = {
     Reason.GOES: "nothing keeps it",
-    Reason.USED: "used by {}",
-    Reason.UNREADABLE: "{} names something like it that cannot be read",
-    Reason.YOUNG: "younger than --keep-younger-than",
-    Reason.YOUNG_STREAM: "the stream is younger than --keep-younger-than",
-    Reason.REVISION: "one of the newest revisions (--keep-tag-revisions)",
-    Reason.ALLOWED: "a --whitelist pattern fits",
+    Reason.USED: "used by {about}",
+    Reason.UNREADABLE: "{about} names something like it that cannot be read",
+    Reason.YOUNG: "younger than {age}",
+    Reason.YOUNG_STREAM: "the stream is younger than {age}",
+    Reason.REVISION: "one of the newest revisions ({revisions})",
+    Reason.ALLOWED: "{exclude} fits",
     Reason.KEPT_STREAM: "the stream is annotated image.alauda.io/keep",
     Reason.KEPT_TAG: "the tag is annotated image.alauda.io/keep",
     Reason.KEPT_IMAGE: "the image is annotated image.alauda.io/keep",
@@ -53,22 +54,32 @@ WORDS = {
     Reason.OTHER_NAMESPACE: "its namespace was not selected",
     Reason.WANTED: "spec.tags of the stream wants it",
     Reason.POLICY: "a retention policy keeps it",
-    Reason.NOT_MANAGED: "not pushed into this registry (--all=false)",
+    Reason.NOT_MANAGED: "not pushed into this registry ({all_images})",
     Reason.WOULD_MOVE: "without it the tag would mean an older image",
-    Reason.FOLLOWS: "signature of {}, which stays",
-    Reason.LISTED: "listed by index {}",
-    Reason.SUBJECT: "{} refers to it",
-    Reason.REFERRER: "refers to {}, which stays",
-    Reason.LENT: "another stream's {} lives on it",
+    Reason.FOLLOWS: "signature of {about}, which stays",
+    Reason.LISTED: "listed by index {about}",
+    Reason.SUBJECT: "{about} refers to it",
+    Reason.REFERRER: "refers to {about}, which stays",
+    Reason.LENT: "another stream's {about} lives on it",
     Reason.NEW: "came while the plan was made",
-    Reason.BY_TAG: "tag {}",
+    Reason.BY_TAG: "tag {about}",
     Reason.INVALID_POLICY: "the retention policy cannot be understood",
-    Reason.NOT_TOUCHED: "no stream lets go of it (--prune-over-size-limit)",
-    Reason.PULLED: "a retention policy keeps it: {}",
-    Reason.IMAGES_STAY: "with --namespace Images are not deleted",
+    Reason.NOT_TOUCHED: "no stream lets go of it ({over_limit})",
+    Reason.PULLED: "a retention policy keeps it: {about}",
+    Reason.IMAGES_STAY: "with {namespace} Images are not deleted",
 }
 
+COMMAND_LINE: Mapping[str, str] = {
+    "age": "--keep-younger-than",
+    "revisions": "--keep-tag-revisions",
+    "exclude": "a --whitelist pattern",
+    "all_images": "--all=false",
+    "over_limit": "--prune-over-size-limit",
+    "namespace": "--namespace",
+}
+"""What ``ac adm prune images`` calls the rules; another door has other words."""
 
-def sentence(reason: Reason, about: str = "") -> str:
-    """Why, in words; ``about`` is the one who keeps it."""
-    return WORDS[reason].format(about)
+
+def sentence(reason: Reason, about: str = "", words: Mapping[str, str] = COMMAND_LINE) -> str:
+    """Why, in the words of a door; ``about`` is the one who keeps it."""
+    return WORDS[reason].format(about=about, **words)

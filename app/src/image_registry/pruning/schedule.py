@@ -28,6 +28,8 @@ class Schedule:
     exclude: tuple[str, ...] = ()
     image_fields: tuple[str, ...] = ()
     registry_hosts: tuple[str, ...] = ()
+    unread: bool = False
+    """There may be one, and who asks may not read it."""
 
     def held(self, rules: Rules, *, age_given: bool, revisions_given: bool) -> Rules:
         """The rules of a run: what it does not say is as here, and what is excluded here stays in every run.
@@ -56,7 +58,7 @@ class Schedule:
 
 
 def read_schedule(client: ClusterClient, namespace: str = NAMESPACE) -> Schedule:
-    """What the CronJob in the registry's namespace says; nothing where there is none, or who asks may not read it.
+    """What the CronJob in the registry's namespace says; nothing where there is none.
 
     Raises :class:`InvalidRule` for one that cannot be understood, KubeError and ClusterUnreachable.
     """
@@ -64,8 +66,10 @@ def read_schedule(client: ClusterClient, namespace: str = NAMESPACE) -> Schedule
     try:
         found = client.get(path, query={"fieldSelector": f"metadata.name={CRONJOB}"})
     except KubeError as error:
-        if error.forbidden or error.not_found:
-            return Schedule()  # the rights that a run needs are asked for, and named, before anything goes
+        if error.forbidden:
+            return Schedule(unread=True)  # who asks says whether a run may do without it
+        if error.not_found:
+            return Schedule()
         raise
     for item in found.get("items") or ():
         if item["metadata"]["name"] == CRONJOB:

@@ -47,6 +47,17 @@ except ImportError:
     IMPORT_ERROR = traceback.format_exc()
 
 
+WORDS = {
+    "age": "keep_younger_than",
+    "revisions": "keep_tag_revisions",
+    "exclude": "a pattern of exclude",
+    "all_images": "all_images=false",
+    "over_limit": "over_size_limit",
+    "namespace": "namespaces",
+}
+"""What the module calls the rules."""
+
+
 class PruneError(Exception):
     """What cannot be done, and what to do about it."""
 
@@ -151,7 +162,7 @@ def _planned(plan: Plan, asked: dict[str, Any]) -> dict[str, Any]:
             "action": "delete" if verdict.goes else "keep",
             "why": verdict.why,
         }
-        for verdict in islice((one for one in plan.verdicts() if one.goes or asked["show_kept"]), most)
+        for verdict in islice((one for one in plan.verdicts(WORDS) if one.goes or asked["show_kept"]), most)
     ]
     goes = bool(totals["dropped_events"] or totals["released"] or totals["deleted_images"])
     shown = [
