@@ -165,6 +165,8 @@ def test_what_would_stop_a_later_phase_is_told_at_once_before_the_freeze(
     nobody = filled.as_account(tmp_path, "default", "team-a")
     told = run(state="checked", kubeconfig=str(nobody.kubeconfig), **wrong)
     assert "\n- right:update clusterroles.rbac.authorization.k8s.io: you do not have it" in told["msg"]
+    for right in ("get services in", "list endpointslices.discovery.k8s.io in", "delete leases.coordination.k8s.io in"):
+        assert f"\n- right:{right}" in told["msg"]
     assert "\n- unread:objects: " in told["msg"]
     assert "\n- cutover/by-hand/" in told["msg"]
     accepted = run(state="checked", accept=["*"], **wrong)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from image_registry.cli import ac as command
 from image_registry.kube.errors import KubeError
-from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed
+from image_registry.migration.actions import Context, NotYet, Outcome, Saved, StepFailed, Untouched
 from image_registry.migration.execution import (
     Refused,
     Stopped,
@@ -277,6 +277,24 @@ def test_a_last_step_that_failed_before_it_began_keeps_nobody_from_going_back(tm
     rollback(context_of(plan, tmp_path), journal, doers(recorder))
     assert [name for name, _ in recorder.undone] == ["c", "b", "a"]
     assert not journal.touched
+
+
+def test_a_last_step_that_was_refused_keeps_nobody_from_going_back_unless_it_was_begun_before(tmp_path: Path) -> None:
+    plan = plan_of()
+    for begun, advice, back in ((False, "run again, or roll back$", True), (True, "run again$", False)):
+        recorder = Recorder(fails={"last": Untouched("you may not")})
+        journal = Journal(tmp_path / f"j{begun}", plan)
+        run(context_of(plan, tmp_path), journal, doers(recorder), CUTOVER)
+        if begun:
+            journal.write(plan.steps[-1], State.BEGUN)  # and killed: it may be done
+        with pytest.raises(Stopped, match=advice):
+            run(context_of(plan, tmp_path), journal, doers(recorder), EVERYTHING)
+        found = Journal(tmp_path / f"j{begun}", plan)
+        assert found.state(plan.steps[-1]) is State.FAILED
+        assert progress(plan, found).can_roll_back is back
+        if back:
+            rollback(context_of(plan, tmp_path), found, doers(recorder))
+            assert [name for name, _ in recorder.undone] == ["c", "b", "a"]
 
 
 def test_a_gate_before_the_end_changes_nothing_so_there_is_a_way_back(tmp_path: Path) -> None:

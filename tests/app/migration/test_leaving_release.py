@@ -12,12 +12,12 @@ import pytest
 
 from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
-from image_registry.migration.actions import Context, StepFailed
+from image_registry.migration.actions import Context, StepFailed, Untouched
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.object_actions import Delete
 from image_registry.migration.phases import Action, Phase
-from image_registry.migration.plan import Step
+from image_registry.migration.plan import Step, only_looks
 from image_registry.migration.waiting import Wait
 from tests.app.migration.test_execution import context_of, plan_of
 from tests.app.migration.test_taking_back import Document, Objects
@@ -202,6 +202,25 @@ def test_a_record_for_which_nobody_waits_later_is_waited_for_at_once(tmp_path: P
     found = context(roles, tmp_path, Owners(), {})
     with pytest.raises(StepFailed, match="look at its finalizers"):
         Delete().do(RECORD, {}, replace(found, plan=plan_of([RECORD])))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(403, Untouched), (422, Untouched), (500, KubeError), (504, KubeError)]
+)
+def test_a_deletion_that_was_refused_has_done_nothing_and_one_that_nobody_knows_of_may_have(
+    status: int, expected: type[Exception], tmp_path: Path
+) -> None:
+    class Refusing(Roles):
+        def delete(self, path: str, **_how: Any) -> None:
+            raise KubeError(status, "Reason", path)
+
+    with pytest.raises(expected):
+        Delete().do(RECORD, {}, context(Refusing("record"), tmp_path, Owners(), {}))
+
+
+def test_a_wait_that_holds_roles_is_a_change_and_one_that_looks_is_none() -> None:
+    looking = Step("observe/pulls", Phase.OBSERVE, Action.WAIT, "w", parameters={"restartable": True})
+    assert [only_looks(step) for step in (HOLD, GONE, RECORD, looking)] == [False, False, False, True]
 
 
 def test_who_only_holds_the_roles_has_given_nothing_up_and_lets_them_go(roles: Roles, tmp_path: Path) -> None:

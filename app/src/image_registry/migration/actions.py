@@ -32,6 +32,10 @@ class StepFailed(Exception):
     """A step cannot be done. The text says what happened, where, and what to do next."""
 
 
+class Untouched(StepFailed):
+    """It was refused, and by that alone it is certain that nothing of it was done."""
+
+
 class NotYet(StepFailed):
     """It is under way and takes longer than anybody should wait here: the same command goes on later."""
 

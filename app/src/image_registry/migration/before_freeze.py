@@ -182,8 +182,10 @@ def _rights(context: Context, left: list[Step]) -> Iterator[Hindrance]:
         for verb in VERBS.get(step.action, ()) if resource else ():
             group = step.object.api_version.rpartition("/")[0]
             wanted[verb, group, resource].add(step.object.namespace)
-    for verb in ("get", "create", "update"):
+    for verb in ("get", "create", "update", "delete"):  # at the end, and after a whole rollback, it is given back
         wanted[verb, "coordination.k8s.io", "leases"].add(context.plan.source_namespace)
+    wanted["get", "", "services"].add(context.plan.target_namespace)
+    wanted["list", "discovery.k8s.io", "endpointslices"].add(context.plan.target_namespace)  # whether it serves
     for right in ALWAYS:
         wanted[right.verb, right.group, right.resource].add("")
     for (verb, group, resource), namespaces in sorted(wanted.items()):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_registry.kube.errors import ClusterUnreachable, KubeError
-from image_registry.migration.actions import Context, Doer, NotYet, Outcome, StepFailed
+from image_registry.migration.actions import Context, Doer, NotYet, Outcome, StepFailed, Untouched
 from image_registry.migration.holding import Held, Hold, holding
 from image_registry.migration.identity import AnotherCluster, same_cluster, same_global
 from image_registry.migration.journal import Journal, State
@@ -232,7 +232,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outcome:
-    doer = _doer(doers, step)
+    doer, fresh = _doer(doers, step), not journal.begun(step)
     try:
         saved = journal.saved(step)
         if saved is None:
@@ -242,8 +242,12 @@ def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outco
     except NotYet as error:
         raise TooEarly(str(error)) from None
     except EXPECTED as error:
+        # an earlier try may have done what this one was refused
+        untouched = fresh and isinstance(error, Untouched)
+        if untouched:
+            journal.write(step, State.UNDONE)
         journal.write(step, State.FAILED, detail=str(error))
-        advice = "" if gives_up(step) else ", or roll back"
+        advice = ", or roll back" if not gives_up(step) or (untouched and not journal.gave_up) else ""
         raise Stopped(f"{step.title!r} failed: {error}. Remove the cause and run again{advice}") from None
 
 

@@ -107,6 +107,11 @@ class Journal:
         over = (State.DONE, State.SKIPPED)
         return (step for step in self._plan.steps if self.state(step) not in over)
 
+    @property
+    def gave_up(self) -> str:
+        """The title of a step that was begun and behind which there is no way back; empty where none was."""
+        return next((step.title for step in self._plan.steps if gives_up(step) and self.begun(step)), "")
+
     def to_undo(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
         """Steps that a rollback takes back, with what was saved: the highest ``undoFirst`` first, then the last one.
 
@@ -116,9 +121,8 @@ class Journal:
         """
         steps = {step.id: step for step in self._plan.steps}
         done = [steps[name] for name in self._order if name in steps and self.state(steps[name]) is not None]
-        final = next((step for step in done if gives_up(step) and self.begun(step)), None)
-        if final is not None:
-            raise ValueError(f"{final.title!r} was done, behind which there is no way back by itself")
+        if self.gave_up:
+            raise ValueError(f"{self.gave_up!r} was done, behind which there is no way back by itself")
         done.reverse()
         back = sorted(done, key=lambda step: -int(step.parameters.get("undoFirst") or 0))  # stable
         return ((step, self._saved.get(step.id, {})) for step in back if self.begun(step))

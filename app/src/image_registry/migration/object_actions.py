@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from image_registry.kube.client import object_path
+from image_registry.kube.errors import KubeError
 from image_registry.kube.listing import items
-from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
+from image_registry.migration.actions import Context, Outcome, Saved, StepFailed, Untouched
 from image_registry.migration.cluster_objects import ClusterObjects, Document, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.generations import RIGHTS_GROUP, RIGHTS_RESOURCE
@@ -26,6 +27,7 @@ ABSENT: Saved = {"absent": True}
 _RULES = frozenset({"addRules", "legacyRules", "withoutWriting"})
 """Parameters that are about the rules of a role."""
 _NAMES = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+SERVER_FAULT = 500
 GONE_SECONDS = 60.0
 """For which a deleted object may still be seen."""
 
@@ -147,7 +149,12 @@ class Delete:
         if _by_hand(step, context):
             return Outcome("a person has removed it", skipped=True)
         found, name = objects_of(step, context), object_of(step)
-        removed = found.remove(name)
+        try:
+            removed = found.remove(name)
+        except KubeError as error:
+            if error.status < SERVER_FAULT:  # an answer of those who decide, not of a server that does not know itself
+                raise Untouched(str(error)) from None
+            raise
         if removed and _waited_for_later(step, context):
             return Outcome(f"{name} is deleted; that it is gone is waited for with its release")
         deadline = context.clock() + GONE_SECONDS

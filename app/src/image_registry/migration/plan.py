@@ -17,12 +17,15 @@ from image_registry.migration.facts import ObjectName
 from image_registry.migration.findings import Finding, open_blockers
 from image_registry.migration.limit_conversion import LimitPlan
 from image_registry.migration.names import Rename
-from image_registry.migration.phases import NO_WAY_BACK, Action, Phase
+from image_registry.migration.phases import LOOKING, NO_WAY_BACK, Action, Phase
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.role_conversion import RoleConversion
 from image_registry.migration.spelling import Said, Spelling, command_line
 
 VERSION = 2
+_HOLDING = frozenset({"hold", "gone"})
+"""Parameters of waits that put a finalizer on roles, and make them again."""
+
 READ = (1, VERSION)
 """The first knew no identities of clusters; what has begun with it can be ended."""
 
@@ -48,6 +51,11 @@ class Step:
 def gives_up(step: Step) -> bool:
     """Whether there is no way back behind it: of the phases that have none, what is neither a gate nor taken back."""
     return step.phase in NO_WAY_BACK and step.action is not Action.GATE and not step.undo
+
+
+def only_looks(step: Step) -> bool:
+    """Whether it writes nothing into a cluster or a registry; a wait may hold what must not go meanwhile."""
+    return step.action in LOOKING and not _HOLDING & set(step.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ try:
         open_migration,
         takes_away,
     )
-    from image_registry.migration.phases import LOOKING
+    from image_registry.migration.plan import only_looks
     from image_registry.migration.reports import Reports
     from image_registry.migration.standing import standing
     from image_registry.migration.step_results import named_in, results_of
@@ -105,15 +105,13 @@ def _foreseen(found: Migration, asked: dict[str, Any], phases: Any, tell: Tell, 
     lines = [f"{entry.step.phase} {entry.step.id}: {entry.change or 'nothing'}" for entry in entries]
     if lines and not confirmed:
         tell("nothing was done: finalize wants confirm=true")
-    changes = any(entry.change and entry.step.action not in LOOKING for entry in entries)
+    changes = any(entry.change and not only_looks(entry.step) for entry in entries)
     return Result(changes and confirmed, lines, _progress(found, asked, tell))
 
 
 def _written(found: Migration) -> set[str]:
     """Steps that are done and changed something."""
-    return {
-        step.id for step in found.plan.steps if step.action not in LOOKING and found.journal.state(step) is State.DONE
-    }
+    return {step.id for step in found.plan.steps if not only_looks(step) and found.journal.state(step) is State.DONE}
 
 
 def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
