@@ -293,6 +293,12 @@ def _gateway(variant: Variant) -> Iterator[Document]:
         container["command"] = ["/bin/busybox", "sleep", "100000"]
     yield _workload("registry-gateway-gateway", NAMESPACE, {"containers": [container]}, {"app": "registry-gateway"}, {})
     yield _service_of("registry-gateway-service", "registry-gateway", 5000, 5000)
+    target = {"apiVersion": "v1", "kind": "ConfigMap", "name": "registry-gateway-config", "namespace": NAMESPACE}
+    kept = {"release": variant.name, "target": target, "jsonPatch": {"operations": []}}
+    yield _object("operator.alauda.io/v1alpha1", "ResourcePatch", "registry-gateway-limits", spec=kept)
+    marks = {"velero.io/plugin-config": "", "alauda.io/change-registry": "RestoreItemAction"}
+    pair = {"old": "registry.before.test", "new": variant.service_host}
+    yield _object("v1", "ConfigMap", "change-registry-config", NAMESPACE, data=pair, labels=marks)
 
 
 def workloads(variant: Variant, host: str = "", repository: str = "app", digest: str = "") -> Iterator[Document]:

@@ -200,12 +200,14 @@ def _jobs(case: Case) -> Iterator[Finding]:
             f"look at what {case.choices.spelling(Said.DO_PRUNE)} would delete, then let it run "
             "(imagePruner.suspend=false)",
         )
-    if case.inventory.velero is not None:
+    known = case.inventory.velero
+    if known is not None and known.old and known.old not in case.inventory.hosts:
         yield note(
             "restore-mapping",
-            case.inventory.velero,
-            "restores map hosts of images",
-            "nothing: the new host is added to it",
+            known.object,
+            f"restores of backups take {known.new} where they say {known.old}, and there can be one such pair: images "
+            "that a backup names by the old registry are not mapped",
+            "before such a backup is restored, write the old registry's host and the new one into it",
         )
 
 

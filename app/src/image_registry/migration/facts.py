@@ -250,6 +250,15 @@ class CleanupFact:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreMap:
+    """By which restores of backups give images another host: one pair. (Facts, MM21)"""
+
+    object: ObjectName
+    old: str = ""
+    new: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UseFact:
     """One place where an image of the legacy registry is named; ``pointer`` is a JSON pointer into the object."""
 
@@ -353,7 +362,7 @@ class Inventory:
     bindings: tuple[BindingFact, ...] = ()
     cleanups: tuple[CleanupFact, ...] = ()
     consumers: tuple[ConsumerFact, ...] = ()
-    velero: ObjectName | None = None
+    velero: RestoreMap | None = None
     namespaces: tuple[str, ...] = ()
     nodes: Mapping[str, str] = field(default_factory=dict)
     """State of each node to which storage is pinned."""

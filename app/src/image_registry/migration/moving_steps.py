@@ -14,6 +14,7 @@ from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VEL
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.pruner_conversion import convert_cleanups
+from image_registry.migration.restore_mapping import Pair, restore_pair
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.route_steps import hosts_over
 from image_registry.migration.volume_sharing import why_not_both
@@ -96,16 +97,17 @@ def cutover(case: Case, rewrites: Iterable[ObjectRewrite], values: Mapping[str, 
             undo=RESTORE,
             seconds=5,
         )
-    yield Step(
-        "cutover/restore-mapping",
-        Phase.CUTOVER,
-        Action.APPLY,
-        "Let restores of backups map the old hosts to the new one",
-        ObjectName("ConfigMap", VELERO_MAP, case.inventory.namespace),
-        document=_velero(case),
-        undo=RESTORE,
-        seconds=1,
-    )
+    if (pair := _restore_pair(case)) is not None:
+        yield Step(
+            "cutover/restore-mapping",
+            Phase.CUTOVER,
+            Action.APPLY,
+            f"Let restores of backups take {pair.new} where they say {pair.old}",
+            ObjectName("ConfigMap", VELERO_MAP, case.inventory.namespace),
+            document=_velero(case, pair),
+            undo=RESTORE,
+            seconds=1,
+        )
     if case.way is Way.REUSE:
         yield Step(
             "cutover/tags",
@@ -192,15 +194,19 @@ def serving(case: Case, phase: Phase) -> Iterator[Step]:
         )
 
 
-def _velero(case: Case) -> dict[str, Any]:
-    old = f"{case.installation.name}.{case.inventory.namespace}.svc" if case.installation else ""
+def _restore_pair(case: Case) -> Pair | None:
+    service = f"{case.installation.name}.{case.inventory.namespace}.svc" if case.installation else ""
+    return restore_pair(case.inventory.velero, case.inventory.hosts, service, case.choices.host)
+
+
+def _velero(case: Case, pair: Pair) -> dict[str, Any]:
     labels = {"velero.io/plugin-config": "", "alauda.io/change-registry": "RestoreItemAction"}
     metadata = {"name": VELERO_MAP, "namespace": case.inventory.namespace, "labels": labels}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "data": {"old": old, "new": case.choices.host},
+        "data": {"old": pair.old, "new": pair.new},
     }
 
 

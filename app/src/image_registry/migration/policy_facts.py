@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from image_registry.migration.facts import CleanupFact, LimitFact, LimitRule, ObjectName
+from image_registry.migration.facts import CleanupFact, LimitFact, LimitRule, ObjectName, RestoreMap
 from image_registry.migration.generations import (
     CLEANUP_IMAGE,
     CLEANUP_LABEL,
@@ -103,10 +103,14 @@ def read_cleanups(reader: Reader) -> tuple[CleanupFact, ...]:
     return tuple(found)
 
 
-def read_velero(reader: Reader, namespace: str) -> ObjectName | None:
+def read_velero(reader: Reader, namespace: str) -> RestoreMap | None:
     """The mapping by which restores rewrite hosts of images."""
     name = ObjectName("ConfigMap", VELERO_MAP, namespace)
-    return name if reader.get("restore mapping", name, "configmaps") is not None else None
+    document = reader.get("restore mapping", name, "configmaps")
+    if document is None:
+        return None
+    data = words(document.get("data"))
+    return RestoreMap(name, data.get("old", ""), data.get("new", ""))
 
 
 def _containers(spec: Any) -> Iterator[Mapping[str, Any]]:
