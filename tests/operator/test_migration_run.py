@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
@@ -227,6 +228,12 @@ def test_the_command_installs_by_helm_beside_the_old_roles_and_takes_it_back(ser
         ]
         secret = client.get(f"/api/v1/namespaces/{TARGET}/secrets/image-registry-private-configuration-user")
         assert set(secret["data"]) == {"REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY"}
+        written = yaml.safe_load((tmp_path / "journal.values.yml").read_text())
+        said = [program("helm"), "get", "values", "image-registry", f"--namespace={TARGET}", "--output=json"]
+        asked = {"KUBECONFIG": str(server.kubeconfig), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+        found = subprocess.run(said, capture_output=True, text=True, check=True, env=asked).stdout
+        assert written == {"registry_install_method": "helm", "registry_chart_values": json.loads(found)}
+        assert written["registry_chart_values"]["config"]["storage"]["s3"]["bucket"]
         assert secret["data"]["REGISTRY_STORAGE_S3_ACCESSKEY"] not in (tmp_path / "journal").read_text()
         assert well(ac(server, tmp_path, "run", "--until", "prepare")).startswith("PHASE")  # nothing is left to be done
         assert "under way" not in well(ac(server, tmp_path, "status"))
@@ -235,5 +242,6 @@ def test_the_command_installs_by_helm_beside_the_old_roles_and_takes_it_back(ser
         assert client.get(puller)["rules"] == role["rules"]
         well(ac(server, tmp_path, "rollback", "--confirm"))
         assert everything(client) == before
+        assert not (tmp_path / "journal.values.yml").exists()
     finally:
         clear(client)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import image_registry.garbage
 import image_registry.migration
 from image_registry.migration.documents import InvalidDocument
 from image_registry.migration.execution import Refused
@@ -16,12 +15,7 @@ from image_registry.migration.opening import chosen_way, load_plan
 from image_registry.migration.plan import read_plan
 from image_registry.migration.spelling import Said, command_line
 
-ENGINES = [
-    path
-    for package in (image_registry.migration, image_registry.garbage)
-    for path in sorted(Path(package.__path__[0]).glob("*.py"))
-    if path.name not in ("spelling.py", "report.py")  # the words of ac; what ac prints of a report
-]
+ENGINE = [path for path in sorted(Path(image_registry.migration.__path__[0]).glob("*.py")) if path.stem != "spelling"]
 OTHERS = re.compile(r"(kubectl|helm|image-registry) [^`)]*|--insecure-registry|--requestheader\S*")
 """Commands of other programs, and what clients are told."""
 OURS = re.compile(r"(?:^|[\s(`'\"])(--[a-z][a-z-]+|`?ac (?:adm|tag|image)\b|`discover\b)")
@@ -49,7 +43,7 @@ def told(tree: ast.Module) -> list[tuple[int, str]]:
     return [(line, text) for line, text in found if not text.startswith("--")]
 
 
-@pytest.mark.parametrize("path", ENGINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.stem)
 def test_no_message_of_the_engine_names_an_option_by_itself(path: Path) -> None:
     for line, text in told(ast.parse(path.read_text(encoding="utf-8"))):
         named = OURS.findall(OTHERS.sub("", text))

@@ -139,7 +139,7 @@ class Collector:
                 f"{len(garbage)} of {report.blobs} blobs would go, more than {self._rules.share:.0%}"
                 + (", and what repositories hold is not what the metadata says" if self._rules.unless_known else "")
                 + ": has the metadata database been restored from a backup, is it that of another registry, or is "
-                "another storage mounted? If not, look at a dry run, then allow it with at-most 100"
+                "another storage mounted? If not, look at a dry run, then allow it with --at-most 100"
             )
         else:
             mark = self._take(report, links, garbage, before)

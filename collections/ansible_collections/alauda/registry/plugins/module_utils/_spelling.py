@@ -10,6 +10,9 @@ Private to this collection. The engine asks for these words; none of its message
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 ACCEPTED_WITH_PLAN = "registry_migrate_accept of the role, accept of the module"
 """Findings of a plan are accepted while it is made; exceptions while it runs by another name."""
 
@@ -83,3 +86,29 @@ def _value(name: str, value: str) -> str:
         old, _sign, new = value.partition("=")
         return f": {{{old}: {new}}}"
     return f": ['{value}']" if name in LISTS else f": {value}"
+
+
+OF_PROGRAMS = {"certificate-authority": "ca_path"}
+"""Options of programs whose messages a module passes on, where the module calls them otherwise."""
+
+IN_ROLES = {"replace": "registry_storage_copy_replace of the role storage"}
+"""Variables behind options of modules that only a role sets."""
+
+_OPTION = re.compile(r"`[^`]*`|(?<![\w-])--([a-z][a-z-]*[a-z])")
+"""Or a whole command, which is typed as it stands."""
+
+
+def as_options(text: str, known: dict[str, Any]) -> str:
+    """A message of a program or a Job, with those of its options that the module has as the module calls them.
+
+    ``known`` is the module's argument_spec.
+    """
+
+    def spelled(found: re.Match[str]) -> str:
+        name = OF_PROGRAMS.get(found[1], found[1].replace("-", "_")) if found[1] else ""
+        if name not in known:
+            return found[0]
+        flag = "=true" if known[name].get("type") == "bool" else ""
+        return f"{name}{flag}" + (f" ({IN_ROLES[name]})" if name in IN_ROLES else "")
+
+    return _OPTION.sub(spelled, text)

@@ -160,7 +160,7 @@ totals:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _mirroring
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _mirroring, _spelling
 
 
 def main() -> None:
@@ -197,6 +197,8 @@ def main() -> None:
         result: dict[str, Any] = _mirroring.mirrored(module.params, check=module.check_mode)
     except _mirroring.MirrorError as error:
         module.fail_json(msg=str(error))
+    for row in result["images"]:
+        row["error"] = _spelling.as_options(row["error"], module.argument_spec)
     failed = [row for row in result["images"] if row["status"] in ("failed", "not tried")]
     if failed:
         said = "; ".join(f"{row['source']} -> {row['target']}: {row['error']}" for row in failed[:5])

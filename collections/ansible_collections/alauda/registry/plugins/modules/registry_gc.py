@@ -139,7 +139,7 @@ run:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _under_migration, _upkeep
+from ansible_collections.alauda.registry.plugins.module_utils import _arguments, _spelling, _under_migration, _upkeep
 
 
 def main() -> None:
@@ -176,7 +176,7 @@ def main() -> None:
     try:
         run = _upkeep.ended(_upkeep.door(cluster, asked), asked, confirm=asked["confirm"] and not module.check_mode)
     except _upkeep.UpkeepError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=_spelling.as_options(str(error), module.argument_spec))
     found = _upkeep.told(run, confirm=asked["confirm"])
     if found.faults and asked["fail_on_faults"]:
         module.fail_json(msg=found.faults, **found.result)

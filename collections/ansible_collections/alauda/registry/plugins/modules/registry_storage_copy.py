@@ -140,6 +140,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import (
     _arguments,
     _library,
+    _spelling,
     _storage,
     _storage_copy,
     _under_migration,
@@ -189,12 +190,13 @@ def main() -> None:
         _storage_copy.begin(cluster, namespace, module.params["release_name"], order)
         report = _storage_copy.follow(cluster, namespace, module.params["timeout"], tell)
     except (ClusterError, CopyError) as error:
-        module.fail_json(msg=str(error), lines=tell.lines)
+        module.fail_json(msg=_spelling.as_options(str(error), module.argument_spec), lines=tell.lines)
     changed = bool(
         report["blobs"]["copied"] or any(report[part][how] for part in PARTS for how in ("written", "removed"))
     )
     if not report["clean"]:
-        module.fail_json(msg=_wrong(report), changed=changed, report=report, lines=tell.lines)
+        said = _spelling.as_options(_wrong(report), module.argument_spec)
+        module.fail_json(msg=said, changed=changed, report=report, lines=tell.lines)
     module.exit_json(changed=changed, report=report, lines=tell.lines)
 
 
