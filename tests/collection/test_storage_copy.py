@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.alauda.registry.plugins.module_utils import _storage, _storage_copy
+from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
 from ansible_collections.alauda.registry.plugins.modules import registry_storage_copy
 
 from image_registry.kube.client import ClusterClient
@@ -223,6 +224,33 @@ def test_another_account_endpoint_or_root_directory_is_another_place(
     assert _storage.elsewhere(storage, {"kind": kind, "name": name, "settings": settings}) is another
 
 
+@pytest.mark.parametrize(
+    ("has", "storage", "resized"),
+    [
+        ("100Gi", {"pvc": {"size": "50Gi"}}, "smaller"),
+        ("100Gi", {"pvc": {"size": "200Gi"}}, "larger"),
+        ("1Ti", {"pvc": {"size": "1024Gi"}}, "same"),
+        ("1Ti", {"pvc": {"size": "1T"}}, "smaller"),
+        ("1Gi", {"pvc": {"size": 1073741824}}, "same"),
+        ("1Ti", {"pvc": {}}, ""),
+        ("", {"pvc": {"size": "1Ti"}}, ""),
+        ("1Ti", {"pvc": {"claim": "new", "size": "1Gi"}}, ""),
+        ("1Ti", {}, ""),
+    ],
+)
+def test_a_claim_is_as_large_as_its_quantity_and_not_as_its_text(
+    has: str, storage: dict[str, Any], resized: str
+) -> None:
+    claim = {"kind": "claim", "name": "image-registry-storage", "settings": {}, "claim": {"requested": has}}
+    assert _storage.resized(storage, claim) == resized
+
+
+def test_a_size_that_is_no_quantity_is_named() -> None:
+    claim = {"kind": "claim", "name": "image-registry-storage", "settings": {}, "claim": {"requested": "1Gi"}}
+    with pytest.raises(ClusterError, match=r"storage.pvc.size: 'much' is no quantity"):
+        _storage.resized({"pvc": {"size": "much"}}, claim)
+
+
 def test_the_module_calls_a_source_as_the_command_does() -> None:
     endpoint = "https://s3.store.example.com"
     settings = {"bucket": "images", "regionendpoint": endpoint, "region": "x", "rootdirectory": "/a"}
@@ -301,6 +329,8 @@ def test_a_copy_is_given_up_and_what_the_role_does_not_copy_is_refused_before_an
     given_up = client.get(f"{CONFIGS}/cluster")
     assert given_up["spec"]["readOnly"] is True, "the role had not made it so"
     assert client.find(f"{CORE}/secrets/{NAME}") is None
+    shrunk = controller.refused("playbooks/storage.yml", registry_storage={"pvc": {"size": "512Mi"}})
+    assert "image-registry-storage has 1Gi, and a claim never shrinks to 512Mi: nothing was changed" in shrunk
     item = client.get(f"{APPS}/deployments/image-registry")
     told = {"": "s3", "_S3_BUCKET": "images", "_S3_REGIONENDPOINT": "https://a.example.com"}
     env = [{"name": f"REGISTRY_STORAGE{name}", "value": value} for name, value in told.items()]

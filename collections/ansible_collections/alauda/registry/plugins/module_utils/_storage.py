@@ -19,6 +19,7 @@ from ansible_collections.alauda.registry.plugins.module_utils._operator_objects 
 
 IMPORT_ERROR: str | None = None
 try:
+    from image_registry.kube import quantity
     from image_registry.relocating.settings import NoStorage, chosen, variables
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
@@ -84,6 +85,25 @@ def elsewhere(storage: Document, now: Document) -> bool:
         for part in ADDRESS[protocol]
         if whole or part in wished
     )
+
+
+def resized(storage: Document, now: Document) -> str:
+    """Whether ``storage`` wants the claim of ``now`` to be ``larger``, ``smaller`` or as it is (``same``).
+
+    Empty without a wish, for another place, and for a claim that is not there. Raises ClusterError for a size that is
+    no quantity.
+    """
+    wished = (storage.get("pvc") or {}).get("size")
+    has = (now.get("claim") or {}).get("requested")
+    if not wished or not has or elsewhere(storage, now):
+        return ""
+    try:
+        wanted, there = quantity.whole(wished), quantity.whole(has)
+    except ValueError as error:
+        raise ClusterError(f"storage.pvc.size: {error}") from None
+    if wanted == there:
+        return "same"
+    return "larger" if wanted > there else "smaller"
 
 
 def _of_deployment(deployment: Document) -> Document:

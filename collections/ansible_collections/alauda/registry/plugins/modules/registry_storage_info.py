@@ -22,7 +22,7 @@ extends_documentation_fragment:
 options:
   storage:
     description:
-      - A storage as C(config.storage) of the chart has it, to be told whether that is another place.
+      - A storage as C(config.storage) of the chart has it, to be told whether that is another place or another size.
       - Needs the Python package C(alauda-image-registry).
     type: dict
     default: {}
@@ -63,6 +63,13 @@ elsewhere:
   returned: always
   type: bool
   sample: false
+resized:
+  description:
+    - Whether the size in O(storage) is V(larger) than what the claim asks for, V(smaller) or the V(same) amount,
+      however it is written. Empty without a claim or a size, and if O(storage) is another place.
+  returned: always
+  type: str
+  sample: same
 settings:
   description: What the data plane is told of an object store, without credentials.
   returned: always
@@ -138,9 +145,10 @@ def main() -> None:
     try:
         facts = _storage.facts(cluster, module.params["namespace"], module.params["release_name"])
         elsewhere = _storage.elsewhere(storage, facts)
+        resized = _storage.resized(storage, facts)
     except ClusterError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, elsewhere=elsewhere, **facts)
+    module.exit_json(changed=False, elsewhere=elsewhere, resized=resized, **facts)
 
 
 if __name__ == "__main__":
