@@ -6,6 +6,7 @@ There are no nodes: the Job's command is really run, on folders, by a named fake
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ def deployment(claim_name: str) -> dict[str, Any]:
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": [volume]}}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
     return {"metadata": {"name": "image-registry", "namespace": NAMESPACE}, "spec": spec}
+
+
+def config(**spec: Any) -> dict[str, Any]:
+    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config", "metadata": {"name": "cluster"}}
+    return {**kind, "spec": {"managementState": "Managed", "storage": {"pvc": {}}, **spec}}
 
 
 @pytest.fixture
@@ -282,9 +288,7 @@ def test_a_target_that_cannot_be_one_is_refused(
 def test_the_role_moves_the_images_and_lets_the_registry_use_them(
     client: ClusterClient, apiserver: ApiServer, copier: ActingCopier, tmp_path: Path
 ) -> None:
-    spec = {"managementState": "Managed", "storage": {"pvc": {}}, "readOnly": True}
-    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
-    client.create(CONFIGS, {**kind, "metadata": {"name": "cluster"}, "spec": spec})
+    client.create(CONFIGS, config(readOnly=True))
     variables = {
         "registry_kubeconfig": str(apiserver.kubeconfig),
         "registry_helm_binary": program("helm"),
@@ -315,12 +319,66 @@ def test_the_role_moves_the_images_and_lets_the_registry_use_them(
     assert client.find(f"{CORE}/secrets/{NAME}") is None
 
 
+def test_a_last_pass_that_fails_says_that_pushes_are_refused_and_how_to_go_on_or_give_up(
+    client: ClusterClient, apiserver: ApiServer, copier: ActingCopier, filled: Filled, tmp_path: Path
+) -> None:
+    wrong = filled.digests[0]
+    (tmp_path / "old" / layout.blob_data(wrong)).write_bytes(bytes(1000))
+    client.create(CONFIGS, config(readOnly=False))
+    variables = {
+        "registry_kubeconfig": str(apiserver.kubeconfig),
+        "registry_helm_binary": program("helm"),
+        "registry_wait_timeout": 60,
+        "registry_verify": False,  # there is no Pod
+        "registry_storage": NEW,
+        "registry_storage_copy": True,
+        "registry_storage_settle": 0,
+    }
+    controller = Controller(tmp_path, variables)
+    switch = ("--tags", "switch")
+    with ActingOperator(client):
+        said = controller.refused("playbooks/storage.yml", options=switch)
+        assert client.get(f"{CONFIGS}/cluster")["spec"]["readOnly"] is True
+        assert "still read-only, so every push is refused" in said
+        assert "It uses claim image-registry-storage, the old place" in said
+        accepting = f'registry_storage_copy_accept=["{wrong}"]'
+        assert accepting in said.replace("\\", "")
+        told = re.search(r"run the same with -e '(\{.*?\})'", said.replace("\\", ""))
+        assert told, said
+        controller.play("playbooks/storage.yml", options=(*switch, "-e", told[1]))
+        given_up = client.get(f"{CONFIGS}/cluster")["spec"]
+        assert (given_up["readOnly"], "claim" in given_up["storage"]["pvc"]) == (False, False)
+        assert client.find(NOTE) is None
+    assert ["--complete" in command for command in copier.commands] == [True]
+
+
+def test_a_verification_that_fails_says_the_same_of_the_new_place(
+    client: ClusterClient, apiserver: ApiServer, tmp_path: Path
+) -> None:
+    client.create(CONFIGS, config(readOnly=True))
+    item = client.get(f"{APPS}/deployments/image-registry")
+    item["spec"]["template"]["spec"]["volumes"] = deployment("new")["spec"]["template"]["spec"]["volumes"]
+    client.replace(f"{APPS}/deployments/image-registry", item)
+    client.create(f"{CORE}/configmaps", {"metadata": {"name": NAME}, "data": {"readOnly": "false"}})
+    variables = {
+        "registry_kubeconfig": str(apiserver.kubeconfig),
+        "registry_helm_binary": program("helm"),
+        "registry_storage": NEW,
+        "registry_storage_copy": True,
+        "registry_storage_service_account": f"{NAMESPACE}/nobody",  # in whose name nothing can be asked
+    }
+    with ActingOperator(client):
+        said = Controller(tmp_path, variables).refused("playbooks/storage.yml")
+    assert "task 'The registry has everything that it says it has' failed" in said
+    assert "It uses claim new, the new place" in said
+    assert "registry_storage_copied=true and registry_storage_copy=false" in said
+    assert client.get(f"{CONFIGS}/cluster")["spec"]["readOnly"] is True
+
+
 def test_a_copy_is_given_up_and_what_the_role_does_not_copy_is_refused_before_anything_is_changed(
     client: ClusterClient, apiserver: ApiServer, tmp_path: Path
 ) -> None:
-    spec = {"managementState": "Managed", "storage": {"pvc": {}}, "readOnly": True}
-    kind = {"apiVersion": "imageregistry.operator.alauda.io/v1", "kind": "Config"}
-    client.create(CONFIGS, {**kind, "metadata": {"name": "cluster"}, "spec": spec})
+    client.create(CONFIGS, config(readOnly=True))
     client.create(f"{CORE}/secrets", {"metadata": {"name": NAME}})  # as passes leave it that a person stopped after
     variables = {"registry_kubeconfig": str(apiserver.kubeconfig), "registry_helm_binary": program("helm")}
     controller = Controller(tmp_path, variables)

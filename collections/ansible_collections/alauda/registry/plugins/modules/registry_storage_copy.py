@@ -195,7 +195,7 @@ def main() -> None:
         report["blobs"]["copied"] or any(report[part][how] for part in PARTS for how in ("written", "removed"))
     )
     if not report["clean"]:
-        said = _spelling.as_options(_wrong(report), module.argument_spec)
+        said = _spelling.as_options(_wrong(report, order), module.argument_spec)
         module.fail_json(msg=said, changed=changed, report=report, lines=tell.lines)
     module.exit_json(changed=changed, report=report, lines=tell.lines)
 
@@ -233,12 +233,15 @@ def _order(module: AnsibleModule, cluster: Cluster) -> _storage_copy.Order:
     return order
 
 
-def _wrong(report: dict) -> str:
+def _wrong(report: dict, order: _storage_copy.Order) -> str:
     if report["failed"]:
         named = "; ".join(f"{failure['what']}: {failure['why']}" for failure in report["failures"][:5])
+        push = "Push them again"
+        if order.complete:
+            push = "Let the registry take pushes again and push them"
         return (
-            f"{report['failed']} blobs did not come along, the rest did: {named}. Push them again, or name them in "
-            "accept if they may stay behind"
+            f"{report['failed']} blobs did not come along, the rest did: {named}. {push}, or name them in accept "
+            "(registry_storage_copy_accept of the role storage) if they may stay behind"
         )
     return (
         f"the source changed while it was copied ({report['changedMeanwhile']} differences): is the registry read-only "
