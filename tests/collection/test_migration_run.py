@@ -17,7 +17,7 @@ from image_registry.migration.choices import Choices
 from image_registry.migration.discovery import Question, discover
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.opening import load_plan
-from image_registry.migration.phases import Phase
+from image_registry.migration.phases import LOOKING, Phase
 from image_registry.migration.plan import Step, write_plan
 from image_registry.migration.planning import plan
 from image_registry_lab.legacy.objects import definitions
@@ -66,8 +66,25 @@ def test_check_mode_shows_every_step_and_does_none(filled: ApiServer, run: Run, 
     expected = [step.id for step in made.steps if step.phase in (Phase.PREPARE, Phase.FREEZE)]
     assert [line.partition(" ")[2].partition(": ")[0] for line in shown["steps"]] == expected
     assert shown["diff"]["prepared"].splitlines() == shown["steps"]
+    writing = [step.id for step in made.steps if step.id in expected and step.action not in LOOKING]
+    assert shown["changes"] == writing
+    assert "prepare/routes" in shown["unknown"][0], "its namespace is made by a step that comes first"
     assert everything(filled.client) == before
-    assert not (tmp_path / "journal").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["content.jsonl", "plan.json"]
+
+
+def test_check_mode_sees_a_phase_after_those_of_the_same_playbook_and_refuses_what_the_run_refuses(
+    filled: ApiServer, run: Run, tmp_path: Path
+) -> None:
+    planned(filled, tmp_path)
+    assert "phase prepare comes first" in run(check=True, phases=["freeze"])["msg"]
+    assert "phase prepare comes first" in run(phases=["freeze"], assume=["prepare"])["msg"], "in a check alone"
+    shown = run(check=True, phases=["freeze"], assume=["prepare"])
+    assert all(step.startswith("freeze/") for step in shown["changes"])
+    nowhere = str(tmp_path / "plan.json" / "journal")
+    assert (
+        run(check=True, phases=["prepare"], journal=nowhere)["msg"] == run(phases=["prepare"], journal=nowhere)["msg"]
+    )
 
 
 def test_where_nothing_was_done_there_is_nothing_to_take_back(filled: ApiServer, run: Run, tmp_path: Path) -> None:
@@ -105,7 +122,7 @@ def test_check_mode_predicts_that_nothing_is_done_without_confirmation(
         assert checked["steps"] == shown["steps"] != []
         assert said in checked["lines"][-1]
         assert said in shown["lines"][-1]
-        assert run(check=True, confirm=True, **wish)["changed"] is True
+        assert run(check=True, confirm=True, accept=["*"], **wish)["changed"] is True
 
     done(*(step for step in made.steps if step.phase is not Phase.FINALIZE))
     told("a rollback wants confirm=true", state="rolled_back")

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from image_registry.kube.errors import KubeError
+from image_registry.migration.actions import StepFailed
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
 from image_registry.migration.config_settings import ConfigSettings
 from image_registry.migration.doing import DOERS
-from image_registry.migration.execution import foresee
 from image_registry.migration.facts import ObjectName
+from image_registry.migration.foreseeing import foresee
 from image_registry.migration.helm_settings import HelmSettings
 from image_registry.migration.installing import Install
 from image_registry.migration.journal import Journal, State
@@ -43,9 +44,10 @@ WAITS = Step("wait", Phase.FINALIZE, Action.WAIT, "Wait for it")
 def test_what_cannot_be_seen_is_told_beside_the_steps_that_can(tmp_path: Path) -> None:
     made = plan_of([COPY, RECORD, WAITS])
     found = foresee(context_of(made, tmp_path), Journal(tmp_path / "journal", made), DOERS, [Phase.FINALIZE])
-    assert [entry.change.partition(":")[0] for entry in found] == ["cannot be seen from here"] * 2 + ["waits"]
-    assert "--content" in found[0].change
-    assert "name it (--global-kubeconfig)" in found[1].change
+    assert [str(entry).partition(":")[0] for entry in found.steps] == ["fails", "fails", "waits"]
+    assert "--content" in found.steps[0].change
+    assert "name it (--global-kubeconfig)" in found.steps[1].change
+    assert "name it (--global-kubeconfig)" in str(found.end), "and before anything is done"
 
 
 def test_a_record_that_a_person_has_removed_is_nothing_to_be_done(tmp_path: Path) -> None:
@@ -154,7 +156,8 @@ def test_a_stop_for_the_operator_is_told_before_the_first_deletion(tmp_path: Pat
     roles = Step("finalize/roles", Phase.FINALIZE, Action.INSTALL, "Roles", parameters={"legacyRules": False})
     settings = Values({"config": {}, "clusterRoles": {"leave": ["a"]}}, told="tell the operator")
     context = replace(context_of(plan_of([roles]), tmp_path), settings=cast("Any", settings))
-    assert Install().foresee(roles, context).endswith("stops there once: tell the operator")
+    with pytest.raises(StepFailed, match=r"^tell the operator, and run again$"):
+        Install().foresee(roles, context)
 
 
 def test_what_remains_of_the_registry_before_is_left_to_a_person_by_name(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from image_registry.migration.execution import (
     Refused,
     Stopped,
     TooEarly,
-    foresee,
     held,
     phases_until,
     rollback,
@@ -29,6 +28,7 @@ from image_registry.migration.execution import (
 )
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.findings import blocking
+from image_registry.migration.foreseeing import foresee
 from image_registry.migration.holding import lease_path
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.object_actions import rules_before
@@ -317,14 +317,6 @@ def test_a_step_in_the_global_cluster_is_refused_before_anything_is_done(tmp_pat
     assert not (tmp_path / "j").exists()
     run(context_of(plan, tmp_path, "record"), journal, doers(recorder), EVERYTHING)
     assert recorder.done[-1] == "record"
-
-
-def test_what_would_be_done_is_shown_without_a_line_in_the_journal(tmp_path: Path) -> None:
-    plan, recorder = plan_of(), Recorder()
-    journal = Journal(tmp_path / "j", plan)
-    found = foresee(context_of(plan, tmp_path), journal, doers(recorder), PREPARE)
-    assert [entry.change for entry in found] == ["would do a", "would do b"]
-    assert not (tmp_path / "j").exists()
 
 
 def test_a_journal_is_for_one_process_at_a_time(tmp_path: Path) -> None:

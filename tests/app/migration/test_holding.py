@@ -11,7 +11,8 @@ import pytest
 
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.discovery import Question, discover
-from image_registry.migration.execution import Refused, Stopped, foresee, rollback, run
+from image_registry.migration.execution import Refused, Stopped, rollback, run
+from image_registry.migration.foreseeing import foresee
 from image_registry.migration.holding import NAME, PROCESS, Hold, described, held_by
 from image_registry.migration.journal import Journal
 from image_registry.migration.phases import Action, Phase

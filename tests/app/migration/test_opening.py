@@ -12,7 +12,8 @@ import pytest
 
 from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY
-from image_registry.migration.execution import Refused, foresee, rollback, run
+from image_registry.migration.execution import Refused, rollback, run
+from image_registry.migration.foreseeing import foresee
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.opening import Asked, open_migration
 from image_registry.migration.phases import Action, Phase
@@ -53,7 +54,9 @@ def test_who_may_not_read_whether_an_operator_is_there_looks_and_installs_nothin
     seen = cast("Any", SimpleNamespace(server=server.server, find=find))
     found, hands = open_migration(replace(asked, client=seen)), Recorder()
     doers = dict.fromkeys(Action, hands)
-    assert foresee(found.context, found.journal, doers, EVERYTHING), "it may be looked at"
+    shown = foresee(found.context, found.journal, doers, EVERYTHING)
+    assert len(shown.steps) == len(plan.steps), "it may be looked at"
+    assert "you may not get configs" in str(shown.end)
     with pytest.raises(Refused, match="you may not get configs"):
         run(found.context, found.journal, doers, EVERYTHING)
     assert hands.done == []

@@ -21,9 +21,10 @@ from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, Kube
 from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY, RegistryDoor
 from image_registry.migration.documents import to_document
 from image_registry.migration.doing import DOERS
-from image_registry.migration.execution import Refused, Stopped, foresee, held, to_undo
+from image_registry.migration.execution import Refused, Stopped, held, to_undo
 from image_registry.migration.execution import rollback as take_back
 from image_registry.migration.execution import run as execute
+from image_registry.migration.foreseeing import foresee, looked_at
 from image_registry.migration.holding import held_by
 from image_registry.migration.opening import (
     EXECUTED,
@@ -138,11 +139,12 @@ def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: b
     """
     try:
         wanted = chosen_phases(phases, until or "")
+        if dry_run or (takes_away(wanted) and not confirm):
+            with looked_at(options["journal"]) as scratch:
+                _foreseen(_opened(options, scratch), wanted, asks=not dry_run, confirm=takes_away(wanted))
+            return
         with held(options["journal"]):
             found = _opened(options)
-            if dry_run or (takes_away(wanted) and not confirm):
-                _foreseen(found, wanted, confirm=takes_away(wanted))
-                return
             try:
                 with _reports(found, options).kept_up():
                     execute(found.context, found.journal, DOERS, wanted)
@@ -189,13 +191,14 @@ def rollback(*, confirm: bool, **options: Any) -> None:
     Possible from every phase before finalize. Shows what it would do, until --confirm.
     """
     try:
+        if not confirm:
+            with looked_at(options["journal"]) as scratch:
+                steps = to_undo(_opened(options, scratch).journal)
+            output.rows(("PHASE", "STEP", "BACK"), ((step.phase, step.id, step.undo) for step, _ in steps))
+            output.note(f"{len(steps)} steps would be taken back (dry run); add --confirm to do it")
+            return
         with held(options["journal"]):
             found = _opened(options)
-            steps = to_undo(found.journal)
-            if not confirm:
-                output.rows(("PHASE", "STEP", "BACK"), ((step.phase, step.id, step.undo) for step, _ in steps))
-                output.note(f"{len(steps)} steps would be taken back (dry run); add --confirm to do it")
-                return
             try:
                 with _reports(found, options).kept_up():
                     take_back(found.context, found.journal, DOERS)
@@ -207,7 +210,7 @@ def rollback(*, confirm: bool, **options: Any) -> None:
         raise Failed(str(error)) from None
 
 
-def _opened(options: dict[str, Any]) -> Migration:
+def _opened(options: dict[str, Any], scratch: Path | None = None) -> Migration:
     beyond = None
     if options["global_kubeconfig"] is not None:
         try:
@@ -239,6 +242,7 @@ def _opened(options: dict[str, Any]) -> Migration:
             accepted=options["accepted"],
             max_per_registry=options.get("max_per_registry", PER_REGISTRY),  # a rollback copies nothing
             tell=output.note,
+            scratch=scratch,
         )
     )
 
@@ -257,12 +261,15 @@ def _door(options: dict[str, Any], which: str) -> RegistryDoor | None:
     return RegistryDoor(url, access, authority.read_text(encoding="ascii") if authority else "")
 
 
-def _foreseen(found: Migration, wanted: Any, *, confirm: bool) -> None:
-    lines = foresee(found.context, found.journal, DOERS, wanted)
-    output.rows(
-        ("PHASE", "STEP", "CHANGE"), ((line.step.phase, line.step.id, line.change or "nothing") for line in lines)
-    )
-    output.note(f"{len(lines)} steps would be done (dry run)" + ("; add --confirm to do them" if confirm else ""))
+def _foreseen(found: Migration, wanted: Any, *, asks: bool, confirm: bool) -> None:
+    """Raises :class:`Refused` and :class:`Stopped` as a run would, behind the list; who ``asks`` is only told that."""
+    seen = foresee(found.context, found.journal, DOERS, wanted)
+    output.rows(("PHASE", "STEP", "CHANGE"), ((entry.step.phase, entry.step.id, str(entry)) for entry in seen.steps))
+    output.note(f"{len(seen.steps)} steps would be done (dry run)" + ("; add --confirm to do them" if confirm else ""))
+    if seen.end is not None and asks:
+        output.note(f"a run would end by this: {seen.end}")
+    elif seen.end is not None:
+        raise seen.end
 
 
 def _reports(found: Migration, options: dict[str, Any]) -> Reports:

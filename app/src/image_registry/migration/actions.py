@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from image_registry.kube.client import ClusterClient
+from image_registry.migration.ahead import Ahead
 from image_registry.migration.content import ContentFile
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.plan import Plan, Step
@@ -122,6 +123,8 @@ class Context:
     """How messages say what can be said."""
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    ahead: Ahead = field(default_factory=Ahead)
+    """What earlier steps would have left, where one only looks; empty in a run."""
 
     def accepts(self, name: str) -> bool:
         """Whether somebody accepted it by name."""
@@ -137,7 +140,12 @@ class Doer(Protocol):
     """One action. Each method may be called again after it was interrupted at any point."""
 
     def foresee(self, step: Step, context: Context) -> str:
-        """What ``do`` would change now, in one line; empty for nothing. Writes nothing."""
+        """What ``do`` would change after the steps in ``context.ahead``, in one line; empty for nothing.
+
+        Writes nothing but into ``context.ahead``, and files of its own into ``context.folder``. Raises what ``do``
+        would raise, :class:`~image_registry.migration.ahead.Unforeseen` where that is not known yet, and
+        :class:`~image_registry.migration.ahead.NotGreen`.
+        """
 
     def before(self, step: Step, context: Context) -> Saved:
         """What ``undo`` will need, read before anything is done."""

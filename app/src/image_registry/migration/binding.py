@@ -35,8 +35,8 @@ class Bind:
     """Volume first, then the claim that names it."""
 
     def foresee(self, step: Step, context: Context) -> str:
-        found = ClusterObjects(context.client)
-        current = found.find(object_of(step))
+        self.before(step, context)
+        current = ClusterObjects(context.client).find(object_of(step))
         if current is not None and current["spec"].get("volumeName") == VOLUME:
             return ""
         place = step.parameters.get("volume") or step.parameters.get("path")

@@ -10,7 +10,6 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_registry.kube.errors import ClusterUnreachable, KubeError
@@ -44,23 +43,18 @@ class TooEarly(Stopped):
     """Nothing is wrong: what it waits for takes time. The text says how long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Foreseen:
-    """A step that a run would do; ``change`` is empty where everything is so already."""
-
-    step: Step
-    change: str
-
-
 def phases_until(last: Phase) -> tuple[Phase, ...]:
     """All that do something, up to ``last``."""
     return tuple(phase for phase in ORDER[: ORDER.index(last) + 1] if phase not in READ_ONLY)
 
 
-def steps_of(journal: Journal, phases: Iterable[Phase]) -> list[Step]:
-    """What is left of these phases. Raises :class:`Refused` where a phase before any of them has something left."""
+def steps_of(journal: Journal, phases: Iterable[Phase], assumed: frozenset[Phase] = frozenset()) -> list[Step]:
+    """What is left of these phases. Raises :class:`Refused` where a phase before any of them has something left.
+
+    The ``assumed`` phases count as done.
+    """
     wanted = frozenset(phases)
-    left = list(journal.left())
+    left = [step for step in journal.left() if step.phase not in assumed]
     found = [step for step in left if step.phase in wanted]
     last = max((ORDER.index(step.phase) for step in found), default=0)
     missing = next((step for step in left if step.phase not in wanted and ORDER.index(step.phase) < last), None)
@@ -92,7 +86,7 @@ def check(context: Context, steps: Iterable[Step]) -> None:
             "or accept them by name, and plan anew"
         )
     steps = list(steps)
-    _same_cluster(context, steps)
+    same_clusters(context, steps)
     beyond = [step.id for step in steps if _beyond(step)] if context.global_client is None else []
     if unreachable := context.not_accepted(beyond):
         raise Refused(
@@ -108,25 +102,6 @@ def check(context: Context, steps: Iterable[Step]) -> None:
         )
 
 
-def foresee(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase]) -> list[Foreseen]:
-    """What a run would do now; of a phase whose turn has not come as far as it can be seen. Nothing is written.
-
-    Raises :class:`Refused` for a plan that must not be executed here.
-    """
-    wanted = without_holes(context.plan, phases, context.spelling)
-    check(context, ())
-    steps = [step for step in journal.left() if step.phase in wanted]
-    return [Foreseen(step, _foreseen(context, doers, step)) for step in steps]
-
-
-def _foreseen(context: Context, doers: Doers, step: Step) -> str:
-    """What one step would do; or why that cannot be said, which keeps nobody from seeing the others."""
-    try:
-        return _doer(doers, step).foresee(step, context)
-    except EXPECTED as error:
-        return f"cannot be seen from here: {error}"
-
-
 def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase]) -> int:
     """Do what is left of these phases; how many steps that were.
 
@@ -134,9 +109,9 @@ def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase
     """
     steps = steps_of(journal, without_holes(context.plan, phases, context.spelling))
     check(context, steps)
-    _decided(context, steps)
+    decided(context, steps)
     for step in steps:
-        _doer(doers, step)
+        doer_of(doers, step)
     with _holding(context, journal) as hold:
         return _run(context, journal, doers, steps, hold)
 
@@ -162,11 +137,27 @@ def _run(context: Context, journal: Journal, doers: Doers, steps: list[Step], ho
             journal.write(step, state, detail=detail, saved=outcome.saved)
         context.tell(f"  {'NOT GREEN: ' if open_ else ''}{detail or 'done'} ({context.clock() - began:.1f} s)")
     if red:
-        raise Stopped(
-            f"{len(red)} things are not as they must be: {_some(red)}. Remove the causes and run again, or accept each "
-            f"by its name ({context.spelling(Said.ACCEPT)}); the old registry serves until then"
-        )
+        raise not_green(red, context.spelling)
     return len(steps)
+
+
+def not_green(red: list[str], spelling: Spelling) -> Stopped:
+    """How a run ends whose gates are open by these names."""
+    return Stopped(
+        f"{len(red)} things are not as they must be: {_some(red)}. Remove the causes and run again, or accept each "
+        f"by its name ({spelling(Said.ACCEPT)}); the old registry serves until then"
+    )
+
+
+def failed(step: Step, error: Exception, *, back: bool) -> Stopped:
+    """How a run ends by a step that cannot be done; ``back`` says that there is a way back also from one of the end."""
+    advice = ", or roll back" if back or not gives_up(step) else ""
+    return Stopped(f"{step.title!r} failed: {error}. Remove the cause and run again{advice}")
+
+
+def not_taken_back(step: Step, error: Exception) -> Stopped:
+    """How a rollback ends by a step that cannot be undone."""
+    return Stopped(f"{step.title!r} could not be taken back: {error}. Remove the cause and roll back again")
 
 
 def rollback(context: Context, journal: Journal, doers: Doers) -> int:
@@ -174,10 +165,10 @@ def rollback(context: Context, journal: Journal, doers: Doers) -> int:
 
     Raises :class:`Refused` behind the point from which there is no way back, and :class:`Stopped`.
     """
-    _same_cluster(context, ())
+    same_clusters(context, ())
     if not to_undo(journal) and not journal.identity:
         return 0  # it was never begun
-    _decided(context, (step for step, _ in to_undo(journal) if step.action is Action.INSTALL))
+    decided(context, (step for step, _ in to_undo(journal) if step.action is Action.INSTALL))
     with _holding(context, journal) as hold:
         return _rollback(context, journal, doers, hold)
 
@@ -191,11 +182,9 @@ def _rollback(context: Context, journal: Journal, doers: Doers, hold: Hold) -> i
             continue
         context.tell(f"back {undone + 1} of {total} ({step.phase}): {step.title}: {step.undo}")
         try:
-            outcome = _doer(doers, step).undo(step, saved, context)
+            outcome = doer_of(doers, step).undo(step, saved, context)
         except EXPECTED as error:
-            raise Stopped(
-                f"{step.title!r} could not be taken back: {error}. Remove the cause and roll back again"
-            ) from None
+            raise not_taken_back(step, error) from None
         journal.write(step, State.UNDONE, detail=outcome.detail)
         context.tell(f"  {outcome.detail or 'done'}")
         undone += 1
@@ -220,19 +209,29 @@ def held(path: Path) -> Iterator[None]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise Refused(f"cannot make {path}.lock: {error.strerror}; name a journal in a folder of yours") from None
+        raise unwritable(path, error.strerror) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"{path} is in use by another process: wait for its end") from None
+            raise busy(path) from None
         yield
     finally:
         os.close(descriptor)
 
 
+def busy(path: Path) -> Refused:
+    """Of a journal that another process has."""
+    return Refused(f"{path} is in use by another process: wait for its end")
+
+
+def unwritable(path: Path, why: str | None) -> Refused:
+    """Of a journal that cannot be where it was named."""
+    return Refused(f"cannot make {path}.lock: {why}; name a journal in a folder of yours")
+
+
 def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outcome:
-    doer, fresh = _doer(doers, step), not journal.begun(step)
+    doer, fresh = doer_of(doers, step), not journal.begun(step)
     try:
         saved = journal.saved(step)
         if saved is None:
@@ -247,11 +246,10 @@ def _step(context: Context, journal: Journal, doers: Doers, step: Step) -> Outco
         if untouched:
             journal.write(step, State.UNDONE)
         journal.write(step, State.FAILED, detail=str(error))
-        advice = ", or roll back" if not gives_up(step) or (untouched and not journal.gave_up) else ""
-        raise Stopped(f"{step.title!r} failed: {error}. Remove the cause and run again{advice}") from None
+        raise failed(step, error, back=untouched and not journal.gave_up) from None
 
 
-def _decided(context: Context, steps: Iterable[Step]) -> None:
+def decided(context: Context, steps: Iterable[Step]) -> None:
     """Helm beside an operator would write the same release. Raises :class:`Refused` if there is anything to do."""
     if context.undecided and any(True for _ in steps):
         raise Refused(
@@ -278,7 +276,7 @@ def _still_held(hold: Hold) -> None:
         raise Stopped(str(error)) from None
 
 
-def _same_cluster(context: Context, steps: Iterable[Step]) -> None:
+def same_clusters(context: Context, steps: Iterable[Step]) -> None:
     """Both of them, by what they are and not by where they are."""
     try:
         same_cluster(context.plan, context.client)
@@ -292,7 +290,8 @@ def _beyond(step: Step) -> bool:
     return step.parameters.get("cluster") == "global"
 
 
-def _doer(doers: Doers, step: Step) -> Doer:
+def doer_of(doers: Doers, step: Step) -> Doer:
+    """Raises :class:`Refused`."""
     try:
         return doers[step.action]
     except KeyError:

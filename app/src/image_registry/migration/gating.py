@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from image_registry.kube.client import object_path
 from image_registry.kube.reviews import AccessReviewer
 from image_registry.migration import gate_reading, gates
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
+from image_registry.migration.ahead import NotGreen
 from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.content import RepositoryContent
 from image_registry.migration.exceptions import Exceptions
@@ -25,6 +28,9 @@ from image_registry.migration.registry_access import Registry, each_second, targ
 from image_registry.migration.remaining_uses import remaining_uses
 from image_registry.migration.rewriting import repository_of, wanted_of
 from image_registry.migration.route_gate import routes_let_in
+
+ALWAYS = frozenset({"objects", "routes"})
+"""Gates whose answer is the same before the phases that come first."""
 
 PORTION = 2000
 """Things that are read together."""
@@ -42,8 +48,14 @@ class Gate:
     """A :class:`~image_registry.migration.actions.Doer`; it changes nothing, so there is nothing to take back."""
 
     def foresee(self, step: Step, context: Context) -> str:
-        del step, context
-        return ""
+        """It is asked now where no step before it can change the answer."""
+        if step.parameters.get("gate") not in ALWAYS or not _there(step, context):
+            context.ahead.first()
+        tally, said, _ = _asked(step, context)
+        open_ = tuple(dict.fromkeys(tally.open))
+        if context.not_accepted(open_):
+            raise NotGreen(said, open_)
+        return said
 
     def before(self, step: Step, context: Context) -> Saved:
         del step, context
@@ -51,20 +63,32 @@ class Gate:
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
         del saved
-        began, exceptions, tally = context.clock(), Exceptions(context), Tally()
-        with ResultFile(results_path(context.folder, step), anew=True) as results:
-            for found in _items(step, context):
-                results.add(_judged(found, exceptions, tally))
-        spent = context.clock() - began
-        detail = (
-            f"{tally.items} looked at in {spent:.1f} s: {tally.items - len(tally.open) - tally.accepted} good, "
-            f"{tally.accepted} accepted, {len(tally.open)} open; each in {results.path}"
+        began = context.clock()
+        tally, said, path = _asked(step, context)
+        return Outcome(
+            f"{said}, in {context.clock() - began:.1f} s; each in {path}", open=tuple(dict.fromkeys(tally.open))
         )
-        return Outcome(detail, open=tuple(dict.fromkeys(tally.open)))
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
         del step, saved, context
         return Outcome("nothing was changed", skipped=True)
+
+
+def _asked(step: Step, context: Context) -> tuple[Tally, str, Path]:
+    """What was found, as a sentence too, and the file that has it item by item."""
+    exceptions, tally = Exceptions(context), Tally()
+    with ResultFile(results_path(context.folder, step), anew=True) as results:
+        for found in _items(step, context):
+            results.add(_judged(found, exceptions, tally))
+    good = tally.items - len(tally.open) - tally.accepted
+    said = f"{tally.items} looked at: {good} good, {tally.accepted} accepted, {len(tally.open)} open"
+    return tally, said, results.path
+
+
+def _there(step: Step, context: Context) -> bool:
+    """Routes are tried in the namespace of this registry, which an earlier step makes."""
+    namespace = step.parameters.get("namespace")
+    return not namespace or context.client.find(object_path("v1", "namespaces", str(namespace))) is not None
 
 
 def _judged(found: Iterable[Item], exceptions: Exceptions, tally: Tally) -> Iterator[ItemResult]:

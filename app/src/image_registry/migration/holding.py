@@ -74,6 +74,13 @@ class Hold:
             return
         raise Held(f"the Lease {self._place} is written by somebody else all the time: wait for the end of that run")
 
+    def look(self) -> None:
+        """Whether it could be taken; nothing is written. Raises :class:`Held`."""
+        try:
+            self._judge(self._client.find(lease_path(self._namespace)))
+        except (KubeError, ClusterUnreachable) as error:
+            raise Held(self._unknown(error)) from None
+
     def see_to_it(self) -> None:
         """Before each step. Raises :class:`Held` when somebody has taken it away."""
         if self._lost:

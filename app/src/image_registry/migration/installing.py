@@ -30,8 +30,10 @@ class Install:
     """``values`` go under ``config``, ``pruner`` under ``imagePruner``; ``legacyRules`` says who keeps the roles."""
 
     def foresee(self, step: Step, context: Context) -> str:
-        current = context.settings.current()
-        wanted = _asked(step, context, current or {})
+        ahead = context.ahead
+        first = ahead.values is None
+        current = context.settings.current() if first else ahead.values
+        wanted = (_asked if first else wanted_values)(step, context, current or {})
         changes = [
             f"{'.'.join(path)}: {_at(current, path)} -> {value}"
             for path, value in leaves(wanted)
@@ -39,8 +41,9 @@ class Install:
         ]
         if current is None:
             changes = ["installs this registry"]
-        if by_hand := context.settings.by_hand(merged(current or {}, wanted)):
-            changes.append(f"stops there once: {by_hand}")
+        ahead.values = merged(current or {}, wanted)
+        if by_hand := context.settings.by_hand(ahead.values):
+            raise StepFailed(f"{by_hand}, and run again")
         return "; ".join(changes)
 
     def before(self, step: Step, context: Context) -> Saved:

@@ -6,6 +6,7 @@ since stays, and is told.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -56,6 +57,26 @@ def accepting(context: Context, name: str) -> str:
     return context.spelling(Said.ACCEPT, f"'{name}'")
 
 
+def _as_it_will_be(step: Step, context: Context) -> Document | None:
+    """When the step has its turn; steps before it may have the same object."""
+    find = objects_of(step, context).find
+    return find(object_of(step)) if _beyond(step) else context.ahead.find(object_of(step), find)
+
+
+def _remember(step: Step, context: Context, document: Document | None) -> None:
+    if not _beyond(step):
+        context.ahead.objects[object_of(step)] = document
+
+
+def _same(one: Document, other: Document | None) -> bool:
+    """Whether nothing was written that anybody decides about."""
+    return other is not None and restorable(one) == restorable(other)
+
+
+def _beyond(step: Step) -> bool:
+    return step.parameters.get("cluster") == "global"
+
+
 def _by_hand(step: Step, context: Context) -> bool:
     """Whether it lies where nobody leads us, and somebody has confirmed it by its name."""
     elsewhere = step.parameters.get("cluster") == "global" and context.global_client is None
@@ -76,15 +97,17 @@ class Apply:
         if current is None:
             return f"makes {name}"
         wanted = found.apply(name, step.document, dry_run=True)
-        return "" if restorable(wanted) == restorable(current) else f"changes {name}"
+        return "" if _same(wanted, current) else f"changes {name}"
 
     def before(self, step: Step, context: Context) -> Saved:
         return saved_object(objects_of(step, context), object_of(step))
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
-        made = objects_of(step, context).apply(object_of(step), step.document)
+        found, name = objects_of(step, context), object_of(step)
+        current = found.find(name)
+        made = found.apply(name, step.document)
         applied = [[list(path), at_path(made, path)] for path, _ in _applied(step.document)]
-        return Outcome(f"{step.object} is as planned", saved={"applied": applied})
+        return Outcome(f"{step.object} is as planned", saved={"applied": applied}, skipped=_same(made, current))
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
         name, found = object_of(step), objects_of(step, context)
@@ -136,7 +159,11 @@ class Delete:
             return f"removes {number} objects" if number else ""
         if _by_hand(step, context):
             return ""  # a person has removed it, as somebody confirmed
-        return f"removes {step.object}" if objects_of(step, context).find(object_of(step)) is not None else ""
+        name = object_of(step)
+        if _as_it_will_be(step, context) is None:
+            return ""
+        _remember(step, context, None)
+        return f"removes {name}"
 
     def before(self, step: Step, context: Context) -> Saved:
         if "selector" in step.parameters or _by_hand(step, context):
@@ -187,9 +214,11 @@ class Patch:
     """Single values, each only if what it expects stands there; or rules of a role."""
 
     def foresee(self, step: Step, context: Context) -> str:
-        current = objects_of(step, context).find(object_of(step))
+        current = _as_it_will_be(step, context)
         if current is None:
             return ""  # who is gone pulls nothing
+        if changed_since(current, step.changes) and context.accepts(changed_name(step)):
+            return ""
         lines = [
             f"{change.pointer}: {said(current, change.pointer)} -> {change.after}"
             for change in step.changes
@@ -198,6 +227,7 @@ class Patch:
         rules = _rules_after(current, step.parameters)
         if rules is not None and rules != (current.get("rules") or []):
             lines.append("rules: " + json.dumps(rules, separators=(",", ":")))
+        _remember(step, context, patched(copy.deepcopy(current), step, context))
         return f"changes {step.object}: {'; '.join(lines)}" if lines else ""
 
     def before(self, step: Step, context: Context) -> Saved:
@@ -221,7 +251,7 @@ class Patch:
         wrong = [change.pointer for change in step.changes if said(written, change.pointer) != change.after]
         if wrong:
             raise StepFailed(f"{step.object}: {', '.join(wrong)} did not stay as written; something changes it back")
-        return Outcome(f"{len(step.changes) or 'rules'} of {step.object} written")
+        return Outcome(f"{len(step.changes) or 'rules'} of {step.object} written", skipped=_same(written, stands))
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
         name, found = object_of(step), objects_of(step, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ class Asked:
     tell: Callable[[str], None] = lambda _line: None
     spelling: Spelling = command_line
     """The words of the door."""
+    scratch: Path | None = None
+    """Where one only looks: an empty folder for what would be kept beside the journal, of which it gets a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,7 @@ def open_migration(asked: Asked) -> Migration:
         )
     plan = load_plan(asked.plan, asked.spelling)
     journal = load_journal(asked.journal, plan)
-    folder = folder_beside(asked.journal)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refused(f"cannot make {folder} beside the journal: {error.strerror}") from None
+    folder = _folder(asked)
     operator, unread = _operator(asked, plan)
     begun = begun_by(plan, journal)
     guessed = unread and asked.chart and not asked.method and not begun
@@ -124,6 +123,19 @@ def open_migration(asked: Asked) -> Migration:
         spelling=asked.spelling,
     )
     return Migration(plan, journal, context)
+
+
+def _folder(asked: Asked) -> Path:
+    """Raises :class:`Refused`."""
+    beside = folder_beside(asked.journal)
+    folder = beside if asked.scratch is None else asked.scratch / beside.name
+    try:
+        if asked.scratch is not None and beside.exists():
+            shutil.copytree(beside, folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"cannot make {folder} beside the journal: {error.strerror}") from None
+    return folder
 
 
 def chosen_phases(only: Iterable[str], until: str) -> tuple[Phase, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
-from image_registry.migration.cluster_objects import ClusterObjects
+from image_registry.migration.cluster_objects import ClusterObjects, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.object_actions import ABSENT, object_of
 from image_registry.migration.plan import Step
@@ -50,8 +50,9 @@ class CopySecret:
         if keys and missing:
             raise StepFailed(f"{old} does not have what becomes {', '.join(missing)}: look at its keys")
         make_namespace(context, name.namespace)
-        found.apply(name, body)
-        return Outcome(f"{name} is made")
+        current = found.find(name)
+        made = found.apply(name, body)
+        return Outcome(f"{name} is made", skipped=current is not None and restorable(made) == restorable(current))
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
         name, found = object_of(step), ClusterObjects(context.client)

@@ -47,14 +47,19 @@ _FORM = "%Y-%m-%dT%H:%M:%SZ"
 class Wait:
     """By what the parameters name: a batch of workloads, objects that go, refused pushes, a day without faults."""
 
-    def foresee(self, step: Step, context: Context) -> str:  # noqa: ARG002
+    def foresee(self, step: Step, context: Context) -> str:
+        """What can be asked in its turn is asked; the rest takes time."""
+        if step.parameters.get("restartable"):
+            return self._watched(step, context)
+        if "hold" in step.parameters and not context.ahead.writes:
+            _nothing_hinders(context)
         return f"waits: {step.title}"
 
     def before(self, step: Step, context: Context) -> Saved:
         if "readiness" in step.parameters:  # the step begins anew: what an earlier migration saw is long over
             forget_readiness(context, str(step.parameters["readiness"]))
         noted = note_what_leaves(step, context) if {"hold", "gone"} & set(step.parameters) else {}
-        return {"began": datetime.now(UTC).strftime(_FORM), **noted}
+        return {"began": _now(), **noted}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
         parameters = step.parameters
@@ -71,11 +76,7 @@ class Wait:
         if "jobs" in parameters:
             return self._until(context, step, lambda: jobs_at_work(context.client, parameters["jobs"]))
         if "hold" in parameters:
-            if hindered := list(dict.fromkeys(hindered_end(context))):
-                raise StepFailed(
-                    f"what comes next could not be done, and nothing of it is: {'; '.join(hindered)} (or accept one by "
-                    f"its name: {context.spelling(Said.ACCEPT)})"
-                )
+            _nothing_hinders(context)
             return Outcome(hold_roles(step, saved, context))
         if "gone" in parameters:
             hold_roles(step, saved, context)  # a plan of an earlier version has no step for it
@@ -146,6 +147,14 @@ class Wait:
             )
         return Outcome(f"watched since {saved['began']}: no Pod waits for an image")
 
+    def _watched(self, step: Step, context: Context) -> str:
+        if not context.ahead.writes:
+            return self._observe(step, context.ahead.saved or {"began": _now()}, context).detail
+        if context.accepts(step.id):
+            context.ahead.first()
+        hours = float(step.parameters["seconds"]) / 3600
+        raise NotYet(f"Pods are watched from then on for {hours:.1f} h, or ended by {_accepting(context, step)}")
+
 
 class ByHand:
     """Somebody says that it is done, by the step's name; that is asked before anything of a run is done."""
@@ -163,6 +172,18 @@ class ByHand:
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
         return Outcome(skipped=True)
+
+
+def _nothing_hinders(context: Context) -> None:
+    if hindered := list(dict.fromkeys(hindered_end(context))):
+        raise StepFailed(
+            f"what comes next could not be done, and nothing of it is: {'; '.join(hindered)} (or accept one by its "
+            f"name: {context.spelling(Said.ACCEPT)})"
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime(_FORM)
 
 
 def _accepting(context: Context, step: Step) -> str:

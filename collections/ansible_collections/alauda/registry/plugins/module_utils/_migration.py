@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 import traceback
 from typing import Any
 
@@ -44,11 +46,14 @@ except ImportError:
 
 
 class MigrationError(Exception):
-    """What cannot be done, and what to do about it; ``changed`` says whether something was done before."""
+    """What cannot be done, and what to do about it; ``changed`` says whether something was done before.
 
-    def __init__(self, said: str, *, changed: bool = False) -> None:
+    ``steps`` has a line for each step that was looked at.
+    """
+
+    def __init__(self, said: str, *, changed: bool = False, steps: list[str] | None = None) -> None:
         super().__init__(said)
-        self.changed = changed
+        self.changed, self.steps = changed, steps or []
 
 
 def need_package(module: AnsibleModule) -> None:
@@ -98,6 +103,19 @@ def survey(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], bool]
     except (KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise MigrationError(f"the bucket's credentials cannot be read: {error}") from None
     return found, before.get("digest") != found["digest"]
+
+
+def survey_elsewhere(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], bool]:
+    """The same, and nothing is written to ``content``: from what it has into ``check_content``, or into a file that is
+    removed. Raises :class:`MigrationError`."""
+    with tempfile.TemporaryDirectory(prefix="image-registry-survey-") as folder:
+        place = asked["check_content"] or os.path.join(folder, "content.jsonl")
+        try:
+            if os.path.exists(asked["content"]):
+                shutil.copyfile(asked["content"], place)
+        except OSError as error:
+            raise MigrationError(f"cannot read {asked['content']}: {error.strerror}") from None
+        return survey({**asked, "content": place}, tell)
 
 
 def surveyed(path: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Private to this collection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ try:
         Refused,
         Stopped,
         TooEarly,
-        foresee,
         held,
         rollback,
         run,
@@ -36,6 +35,7 @@ try:
         to_undo,
         without_holes,
     )
+    from image_registry.migration.foreseeing import foresee, foresee_back, lines, looked_at
     from image_registry.migration.journal import State
     from image_registry.migration.opening import (
         Asked,
@@ -46,6 +46,7 @@ try:
         open_migration,
         takes_away,
     )
+    from image_registry.migration.phases import Phase
     from image_registry.migration.plan import only_looks
     from image_registry.migration.reports import Reports
     from image_registry.migration.standing import standing
@@ -63,13 +64,16 @@ Tell = Callable[[str], None]
 class Result:
     """Whether something changed, or would by a run with the same arguments; a line for each step; how far it is.
 
-    ``waits`` says what it is too early for; empty where nothing is.
+    ``waits`` says what it is too early for; empty where nothing is. ``changes`` names the steps that changed something,
+    or would; ``unknown`` says of which steps that is not known yet, and why.
     """
 
     changed: bool
     steps: list[str]
     progress: dict[str, Any]
     waits: str = ""
+    changes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
@@ -78,14 +82,16 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     before: set[str] = set()
     try:
         phases = chosen_phases(asked["phases"], asked["until"] or "")
+        confirmed = asked["confirm"] or not takes_away(phases)
+        if only_show or not confirmed:
+            asked = {**asked, "_check": True}  # nothing is written
+            with looked_at(Path(asked["journal"])) as scratch:
+                found = _opened(asked, tell, scratch)
+                before = _written(found)
+                return _foreseen(found, asked, phases, tell, confirmed=confirmed)
         with held(Path(asked["journal"])):
             found = _opened(asked, tell)
             before = _written(found)
-            confirmed = asked["confirm"] or not takes_away(phases)
-            if only_show or not confirmed:
-                if not only_show:  # the last look is at what can be done
-                    steps_of(found.journal, without_holes(found.plan, phases, for_playbooks))
-                return _foreseen(found, asked, phases, tell, confirmed=confirmed)
             steps = steps_of(found.journal, without_holes(found.plan, phases, for_playbooks))
             waits = ""
             try:
@@ -94,19 +100,29 @@ def execute(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             except TooEarly as early:
                 waits = _explained(early, found, asked)
                 tell(waits)
-            lines = [f"{step.phase} {step.id}: {step.title}" for step in steps]
-            return Result(_written(found) != before, lines, _progress(found, asked, tell), waits)
+            done = [f"{step.phase} {step.id}: {step.title}" for step in steps]
+            after = _written(found)
+            changes = tuple(step.id for step in found.plan.steps if step.id in after - before)
+            return Result(after != before, done, _progress(found, asked, tell), waits, changes)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise _stopped(error, found, before, asked) from None
 
 
 def _foreseen(found: Migration, asked: dict[str, Any], phases: Any, tell: Tell, *, confirmed: bool) -> Result:
-    entries = list(foresee(found.context, found.journal, DOERS, phases))
-    lines = [f"{entry.step.phase} {entry.step.id}: {entry.change or 'nothing'}" for entry in entries]
-    if lines and not confirmed:
+    """As a run would end, too; without a confirmation nothing would be done, so the list is all."""
+    seen = foresee(found.context, found.journal, DOERS, phases, [Phase(name) for name in asked["assume"]])
+    steps, waits = lines(seen.steps), ""
+    if steps and not confirmed:
         tell("nothing was done: finalize wants confirm=true")
-    changes = any(entry.change and not only_looks(entry.step) for entry in entries)
-    return Result(changes and confirmed, lines, _progress(found, asked, tell))
+    changes = tuple(entry.step.id for entry in seen.steps if entry.writes and confirmed)
+    unknown = tuple(f"{entry.step.id}: {entry.unknown}" for entry in seen.steps if entry.unknown)
+    if confirmed and isinstance(seen.end, TooEarly):
+        waits = _explained(seen.end, found, asked)
+        tell(waits)
+    elif confirmed and seen.end is not None:
+        said = str(_stopped(seen.end, found, set(), asked))
+        raise MigrationError(said, changed=bool(changes), steps=steps)
+    return Result(bool(changes), steps, _progress(found, asked, tell), waits, changes, unknown)
 
 
 def _written(found: Migration) -> set[str]:
@@ -119,8 +135,10 @@ def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     del only_show  # nothing is written
     found = None
     try:
-        found = _opened(asked, tell)
-        hindered = hindrances(found.context, found.journal)
+        with looked_at(Path(asked["journal"])) as scratch:
+            found = _opened(asked, tell, scratch)
+            hindered = hindrances(found.context, found.journal)
+            state = _reports(found, asked, tell).now()
     except (Refused, KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise MigrationError(_explained(error, found, asked)) from None
     if hindered:
@@ -129,7 +147,7 @@ def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
             f"{len(hindered)} things stand in the way of later phases, and nobody has noticed anything yet. Remove "
             f"their causes, or accept them by name ({for_playbooks('accept')}):{listed}"
         )
-    return Result(changed=False, steps=[], progress=to_document(_reports(found, asked, tell).now()))
+    return Result(changed=False, steps=[], progress=to_document(state))
 
 
 def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
@@ -137,19 +155,41 @@ def take_back(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     found = None
     before: set[str] = set()
     try:
+        if only_show or not asked["confirm"]:
+            asked = {**asked, "_check": True}
+            with looked_at(Path(asked["journal"])) as scratch:
+                found = _opened(asked, tell, scratch)
+                before = _written(found)
+                return _foreseen_back(found, asked, tell)
         with held(Path(asked["journal"])):
             found = _opened(asked, tell)
             before = _written(found)
-            lines = [f"{step.phase} {step.id}: {step.undo}" for step, _done in to_undo(found.journal)]
-            if only_show or not asked["confirm"]:
-                if lines and not asked["confirm"]:
-                    tell("nothing was done: a rollback wants confirm=true")
-                return Result(bool(lines) and asked["confirm"], lines, _progress(found, asked, tell))
+            back = [step for step, _saved in to_undo(found.journal)]
             with _reports(found, asked, tell).kept_up():
                 done = rollback(found.context, found.journal, DOERS)
-            return Result(done > 0, lines, _progress(found, asked, tell))
+            changes = tuple(step.id for step in back)
+            return Result(done > 0, _backwards(back), _progress(found, asked, tell), changes=changes)
     except (Refused, Stopped, KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise _stopped(error, found, before, asked) from None
+
+
+def _foreseen_back(found: Migration, asked: dict[str, Any], tell: Tell) -> Result:
+    """Without a confirmation nothing would be done, so nothing is looked at but the journal."""
+    if not asked["confirm"]:
+        back = _backwards(step for step, _saved in to_undo(found.journal))
+        if back:
+            tell("nothing was done: a rollback wants confirm=true")
+        return Result(changed=False, steps=back, progress=_progress(found, asked, tell))
+    seen = foresee_back(found.context, found.journal, DOERS)
+    back = _backwards(entry.step for entry in seen.steps)
+    if seen.end is not None:
+        raise MigrationError(str(_stopped(seen.end, found, set(), asked)), steps=back)
+    changes = tuple(entry.step.id for entry in seen.steps)
+    return Result(bool(changes), back, _progress(found, asked, tell), changes=changes)
+
+
+def _backwards(steps: Iterable[Any]) -> list[str]:
+    return [f"{step.phase} {step.id}: {step.undo}" for step in steps]
 
 
 def stands(plan: str, journal: str) -> dict[str, Any]:
@@ -197,7 +237,8 @@ def _goes_back(found: Migration) -> bool:
         return False
 
 
-def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
+def _opened(asked: dict[str, Any], tell: Tell, scratch: Path | None = None) -> Migration:
+    """``scratch`` where one only looks."""
     kubeconfig = Path(asked["kubeconfig"])
     beyond = asked["global_kubeconfig"]
     return open_migration(
@@ -220,6 +261,7 @@ def _opened(asked: dict[str, Any], tell: Tell) -> Migration:
             max_per_registry=asked["max_per_registry"],
             tell=tell,
             spelling=for_playbooks,
+            scratch=scratch,
         )
     )
 

@@ -118,7 +118,25 @@ options:
   report:
     description: File to write the same to as JSON, as RV(progress) has it.
     type: path
+  assume:
+    description:
+      - In check mode, phases that count as done, because the same playbook would have done them before. What they would
+        write is taken into account. Without check mode it means nothing.
+    type: list
+    elements: str
+    choices: [prepare, freeze, attach, copy, backfill, gates, cutover, observe, finalize]
+    default: []
+    version_added: 2.0.0
 attributes:
+  check_mode:
+    support: partial
+    details:
+      - Nothing is written, neither in a cluster nor beside O(journal). RV(changes) are the steps that the run then
+        changes something by, each seen after what those before it would leave.
+      - What a run would refuse it refuses in the same words, and fails by a gate that is not green where it can be
+        asked already.
+      - RV(unknown) names what no one can say before the steps that come first are done - most gates, and whether Pods
+        come up. Waiting, copying and what other people write meanwhile may end a run that was foreseen well.
   diff_mode:
     support: full
     description: Shows a line for each step that is left.
@@ -156,6 +174,21 @@ steps:
   type: list
   elements: str
   sample: ["prepare install: Install this registry, suspended and unused"]
+changes:
+  description:
+    - Identities of the steps that changed something, or would. Steps that only look, wait or compare are not among
+      them.
+    - In check mode a step that is in RV(unknown) and writes is among them.
+  returned: success
+  type: list
+  elements: str
+  sample: [install, "freeze/ClusterRole system:image-pusher"]
+unknown:
+  description: In check mode, steps of which it is not known yet what they find or change, and why.
+  returned: success
+  type: list
+  elements: str
+  sample: ["gate/tags: it is not known before 'Make streams and 15 Images from the storage' (backfill) is done"]
 waits:
   description: What it is too early for, with the hours that are left; empty where nothing is. The run has not failed.
   returned: success
@@ -215,13 +248,14 @@ def main() -> None:
             "global_kubeconfig": {"type": "path"},
             "html": {"type": "path"},
             "report": {"type": "path"},
+            "assume": {"type": "list", "elements": "str", "choices": PHASES, "default": []},
         },
         mutually_exclusive=[("phases", "until")],
         supports_check_mode=True,
     )
     _migration.need_package(module)
     tell = Progress()
-    asked = {**module.params, "_check": module.check_mode}
+    asked = {**module.params, "_check": module.check_mode, **({} if module.check_mode else {"assume": []})}
     do = {
         "executed": _migration_run.execute,
         "rolled_back": _migration_run.take_back,
@@ -230,11 +264,13 @@ def main() -> None:
     try:
         found = do(asked, tell, only_show=module.check_mode)
     except _migration.MigrationError as error:
-        module.fail_json(msg=str(error), changed=error.changed, steps=[], lines=tell.lines)
+        module.fail_json(msg=str(error), changed=error.changed, steps=error.steps, lines=tell.lines)
     prepared = "\n".join(found.steps)
     module.exit_json(
         changed=found.changed,
         steps=found.steps,
+        changes=list(found.changes),
+        unknown=list(found.unknown),
         waits=found.waits,
         progress=found.progress,
         lines=tell.lines,

@@ -70,6 +70,10 @@ options:
       - File of the journal of the plan in O(dest). While something of that plan is done, it is not replaced. When all
         of it was taken back, journal and plan are kept under names with the time of the journal's end.
     type: path
+  check_dest:
+    description: File to write the plan to in check mode. Without check mode it means nothing.
+    type: path
+    version_added: 2.0.0
   html:
     description: File to write the report for people to.
     type: path
@@ -84,6 +88,10 @@ attributes:
     details:
       - This module asks no cluster, so it has no options that name one.
     membership: []
+  check_mode:
+    support: full
+    details:
+      - The plan is made and returned, and written nowhere but to O(check_dest).
   diff_mode:
     support: full
     description: Shows what the plan would change in workloads, when it is another plan than in O(dest).
@@ -171,6 +179,7 @@ def main() -> None:
             "rate": {"type": "float", "default": 60.0},
             "dest": {"type": "path"},
             "journal": {"type": "path"},
+            "check_dest": {"type": "path"},
             "html": {"type": "path"},
             "require_ready": {"type": "bool", "default": False},
         },
@@ -189,8 +198,10 @@ def main() -> None:
             archived = _migration.put_aside(module.params["dest"], module.params["journal"], check=module.check_mode)
     except _migration.MigrationError as error:
         module.fail_json(msg=str(error))
-    if not module.check_mode:
-        for path in new:
+    if module.check_mode:
+        files = {module.params["check_dest"]: _migration.as_json(plan)}
+    for path in files if module.check_mode else new:
+        if path:
             _migration.write(module, path, files[path])
     result = {
         "changed": bool(new),

@@ -24,6 +24,10 @@ options:
     description: File of the survey.
     type: path
     required: true
+  check_content:
+    description: File for the survey in check mode, which stays there. Without check mode it means nothing.
+    type: path
+    version_added: 2.0.0
   registry_url:
     description: Address of the legacy registry, C(http(s\)://host[:port]). Exactly one of the three places is named.
     type: str
@@ -71,10 +75,10 @@ options:
     default: true
 attributes:
   check_mode:
-    support: partial
+    support: full
     details:
-      - Nothing is surveyed. RV(survey) is what the file holds already, and RV(ignore:changed) whether it holds no
-        finished survey.
+      - The registry is surveyed as in a run, which takes as long, into O(check_content) or a temporary file that is
+        removed. O(content) stays as it is.
   diff_mode:
     support: N/A
 requirements:
@@ -108,13 +112,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 survey:
-  description: Numbers of the survey; empty where none was made.
+  description: Numbers of the survey.
   returned: always
   type: dict
   sample: {repositories: 3, tags: 15, blobs: 9, size: 2100252, source: registry}
 lines:
   description: What was said while it ran, with the seconds since its start.
-  returned: when a survey was made
+  returned: success
   type: list
   elements: str
   sample: ["  12 s: surveyed 812 of 2000 repositories that are known so far"]
@@ -130,6 +134,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "content": {"type": "path", "required": True},
+            "check_content": {"type": "path"},
             "registry_url": {"type": "str", "default": ""},
             "storage_root": {"type": "path"},
             "bucket": {"type": "bool", "default": False},
@@ -150,12 +155,12 @@ def main() -> None:
     asked = module.params
     if sum(map(bool, (asked["registry_url"], asked["storage_root"], asked["bucket"]))) != 1:
         module.fail_json(msg="name exactly one place to survey: registry_url, storage_root or bucket")
-    if module.check_mode:
-        held = _migration.surveyed(asked["content"])
-        module.exit_json(changed=not held, survey=held)
     tell = Progress()
     try:
-        found, changed = _migration.survey(asked, tell)
+        if module.check_mode:
+            found, changed = _migration.survey_elsewhere(asked, tell)
+        else:
+            found, changed = _migration.survey(asked, tell)
     except _migration.MigrationError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed, survey=found, lines=tell.lines)
