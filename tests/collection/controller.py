@@ -54,6 +54,7 @@ class Controller:
 
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
+    longest: float = LONGEST
 
     def play(self, *playbooks: str, options: tuple[str, ...] = (), **more: Any) -> Played:
         ended, text = self._run(playbooks, options, more)
@@ -98,11 +99,11 @@ class Controller:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     check=False,
-                    timeout=LONGEST,
+                    timeout=self.longest,
                 ).returncode
             except subprocess.TimeoutExpired:
                 text = said.read_text(encoding="utf-8")
-                pytest.fail(f"ansible-playbook: not ended after {LONGEST} s\n{text[-6000:]}", pytrace=False)
+                pytest.fail(f"ansible-playbook: not ended after {self.longest:.0f} s\n{text[-6000:]}", pytrace=False)
         return ended, said.read_text(encoding="utf-8")
 
     def _command(self, playbooks: tuple[str, ...], options: tuple[str, ...], more: dict[str, Any]) -> list[str]:

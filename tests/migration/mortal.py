@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.collection.controller import LONGEST, ROOT
+from tests.collection.controller import ROOT
 from tests.migration.hasty import HastyController
 
 LOOK = 0.005
@@ -31,7 +31,7 @@ class MortalController(HastyController):
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        deadline = time.monotonic() + LONGEST
+        deadline = time.monotonic() + self.longest
         try:
             while not when(said.read_text(encoding="utf-8")):
                 over = process.poll() is not None or time.monotonic() > deadline

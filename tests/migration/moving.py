@@ -28,6 +28,8 @@ from tests.operator.whole import ACCEPTED, Whole, whole_migration
 
 MIGRATE, ROLLBACK = "playbooks/migrate.yml", "playbooks/rollback.yml"
 LEASE = object_path("coordination.k8s.io/v1", "leases", "image-registry-migration", namespace=NAMESPACE)
+LONGEST = 1500
+"""Seconds of one run, which takes a minute or two; beside work for fifteen times as many processors it took 600."""
 THIS = "one/image-registry-system"
 """What a confirmation names: the cluster of the inventory, and the namespace of this registry."""
 MEANWHILE = "team-a/app:v1"
@@ -131,4 +133,4 @@ def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: An
             **({"registry_migrate_global_kubeconfig": str(whole.server.kubeconfig)} if variant.module_info else {}),
             **({"registry_migrate_cluster": "business"} if variant.module_info else {}),
         }
-        yield Moving(whole, MortalController(home, {**known, **variables}), front)
+        yield Moving(whole, MortalController(home, {**known, **variables}, LONGEST), front)

@@ -17,6 +17,8 @@ from tests.clients import layout
 
 INSECURE = ("https", "http", "https")
 """As ``--insecure-registry``: TLS first, then without; and again, for the host may move in between."""
+PAUSE = 0.7
+"""Seconds between two pulls: the migration has the same processors."""
 KINDS = f"{layout.MANIFEST}, {layout.INDEX}"
 
 
@@ -40,8 +42,10 @@ class Pulls:
         assert self.done > len(self._wanted), f"nobody pulled; {self.failed[:3]}"
 
     def _run(self) -> None:
-        while not self._stop.wait(0.3):
+        while True:
             for name, digest in self._wanted.items():
+                if self._stop.wait(PAUSE):
+                    return
                 try:
                     self._images.pull(name, digest, self._tokens[name.partition("/")[0]])
                     self.done += 1

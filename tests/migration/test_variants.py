@@ -10,12 +10,14 @@ import urllib3
 
 from image_registry.kube.client import object_path
 from image_registry_lab.legacy.variants import NAMESPACE, VARIANTS
-from tests.migration.moving import Moving, moving
+from tests.migration.moving import MEANWHILE, Moving, moving
 from tests.operator.storages import TARGET
 
 pytestmark = pytest.mark.long
-WAYS = (("4.1-pvc", "reuse"), ("4.2-gateway", "reuse"), ("4.2-s3", "reuse"))
-"""Variants, and what becomes of their storage."""
+REUSED = ("4.1-pvc", "4.2-s3", "4.2-gateway")
+"""Variants that are played with their storage kept."""
+PUSHED = (MEANWHILE, "team-b/app:meanwhile")
+"""A tag that moves and one that is new, between the copy and the freeze."""
 
 
 def layers(folder: Path) -> dict[Path, tuple[int, int]]:
@@ -33,27 +35,60 @@ def legacy_is_off(site: Moving) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("name", "way"), WAYS)
-def test_a_variant_moves_with_every_byte_and_no_failed_pull(
-    name: str, way: str, tmp_path: Path, tell: Callable[[str], None]
+def stored(folder: Path) -> dict[str, bytes]:
+    """Blobs of one storage, by their digests."""
+    return {path.parent.name: path.read_bytes() for path in folder.glob("**/blobs/sha256/*/*/data")}
+
+
+@pytest.mark.parametrize("name", REUSED)
+def test_a_variant_moves_without_a_byte_and_no_pull_fails(
+    name: str, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    with moving(tmp_path, VARIANTS[name], registry_migrate_way=way) as site:
-        images, before = site.whole.before(), layers(tmp_path)
-        assert images == site.whole.digests
-        assert any(name.count("/") > 1 for name in images), "one is nested, and gets another name"
-        assert site.front.leads_to == NAMESPACE
-        with site.pulled() as pulls:
-            site.move()
-            assert site.front.leads_to == TARGET, "the host has moved"
-            assert site.whole.here() == images
-            assert (layers(tmp_path) == before) == (way == "reuse"), "bytes are copied if they must be"
-            site.comes_whole()
-            assert site.whole.push("team-a/app:new", site.whole.nodes.url).returncode == 0
-            site.move("observe", "finalize", **site.last())
-            assert legacy_is_off(site)
-            again = site.move("all", "observe", "finalize", **site.last())
-            assert again.changed == 0, "a second run changes nothing"
-        assert site.whole.here() == images
-        assert site.lease() is None
-        closed = site.history.seconds("freeze", "cutover")
-        tell(f"{pulls.done} pulls, 0 failed; pushes refused for {closed:.0f} s")
+    with moving(tmp_path, VARIANTS[name], registry_migrate_way="reuse") as site, site.pulled() as pulls:
+        images, before = begin(site), layers(tmp_path)
+        site.move()
+        assert layers(tmp_path) == before, "no byte is written again"
+        closed = end(site, images)
+    tell(f"{pulls.done} pulls, 0 failed; 0 bytes copied; pushes refused for {closed:.0f} s")
+
+
+def test_a_copy_has_what_is_pushed_meanwhile_and_no_pull_fails(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """A copy asks the registry before, so it is the same for all variants."""
+    with moving(tmp_path, registry_migrate_way="copy") as site, site.pulled() as pulls:
+        begin(site)
+        site.move("plan", "prepare")
+        for pushed in PUSHED:
+            assert site.whole.push(pushed).returncode == 0
+        images, before = dict(site.whole.digests), layers(tmp_path)
+        site.move()
+        late = site.history.results("copy-rest").values()
+        assert {result["image"] for result in late if result["outcome"] == "copied"} == set(PUSHED)
+        assert layers(tmp_path).items() >= before.items(), "nothing is written twice, here or there"
+        here = stored(tmp_path / "volume-of-this-registry")
+        assert here.items() <= stored(site.whole.nodes.data).items()
+        closed = end(site, images)
+    tell(f"{pulls.done} pulls, 0 failed; {len(here)} blobs copied; pushes refused for {closed:.0f} s")
+
+
+def begin(site: Moving) -> dict[str, str]:
+    """Images as they were pushed, one of which gets another name."""
+    images = site.whole.before()
+    assert images == site.whole.digests
+    assert any(name.count("/") > 1 for name in images), "one is nested"
+    assert site.front.leads_to == NAMESPACE
+    return images
+
+
+def end(site: Moving, images: dict[str, str]) -> float:
+    """Behind the cutover, to the end of all phases; seconds for which nobody could push."""
+    assert site.front.leads_to == TARGET, "the host has moved"
+    assert site.whole.here() == images
+    site.comes_whole()
+    assert site.whole.push("team-a/app:new", site.whole.nodes.url).returncode == 0
+    site.move("observe", "finalize", **site.last())
+    assert legacy_is_off(site)
+    again = site.move("all", "observe", "finalize", **site.last())
+    assert again.changed == 0, "a second run changes nothing"
+    assert site.whole.here() == images
+    assert site.lease() is None
+    return site.history.seconds("freeze", "cutover")

@@ -57,7 +57,7 @@ class Running:
 class Nodes(EveryHands):
     """Busy in the thread of the hands; at ``legacy_url`` and ``url`` the two registries answer while they run."""
 
-    pause = 0.5
+    pause = 0.8
     """A look asks for everything, and a migration waits for the processor more than for a look."""
 
     def __init__(self, server: ApiServer, variant: Variant, folder: Path) -> None:
