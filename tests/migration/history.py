@@ -56,7 +56,8 @@ class History:
     def results(self, step: str) -> dict[str, dict[str, Any]]:
         """What a step wrote down of each image or thing; the last word of it."""
         lines = (self.folder / f"journal.jsonl.d/{step}.results.jsonl").read_text().splitlines()
-        return {found["image"]: found for found in map(json.loads, lines)}
+        found = map(json.loads, filter(None, lines))  # a run that goes on begins behind an empty one
+        return {entry["image"]: entry for entry in found}
 
     @staticmethod
     def _time(entry: dict[str, Any]) -> float:
