@@ -236,3 +236,7 @@ def test_the_plan_that_was_read_is_the_one_that_runs_and_an_ended_journal_is_kep
     assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
     assert load_plan(old).digest == read
     assert not (folder / "journal.jsonl").exists()
+    journal = Journal(folder / "journal.jsonl", load_plan(folder / "plan.json"))
+    journal.write(load_plan(folder / "plan.json").steps[0], State.UNDONE)
+    played("--skip-tags", "freeze,attach,copy,backfill,gates,cutover", registry_migrate_replan=True)
+    assert (folder / "journal.jsonl").exists(), "what the same play goes on to do stands in the folder"

@@ -35,12 +35,16 @@ class Office(PrunedCluster):
         """What was written, by path; those below RBAC and workloads."""
         self.refused: dict[tuple[str, str], str] = {}
         """Messages of requests that are answered with 403."""
+        self.broken: set[str] = set()
+        """Paths that are answered with 500."""
         self.sent: list[tuple[str, str, Any, Mapping[str, str]]] = []
 
     def answer(
         self, method: str, path: str, body: Any, query: Mapping[str, str], accept: str
     ) -> tuple[int, dict[str, Any]]:
         self.sent.append((method, path, body, query))
+        if path in self.broken:
+            return 500, {"kind": "Status", "reason": "InternalError", "code": 500, "message": "etcd is gone"}
         if (method, path) in self.refused:
             text = self.refused[method, path]
             return 403, {"kind": "Status", "reason": "Forbidden", "code": 403, "message": text}

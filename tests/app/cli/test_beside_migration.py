@@ -70,3 +70,12 @@ def test_who_may_not_see_it_is_told_the_right(ac: Ac, office: Office) -> None:
     assert told.exit_code == 0
     assert "whether a migration is under way can not be seen" in told.output
     assert "coordination.k8s.io" in told.output
+
+
+@pytest.mark.parametrize("command", DELETING, ids=lambda command: command[2])
+def test_a_cluster_that_does_not_answer_is_no_consent(ac: Ac, office: Office, command: tuple[str, ...]) -> None:
+    office.broken.add(LEASES)
+    said = " ".join(ac.bad(4, *command, "--confirm").split())
+    assert "etcd is gone; nothing was done" in said
+    assert not [method for method, *_ in office.sent if method == "DELETE"]
+    assert "nothing was done. Run it again" not in ac(*command, "--confirm", "--accept-migration=sha256:any").output

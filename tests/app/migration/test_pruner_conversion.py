@@ -41,6 +41,12 @@ def _script(cluster: Any) -> None:
     pod["containers"][0].update(image="registry.example.com/alauda/ac:v1", command=["sh", "/scripts/clean.sh"], args=[])
 
 
+def _reading(cluster: Any) -> None:
+    _script(cluster)
+    pod = _cron(cluster)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["containers"][0].update(command=["/usr/bin/ac"], args=["adm", "top", "images"])
+
+
 def _before_the_others(cluster: Any) -> None:
     pod = _cron(cluster)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     pod["initContainers"], pod["containers"] = pod["containers"], [{"name": "done", "image": "busybox"}]
@@ -88,6 +94,12 @@ def test_a_job_is_stopped_for_its_program_wherever_its_commands_stand(
     assert {f"freeze/{name}", "freeze/jobs"} <= {step.id for step in plan(case).phase(Phase.FREEZE)}
     told = [finding.object for finding in assess(case) if finding.rule == "cleanup-unread"]
     assert [str(each) for each in told] == ([name] if change is _script else [])
+
+
+def test_a_job_of_that_program_that_only_reads_is_left_alone(tmp_path: Path) -> None:
+    case = changed("4.2-pvc", _reading, tmp_path)
+    assert not [step.id for step in plan(case).phase(Phase.FREEZE) if "CronJob" in step.id]
+    assert "cleanup-unread" not in {finding.rule for finding in assess(case)}
 
 
 def test_what_stands_on_nodes_is_named_as_nobody_s_work(tmp_path: Path) -> None:

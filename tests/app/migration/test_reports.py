@@ -64,6 +64,28 @@ def test_a_run_that_fails_leaves_a_report_that_says_so(made: tuple[Plan, Journal
     assert "the cluster is gone" in document.read_text("utf-8")
 
 
+def test_results_that_cannot_be_read_end_nothing(
+    made: tuple[Plan, Journal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(reports, "results_of", unreadable)
+    told: list[str] = []
+    with Reports(*made, tmp_path, document=tmp_path / "progress.json", tell=told.append).kept_up():
+        pass
+    assert told == [f"the report {tmp_path} is not up to date: Input/output error"]
+
+
+def test_a_link_stays_a_link(made: tuple[Plan, Journal], tmp_path: Path) -> None:
+    (tmp_path / "shown").mkdir()
+    link = tmp_path / "progress.json"
+    link.symlink_to(tmp_path / "shown/progress.json")
+    Reports(*made, tmp_path, document=link).write()
+    assert link.is_symlink()
+    assert (tmp_path / "shown/progress.json").exists()
+
+
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(
     made: tuple[Plan, Journal], tmp_path: Path
 ) -> None:

@@ -266,16 +266,18 @@ def test_who_may_not_read_the_schedule_names_every_rule(run: Run, pruned: Pruned
 
     said = refused("--confirm")
     assert "CronJob image-registry-system/image-pruner" in said
-    assert "--keep-younger-than, --keep-tag-revisions, --whitelist (" in said
-    assert "yourself: --whitelist (" in refused("--confirm", "--keep-younger-than=60m", "--keep-tag-revisions=1")
-    assert "yourself: --whitelist (" in refused("--confirm", "--prune-over-size-limit")
+    assert "--keep-younger-than, --keep-tag-revisions, --whitelist, --registry-host, --image-field (" in said
+    silent = "yourself: --whitelist, --registry-host, --image-field ("
+    assert silent in refused("--confirm", "--keep-younger-than=60m", "--keep-tag-revisions=1")
+    assert silent in refused("--confirm", "--prune-over-size-limit")
+    rules = ("--keep-younger-than=60m", "--keep-tag-revisions=1", "--whitelist=^$", "--image-field=")
+    assert "yourself: --registry-host (" in refused("--confirm", *rules)
     pruned.failures["GET", CRONJOBS] = [403]
     shown = run(*here)
     assert shown.exit_code == 0, shown.output
     assert "--confirm is refused without --keep-younger-than" in shown.stderr
     pruned.failures["GET", CRONJOBS] = [403]
-    rules = ("--keep-younger-than=60m", "--keep-tag-revisions=1", "--whitelist=^$")
-    done = run(*here, "--confirm", *rules)
+    done = run(*here, "--confirm", *rules, "--registry-host=")
     assert done.exit_code == 0, done.output
     assert "Deleted 4 items from image stream team/app" in done.stdout
 

@@ -20,6 +20,7 @@ from image_registry.kube.errors import KubeconfigError
 
 __all__ = [
     "UNREACHABLE",
+    "NoCluster",
     "Place",
     "Unreachable",
     "cluster_options",
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NoCluster(Unreachable):
+    """Nothing names a cluster: no option, no file, and this is no Pod."""
 
 
 def cluster_options(command: F) -> F:
@@ -101,7 +106,7 @@ def connect(
     try:
         return ClusterClient.from_pod(environment)
     except KubeconfigError:
-        raise Unreachable(
+        raise NoCluster(
             "no cluster to speak to: there is no ~/.kube/config, and this is no Pod with a token of its own; "
             "name a kubeconfig by --kubeconfig or $KUBECONFIG"
         ) from None

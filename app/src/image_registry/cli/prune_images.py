@@ -95,7 +95,8 @@ def images(context: click.Context, /, **options: Any) -> None:
       4  the cluster or the Image API does not answer
     """
     rules = _rules(context, options)
-    fields = _fields(options["fields"])
+    options["hosts"] = tuple(host for host in options["hosts"] if host)
+    fields = _fields(tuple(field for field in options["fields"] if field))
     beside_migration.refuse(options)
     shown = output(options["form"], confirm=options["confirm"], planned=options["loglevel"] >= PLAN_SHOWN)
     try:
@@ -161,12 +162,14 @@ def _rules(context: click.Context, options: dict[str, Any]) -> Rules:
         raise click.UsageError(str(error), context) from None
 
 
+_AGES = {"keep_younger_than": "--keep-younger-than", "keep_tag_revisions": "--keep-tag-revisions"}
+
+
 def _do_without(context: click.Context, options: dict[str, Any]) -> None:
     """What a schedule that may not be read excludes is not known. Raises RightsError unless every rule is named."""
-    names = (
-        ["whitelist"] if options["prune_over_size_limit"] else ["keep_younger_than", "keep_tag_revisions", "whitelist"]
-    )
-    silent = ", ".join(f"--{name.replace('_', '-')}" for name in names if not _is_given(context, name))
+    ages = {} if options["prune_over_size_limit"] else _AGES
+    names = {**ages, "whitelist": "--whitelist", "hosts": "--registry-host", "fields": "--image-field"}
+    silent = ", ".join(said for name, said in names.items() if not _is_given(context, name))
     if not silent:
         return
     why = f"the schedule (CronJob {NAMESPACE}/{CRONJOB}) may not be read, so what it keeps and excludes is not known"
@@ -175,7 +178,8 @@ def _do_without(context: click.Context, options: dict[str, Any]) -> None:
         return
     raise RightsError(
         f"{why}; nothing was done. Ask for the right to list cronjobs.batch in namespace {NAMESPACE}, or name the "
-        f"rules yourself: {silent} (--whitelist='^$' where nothing is excluded)"
+        f"rules yourself: {silent} (--whitelist='^$' where nothing is excluded, --registry-host='' and "
+        "--image-field='' where the registry has no other name and no custom resource names images)"
     )
 
 

@@ -184,7 +184,7 @@ def _jobs(case: Case) -> Iterator[Finding]:
         yield note("cleanup", problem.partition(":")[0], problem, "decide whether it still matters")
     for cleanup in case.inventory.cleanups:
         if cleanup.unread:
-            yield note(
+            yield warning(
                 "cleanup-unread",
                 cleanup.object,
                 "by its label or its program it prunes, but its commands do not say so: it is taken for a cleanup "

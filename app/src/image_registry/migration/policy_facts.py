@@ -20,6 +20,10 @@ from image_registry.migration.reading import Reader, at, name_of, objects, text,
 
 PATCH_API = "operator.alauda.io/v1alpha1"
 _PRUNES = re.compile(r"\badm\b.*\bprune\b.*\bimages\b", re.DOTALL)
+_OTHER = re.compile(
+    r"^(?:\S*/)?(?:ac )?(?:adm )?(?:get|top|import-image|tag|whoami|login|version|registry|set|create|policy)\b"
+)
+"""Commands of that program that delete no image, where no shell runs them."""
 _PROGRAM = re.compile(rf"(?:^|/){re.escape(CLEANUP_IMAGE)}(?:[:@]|$)")
 _SECRET_FLAG = re.compile(r"^(--?(?:token|password|bearer)[\w-]*)(=.*)?$")
 
@@ -87,9 +91,10 @@ def read_cleanups(reader: Reader) -> tuple[CleanupFact, ...]:
             pod = at(document, *template)
             arguments = tuple(_arguments(pod))
             labels = words(at(document, "metadata", "labels"))
-            read = _PRUNES.search(" ".join(arguments)) is not None
-            says = read or labels.get(CLEANUP_LABEL[0]) == CLEANUP_LABEL[1]
-            if says or any(_PROGRAM.search(text(each.get("image"))) for each in _containers(pod)):
+            said = " ".join(arguments)
+            read = _PRUNES.search(said) is not None
+            may = any(_PROGRAM.search(text(each.get("image"))) for each in _containers(pod)) and not _OTHER.match(said)
+            if read or may or labels.get(CLEANUP_LABEL[0]) == CLEANUP_LABEL[1]:
                 spec = document.get("spec")
                 found.append(
                     CleanupFact(

@@ -68,21 +68,34 @@ class Reports:
         finally:
             over.set()
             thread.join()
-            self.write()
+            self._renew()
 
     def _again(self, over: threading.Event) -> None:
         pause = 0.0
         while not over.wait(pause):
             began = time.monotonic()
-            self.write()
+            self._renew()
             pause = max(PAUSE, SHARE * (time.monotonic() - began))
 
-    def _put(self, path: Path, text: str) -> None:
-        new = path.with_name(f".{path.name}.new")
+    def _renew(self) -> None:
         try:
+            self.write()
+        except OSError as error:  # of what it is made of
+            self._late(self._folder, error)
+
+    def _put(self, path: Path, text: str) -> None:
+        try:
+            place = path.resolve()  # a link stays one
+            if place.exists() and not place.is_file():
+                place.write_text(text, encoding="utf-8")  # as /dev/stdout
+                return
+            new = place.with_name(f".{place.name}.new")
             new.write_text(text, encoding="utf-8")
-            os.replace(new, path)
+            os.replace(new, place)
         except OSError as error:
-            if path not in self._told:
-                self._told.add(path)
-                self._tell(f"the report {path} is not up to date: {error.strerror}")
+            self._late(path, error)
+
+    def _late(self, about: Path, error: OSError) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self._tell(f"the report {about} is not up to date: {error.strerror}")

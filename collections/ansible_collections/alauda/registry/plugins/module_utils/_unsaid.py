@@ -20,6 +20,9 @@ DEEP = 3
 
 ANY = "*"
 
+EMPTIED = frozenset({("config", "storage", "pvc")})
+"""Where nothing is something: the chart's own choice, a claim, would come back."""
+
 WHOLE = frozenset({("image",), ("postgresql", "image"), ("nodeCA", "image")})
 """An image that is said is said whole: by a digest where it was a tag."""
 
@@ -45,7 +48,9 @@ def _missing(installed: dict[str, Any], said: dict[str, Any], path: tuple[str, .
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if not isinstance(value, dict) or not value:
+    if (value is None and path not in EMPTIED) or value == {}:
+        return  # says nothing that would go
+    if not isinstance(value, dict):
         yield path
         return
     for key, below in value.items():
