@@ -341,7 +341,7 @@ def test_a_last_pass_that_fails_says_that_pushes_are_refused_and_how_to_go_on_or
         assert client.get(f"{CONFIGS}/cluster")["spec"]["readOnly"] is True
         assert "still read-only, so every push is refused" in said
         assert "It uses claim image-registry-storage, the old place" in said
-        accepting = f'registry_storage_copy_accept=["{wrong}"]'
+        accepting = f"""-e '{{"registry_storage_copy_accept": ["{wrong}"]}}'"""
         assert accepting in said.replace("\\", "")
         told = re.search(r"run the same with -e '(\{.*?\})'", said.replace("\\", ""))
         assert told, said
