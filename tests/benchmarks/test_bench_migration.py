@@ -76,7 +76,7 @@ def test_every_client_is_told_of_the_same_images_and_of_nothing_elsewhere(
         folder = tmp_path / name
         folder.mkdir()
         commands = client(HERE, THERE, tags, folder)
-        files = [path.read_text() for path in folder.iterdir()]
+        files = [path.read_text() for path in folder.rglob("*") if path.is_file()]
         told[name] = "\n".join([*(" ".join(command) for command in commands), *files])
     for name in ("skopeo sync", "crane copy", "4 crane copy"):
         assert "team-1/app-1" in told[name]
