@@ -51,3 +51,33 @@ OF_THE_RELEASE = {
 def test_a_takeover_names_the_values_that_would_be_lost(method: str, given: dict[str, Any], lost: list[str]) -> None:
     found = {"values": OF_THE_RELEASE, "config": {}}
     assert said("__registry_unsaid", registry_found=found, registry_install_method=method, **given) == lost
+
+
+ROUTES = [{"name": "public", "hostname": "registry.example.com"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {}),
+        ({"registry_routes": ROUTES}, {"config": {"routes": ["as made"]}}),
+        (
+            {"registry_routes": [], "registry_storage": {"s3": {"bucket": "b"}}},
+            {"config": {"storage": {"s3": "as made"}}},
+        ),
+        ({"registry_routes": ROUTES, "registry_config": {"routes": ["said"]}}, {"config": {"routes": ["said"]}}),
+        ({"registry_nodes": {"enabled": False}}, {"nodeCA": {"enabled": False}}),
+    ],
+)
+def test_what_other_roles_have_made_of_the_inventory_stays(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    made = {
+        "config": {"routes": ["as made"], "storage": {"s3": "as made"}, "logLevel": "Debug"},
+        "nodeCA": {"enabled": True},
+    }
+    assert said("__registry_values", registry_installed={"values": made}, **given) == expected
+
+
+def test_nothing_stays_of_a_registry_that_was_not_asked_for() -> None:
+    assert said("__registry_values", registry_routes=ROUTES) == {}
+    assert said("__registry_values", registry_routes=ROUTES, registry_installed={"values": {}}) == {}
+    assert said("__registry_by_roles", registry_routes=ROUTES) == ["routes"]

@@ -177,6 +177,12 @@ def test_storage_and_routes_are_predicted_with_the_secrets_that_they_make(site: 
     path = object_path("networking.k8s.io/v1", "ingresses", namespace=NAMESPACE)
     assert "registry.example.com" in json.dumps(client.get(path)["items"])
     assert "Trace" not in site.values(), "what else the inventory says is not a matter of these roles"
+    asked = {name: wishes[name] for name in ("registry_storage", "registry_routes")}
+    installed = {"registry_config": {"logLevel": "Debug"}, "registry_chart_values": OF_THE_RELEASE}
+    kept = site.controller.play(UPGRADE, registry_verify=False, **asked, **installed)
+    assert kept.changed == 0, "what the inventory gives to other roles is not lost by the next upgrade"
+    refused = site.controller.refused(UPGRADE, registry_verify=False, **installed)
+    assert "values that nobody says now, so they would go: config.routes, config.storage.pvc" in refused
 
 
 def test_nodes_prune_access_and_limits_are_predicted_done_and_done(site: Site, tmp_path: Path) -> None:
