@@ -1,4 +1,4 @@
-"""The module in check mode before phases of a migration: what it says is what is done.
+"""The module in check mode before each phase of a migration and before the way back: what it says is what is done.
 
 Twice: while nothing was done, with the phases that come first assumed, and in the turn of each. Between them it must
 leave everything as it is. No playbook plays here: it is the module that foresees.
@@ -30,8 +30,6 @@ from tests.operator.whole import ACCEPTED, Whole, whole_migration
 
 pytestmark = pytest.mark.long
 PHASES = ("prepare", "freeze", "attach", "backfill", "gates", "cutover")
-DONE = PHASES[:5]
-"""Played here; what the others do is played by the other files of this folder."""
 CORE = ("secrets", "configmaps", "services", "persistentvolumeclaims")
 OURS = (*(("v1", kind) for kind in CORE), ("apps/v1", "deployments"))
 
@@ -126,7 +124,8 @@ def module(
         yield Module(whole, capsys, scratch)
 
 
-def test_phases_are_told_from_nothing_and_in_their_turn_before_they_are_done(module: Module) -> None:
+def test_every_phase_and_the_way_back_are_told_before_they_are_done(module: Module) -> None:
+    whole, images = module.whole, module.whole.before()
     before = module.state()
     ahead = {
         phase: module(check=True, phases=[phase], assume=list(PHASES[:number])) for number, phase in enumerate(PHASES)
@@ -134,8 +133,29 @@ def test_phases_are_told_from_nothing_and_in_their_turn_before_they_are_done(mod
     assert module.state() == before, "from nothing, a check has written"
     assert before["folder"] is False
     assert any(line.startswith("gate/tags: it is not known before") for line in ahead["gates"]["unknown"])
-    for phase in DONE:
+    for phase in PHASES:
         done = module.checked_first(phases=[phase])
         assert names(ahead[phase]["steps"]) == names(done["steps"])
         assert ahead[phase]["changes"] == done["changes"], f"{phase} was told otherwise while nothing was done"
         assert module(phases=[phase])["changed"] is False, "a second run changes nothing"
+    assert whole.here() == images
+
+    stands = module.state()
+    for shown in (module(state="rolled_back"), module(state="rolled_back", check=True)):
+        assert (shown["changed"], bool(shown["steps"])) == (False, True)
+    assert module.state() == stands, "without a confirmation it is shown"
+    module.checked_first(state="rolled_back", confirm=True)
+    assert module.state()["objects"] == before["objects"]
+    assert module(state="rolled_back", confirm=True)["changed"] is False
+
+    module(until="cutover")
+    early = module.checked_first(phases=["observe"])
+    assert "h are left" in early["waits"]
+    module.accepted.append("observe/pulls")
+    module.checked_first(phases=["observe"])
+    stands = module.state()
+    assert module(phases=["finalize"])["changed"] is False
+    assert module.state() == stands, "without a confirmation it is shown"
+    module.checked_first(phases=["finalize"], confirm=True)
+    assert module(phases=["observe", "finalize"], confirm=True)["changed"] is False
+    assert whole.here() == images
