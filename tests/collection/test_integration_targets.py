@@ -13,6 +13,7 @@ import yaml
 
 from image_registry.kube.client import object_path
 from tests.collection.conftest import ROOT
+from tests.operator.conftest import program
 from tests.operator.control_plane import ApiServer
 
 COLLECTION = ROOT / "collections/ansible_collections/alauda/registry"
@@ -45,7 +46,10 @@ def test_every_integration_target_keeps_its_promise(apiserver: ApiServer, tmp_pa
     config = copy / "tests/integration/integration_config.yml"
     config.write_text(yaml.safe_dump({"registry_kubeconfig": str(apiserver.kubeconfig)}), encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    kept |= {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "HOME": str(tmp_path)}
+    kept |= {
+        "PATH": f"{Path(sys.executable).parent}:{Path(program('helm')).parent}:{kept['PATH']}",
+        "HOME": str(tmp_path),
+    }
     command = [Path(sys.executable).with_name("ansible-test"), "integration", "--color", "no"]
     output = tmp_path / "said"
     with output.open("wb") as stream:  # a file is there however the run ends

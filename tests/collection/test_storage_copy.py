@@ -355,7 +355,7 @@ def test_a_last_pass_that_fails_says_that_pushes_are_refused_and_how_to_go_on_or
 def test_a_verification_that_fails_says_the_same_of_the_new_place(
     client: ClusterClient, apiserver: ApiServer, tmp_path: Path
 ) -> None:
-    client.create(CONFIGS, config(readOnly=True))
+    client.create(CONFIGS, config(readOnly=True, storage=NEW))
     item = client.get(f"{APPS}/deployments/image-registry")
     item["spec"]["template"]["spec"]["volumes"] = deployment("new")["spec"]["template"]["spec"]["volumes"]
     client.replace(f"{APPS}/deployments/image-registry", item)

@@ -113,9 +113,9 @@ def _foreseen(found: Migration, asked: dict[str, Any], phases: Any, tell: Tell, 
     seen = foresee(found.context, found.journal, DOERS, phases, [Phase(name) for name in asked["assume"]])
     steps, waits = lines(seen.steps), ""
     if steps and not confirmed:
-        tell("nothing was done: finalize wants confirm=true")
         if seen.end is not None:
             tell(f"a run would end by this: {_explained(seen.end, found, asked)}")
+        tell("nothing was done: finalize wants confirm=true")
     changes = tuple(entry.step.id for entry in seen.steps if entry.writes and confirmed)
     unknown = tuple(f"{entry.step.id}: {entry.unknown}" for entry in seen.steps if entry.unknown)
     if confirmed and isinstance(seen.end, TooEarly):
