@@ -87,15 +87,20 @@ def steps() -> Mapping[str, Sequence[Part]]:
     ]
     control_plane = Step("a kube-apiserver", (("lab/lab", "build", "helm", "kube", "crane"),), minutes=40)
     operated_by = [Step("operator", ((*PYTEST, "-q", "-m", "not lab", "tests/operator"),), minutes=30)]
-    each_told = ("--durations=0", "--durations-min=5")
+    # a whole migration a test; each waits for many processes, so none hangs before its step does
+    migrating = (
+        *PYTEST,
+        "-q",
+        "--durations=0",
+        "--durations-min=5",
+        "-o",
+        "faulthandler_timeout=3000",
+        "tests/migration",
+    )
+    migration = Step("a migration by the playbooks", ((*migrating, "-m", "not lab and not long"),))
     migrations = [
         Step("programs of migrations", (("lab/lab", "build", "helm", "kube", "versitygw"),), minutes=40),
-        # a whole migration a test; each waits for many processes, so none hangs before its step does
-        Step(
-            "migrations by the playbooks",
-            ((*PYTEST, "-q", "-m", "not lab", *each_told, "-o", "faulthandler_timeout=3000", "tests/migration"),),
-            minutes=180,
-        ),
+        Step("migrations by the playbooks", ((*migrating, "-m", "not lab"),), minutes=180),
     ]
     store_tools = Step(
         "object stores",
@@ -170,7 +175,7 @@ def steps() -> Mapping[str, Sequence[Part]]:
             Lanes(
                 {
                     "lab": (*lab, first, molecule, demo, cluster, demo_down, *collection),
-                    "tests": (tests, *faults, *charts, *operated_by, *conformance, *clients, *stores),
+                    "tests": (tests, *faults, *charts, *operated_by, migration, *conformance, *clients, *stores),
                 }
             ),
         ],

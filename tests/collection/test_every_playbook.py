@@ -15,10 +15,10 @@ THRICE = (test_playbooks_without_nodes, test_playbook_of_backup)
 OTHERWISE = {
     "demo": ("lab/demo", "by make test, before the tests of a cluster"),
     "demo-down": ("lab/demo", "by make test, after them"),
-    "migrate": ("tests/migration/moving.py", "phase by phase, for minutes each"),
-    "rollback": ("tests/migration/moving.py", "shown, done and done again, from behind every phase"),
+    "migrate": ("tests/migration/moving.py", "by test_checked_first.py, for minutes"),
+    "rollback": ("tests/migration/moving.py", "by test_checked_first.py; shown before, too"),
 }
-"""Where the playbooks that no test plays thrice are played, and how."""
+"""Where the playbooks are played that no test hands to ``thrice``, and how."""
 
 
 def played_thrice(module: ModuleType) -> set[str]:

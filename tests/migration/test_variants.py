@@ -10,12 +10,13 @@ import urllib3
 
 from image_registry.kube.client import object_path
 from image_registry_lab.legacy.variants import NAMESPACE, VARIANTS
-from tests.migration.moving import MEANWHILE, Moving, moving
+from tests.migration.moving import KNOWN, MEANWHILE, Moving, moving
 from tests.operator.storages import TARGET
 
-pytestmark = pytest.mark.long
-REUSED = ("4.1-pvc", "4.2-s3", "4.2-gateway")
-"""Variants that are played with their storage kept."""
+REUSED = ("4.1-pvc", "4.2-pvc", "4.2-local", "4.2-s3", "4.2-gateway", "4.2-http", "4.2-no-module-info")
+"""All that have all their parts: each of these storages can be served where it is."""
+DAILY = "4.2-pvc"
+"""What ``make test`` plays; the others are left to ``make test-migration``."""
 PUSHED = (MEANWHILE, "team-b/app:meanwhile")
 """A tag that moves and one that is new, between the copy and the freeze."""
 
@@ -40,7 +41,9 @@ def stored(folder: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in folder.glob("**/blobs/sha256/*/*/data")}
 
 
-@pytest.mark.parametrize("name", REUSED)
+@pytest.mark.parametrize(
+    "name", [name if name == DAILY else pytest.param(name, marks=pytest.mark.long) for name in REUSED]
+)
 def test_a_variant_moves_without_a_byte_and_no_pull_fails(
     name: str, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
@@ -52,8 +55,9 @@ def test_a_variant_moves_without_a_byte_and_no_pull_fails(
     tell(f"{pulls.done} pulls, 0 failed; 0 bytes copied; pushes refused for {closed:.0f} s")
 
 
+@pytest.mark.long
 def test_a_copy_has_what_is_pushed_meanwhile_and_no_pull_fails(tmp_path: Path, tell: Callable[[str], None]) -> None:
-    """A copy asks the registry before, so it is the same for all variants."""
+    """A copy asks the registry before, so it is the same for all variants; another one is in the test of kills."""
     with moving(tmp_path, registry_migrate_way="copy") as site, site.pulled() as pulls:
         begin(site)
         site.move("plan", "prepare")
@@ -71,11 +75,15 @@ def test_a_copy_has_what_is_pushed_meanwhile_and_no_pull_fails(tmp_path: Path, t
 
 
 def begin(site: Moving) -> dict[str, str]:
-    """Images as they were pushed, one of which gets another name."""
+    """Images as they were pushed, one of which gets another name; what blocks the plan is accepted by its name."""
     images = site.whole.before()
     assert images == site.whole.digests
     assert any(name.count("/") > 1 for name in images), "one is nested"
     assert site.front.leads_to == NAMESPACE
+    if not site.whole.variant.tls:
+        known = f"plain-http:Ingress {NAMESPACE}/{site.whole.variant.name}"
+        assert known in site.refused("plan"), "clients that were told http:// would pull no more"
+        site.controller.variables["registry_migrate_accept"] = [*KNOWN, known]
     return images
 
 

@@ -76,9 +76,13 @@ class Whole:
                 assert time.monotonic() < deadline, done.stderr
                 time.sleep(0.3)  # processes start, and the API server takes a moment to know of new rights
 
-    def push(self, name: str, url: str = "") -> subprocess.CompletedProcess[str]:
-        """By skopeo, as the team's builder; an index, so that its images are pulled by digest alone."""
-        made = layout.index(self.folder / f"image-{len(list(self.folder.glob('image-*')))}")
+    def push(self, name: str, url: str = "", *, size: int = 0) -> subprocess.CompletedProcess[str]:
+        """By skopeo, as the team's builder; an index, so that its images are pulled by digest alone.
+
+        With a ``size`` one image that has a layer of so many bytes, whose way takes a while.
+        """
+        place = self.folder / f"image-{len(list(self.folder.glob('image-*')))}"
+        made = layout.image(place, layers=1, size=size) if size else layout.index(place)
         host = (url or self.nodes.legacy_url).removeprefix("http://")
         login = base64.b64encode(f"<token>:{token_of(self.server, 'builder', name.partition('/')[0])}".encode())
         file = self.folder / "logins.json"
