@@ -10,7 +10,10 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
+from image_registry.kube.release_marks import marks
+from image_registry.migration.access_facts import RBAC
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
@@ -150,6 +153,62 @@ def test_who_installed_the_operator_is_told_how_it_learns_whose_the_roles_are(
     settings = ConfigSettings(client=cast("Any", found), namespace="n", owner=cast("Any", None))
     assert cure in settings.by_hand({"clusterRoles": {"leave": ["system:image-puller"]}})
     assert settings.by_hand({}) == ""
+
+
+class Roles(Objects):
+    """The same with ClusterRoles."""
+
+    def find(self, path: str) -> Document | None:
+        if path == f"/apis/{RBAC}":
+            return {"resources": [{"name": "clusterroles", "kind": "ClusterRole", "namespaced": False}]}
+        return super().find(path)
+
+
+def test_a_role_that_is_this_registrys_own_by_now_is_not_left_any_more() -> None:
+    text = "clusterRoles: {leave: [system:image-puller, system:image-pusher]}"
+    told = {"metadata": {"name": OPERATOR}, "data": {"operand.yaml": text}}
+    puller = {"metadata": {"name": "system:image-puller", "annotations": marks("image-registry", "n")}}
+    pusher = {"metadata": {"name": "system:image-pusher", "annotations": marks("image-registry", "cpaas-system")}}
+    found = Roles(
+        {
+            f"/api/v1/namespaces/n/configmaps/{OPERATOR}": told,
+            object_path(RBAC, "clusterroles", "system:image-puller"): puller,
+            object_path(RBAC, "clusterroles", "system:image-pusher"): pusher,
+        }
+    )
+    settings = ConfigSettings(client=cast("Any", found), namespace="n", owner=cast("Any", None))
+    assert settings.by_hand({"clusterRoles": {"leave": ["system:image-pusher"]}}) == ""
+    assert settings.by_hand({"clusterRoles": {"leave": []}}) == "", "the step makes them its own before"
+    assert "system:image-puller" in settings.by_hand({"clusterRoles": {"leave": ["system:image-puller"]}})
+
+
+def test_the_operator_is_waited_for_until_its_release_has_the_roles() -> None:
+    released = [["system:image-puller"], ["system:image-puller"], []]
+
+    class Release:
+        def current(self) -> Document:
+            return {"clusterRoles": {"leave": released.pop(0)}}
+
+    status = {"conditions": [{"type": "Progressing", "status": "False", "observedGeneration": 1}]}
+    config = {"metadata": {"name": "cluster", "generation": 1}, "spec": {}, "status": status}
+
+    class Configured(Roles):
+        def find(self, path: str) -> Document | None:
+            if path == "/apis/imageregistry.operator.alauda.io/v1":
+                return {"resources": [{"name": "configs", "kind": "Config", "namespaced": False}]}
+            return super().find(path)
+
+    place = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
+    said = list[str]()
+    settings = ConfigSettings(
+        client=cast("Any", Configured({place: config})),
+        namespace="n",
+        owner=cast("Any", Release()),
+        sleep=lambda _seconds: None,
+    )
+    settings.write({"config": {}, "clusterRoles": {"leave": []}}, said.append)
+    assert released == []
+    assert said == ["  the operator: it has not made system:image-puller its own yet"]
 
 
 def test_a_stop_for_the_operator_is_told_before_the_first_deletion(tmp_path: Path) -> None:

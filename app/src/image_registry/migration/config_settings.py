@@ -1,7 +1,8 @@
 """This registry's values where the operator reads them: ``Config/cluster`` and ``ImagePruner/cluster``.
 
-A change is there when the operator has said so of this very version of the object. Who owns roles is told to the
-operator by its own chart, so what it was not told of is refused with the command that tells it.
+A change is there when the operator has said so of this very version of the object. Which roles another release owns is
+told to the operator by its own chart, so one that it was not told of is refused with the command that tells it. That a
+role is its own now it sees by the role itself.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 import yaml
 
 from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.release_marks import owned_by
+from image_registry.migration.access_facts import RBAC
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
-from image_registry.migration.helm_settings import HelmSettings
+from image_registry.migration.helm_settings import RELEASE, HelmSettings
 from image_registry.migration.spelling import OPERATOR, Said, Spelling, command_line
 from image_registry.migration.target_facts import CONFIG_API
 
@@ -61,6 +64,9 @@ class ConfigSettings:
         self._set(CONFIG, values.get("config") or {})
         if "imagePruner" in values:
             self._set(PRUNER, values["imagePruner"])
+        if "clusterRoles" in values:
+            leave = set(values["clusterRoles"].get("leave") or ())
+            self._wait_until(tell, lambda config: self._still_left(config, leave))
         self._wait(tell)
 
     def remove(self, tell: Callable[[str], None]) -> None:
@@ -94,12 +100,9 @@ class ConfigSettings:
 
     def by_hand(self, values: Mapping[str, Any]) -> str:
         leave = sorted((values.get("clusterRoles") or {}).get("leave") or ())
-        if set(leave) == set(self._left()):
+        if set(leave) <= set(self._left()):
             return ""
-        return (
-            "the operator makes ClusterRoles that another release owns, or leaves those that nobody owns any more: "
-            + self._telling(leave)
-        )
+        return f"the operator would make ClusterRoles that another release owns: {self._telling(leave)}"
 
     def _telling(self, leave: list[str]) -> str:
         """How whoever installed the operator tells it. OLM leaves its ConfigMap to people."""
@@ -140,12 +143,21 @@ class ConfigSettings:
             self.sleep(1)
 
     def _left(self) -> list[str]:
-        """What the operator was told that others own."""
+        """What the operator was told that others own, and they still do."""
         name = ObjectName("ConfigMap", OPERATOR, self.namespace)
-        document = ClusterObjects(self.client).find(name)
-        text = ((document or {}).get("data") or {}).get("operand.yaml", "")
-        found = yaml.safe_load(text) or {}
-        return list((found.get("clusterRoles") or {}).get("leave") or ())
+        found = ClusterObjects(self.client)
+        text = ((found.find(name) or {}).get("data") or {}).get("operand.yaml", "")
+        told = ((yaml.safe_load(text) or {}).get("clusterRoles") or {}).get("leave") or ()
+        roles = {role: found.find(ObjectName("ClusterRole", role, "", RBAC)) for role in told}
+        return [name for name, role in roles.items() if role is None or not owned_by(role, RELEASE, self.namespace)]
+
+    def _still_left(self, config: Document | None, leave: set[str]) -> str:
+        """Why the release does not have each role that it shall; one that nobody looks after is as it was made."""
+        if ((config or {}).get("spec") or {}).get("managementState") == "Unmanaged":
+            return ""
+        known = (self.owner.current() or {}).get("clusterRoles") or {}
+        more = sorted(set(known.get("leave") or ()) - leave)
+        return f"it has not made {', '.join(more)} its own yet" if more else ""
 
 
 def looked_after(client: ClusterClient, namespace: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.release_marks import marks
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
@@ -117,11 +118,7 @@ class HelmSettings:
 
     def _owned(self, document: Document) -> Document:
         metadata = document["metadata"]
-        metadata["annotations"] = {
-            **(metadata.get("annotations") or {}),
-            "meta.helm.sh/release-name": RELEASE,
-            "meta.helm.sh/release-namespace": self.namespace,
-        }
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **marks(RELEASE, self.namespace)}
         metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
         return document
 

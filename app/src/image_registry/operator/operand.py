@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_registry.kube.client import ClusterClient, object_path
+from image_registry.kube.errors import KubeError
 from image_registry.operator import config_values
 from image_registry.operator.conditions import SERVERS
 from image_registry.operator.config_status import WORKLOADS, instead
 from image_registry.operator.drift import Comparison
+from image_registry.operator.left_roles import left_roles
 from image_registry.operator.release_record import RELEASE, Release, read
 from image_registry.operator.release_secrets import AUTHORITY, LEAVES, TOKEN_KEYS
 from image_registry.operator.renewal import Renewal
@@ -62,6 +64,15 @@ class Operand:
     def forget(self, release: Release) -> None:
         """Take a revision out of Helm's history; what it made stays."""
         self._client.delete(self._path("v1", "secrets", release.name))
+
+    def whose_roles(self, base: Mapping[str, Any], release: Release | None) -> dict[str, Any]:
+        """``clusterRoles`` of the chart's values: of the told names they leave those that another release owns."""
+        told = base.get("clusterRoles") or {}
+        names = told.get("leave") or ()
+        if not names:
+            return {}
+        roles = {name: found for name in names if (found := self._role(str(name))) is not None}
+        return {"clusterRoles": {**told, "leave": left_roles(names, roles, release, self.namespace)}}
 
     def drift(self, release: Release) -> tuple[str, ...]:
         """What is missing or was changed of a finished release."""
@@ -116,6 +127,15 @@ class Operand:
                 return ()
             found.append(claim)
         return tuple(found)
+
+    def _role(self, name: str) -> dict[str, Any] | None:
+        """One that may not be read is none that the chart makes."""
+        try:
+            return self._client.find(object_path("rbac.authorization.k8s.io/v1", "clusterroles", name))
+        except KubeError as error:
+            if not error.forbidden:
+                raise
+            return None
 
     def delete_claim(self, claim: Mapping[str, Any]) -> None:
         """Delete exactly this one; another of the same name that came after it stays."""

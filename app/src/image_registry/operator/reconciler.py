@@ -109,7 +109,8 @@ class Reconciler:
             history = self.operand.releases()
             release = history[0] if history else None
             applying = self._attempt.wanted if self._attempt else None
-            base = {**self.base, **self.pruner.look(config, self.base, release)}
+            roles = self.operand.whose_roles(self.base, release)
+            base = {**self.base, **roles, **self.pruner.look(config, self.base, release)}
             drift = self._changes(spec, release, now)
             claims = self.operand.owned_claims(config, (release.values.get("config") or {}) if release else {})
             plan = release_plan.plan(spec, release, base, drift, now, applying, owned=bool(claims))

@@ -1,0 +1,75 @@
+"""Roles that another release owns when the operator comes, and that are made over to this registry later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from image_registry.kube.client import object_path
+from image_registry.kube.release_marks import marks, owned_by
+from image_registry.operator.release_record import RELEASE
+from tests.operator.conftest import NAMESPACE
+from tests.operator.reconciled import Cluster
+
+PULLER, PUSHER = "system:image-puller", "system:image-pusher"
+OLD = {"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get"]}
+
+
+def path(name: str) -> str:
+    return object_path("rbac.authorization.k8s.io/v1", "clusterroles", name)
+
+
+@pytest.fixture(scope="module")
+def told(cluster: Cluster) -> Iterator[Cluster]:
+    """An operator that was told of both roles, where only one of them is there and another release has it."""
+    metadata = {"name": PULLER, "annotations": marks("legacy", "cpaas-system")}
+    cluster.client.create(path(PULLER).rpartition("/")[0], {"metadata": metadata, "rules": [OLD]})
+    reconciler = cluster.reconciler
+    reconciler.base = {**reconciler.base, "clusterRoles": {"leave": [PULLER, PUSHER]}}
+    cluster.change(managementState="Managed", storage={"emptyDir": {}})
+    cluster.settle()
+    yield cluster
+    for name in (PULLER, PUSHER):
+        if cluster.client.find(path(name)) is not None:
+            cluster.client.delete(path(name))
+
+
+def released(cluster: Cluster) -> set[str]:
+    """Names of the roles that the newest revision has."""
+    newest = cluster.reconciler.operand.releases()[0]
+    return {item["metadata"]["name"] for item in newest.objects() if item["kind"] == "ClusterRole"}
+
+
+def rules(cluster: Cluster) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cluster.client.get(path(PULLER))["rules"]
+    return found
+
+
+def test_while_another_release_has_them_they_are_left(told: Cluster) -> None:
+    assert not released(told) & {PULLER, PUSHER}
+    assert rules(told) == [OLD]
+    assert told.client.find(path(PUSHER)) is None
+
+
+def test_a_role_that_was_made_over_is_made_this_registrys_own_and_nobody_has_to_say_so(told: Cluster) -> None:
+    told.client.merge(path(PULLER), {"metadata": {"annotations": marks(RELEASE, NAMESPACE)}})
+    label = {"app.kubernetes.io/managed-by": "Helm"}
+    told.client.merge(path(PULLER), {"metadata": {"labels": label}})
+    told.until(lambda: PULLER in released(told), "made its own")
+    told.settle()
+    assert OLD not in rules(told)
+    assert PUSHER not in released(told), "of that one the operator still knows only what it was told"
+
+
+def test_from_then_on_it_is_looked_after_like_any_other(told: Cluster) -> None:
+    told.client.delete(path(PULLER))
+    told.reconciler._compared = None
+    told.until(lambda: told.client.find(path(PULLER)) is not None, "made again")
+    told.settle()
+    assert owned_by(told.client.get(path(PULLER)), RELEASE, NAMESPACE)
+    revision = told.revision()
+    told.reconciler._compared = None
+    told.settle()
+    assert told.revision() == revision, "it comes to rest"
