@@ -314,6 +314,12 @@ def test_what_is_particular_is_told(variant: str, rule: str, tmp_path: Path) -> 
     assert rule in rules(case_of(VARIANTS[variant], tmp_path))
 
 
+def test_a_folder_of_a_node_becomes_a_volume_as_large_as_it_was_meant_to_be(tmp_path: Path) -> None:
+    made = plan(case_of(VARIANTS["4.2-local"], tmp_path))
+    [bind] = [step for step in made.steps if step.action is Action.BIND]
+    assert bind.parameters["size"] == 10 << 30
+
+
 def test_every_finding_says_what_to_do(variant: Variant, tmp_path: Path) -> None:
     findings = assess(case_of(variant, tmp_path))
     assert len({finding.id for finding in findings}) == len(findings)

@@ -40,14 +40,14 @@ def read_storage(
     if deployment is not None and not wants_s3:
         found = _mounted(reader, namespace, deployment, root)
         if found is not None:
-            return found
+            return replace(found, size=_wished(settings)) if found.kind == "hostPath" else found
     if wants_s3:
         return _bucket(reader, namespace, None, workload, settings)
     if _says(settings, "persistence.type") == "LocalVolume":
         source = settings["persistence.type"].source
         nodes = tuple(value.value for name, value in sorted(settings.items()) if name.startswith("persistence.nodes"))
         path = _says(settings, "persistence.path") or known.host_path
-        return StorageFact("hostPath", source, path=path, nodes=nodes, root=root)
+        return StorageFact("hostPath", source, path=path, nodes=nodes, root=root, size=_wished(settings))
     claim = ObjectName("PersistentVolumeClaim", known.name, namespace)
     document = reader.get("storage claim", claim, "persistentvolumeclaims")
     if document is not None:
@@ -55,6 +55,12 @@ def read_storage(
     if workload is None and not settings:
         return None
     return StorageFact("unknown", str(workload.object) if workload else next(iter(settings.values())).source)
+
+
+def _wished(settings: Mapping[str, Setting]) -> int:
+    """Of a folder only who installed it knows how large it was meant to be, in GiB; nothing holds it to that."""
+    said = _says(settings, "persistence.size").removesuffix("Gi")
+    return int(said) << 30 if said.isdecimal() else 0
 
 
 def _mounted(reader: Reader, namespace: str, deployment: Mapping[str, Any], root: str) -> StorageFact | None:
