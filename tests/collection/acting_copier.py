@@ -16,7 +16,10 @@ from typing import Any, Self
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
-from image_registry.relocating.cluster_job import NAME
+from image_registry.relocating.cluster_job import MOUNTED, NAME
+
+BUCKET = f"{MOUNTED}/storage.env"
+"""Where the Job is told of a bucket: a folder stands for it."""
 
 PROGRAM = str(Path(sys.executable).parent / "image-registry")
 
@@ -56,6 +59,9 @@ class ActingCopier:
         said = self._folder / "last-word"
         arguments = [self._here(argument, said) for argument in container["args"]]
         told = {entry["name"]: self._here(entry["value"], said) for entry in container["env"]}
+        if told["REGISTRY_STORAGE"] != "filesystem":
+            told = {"REGISTRY_STORAGE": "filesystem"}
+            told["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = str(self._folders[BUCKET])
         clean = {key: value for key, value in os.environ.items() if not key.startswith("REGISTRY_")}
         done = subprocess.run(
             [PROGRAM, *arguments], env={**clean, **told}, capture_output=True, timeout=60, check=False

@@ -169,7 +169,8 @@ def keep(status, manifest=None, values=None):
         "name": "image-registry", "namespace": "image-registry-system", "version": number,
         "info": {{"status": status, "last_deployed": "2026-01-01T00:00:00Z"}},
         "manifest": manifest if manifest is not None else release["manifest"], "hooks": [],
-        "values": values or {{}}, "history": [*history, {{"revision": number, "status": status}}],
+        "values": values or {{}},
+        "history": [*history, {{"revision": number, "status": status, "values": values or {{}}}}],
     }}))
 
 
@@ -180,7 +181,9 @@ elif verb == "status":
 elif verb == "history":
     print(json.dumps(release["history"]))
 elif verb == "get":
-    print(json.dumps(release["values"] if sys.argv[2] == "values" else {{"version": "2.0.0", "appVersion": "2.0.0"}}))
+    told = {{f"--revision={{each['revision']}}": each["values"] for each in release["history"]}}
+    chosen = next((told[argument] for argument in sys.argv if argument in told), release["values"])
+    print(json.dumps(chosen if sys.argv[2] == "values" else {{"version": "2.0.0", "appVersion": "2.0.0"}}))
 elif verb == "template":
     fail(plan["contradiction"]) if plan.get("contradiction") else print(plan.get("manifest", ""))
 elif verb == "upgrade":

@@ -64,9 +64,9 @@ class Site:
         names = [item["metadata"]["name"] for item in found]
         return [name.rpartition(".v")[2] for name in names if name.startswith("sh.helm.release.v1.image-registry.")]
 
-    def values(self) -> str:
+    def values(self, *options: str) -> str:
         """Of the release, as Helm tells them."""
-        command = [program("helm"), "get", "values", "image-registry", f"--namespace={NAMESPACE}"]
+        command = [program("helm"), "get", "values", "image-registry", f"--namespace={NAMESPACE}", *options]
         environment = {"KUBECONFIG": str(self.server.kubeconfig), "HOME": str(self.controller.folder)}
         return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 

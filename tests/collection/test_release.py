@@ -174,8 +174,7 @@ def test_no_role_but_upgrade_takes_a_release_to_another_chart() -> None:
         "nodes/tasks/main.yml",
         "prune/tasks/schedule.yml",
         "routes/tasks/helm.yml",
-        "storage/tasks/helm.yml",
-        "storage/tasks/read_only.yml",
+        "storage/tasks/same_release.yml",
     }
     assert all(found.values()), found
 
@@ -518,6 +517,16 @@ def test_facts_of_an_installation(
     assert facts["database"] == {"kind": "external"}
     assert facts["certificate_authority"] == "CERT"
     assert facts["versions"]["kubernetes"] == "v1.33.1"
+
+
+def test_values_of_a_run_that_died_are_no_facts(fake_helm: FakeHelm, install: Callable[..., Result], run: Run) -> None:
+    install(values={"config": {"storage": {"pvc": {}}}})
+    install(values={"config": {"storage": {"pvc": None, "s3": {"bucket": "images"}}}})
+    said = run(registry_info, helm_binary=fake_helm.binary)["values"]
+    assert "s3" in said["config"]["storage"]
+    fake_helm.has("pending-upgrade")
+    said = run(registry_info, helm_binary=fake_helm.binary)["values"]
+    assert said == {"config": {"storage": {"pvc": {}}}}, "the next run goes back to these first"
 
 
 def test_what_the_operator_looks_after_is_left_to_it(

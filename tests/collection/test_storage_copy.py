@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.alauda.registry.plugins.module_utils import _storage, _storage_copy
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import ClusterError
-from ansible_collections.alauda.registry.plugins.modules import registry_storage_copy
+from ansible_collections.alauda.registry.plugins.modules import registry_storage_copy, registry_storage_info
 
 from image_registry.kube.client import ClusterClient
 from image_registry.oci.digest import Digest
@@ -283,6 +283,23 @@ def test_a_target_that_cannot_be_one_is_refused(
     assert refused.failed
     assert said in refused.message
     assert client.find(JOB) is None
+
+
+def test_a_pod_of_a_rollout_that_is_not_over_is_named_with_the_place_that_it_uses_still(
+    client: ClusterClient, run: Run
+) -> None:
+    template = deployment("image-registry-storage")["spec"]["template"]
+    pod = client.create(f"{CORE}/pods", {**template, "metadata": {**template["metadata"], "name": "old"}})
+    try:
+        assert run(registry_storage_info)["pods_elsewhere"] == []
+        item = client.get(f"{APPS}/deployments/image-registry")
+        item["spec"]["template"]["spec"]["volumes"] = deployment("new")["spec"]["template"]["spec"]["volumes"]
+        client.replace(f"{APPS}/deployments/image-registry", item)
+        assert run(registry_storage_info)["pods_elsewhere"] == ["old"]
+        client.merge(f"{CORE}/pods/{pod['metadata']['name']}/status", {"status": {"phase": "Succeeded"}})
+        assert run(registry_storage_info)["pods_elsewhere"] == []
+    finally:
+        client.delete(f"{CORE}/pods/old?gracePeriodSeconds=0")
 
 
 def test_the_role_moves_the_images_and_lets_the_registry_use_them(

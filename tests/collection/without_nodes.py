@@ -24,6 +24,7 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry.operator import certificates
 from image_registry.operator.release_secrets import SECRETS
+from image_registry.relocating.cluster_job import NAME as COPY
 from tests.operator.conftest import NAMESPACE, OPERATOR, control_plane, program, started
 from tests.operator.control_plane import ApiServer
 from tests.operator.hands import Hands
@@ -64,6 +65,9 @@ class Workloads(Hands):
 
     The release's Image API leads to ``office`` on this machine, as no Pod serves it.
     """
+
+    others = frozenset({COPY})
+    """What a copy of the storage does is done by :class:`ActingCopier`, for whoever wants it."""
 
     def __init__(self, client: ClusterClient, namespace: str, office: OfficeAt) -> None:
         super().__init__(client, namespace)

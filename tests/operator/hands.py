@@ -13,6 +13,8 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 class Hands:
     """Busy in a thread of its own; ``broken`` Jobs fail, ``idle`` ones never end."""
 
+    others: frozenset[str] = frozenset()
+    """Names of Jobs that somebody else does."""
     pause = 0.2
     """Seconds between two looks."""
 
@@ -41,7 +43,11 @@ class Hands:
 
     def _look(self) -> None:
         for job in self._all("batch/v1", "jobs"):
-            if not self.idle and not (job.get("status") or {}).get("conditions"):
+            if (
+                not self.idle
+                and job["metadata"]["name"] not in self.others
+                and not (job.get("status") or {}).get("conditions")
+            ):
                 self._status("batch/v1", "jobs", job, self._job())
         for deployment in self._all("apps/v1", "deployments"):
             wanted = deployment["spec"]["replicas"]

@@ -18,6 +18,7 @@ from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cl
 from ansible_collections.alauda.registry.plugins.module_utils._findings import errors
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
+from ansible_collections.alauda.registry.plugins.module_utils._release import last_working
 
 CLAIMS = "persistentvolumeclaims"
 
@@ -47,7 +48,7 @@ def facts(cluster: Cluster, helm: Helm) -> dict[str, Any]:
             "app": str(chart.get("appVersion", "")),
             "kubernetes": str(cluster.get("/version").get("gitVersion", "")),
         },
-        "values": helm.values() if current else {},
+        "values": _values(helm, current),
         "workloads": workloads,
         "storage": _storage(view),
         "database": _database(view),
@@ -58,6 +59,14 @@ def facts(cluster: Cluster, helm: Helm) -> dict[str, Any]:
         "certificate_authority": certificate_authority(cluster, helm.namespace),
         "problems": [problem.as_dict() for problem in problems],
     }
+
+
+def _values(helm: Helm, current: dict[str, Any] | None) -> dict[str, Any]:
+    """Of what the registry runs with: a revision of a run that died is taken back before anything else is done."""
+    if current is None:
+        return {}
+    died = str(current["info"]["status"]).startswith("pending-")
+    return helm.values((last_working(helm) or None) if died else None)
 
 
 def _operator(cluster: Cluster, namespace: str) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def plan(cluster: Cluster, helm: Helm, order: Order) -> Plan:
         return result
     result.revision = int(current["version"])
     state = str(current["info"]["status"])
-    result.working = result.revision if state == "deployed" else _last_working(helm)
+    result.working = result.revision if state == "deployed" else last_working(helm)
     _refuse_to_forget(helm, order, result)
     if state != "deployed":
         result.reasons.append(f"revision {result.revision} is {state}")
@@ -255,7 +255,8 @@ def _age(moment: str) -> float | None:
     return (datetime.now(UTC) - then).total_seconds() if then.tzinfo else None
 
 
-def _last_working(helm: Helm) -> int:
+def last_working(helm: Helm) -> int:
+    """The newest revision that was deployed once; 0 without one. Raises HelmError."""
     worked = [each for each in helm.history() if each.get("status") in ("deployed", "superseded")]
     return int(worked[-1]["revision"]) if worked else 0
 

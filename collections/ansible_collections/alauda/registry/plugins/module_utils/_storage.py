@@ -46,6 +46,7 @@ def facts(cluster: Cluster, namespace: str, release: str) -> Document:
     used, unread = _used(cluster, namespace, found["name"]) if claim else ({}, "")
     return {
         **found,
+        "pods_elsewhere": _pods_elsewhere(cluster, namespace, deployment) if deployment else [],
         "claim": claim,
         "capacity_bytes": used.get("capacityBytes"),
         "used_bytes": used.get("usedBytes"),
@@ -123,6 +124,22 @@ def _of_deployment(deployment: Document) -> Document:
         if "persistentVolumeClaim" in volume:
             return {"kind": "claim", "name": volume["persistentVolumeClaim"]["claimName"], "settings": {}}
     return {"kind": "emptyDir", "name": "", "settings": {}}
+
+
+def _pods_elsewhere(cluster: Cluster, namespace: str, deployment: Document) -> list[str]:
+    """Of a rollout that is not over yet; a Pod that ends may still take what it was begun to be sent."""
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    pods = cluster.items(
+        _objects.collection("v1", "pods", namespace),
+        labelSelector=",".join(f"{key}={value}" for key, value in labels.items()),
+    )
+    now = _of_deployment(deployment)
+    return sorted(
+        pod["metadata"]["name"]
+        for pod in pods
+        if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        and _of_deployment({"spec": {"template": pod}}) != now
+    )
 
 
 def _left(cluster: Cluster, namespace: str) -> Document:

@@ -84,7 +84,7 @@ versions:
   type: dict
   sample: {chart: 2.0.0, app: 2.0.0, kubernetes: v1.33.1}
 values:
-  description: Values that the release was given.
+  description: Values that the release was given; where its last change died or is under way, those before it.
   returned: always
   type: dict
 workloads:

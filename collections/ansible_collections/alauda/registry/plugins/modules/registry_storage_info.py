@@ -75,6 +75,12 @@ settings:
   returned: always
   type: dict
   sample: {bucket: images, region: eu-central-1}
+pods_elsewhere:
+  description: Pods of the registry that still use another storage than this, because a rollout is not over yet.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 claim:
   description: The claim with phase, class, sizes, access modes, volume, reclaim policy and whether it can grow.
   returned: always
