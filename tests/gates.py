@@ -73,12 +73,14 @@ def steps() -> Mapping[str, Sequence[Part]]:
     peer = Step("the benchmark's peer", (("lab/lab", "build", "distribution"),), minutes=40)
     tests = Step("unit and contract tests", ((*PYTEST, "-q", "-m", "not lab", *folders),), minutes=45)
     faults = [Step("faults and restarts", ((*PYTEST, "-q", "-m", "not lab", "tests/faults", "tests/soak"),))]
+    # some play a playbook several times, beside another lane
+    played = (*PYTEST, "-q", "-o", "faulthandler_timeout=900", "tests/collection")
     sanity = Step("ansible-test sanity", (("python", "tests/sanity.py"),))
     collection = [
-        Step("collection tests", ((*PYTEST, "-q", "-m", "not lab and not long", "tests/collection"),)),
+        Step("collection tests", ((*played, "-m", "not lab and not long"),), minutes=30),
         sanity,
     ]
-    all_of_collection = [Step("collection tests, all of them", ((*PYTEST, "-q", "-m", "not lab", "tests/collection"),))]
+    all_of_collection = [Step("collection tests, all of them", ((*played, "-m", "not lab"),), minutes=45)]
     programs = ("helm", "crane", "regctl", "oras-go", "distribution")
     tools = Step("client programs", (("lab/lab", "build", *programs),), minutes=40)
     charts = [
