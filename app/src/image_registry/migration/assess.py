@@ -15,7 +15,10 @@ def assess(case: Case) -> tuple[Finding, ...]:
     accepted, unused = accept(found, case.choices.accepted)
     strange = (
         warning(
-            "accepted-nothing", pattern, "nothing of this name was found, so nothing was accepted", "correct or drop it"
+            "accepted-nothing",
+            pattern,
+            "nothing of this name that can be accepted was found, so nothing was",
+            "correct or drop it",
         )
         for pattern in unused
     )

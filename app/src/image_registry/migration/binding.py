@@ -21,14 +21,13 @@ from image_registry.migration.plan import Step
 from image_registry.migration.reading import at, objects
 from image_registry.migration.secret_actions import make_namespace
 from image_registry.migration.spelling import Said
-from image_registry.migration.volume_sharing import BY_ATTRIBUTES
+from image_registry.migration.volume_sharing import BY_ATTRIBUTES, SOURCES
 
 VOLUME = "image-registry-migrated"
 """Of the static volume; there is one registry in a cluster."""
 
 BOUND_SECONDS = 120.0
 _KEPT = ("accessModes", "capacity", "mountOptions", "nodeAffinity", "volumeMode")
-_SOURCES = ("csi", "nfs", "hostPath", "local", "cephfs", "glusterfs", "iscsi", "fc", "rbd")
 
 
 class Bind:
@@ -94,7 +93,7 @@ class Bind:
             if document["spec"].get("persistentVolumeReclaimPolicy") != "Retain":
                 raise StepFailed(f"{old} is not on Retain, so its bytes would go with its claim: something set it back")
             spec = {key: document["spec"][key] for key in _KEPT if key in document["spec"]}
-            kind = next((kind for kind in _SOURCES if kind in document["spec"]), "")
+            kind = next((kind for kind in SOURCES if kind in document["spec"]), "")
             if not kind:
                 raise StepFailed(f"{old} is of a kind that cannot be bound a second time: plan a copy")
             spec[kind] = _source(kind, document["spec"][kind])

@@ -16,8 +16,8 @@ from image_registry.migration.volume_sharing import why_not_both
 MOST_PROBLEMS = 2000
 """Told one by one."""
 
-REUSABLE = frozenset({"pvc", "hostPath", "nfs", "s3", "gcs", "azure", "swift"})
-"""Kinds of storage that this registry can serve where they are; S3 is what most others speak, too."""
+REUSABLE = frozenset({"pvc", "hostPath", "s3"})
+"""Kinds of storage that ``attach`` gives to this registry where they are; images of any other are copied."""
 
 
 @dataclass(slots=True)
@@ -54,8 +54,8 @@ class Case:
         return tuple(sorted({name.partition("/")[0] for name in self.names}))
 
     @property
-    def why_not_reuse(self) -> str:
-        """Why the bytes cannot stay where they are; empty if they can."""
+    def why_not_served(self) -> str:
+        """Why ``attach`` could not give the bytes to this registry, whatever anybody accepts; empty if it could."""
         storage = self.storage
         if storage is None or storage.kind == "unknown":
             return "it is not known where the bytes lie"
@@ -65,7 +65,12 @@ class Case:
             return f"{storage.claim} is {storage.phase or 'not there'}"
         if storage.kind == "s3" and not storage.bucket:
             return "the bucket is not known"
-        return why_not_both(storage)
+        return ""
+
+    @property
+    def why_not_reuse(self) -> str:
+        """Why the bytes should not stay where they are; empty if they may."""
+        return self.why_not_served or why_not_both(self.storage)
 
     @property
     def way(self) -> Way:

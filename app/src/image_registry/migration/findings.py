@@ -1,7 +1,8 @@
 """What stands in the way of a migration, or should be known before it: rules in groups, each a pure function.
 
 A finding has an identity that stays the same from run to run, ``<rule>:<object>``, so that it can be accepted by name.
-One that blocks and is not accepted keeps a plan from being executed.
+One that blocks and is not accepted keeps a plan from being executed. A few cannot be accepted: where a later phase has
+to refuse whatever anybody accepts, a yes would only move the refusal behind the freeze.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 SEPARATOR = ":"
+UNACCEPTABLE = frozenset({"cannot-reuse", "volume-unknown", "volume-kind", "node-unknown", "root-directory"})
+"""Rules about bytes that ``attach`` cannot serve where they are."""
 
 
 class Severity(StrEnum):
@@ -57,12 +60,16 @@ def sorted_findings(found: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def accept(found: Iterable[Finding], patterns: Iterable[str]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """Findings with those accepted that a pattern names (``*`` stands for anything), and patterns that name none."""
+    """Findings with those accepted that a pattern names (``*`` stands for anything), and patterns that name none.
+
+    What is unacceptable is named by no pattern.
+    """
     wanted = tuple(patterns)
     used: set[str] = set()
     result = []
     for finding in found:
-        fitting = [pattern for pattern in wanted if pattern == finding.id or fnmatchcase(finding.id, _literal(pattern))]
+        may_be = () if finding.rule in UNACCEPTABLE and finding.severity is Severity.BLOCKING else wanted
+        fitting = [name for name in may_be if name == finding.id or fnmatchcase(finding.id, _literal(name))]
         used.update(fitting)
         result.append(replace(finding, accepted=True) if fitting else finding)
     return tuple(result), tuple(pattern for pattern in wanted if pattern not in used)

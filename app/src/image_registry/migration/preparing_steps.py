@@ -193,7 +193,7 @@ def attach(case: Case) -> Iterator[Step]:
                 **({"alone": storage.claim.name} if storage.claim and why_not_both(storage) else {}),
             },
         )
-    elif storage.kind in ("hostPath", "nfs"):
+    elif storage.kind == "hostPath":
         yield _bound(storage, target, {"kind": "local", "path": storage.path, "nodes": list(storage.nodes)})
     yield Step(
         "attach/serve",

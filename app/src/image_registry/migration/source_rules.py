@@ -1,4 +1,4 @@
-"""Findings about the legacy registry itself: is it whole, where do its bytes lie, can they stay, is there room."""
+"""Findings about the legacy registry itself: is it whole, may somebody push past the freeze, is there room for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from image_registry.migration.access_facts import may_write
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
-from image_registry.migration.facts import Installation, StorageFact
+from image_registry.migration.facts import Installation
 from image_registry.migration.findings import Finding, blocking, note, warning
 from image_registry.migration.moved_hosts import moves_away
 from image_registry.migration.spelling import Said
-from image_registry.migration.volume_sharing import MANY, same_handle, why_not_both
+from image_registry.migration.storage_rules import copying, storage_findings
+from image_registry.migration.volume_sharing import why_not_both
 
 TIGHT = 0.8
 """Part of a claim that should not be filled by the move alone."""
@@ -37,7 +38,7 @@ def source_findings(case: Case) -> Iterator[Finding]:
     yield from _records(chosen)
     yield from _ways_past_the_freeze(case, chosen)
     yield from _moving_address(case, chosen)
-    yield from _storage(case, chosen)
+    yield from storage_findings(case, chosen)
     yield from _target(case)
     yield from _space(case)
 
@@ -169,140 +170,6 @@ def _moving_address(case: Case, chosen: Installation) -> Iterator[Finding]:
         )
 
 
-def _storage(case: Case, chosen: Installation) -> Iterator[Finding]:
-    storage = chosen.storage
-    if storage is None or storage.kind == "unknown":
-        yield blocking(
-            "storage-unknown",
-            chosen.name,
-            "it is not known where the images lie",
-            "see what could not be read; a copy needs a registry that runs",
-        )
-        return
-    about = storage.claim or storage.bucket or storage.path or chosen.name
-    copying = _copying(case)
-    reason = case.why_not_reuse
-    if reason and case.choices.way is Way.REUSE:
-        yield blocking("no-reuse", about, f"the bytes cannot stay where they are: {reason}", f"copy them ({copying})")
-    elif reason:
-        severity = warning if chosen.runs else blocking
-        yield severity(
-            "unsupported-storage", about, f"{reason}: images are copied", "nothing, if the registry goes on running"
-        )
-    if storage.kind == "emptyDir":
-        yield warning("fleeting-storage", about, "images are gone when the Pod goes", "do not restart it; copy soon")
-    yield from {"pvc": _claim, "hostPath": _folder, "s3": _bucket}.get(storage.kind, _nothing)(case, storage)
-
-
-def _copying(case: Case) -> str:
-    return case.choices.spelling(Said.WAY, Way.COPY.value)
-
-
-def _nothing(_case: Case, _storage: StorageFact) -> Iterator[Finding]:
-    return iter(())
-
-
-def _claim(case: Case, storage: StorageFact) -> Iterator[Finding]:
-    about = storage.claim
-    if storage.phase != "Bound":
-        yield blocking(
-            "storage-unreachable",
-            about,
-            f"the claim is {storage.phase or 'not there'}",
-            "let it be bound; see its events",
-        )
-        return
-    volume = storage.volume
-    if volume is None:
-        yield warning(
-            "volume-unknown", about, "its PersistentVolume could not be read", "give the right to get persistentvolumes"
-        )
-    elif volume.phase not in ("Bound", ""):
-        yield blocking("storage-unreachable", volume.object, f"the volume is {volume.phase}", "see its events")
-    elif volume.reclaim_policy == "Delete" and case.way is Way.REUSE:
-        yield note(
-            "reclaim-policy",
-            volume.object,
-            "the volume is deleted with its claim",
-            "nothing: the plan sets it to Retain before anything else is touched",
-        )
-    if case.way is Way.REUSE and MANY not in storage.access_modes and not why_not_both(storage):
-        yield warning(
-            "single-node-volume",
-            about,
-            f"the volume is {', '.join(storage.access_modes) or 'of one node'}: this registry comes up on its node",
-            f"nothing, if that node has room for both; or copy ({_copying(case)})",
-        )
-    if case.way is Way.REUSE and (driver := same_handle(storage)):
-        yield warning(
-            "shared-handle",
-            about,
-            f"{driver} finds both volume objects by one handle: a mount may hang where both registries are on one node",
-            f"let this registry come up on another node than the old one; or copy ({_copying(case)})",
-        )
-    yield from _root(case, storage, str(about))
-
-
-def _root(case: Case, storage: StorageFact, about: str) -> Iterator[Finding]:
-    below = storage.root.removeprefix(storage.mounted_at).strip("/") if storage.mounted_at else ""
-    if below:
-        yield warning(
-            "root-directory",
-            about,
-            f"images lie in the folder {below} of the volume, not at its root",
-            f"mount that folder (subPath), or copy ({_copying(case)})",
-        )
-
-
-def _folder(case: Case, storage: StorageFact) -> Iterator[Finding]:
-    states = case.inventory.nodes
-    for name in storage.nodes:
-        if states.get(name, "ready") != "ready":
-            yield blocking(
-                "storage-unreachable", f"Node {name}", f"the node is {states[name]}", "bring it back, or replace it"
-            )
-    if not storage.nodes:
-        yield warning(
-            "node-unknown", storage.path, "no node is named to which the folder belongs", "see where its Pod runs"
-        )
-    if case.way is Way.REUSE:
-        yield note(
-            "local-volume",
-            storage.path,
-            "the folder of a node becomes a static local volume for this registry",
-            "nothing: one replica, on that node, as before",
-        )
-
-
-def _bucket(case: Case, storage: StorageFact) -> Iterator[Finding]:
-    about = storage.bucket or "bucket"
-    if storage.secret is None and not case.inventory.could_not_read("storage credentials"):
-        yield warning(
-            "credentials-unknown",
-            about,
-            "no Secret with credentials is named",
-            "the node's own rights may be used: check",
-        )
-    elif storage.secret_missing:
-        yield blocking(
-            "storage-unreachable",
-            storage.secret,
-            f"there is no {', '.join(storage.secret_missing)} in it",
-            "put the credentials there again",
-        )
-    if storage.endpoint and "://" not in storage.endpoint:
-        yield note(
-            "endpoint-scheme", about, f"{storage.endpoint} has no scheme", "nothing: the plan writes https:// before it"
-        )
-    if storage.skip_verify:
-        yield warning(
-            "skip-verify",
-            about,
-            "its certificate is not verified",
-            "give its CA (storage.s3.trustedCA); until then the plan sets skipVerify, which a condition reports",
-        )
-
-
 def _target(case: Case) -> Iterator[Finding]:
     target = case.inventory.target
     if CLAIM in target.claims and case.way is Way.REUSE and case.storage and case.storage.kind != "s3":
@@ -310,7 +177,7 @@ def _target(case: Case) -> Iterator[Finding]:
             "target-claim",
             f"{target.namespace}/{CLAIM}",
             "this registry has a claim of its own already, which may hold images",
-            f"see what is in it; copy ({_copying(case)}), or remove it and the registry",
+            f"see what is in it; copy ({copying(case)}), or remove it and the registry",
         )
     if target.config_state == "Managed" and case.way is Way.REUSE:
         yield warning(

@@ -15,8 +15,12 @@ from image_registry.migration.facts import DriverFact, ObjectName, Setting, Stor
 from image_registry.migration.generations import Generation
 from image_registry.migration.reading import Reader, at, objects, text, texts, words
 from image_registry.migration.running_parts import registry_container
+from image_registry.migration.volume_sharing import SOURCES
 
 S3_KEYS = ("access-key-id", "secret-access-key")
+_TOLD = ("csi", "nfs", "hostPath", "local")
+"""Kinds of volumes whose place people know by its attributes."""
+
 _S3_DRIVERS = ("s3", "s3aws")
 _VARIABLES = ("REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY")
 
@@ -40,7 +44,7 @@ def read_storage(
     if deployment is not None and not wants_s3:
         found = _mounted(reader, namespace, deployment, root)
         if found is not None:
-            return replace(found, size=_wished(settings)) if found.kind == "hostPath" else found
+            return _as_wished(found, settings) if found.kind == "hostPath" else found
     if wants_s3:
         return _bucket(reader, namespace, None, workload, settings)
     if _says(settings, "persistence.type") == "LocalVolume":
@@ -55,6 +59,12 @@ def read_storage(
     if workload is None and not settings:
         return None
     return StorageFact("unknown", str(workload.object) if workload else next(iter(settings.values())).source)
+
+
+def _as_wished(found: StorageFact, settings: Mapping[str, Setting]) -> StorageFact:
+    """A folder with what only the settings know: its size, and its node if nothing pins the Pod."""
+    told = tuple(value.value for name, value in sorted(settings.items()) if name.startswith("persistence.nodes"))
+    return replace(found, size=_wished(settings), nodes=found.nodes or (told if len(told) == 1 else ()))
 
 
 def _wished(settings: Mapping[str, Setting]) -> int:
@@ -117,8 +127,9 @@ def _volume(reader: Reader, name: str) -> VolumeFact | None:
     if document is None:
         return None
     spec = document.get("spec")
-    kind = next((kind for kind in ("csi", "nfs", "hostPath", "local") if isinstance(at(spec, kind), dict)), "")
-    attributes = {key: value for key, value in words(at(spec, kind)).items() if value}
+    kind = next((kind for kind in SOURCES if isinstance(at(spec, kind), dict)), "")
+    told = words(at(spec, kind)) if kind in _TOLD else {}
+    attributes = {key: value for key, value in told.items() if value}
     if kind == "csi":
         # attributes may be anything, so only well-known ones are kept; credentials are references to Secrets
         handed = words(at(spec, "csi", "volumeAttributes"))

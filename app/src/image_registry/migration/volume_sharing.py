@@ -11,6 +11,9 @@ from image_registry.migration.facts import StorageFact
 BY_ATTRIBUTES = frozenset({"nfs.csi.k8s.io", "smb.csi.k8s.io"})
 """Drivers that mount by attributes, so that the handle may tell two volume objects apart on one node."""
 
+SOURCES = ("csi", "nfs", "hostPath", "local", "cephfs", "glusterfs", "iscsi", "fc", "rbd")
+"""Kinds of volumes of which a second object can be made."""
+
 MANY, ONE_POD = "ReadWriteMany", "ReadWriteOncePod"
 
 
