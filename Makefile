@@ -89,7 +89,7 @@ test-fast: setup ## What to run at each edit: ruff, mypy, import-linter and the 
 	@$(RUN) fast $(ARGS)
 
 .PHONY: lint
-lint: setup ## Every linter: ruff, mypy, import-linter, yamllint, changelog fragments.
+lint: setup ## Every linter: ruff, mypy, import-linter, yamllint, changelog fragments, documents of the collection.
 	@$(RUN) lint $(ARGS)
 
 .PHONY: test-unit

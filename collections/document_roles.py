@@ -16,7 +16,8 @@ import yaml
 
 ROLES = Path(__file__).parent / "ansible_collections/alauda/registry/roles"
 BEGIN, END = "<!-- variables: begin -->", "<!-- variables: end -->"
-MARKUP = re.compile(r"[COVPM]\(([^)#]*)(?:#[^)]*)?\)")
+MARKUP = re.compile(r"[COVPM]\(((?:\\.|[^\\)#])*)(?:#[^)]*)?\)")
+ESCAPED = re.compile(r"\\(.)")
 
 
 def table(specs: dict[str, Any]) -> str:
@@ -27,7 +28,7 @@ def table(specs: dict[str, Any]) -> str:
             default = "**required**"
         else:
             default = f"`{json.dumps(option['default'])}`" if "default" in option else "see the meaning"
-        meaning = MARKUP.sub(r"`\1`", option["description"].strip())
+        meaning = MARKUP.sub(lambda found: "`" + ESCAPED.sub(r"\1", found[1]) + "`", option["description"].strip())
         rows.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(rows)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = ("python", "-m", "pytest")
 SCENARIOS = tuple(sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")))
+DOCUMENTS = ("antsibull-docs", "lint-collection-docs", "--plugin-docs")
+COLLECTION = "collections/ansible_collections/alauda/registry"
 SCRIPTS = ("requirements/make-venv", "requirements/make-locks")
 
 
@@ -66,6 +68,7 @@ def steps() -> Mapping[str, Sequence[Part]]:
         Step("yamllint", (("yamllint", "--strict", "."),)),
         Step("shellcheck", (("shellcheck", ".ci/run", "lab/demo", "playbooks/files/push-image", *SCRIPTS),)),
         Step("changelog fragments", (("antsibull-changelog", "lint"),)),
+        Step("documents of the collection", ((*DOCUMENTS, COLLECTION),)),
         Step("ansible-lint (production)", (("ansible-lint", "--offline", "--strict"),)),
     ]
     fast = Step("unit tests (fast)", ((*PYTEST, "-q", "-m", "not slow and not lab", "tests/app", "tests/docs"),))

@@ -29,7 +29,7 @@ options:
     type: path
     version_added: 2.0.0
   registry_url:
-    description: Address of the legacy registry, C(http(s\)://host[:port]). Exactly one of the three places is named.
+    description: Address of the legacy registry, V(http(s\)://host[:port]). Exactly one of the three places is named.
     type: str
     default: ""
   storage_root:
