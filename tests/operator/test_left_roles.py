@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from image_registry.kube.client import object_path
-from image_registry.kube.release_marks import marks, owned_by
-from image_registry.operator.release_record import RELEASE
+from image_registry.kube.release_marks import own, owned_by
+from image_registry.kube.release_record import RELEASE
 from tests.operator.conftest import NAMESPACE
 from tests.operator.reconciled import Cluster
 
@@ -24,8 +24,8 @@ def path(name: str) -> str:
 @pytest.fixture(scope="module")
 def told(cluster: Cluster) -> Iterator[Cluster]:
     """An operator that was told of both roles, where only one of them is there and another release has it."""
-    metadata = {"name": PULLER, "annotations": marks("legacy", "cpaas-system")}
-    cluster.client.create(path(PULLER).rpartition("/")[0], {"metadata": metadata, "rules": [OLD]})
+    role = own({"metadata": {"name": PULLER}, "rules": [OLD]}, "legacy", "cpaas-system")
+    cluster.client.create(path(PULLER).rpartition("/")[0], role)
     reconciler = cluster.reconciler
     reconciler.base = {**reconciler.base, "clusterRoles": {"leave": [PULLER, PUSHER]}}
     cluster.change(managementState="Managed", storage={"emptyDir": {}})
@@ -54,9 +54,7 @@ def test_while_another_release_has_them_they_are_left(told: Cluster) -> None:
 
 
 def test_a_role_that_was_made_over_is_made_this_registrys_own_and_nobody_has_to_say_so(told: Cluster) -> None:
-    told.client.merge(path(PULLER), {"metadata": {"annotations": marks(RELEASE, NAMESPACE)}})
-    label = {"app.kubernetes.io/managed-by": "Helm"}
-    told.client.merge(path(PULLER), {"metadata": {"labels": label}})
+    told.client.replace(path(PULLER), own(told.client.get(path(PULLER)), RELEASE, NAMESPACE))
     told.until(lambda: PULLER in released(told), "made its own")
     told.settle()
     assert OLD not in rules(told)
@@ -73,3 +71,14 @@ def test_from_then_on_it_is_looked_after_like_any_other(told: Cluster) -> None:
     told.reconciler._compared = None
     told.settle()
     assert told.revision() == revision, "it comes to rest"
+
+
+def test_whatever_becomes_of_its_marks_it_is_not_given_up(told: Cluster) -> None:
+    """Left, it would be deleted by Helm, and nobody could pull by it."""
+    told.client.replace(path(PULLER), own(told.client.get(path(PULLER)), "legacy", "cpaas-system"))
+    uid, revision = told.client.get(path(PULLER))["metadata"]["uid"], told.revision()
+    told.change(logLevel="Debug")
+    told.settle()
+    assert told.revision() > revision
+    assert told.client.get(path(PULLER))["metadata"]["uid"] == uid
+    assert PULLER in released(told)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from image_registry.kube.client import ClusterClient
+from image_registry.kube.release_record import Release
 from image_registry.operator.drift import RESOURCES
 from image_registry.operator.operand import CONFIG
-from image_registry.operator.release_record import Release
 from tests.operator.conftest import OPERATOR, ROOT
 from tests.operator.reconciled import Cluster
 

@@ -55,7 +55,7 @@ def test_nothing_that_is_pushed_is_unpacked() -> None:
     own |= {"imagestreams/records.py: gzip", "imagestreams/records.py: zlib"}  # which no client writes
     assert found <= own
     unpacked = {file for file, name, _ in house.calls() if "decompress" in name or name.endswith("extractall")}
-    assert unpacked <= {"imagestreams/records.py", "operator/release_record.py"}  # what Helm has written of a release
+    assert unpacked <= {"imagestreams/records.py", "kube/release_record.py"}  # what Helm has written of a release
 
 
 def test_an_archive_with_names_that_lead_elsewhere_is_bytes_like_any_other(registry: Registry, tmp_path: Path) -> None:

@@ -60,10 +60,17 @@ def main(lab: str, crane: str, folder: str, image: str) -> None:
         if status:
             failed.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {said[-300:]}")
             time.sleep(0.5)
-        else:
+        outage = max(outage, time.monotonic() - pulled)  # also of one that has not ended
+        if not status:
             digests.add(said)
-            outage, pulled = max(outage, time.monotonic() - pulled), time.monotonic()
-        seen = {"pulls": pulls, "failed": failed, "longest": round(outage, 1), "digests": sorted(digests)}
+            pulled = time.monotonic()
+        seen = {
+            "pulls": pulls,
+            "failed": failed,
+            "longest": round(outage, 1),
+            "last": not status,
+            "digests": sorted(digests),
+        }
         (place / "pulled.new").write_text(json.dumps(seen), encoding="utf-8")
         (place / "pulled.new").replace(place / "pulled.json")
 

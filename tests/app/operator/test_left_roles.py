@@ -7,34 +7,39 @@ from typing import Any
 import pytest
 import yaml
 
-from image_registry.kube.release_marks import marks
+from image_registry.kube.release_marks import own
+from image_registry.kube.release_record import Release
 from image_registry.operator.left_roles import left_roles
-from image_registry.operator.release_record import Release
 
-OURS, OTHERS = marks("image-registry", "ours"), marks("image-registry", "theirs")
-ROLE = {"kind": "ClusterRole", "metadata": {"name": "system:image-puller"}}
+NAME = "system:image-puller"
+ROLE = {"kind": "ClusterRole", "metadata": {"name": NAME}}
+OURS, OTHERS = own(ROLE, "image-registry", "ours"), own(ROLE, "image-registry", "theirs")
+HALF = {"kind": "ClusterRole", "metadata": {"name": NAME, "annotations": OURS["metadata"]["annotations"]}}
 
 
-def made(*objects: dict[str, Any]) -> Release:
-    return Release("r1", 1, "deployed", {}, yaml.safe_dump_all(objects), "", None)
+def made(*objects: dict[str, Any], status: str = "deployed") -> Release:
+    return Release("r1", 1, status, {}, yaml.safe_dump_all(objects), "", None)
 
 
 @pytest.mark.parametrize(
-    ("annotations", "release", "left"),
+    ("role", "history", "left"),
     [
-        (OTHERS, None, True),
-        (OTHERS, made(), True),
-        ({}, made(ROLE), True),  # Helm would not take it over either
-        (OURS, made(), False),
-        (OURS, None, False),
-        (None, None, True),
-        (None, made(), True),  # another release makes it any moment now
-        (None, made(ROLE), False),  # somebody has deleted ours
+        (OTHERS, [], True),
+        (OTHERS, [made()], True),
+        (OTHERS, [made(ROLE, status="failed")], True),  # maybe just because of this role
+        (HALF, [made()], True),  # Helm would refuse it
+        (OURS, [made()], False),
+        (OURS, [], False),
+        (None, [], True),
+        (None, [made()], True),  # another release makes it any moment now
+        (None, [made(ROLE)], False),  # somebody has deleted ours
+        (ROLE, [made(ROLE)], False),  # somebody has replaced ours: left, Helm would delete it
+        (OTHERS, [made(ROLE)], False),
+        (None, [made(status="failed"), made(ROLE, status="superseded")], False),
     ],
 )
-def test_a_role_is_left_until_it_is_this_registrys_own(
-    annotations: dict[str, str] | None, release: Release | None, left: bool
+def test_a_role_is_left_until_it_is_this_registrys_own_and_never_again(
+    role: dict[str, Any] | None, history: list[Release], left: bool
 ) -> None:
-    name = "system:image-puller"
-    roles = {} if annotations is None else {name: {"metadata": {"name": name, "annotations": annotations}}}
-    assert left_roles([name], roles, release, "ours") == ([name] if left else [])
+    roles = {} if role is None else {NAME: role}
+    assert left_roles([NAME], roles, history, "ours") == ([NAME] if left else [])

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from image_registry.kube.release_record import Release
 from image_registry.operator import config_values
 from image_registry.operator.conditions import Observed, conditions
 from image_registry.operator.config_values import own_claims
 from image_registry.operator.operand import Operand
 from image_registry.operator.release_plan import plan
-from image_registry.operator.release_record import Release
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CLAIM, DATABASE = config_values.CLAIM, config_values.DATABASE_CLAIM

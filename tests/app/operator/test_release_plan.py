@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from image_registry.kube.release_record import Release, read
 from image_registry.operator import config_values
 from image_registry.operator.apply_problems import problem_of
 from image_registry.operator.helm import failure
 from image_registry.operator.release_plan import deletes_storage, left_place, plan
-from image_registry.operator.release_record import Release, read
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PVC: dict[str, Any] = {"managementState": "Managed", "storage": {"pvc": {}}}

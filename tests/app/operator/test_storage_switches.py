@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from image_registry.kube.release_record import Release
 from image_registry.operator import config_values
 from image_registry.operator.conditions import Observed, conditions
 from image_registry.operator.config_status import instead
 from image_registry.operator.config_values import CLAIM, STORAGE_KINDS
 from image_registry.operator.release_plan import Plan, left_place, plan
-from image_registry.operator.release_record import Release
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 Object = dict[str, Any]

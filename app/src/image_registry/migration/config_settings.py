@@ -16,11 +16,12 @@ import yaml
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.release_marks import owned_by
+from image_registry.kube.release_record import RELEASE
 from image_registry.migration.access_facts import RBAC
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
-from image_registry.migration.helm_settings import RELEASE, HelmSettings
+from image_registry.migration.helm_settings import HelmSettings
 from image_registry.migration.spelling import OPERATOR, Said, Spelling, command_line
 from image_registry.migration.target_facts import CONFIG_API
 
@@ -157,7 +158,8 @@ class ConfigSettings:
             return ""
         known = (self.owner.current() or {}).get("clusterRoles") or {}
         more = sorted(set(known.get("leave") or ()) - leave)
-        return f"it has not made {', '.join(more)} its own yet" if more else ""
+        told = self._telling(sorted(leave))
+        return f"it has not made {', '.join(more)} its own yet; if it never does: {told}" if more else ""
 
 
 def looked_after(client: ClusterClient, namespace: str) -> str:

@@ -20,13 +20,14 @@ from typing import Any
 import yaml
 
 from image_registry.kube.client import ClusterClient, object_path
-from image_registry.kube.release_marks import marks
+from image_registry.kube.release_marks import own
+from image_registry.kube.release_record import RELEASE, read
 from image_registry.migration.actions import StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.spelling import Said, Spelling, command_line
 
-RELEASE = "image-registry"
+_NOT_INSTALLED = ("pending-install", "uninstalled", "uninstalling")
 _HEAD = """---
 # Written by the migration: what the release image-registry has. Copy it into the inventory of this cluster (host_vars),
 # so that install.yml and upgrade.yml keep it; what registry_config, registry_pruner and registry_image say goes first.
@@ -60,11 +61,14 @@ class HelmSettings:
         return "helm"
 
     def current(self) -> Mapping[str, Any] | None:
-        status = self._status()
-        if status is None or status in ("pending-install", "uninstalled", "uninstalling"):
+        """Read from Helm's record: who only looks, or has an operator, needs no program."""
+        newest = self._newest()
+        if newest is None or newest["metadata"]["labels"].get("status") in _NOT_INSTALLED:
             return None
-        found: Any = json.loads(self._helm("get", "values", RELEASE, "--output=json") or "{}")
-        return found or {}
+        release = read(newest)
+        if release is None:
+            raise StepFailed(f"{newest['metadata']['name']} is no record of Helm: look at `helm history {RELEASE}`")
+        return dict(release.values)
 
     def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
         with self._alone(tell):
@@ -117,15 +121,7 @@ class HelmSettings:
         fresh.replace(self.values_file)
 
     def _owned(self, document: Document) -> Document:
-        metadata = document["metadata"]
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **marks(RELEASE, self.namespace)}
-        metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
-        return document
-
-    def _status(self) -> str | None:
-        """Of the newest revision; ``None`` without one."""
-        newest = self._newest()
-        return None if newest is None else str(newest["metadata"]["labels"].get("status", ""))
+        return own(document, RELEASE, self.namespace)
 
     def _revisions(self) -> list[Document]:
         path = object_path("v1", "secrets", namespace=self.namespace)

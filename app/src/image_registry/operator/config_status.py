@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from image_registry.kube.release_record import Release
 from image_registry.operator import config_values, route_facts
 from image_registry.operator.conditions import Observed, conditions
 from image_registry.operator.config_values import REMOVED, UNMANAGED
-from image_registry.operator.release_record import Release
 from image_registry.operator.route_facts import RouteFact
 
 FAULTS = {

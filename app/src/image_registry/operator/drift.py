@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
-from image_registry.operator.release_record import RELEASE
+from image_registry.kube.release_record import RELEASE
 
 OWNER = "cluster-image-registry-operator-comparison"
 """Field manager of dry runs; it never owns anything."""

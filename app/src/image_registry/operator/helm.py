@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from image_registry.operator.release_record import RELEASE
+from image_registry.kube.release_record import RELEASE
 
 TIMEOUT = 420
 """Seconds that Helm waits for its hook Jobs: the first start has images to pull."""

@@ -5,19 +5,25 @@ A migration ends with both roles made over to this registry, and nobody has to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from image_registry.kube.release_marks import owned_by
-from image_registry.operator.release_record import RELEASE, Release
+from image_registry.kube.release_record import RELEASE, Release
+
+_CAME_UP = ("deployed", "superseded")
 
 
 def left_roles(
-    told: Iterable[str], roles: Mapping[str, Mapping[str, Any]], release: Release | None, namespace: str
+    told: Iterable[str], roles: Mapping[str, Mapping[str, Any]], history: Sequence[Release], namespace: str
 ) -> list[str]:
     """Of the names that the operator was told, those that are not its own; ``roles`` are those that exist.
 
-    One that is missing is its own if its release has it: then somebody has deleted it, and it is made again.
+    What the release has once had is its own, whatever became of it: Helm would delete a role that is left from then on.
+    A revision that failed may have failed because of just that role, so it counts for nothing. The newest is first.
     """
-    made = {item["metadata"]["name"] for item in release.objects() if item["kind"] == "ClusterRole"} if release else ()
-    return [name for name in told if not (owned_by(roles[name], RELEASE, namespace) if name in roles else name in made)]
+    last = next((release for release in history if release.status in _CAME_UP), None)
+    made = {item["metadata"]["name"] for item in last.objects() if item["kind"] == "ClusterRole"} if last else set()
+    return [
+        name for name in told if name not in made and not (name in roles and owned_by(roles[name], RELEASE, namespace))
+    ]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
+from image_registry.kube.release_record import RELEASE, Release, read
 from image_registry.operator import config_values
 from image_registry.operator.conditions import SERVERS
 from image_registry.operator.config_status import WORKLOADS, instead
 from image_registry.operator.drift import Comparison
 from image_registry.operator.left_roles import left_roles
-from image_registry.operator.release_record import RELEASE, Release, read
 from image_registry.operator.release_secrets import AUTHORITY, LEAVES, TOKEN_KEYS
 from image_registry.operator.renewal import Renewal
 from image_registry.operator.surroundings import Lookout
@@ -65,14 +65,14 @@ class Operand:
         """Take a revision out of Helm's history; what it made stays."""
         self._client.delete(self._path("v1", "secrets", release.name))
 
-    def whose_roles(self, base: Mapping[str, Any], release: Release | None) -> dict[str, Any]:
+    def whose_roles(self, base: Mapping[str, Any], history: Sequence[Release]) -> dict[str, Any]:
         """``clusterRoles`` of the chart's values: of the told names they leave those that another release owns."""
         told = base.get("clusterRoles") or {}
         names = told.get("leave") or ()
         if not names:
             return {}
         roles = {name: found for name in names if (found := self._role(str(name))) is not None}
-        return {"clusterRoles": {**told, "leave": left_roles(names, roles, release, self.namespace)}}
+        return {"clusterRoles": {**told, "leave": left_roles(names, roles, history, self.namespace)}}
 
     def drift(self, release: Release) -> tuple[str, ...]:
         """What is missing or was changed of a finished release."""

@@ -14,6 +14,7 @@ import structlog
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
+from image_registry.kube.release_record import Release
 from image_registry.operator import config_values, pruner_values
 from image_registry.operator.conditions import Problem
 from image_registry.operator.config_status import instead
@@ -23,7 +24,6 @@ from image_registry.operator.operand import GROUP_VERSION
 from image_registry.operator.operator_events import Events
 from image_registry.operator.pruner_metrics import PrunerMetrics
 from image_registry.operator.pruner_status import CRON_JOB, LABEL, Seen, end_of, newest, status
-from image_registry.operator.release_record import Release
 
 COLLECTION = object_path(GROUP_VERSION, "imagepruners")
 PRUNER = object_path(GROUP_VERSION, "imagepruners", "cluster")

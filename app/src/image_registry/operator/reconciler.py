@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from image_registry.kube.errors import KubeError
+from image_registry.kube.release_record import Release
 from image_registry.operator import certificate_facts, config_values, release_plan
 from image_registry.operator.apply_problems import problem_of
 from image_registry.operator.conditions import Condition, Observed, Problem
@@ -27,7 +28,6 @@ from image_registry.operator.operator_events import Events
 from image_registry.operator.operator_metrics import OperatorMetrics
 from image_registry.operator.pruner import Pruner
 from image_registry.operator.release_plan import Plan
-from image_registry.operator.release_record import Release
 from image_registry.operator.surroundings import Surroundings
 
 PERIOD = 30.0
@@ -109,7 +109,7 @@ class Reconciler:
             history = self.operand.releases()
             release = history[0] if history else None
             applying = self._attempt.wanted if self._attempt else None
-            roles = self.operand.whose_roles(self.base, release)
+            roles = self.operand.whose_roles(self.base, history)
             base = {**self.base, **roles, **self.pruner.look(config, self.base, release)}
             drift = self._changes(spec, release, now)
             claims = self.operand.owned_claims(config, (release.values.get("config") or {}) if release else {})

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from image_registry.kube.release_record import Release
 from image_registry.operator import config_values
 from image_registry.operator.config_values import REMOVED, UNMANAGED
-from image_registry.operator.release_record import Release
 
 LEFT_BEHIND = timedelta(seconds=30)
 """Age at which a pending revision counts as left behind: whoever began it holds no lease any more."""
