@@ -79,3 +79,19 @@ def test_what_undoes_an_installation_is_refused_for_who_may_not_read_by_whom_it_
     with pytest.raises(Refused, match="it may not be read"):
         rollback(context, journal, dict.fromkeys(Action, hands))
     assert hands.undone == []
+
+
+def test_values_beside_the_plan_are_refused_with_an_operator_and_not_dropped(asked: Asked) -> None:
+    config = {"metadata": {"name": "cluster"}, "spec": {"managementState": "Removed"}}
+    ours = cast("Any", SimpleNamespace(find=lambda path: config if "/configs/" in path else None))
+    told: list[str] = []
+    given = replace(asked, client=ours, values={"image": {"tag": "v9"}}, tell=told.append)
+    with pytest.raises(Refused, match=r"would get none of those .* leave the values out \(--values\)"):
+        open_migration(given)
+    assert open_migration(replace(given, values={})).context.settings.keeper == "operator"
+    install = Step("install", Phase.PREPARE, Action.INSTALL, "Install", undo="removed")
+    begun = plan_of((install,), server="https://here")
+    asked.plan.write_text(json.dumps(write_plan(begun)), encoding="utf-8")
+    Journal(asked.journal, begun).write(install, State.BEGUN, saved={"keeper": "operator"})
+    open_migration(given)
+    assert "leave the values out" in told[-1] + told[-2], "what was begun goes on, and back"

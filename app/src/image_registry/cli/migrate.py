@@ -23,7 +23,7 @@ from image_registry.kube.image_references import CustomField
 from image_registry.kube.quantity import whole as quantity
 from image_registry.migration.assess import assess as judge
 from image_registry.migration.case import Case, make_case
-from image_registry.migration.choices import Choices, Way
+from image_registry.migration.choices import ACCESS_MODES, Choices, Way
 from image_registry.migration.content import ContentFile
 from image_registry.migration.discovery import Question, WrongNamespace
 from image_registry.migration.discovery import discover as look
@@ -127,6 +127,13 @@ def choice_options(command: F) -> F:
                 help="A finding that is accepted, * for any text. Repeatable.",
             ),
             click.option("--claim-size", default="", metavar="QUANTITY", help="Of the claim that a copy goes to."),
+            click.option("--claim-class", default="", metavar="NAME", help="StorageClass of that claim."),
+            click.option(
+                "--claim-access-mode",
+                type=click.Choice(ACCESS_MODES),
+                default=None,
+                help="Of that claim; without ReadWriteMany this registry gets one replica.",
+            ),
             click.option("--rate", default=60.0, show_default=True, help="MiB that a copy moves in a second."),
         )
     ):
@@ -273,6 +280,8 @@ def _case(options: Mapping[str, Any]) -> Case:
         renames=renames,
         accepted=tuple(options["accepted"]),
         claim_size=claim,
+        claim_class=options["claim_class"],
+        claim_access_mode=options["claim_access_mode"] or "",
         mib_per_second=max(options["rate"], 0.001),
     )
     found, _ = inventory(options)

@@ -78,6 +78,11 @@ class Case:
         return self.choices.way or (Way.COPY if self.why_not_reuse else Way.REUSE)
 
     @property
+    def keeps_its_storage(self) -> bool:
+        """Whether a copy goes to a registry that is there with an object store, which no claim replaces."""
+        return self.way is Way.COPY and self.inventory.target.storage not in ("", "pvc", "emptyDir")
+
+    @property
     def moving_hosts(self) -> frozenset[str]:
         """Hosts that lead to this registry after the cutover: those of Ingresses, not ports of nodes."""
         exposures = self.installation.exposures if self.installation else ()

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from image_registry.migration.spelling import Spelling, command_line
 
+ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
+
 
 class Way(StrEnum):
     """How the bytes get to this registry."""
@@ -32,6 +34,11 @@ class Choices:
     """Where the registry before will be asked while the plan is executed, if that is known."""
     claim_size: int = 0
     """Bytes of the claim that copies go to; 0: that of the installed registry, if there is one."""
+    claim_class: str = ""
+    """StorageClass of that claim; empty: the cluster's default, or what the claim has."""
+    claim_access_mode: str = ""
+    """Of ``ACCESS_MODES``, for that claim; empty: that of the chart, which is for one node. More than one replica
+    needs the last."""
     mib_per_second: float = 60.0
     """Of a copy; an estimate until the first one has been measured."""
     images_per_second: float = 100.0

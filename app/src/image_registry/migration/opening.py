@@ -204,6 +204,15 @@ def _operator(asked: Asked, plan: Plan) -> tuple[str, str]:
 
 def _settings(asked: Asked, plan: Plan, begun: str, operator: str, folder: Path) -> Settings:
     way = chosen_way(asked.method, asked.chart, operator, begun=begun, spelling=asked.spelling)
+    if asked.values and way == OPERATOR:
+        why = (
+            "an operator has values of its own for the chart, and would get none of those given beside the plan: set "
+            "what the cluster needs in the operator (`operand` of its chart; images of one of OLM come by its bundle) "
+            f"or in Config/cluster, and leave the values out ({asked.spelling(Said.VALUES)})"
+        )
+        if not begun:
+            raise Refused(why)
+        asked.tell(why)  # what was begun goes on, and back
     if asked.chart and way == OPERATOR and not asked.method:
         asked.tell(f"values go into Config/cluster, and the chart is not used: {operator}")
     keeper = HelmSettings(

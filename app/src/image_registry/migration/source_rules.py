@@ -172,6 +172,14 @@ def _moving_address(case: Case, chosen: Installation) -> Iterator[Finding]:
 
 def _target(case: Case) -> Iterator[Finding]:
     target = case.inventory.target
+    chosen = case.choices.claim_class
+    if case.way is Way.COPY and chosen and target.storage_classes and chosen not in target.storage_classes:
+        yield blocking(
+            "claim-class",
+            chosen,
+            "the cluster has no such StorageClass, so the claim of a copy would never be bound",
+            f"name one of: {', '.join(target.storage_classes)} ({case.choices.spelling(Said.CLAIM_CLASS)})",
+        )
     if CLAIM in target.claims and case.way is Way.REUSE and case.storage and case.storage.kind != "s3":
         yield blocking(
             "target-claim",
@@ -189,7 +197,7 @@ def _target(case: Case) -> Iterator[Finding]:
 
 
 def _space(case: Case) -> Iterator[Finding]:
-    if case.way is not Way.COPY:
+    if case.way is not Way.COPY or (case.keeps_its_storage and case.summary is not None):
         return
     size = case.choices.claim_size or case.inventory.target.claims.get(CLAIM, 0)
     if case.summary is None:
@@ -200,14 +208,14 @@ def _space(case: Case) -> Iterator[Finding]:
             "space-unknown",
             "target",
             f"{case.summary.size} bytes are to be copied, into storage of unknown size",
-            f"say how large it is ({case.choices.spelling(Said.CLAIM_SIZE)}), or use a bucket",
+            f"say how large it is ({case.choices.spelling(Said.CLAIM_SIZE)})",
         )
     elif case.summary.size > size:
         yield blocking(
             "space",
             "target",
             f"{case.summary.size} bytes are to be copied into {size}",
-            "make the claim larger (config.storage.pvc.size)",
+            f"make the claim larger ({case.choices.spelling(Said.CLAIM_SIZE)})",
         )
     elif case.summary.size > size * TIGHT:
         yield warning(

@@ -10,6 +10,8 @@ from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import ExposureFact, Setting, StorageFact
 from image_registry.migration.install_records import settings_of
+from image_registry.migration.spelling import Said
+from image_registry.migration.volume_sharing import MANY
 
 CREDENTIALS = "image-registry-private-configuration-user"
 CLAIM = "image-registry-storage"
@@ -23,14 +25,13 @@ def target_values(case: Case) -> dict[str, Any]:
     """``config`` as Config, chart and role have it."""
     installation = case.installation
     settings = settings_of(list(installation.records)) if installation else {}
-    replicas = settings.get("global.replicas")
     values: dict[str, Any] = {
         "managementState": "Managed",
-        "replicas": _number(replicas.value if replicas else "", 1),
-        "storage": _storage(case),
+        "replicas": 1 if _single(case) else _replicas(settings),
+        **({} if case.keeps_its_storage else {"storage": _storage(case)}),
     }
     driver = installation.driver if installation else None
-    if "s3" in values["storage"] and driver is not None and driver.redirect_disabled:
+    if "s3" in values.get("storage", {}) and driver is not None and driver.redirect_disabled:
         values["disableRedirect"] = True  # clients may not reach the bucket, or not trust it
     resources: dict[str, dict[str, str]] = {}
     for setting in installation.workload.resources if installation and installation.workload else ():
@@ -44,8 +45,8 @@ def target_values(case: Case) -> dict[str, Any]:
     routes = list(_routes(case))
     if routes:
         values["routes"] = routes
-    if _single(case):
-        values |= {"replicas": 1, "rolloutStrategy": "Recreate"}
+    if _single(case) and case.way is Way.REUSE:
+        values["rolloutStrategy"] = "Recreate"
     hosts = sorted({host for secret in case.inventory.pull_secrets for host in secret.hosts} | _legacy_hosts(case))
     values["imagePullSecret"] = {"managementState": "Managed", "additionalRegistryHosts": hosts}
     return values
@@ -56,8 +57,10 @@ def gaps(case: Case) -> tuple[str, ...]:
     installation = case.installation
     settings = settings_of(list(installation.records)) if installation else {}
     found = []
+    if _single(case) and (wished := _replicas(settings)) > 1:
+        found.append(f"global.replicas ({wished}): one replica; {_why_single(case)}")
     if _says(settings, "global.expose") == "true" or _says(settings, "service.nodePort"):
-        found.append("service.nodePort / global.expose: there are no ports of nodes here; a route is made instead")
+        found.append("service.nodePort / global.expose: there are no ports of nodes; who used one needs a route")
     if _says(settings, "global.oidc.ldapID"):
         found.append("global.oidc.ldapID: people log in with tokens of the cluster; there is no login by password")
     if _says(settings, "global.isIPv6") == "true":
@@ -72,8 +75,13 @@ def gaps(case: Case) -> tuple[str, ...]:
 def _storage(case: Case) -> dict[str, Any]:
     storage = case.storage
     if case.way is Way.COPY or storage is None:
-        size = case.choices.claim_size
-        return {"pvc": {"size": f"{-(-size >> 30) or 1}Gi"} if size else {}}
+        choices = case.choices
+        claim = {
+            "size": f"{-(-choices.claim_size >> 30) or 1}Gi" if choices.claim_size else "",
+            "storageClassName": choices.claim_class,
+            "accessMode": choices.claim_access_mode,
+        }
+        return {"pvc": {name: value for name, value in claim.items() if value}}
     if storage.kind == "s3":
         endpoint = storage.endpoint
         if endpoint and "://" not in endpoint:
@@ -87,16 +95,32 @@ def _storage(case: Case) -> dict[str, Any]:
             found["skipVerify"] = True
         return {"managementState": "Unmanaged", "pvc": None, "s3": found}
     modes = storage.access_modes or ("ReadWriteOnce",)
-    mode = "ReadWriteMany" if "ReadWriteMany" in modes else modes[0]
+    mode = MANY if MANY in modes else modes[0]
     return {"managementState": "Unmanaged", "pvc": {"claim": CLAIM, "accessMode": mode}}
 
 
 def _single(case: Case) -> bool:
     """Whether only one Pod can have the storage."""
     storage: StorageFact | None = case.storage
-    if storage is None or case.way is Way.COPY or storage.kind == "s3":
+    if case.way is Way.COPY:
+        return case.choices.claim_access_mode != MANY and not case.keeps_its_storage
+    if storage is None or storage.kind == "s3":
         return False
-    return "ReadWriteMany" not in storage.access_modes
+    return MANY not in storage.access_modes
+
+
+def _why_single(case: Case) -> str:
+    if case.way is Way.REUSE:
+        return "the volume is for one node"
+    spelling = case.choices.spelling
+    return (
+        f"the claim of a copy is for one node unless you choose otherwise ({spelling(Said.CLAIM_ACCESS_MODE, MANY)}, "
+        f"and a class that has it: {spelling(Said.CLAIM_CLASS)})"
+    )
+
+
+def _replicas(settings: Mapping[str, Setting]) -> int:
+    return _number(_says(settings, "global.replicas"), 1)
 
 
 def unfit_hosts(case: Case) -> tuple[str, ...]:

@@ -169,6 +169,8 @@ def planned(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], str,
             renames=asked["renames"],
             accepted=tuple(asked["accept"]),
             claim_size=whole(asked["claim_size"]) if asked["claim_size"] else 0,
+            claim_class=asked["claim_class"],
+            claim_access_mode=asked["claim_access_mode"] or "",
             mib_per_second=asked["rate"],
             spelling=_spelling.for_playbooks,
         )

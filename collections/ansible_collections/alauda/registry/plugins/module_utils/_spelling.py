@@ -19,6 +19,8 @@ ACCEPTED_WITH_PLAN = "registry_migrate_accept of the role, accept of the module"
 OPTIONS = {
     "accept": "accept",
     "chart": "chart_ref",
+    "claim-access-mode": "claim_access_mode",
+    "claim-class": "claim_class",
     "claim-size": "claim_size",
     "content": "content",
     "generation": "generation",
@@ -32,6 +34,7 @@ OPTIONS = {
     "survey-bucket": "bucket",
     "target-url": "target_url",
     "until": "until",
+    "values": "values",
     "way": "way",
 }
 """Options of the modules, by what the engine calls them."""

@@ -58,6 +58,16 @@ options:
     description: Size of the claim that a copy goes to, as V(500Gi).
     type: str
     default: ""
+  claim_class:
+    description: StorageClass of the claim that a copy goes to; empty for the cluster's default.
+    type: str
+    default: ""
+  claim_access_mode:
+    description:
+      - Access mode of the claim that a copy goes to. Without V(ReadWriteMany) one node can mount it, and the plan has
+        one replica, however many the legacy registry had.
+    type: str
+    choices: [ReadWriteOnce, ReadWriteOncePod, ReadWriteMany]
   rate:
     description: MiB that a copy moves in a second, for the estimate.
     type: float
@@ -176,6 +186,8 @@ def main() -> None:
             "renames": {"type": "dict", "default": {}},
             "accept": {"type": "list", "elements": "str", "default": []},
             "claim_size": {"type": "str", "default": ""},
+            "claim_class": {"type": "str", "default": ""},
+            "claim_access_mode": {"type": "str", "choices": ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]},
             "rate": {"type": "float", "default": 60.0},
             "dest": {"type": "path"},
             "journal": {"type": "path"},
