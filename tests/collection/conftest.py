@@ -170,7 +170,10 @@ def keep(status, manifest=None, values=None):
         "info": {{"status": status, "last_deployed": "2026-01-01T00:00:00Z"}},
         "manifest": manifest if manifest is not None else release["manifest"], "hooks": [],
         "values": values or {{}},
-        "history": [*history, {{"revision": number, "status": status, "values": values or {{}}}}],
+        "history": [
+            *history,
+            {{"revision": number, "status": status, "values": values or {{}}, "chart": plan.get("chart", "c-1")}},
+        ],
     }}))
 
 
@@ -193,12 +196,16 @@ elif verb == "upgrade":
             fail("UPGRADE FAILED: execution error at (x/y.yaml:1:4): " + plan["refusal"])
         wanted = {{"version": 1, "info": {{"status": "pending"}}, "manifest": plan["manifest"], "hooks": []}}
         print("Pulled: somewhere\\n" + json.dumps(wanted))
-    elif plan.get("failure"):
+    elif plan.get("failure") and "--no-hooks" not in sys.argv:
         keep("failed", plan["manifest"], values)
         time.sleep(plan.get("seconds", 0))
         fail("UPGRADE FAILED: " + plan["failure"])
     else:
         keep("deployed", plan["manifest"], values)
+elif verb == "rollback" and plan.get("stuck"):
+    release["history"][-1]["status"] = "superseded"  # as helm calls it, though it failed
+    keep("failed")
+    fail(plan["stuck"])
 elif verb == "rollback":
     keep("deployed")
 elif verb == "uninstall":

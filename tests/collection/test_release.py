@@ -313,6 +313,30 @@ def test_an_upgrade_that_fails_goes_back_to_what_worked(fake_helm: FakeHelm, ins
     assert "1" in fake_helm.calls[-1]["arguments"]
 
 
+def test_what_helm_cannot_roll_back_is_upgraded_to_what_worked(
+    fake_helm: FakeHelm, install: Callable[..., Result]
+) -> None:
+    install(values={"a": 1})
+    fake_helm.does(manifest=SERVICE.replace("5000", "5001"), failure="timed out", stuck="spec is immutable")
+    result = install(values={"a": 2})
+    assert "Revision 1, which worked before, is restored" in result.message
+    assert fake_helm.writes == ["upgrade", "upgrade", "rollback", "upgrade"]
+    assert fake_helm.release is not None
+    assert fake_helm.release["values"] == {"a": 1}
+    assert fake_helm.release["history"][-1]["status"] == "deployed"
+
+
+def test_with_another_chart_a_rollback_that_fails_is_told(fake_helm: FakeHelm, install: Callable[..., Result]) -> None:
+    install(values={"a": 1})
+    fake_helm.does(failure="timed out", stuck="spec is immutable", chart="c-2")
+    result = install(values={"a": 2})
+    assert "not possible to go back to revision 1 either: spec is immutable" in result.message
+    assert fake_helm.writes == ["upgrade", "upgrade", "rollback"]
+    fake_helm.does()
+    again = install(values={"a": 3})
+    assert again["changed"], "revision 1 is what worked, and what was tried since binds nobody"
+
+
 def test_after_the_cure_the_next_run_completes(fake_helm: FakeHelm, install: Callable[..., Result]) -> None:
     fake_helm.does(failure="no")
     assert install().failed

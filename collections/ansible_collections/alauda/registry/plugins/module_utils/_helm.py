@@ -122,6 +122,10 @@ class Helm:
             env=environment(),
         )
 
+    def upgrade(self, chart: str, chart_version: str | None, values_file: str, timeout: int) -> None:
+        """To values that worked before, without hooks: their Secrets are there."""
+        self._run_waiting([*self._upgrade(chart, chart_version, values_file), "--no-hooks"], timeout)
+
     def rollback(self, revision: int, timeout: int) -> None:
         """Back to a revision that worked, without its hooks: its Secrets are there."""
         self._run_waiting(["rollback", self.release, str(revision), "--no-hooks", "--cleanup-on-fail"], timeout)

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -126,7 +128,7 @@ def apply(
         helm.uninstall(order.timeout)
     elif proposal.died:
         progress(f"going back to revision {proposal.working}, since a later run died")
-        helm.rollback(proposal.working, order.timeout)
+        _go_back(helm, order, proposal.working, progress)
     kept_before = {item.path for item in _retained.find(cluster, helm.namespace, helm.release)}
     failure, found = _upgrade_and_watch(cluster, helm, order, progress)
     if failure is None:
@@ -194,7 +196,7 @@ def _restore(
     try:
         if proposal.working:
             progress(f"going back to revision {proposal.working}")
-            helm.rollback(proposal.working, order.timeout)
+            _go_back(helm, order, proposal.working, progress)
             delete_remnants(cluster, helm.namespace, helm.release, hooks_only=True)
             return f"Revision {proposal.working}, which worked before, is restored. Cure the reasons and run again."
         progress("taking back what was installed")
@@ -213,6 +215,23 @@ def _restore(
             f"What was installed is taken back, but {', '.join(left)} is still going. Cure the reasons and run again."
         )
     return "Nothing of this installation is left in the cluster. Cure the reasons and run again."
+
+
+def _go_back(helm: Helm, order: Order, revision: int, progress: Callable[[str], None]) -> None:
+    """By a rollback; where helm cannot do that, by an upgrade to the values of that revision, with the same chart.
+
+    A claim that helm keeps, and that a later revision has let go, is taken over by an upgrade and not by a rollback.
+    """
+    try:
+        helm.rollback(revision, order.timeout)
+    except HelmError as error:
+        if len({each.get("chart") for each in helm.history() if int(each["revision"]) >= revision}) > 1:
+            raise
+        progress(f"helm could not roll back ({error}): an upgrade to the values of revision {revision}")
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:  # its owner's alone
+            json.dump(helm.values(revision), file)
+            file.flush()
+            helm.upgrade(order.chart, order.chart_version, file.name, order.timeout)
 
 
 def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None:
@@ -256,9 +275,15 @@ def _age(moment: str) -> float | None:
 
 
 def last_working(helm: Helm) -> int:
-    """The newest revision that was deployed once; 0 without one. Raises HelmError."""
-    worked = [each for each in helm.history() if each.get("status") in ("deployed", "superseded")]
-    return int(worked[-1]["revision"]) if worked else 0
+    """The revision that is deployed, else the newest that was once; 0 without one. Raises HelmError.
+
+    One that failed is called superseded, too, when helm tried to roll it back.
+    """
+    history = helm.history()
+    for status in ("deployed", "superseded"):
+        if found := [int(each["revision"]) for each in history if each.get("status") == status]:
+            return max(found)
+    return 0
 
 
 def _shown(release: dict[str, Any] | None, values: dict[str, Any], namespace: str) -> dict[str, Any]:
