@@ -70,6 +70,23 @@ def test_what_was_found_is_returned_and_nothing_written(legacy: LegacyCluster, r
     assert legacy.written == []
 
 
+def test_what_was_found_is_kept_once(legacy: LegacyCluster, run: Run, tmp_path: Path) -> None:
+    kept, page = tmp_path / "inventory.json", tmp_path / "inventory.html"
+    asked = {"dest": str(kept), "html": str(page), "_ansible_remote_tmp": str(tmp_path)}
+    assert run(legacy_registry_info, check=True, **asked)["changed"]
+    assert not kept.exists()
+    done = run(legacy_registry_info, **asked)
+    assert (done["changed"], json.loads(kept.read_text())) == (True, done["inventory"])
+    assert "image-registry" in page.read_text()
+    assert not run(legacy_registry_info, **asked)["changed"]
+    legacy.denied.add("list secrets")
+    assert run(legacy_registry_info, **asked)["changed"]
+    assert "list secrets" in page.read_text()
+    page.unlink()
+    assert run(legacy_registry_info, **asked)["changed"]
+    assert page.exists()
+
+
 def test_a_missing_right_is_in_the_result(legacy: LegacyCluster, run: Run) -> None:
     legacy.denied.add("list secrets")
     done = run(legacy_registry_info)

@@ -240,3 +240,37 @@ def test_the_plan_that_was_read_is_the_one_that_runs_and_an_ended_journal_is_kep
     journal.write(load_plan(folder / "plan.json").steps[0], State.UNDONE)
     played("--skip-tags", "freeze,attach,copy,backfill,gates,cutover", registry_migrate_replan=True)
     assert (folder / "journal.jsonl").exists(), "what the same play goes on to do stands in the folder"
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_who_only_looks_has_a_page_and_a_document_of_what_was_found_and_of_what_blocks(
+    filled: ApiServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "migration"
+    wishes = {
+        "registry_kubeconfig": str(filled.kubeconfig),
+        "registry_migrate_folder": str(folder),
+        "registry_migrate_content": str(surveyed(tmp_path, APP, NESTED).path),
+    }
+    controller = Controller(tmp_path, wishes)
+    look = ("--tags", "discover,assess")
+    before = everything(filled.client)
+    checked = controller.play("playbooks/migrate.yml", options=(*look, "--check"))
+    assert not folder.exists()
+    done = controller.play("playbooks/migrate.yml", options=look)
+    assert checked.changes == done.changes == [f"alauda.registry.migrate : {name}" for name in (
+        "Make the folder of plan, journal and reports", "Discover", "Assess",
+    )]  # fmt: skip
+    assert {path.name for path in folder.iterdir()} == {
+        "inventory.json", "inventory.html", "findings.json", "findings.html",
+    }  # fmt: skip
+    assert json.loads((folder / "inventory.json").read_text())["installations"][0]["name"] == "image-registry"
+    found = json.loads((folder / "findings.json").read_text())
+    assert any(name.startswith("nested-path:") for name in found["blockers"])
+    assert "Found: image-registry" in done.said
+    assert found["blockers"][0] in done.said
+    assert found["blockers"][0] in (folder / "findings.html").read_text()
+    assert everything(filled.client) == before
+    again = controller.play("playbooks/migrate.yml", options=look)
+    assert again.changes == [], again.said

@@ -85,6 +85,21 @@ def inventory(asked: dict[str, Any], tell: Progress) -> dict[str, Any]:
         raise MigrationError(str(error)) from None
 
 
+def inventory_page(found: dict[str, Any]) -> str:
+    """The page for people of what was found, as ``ac adm migrate discover --html`` writes it."""
+    return html(from_document(Inventory, found, "inventory"), ())
+
+
+def keeps(path: str, found: dict[str, Any]) -> bool:
+    """Whether a file is of this inventory already; when each was taken does not count."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            kept = json.load(stream)
+    except (OSError, ValueError):
+        return False
+    return isinstance(kept, dict) and {**kept, "taken": ""} == {**json.loads(json.dumps(found)), "taken": ""}
+
+
 def survey(asked: dict[str, Any], tell: Progress) -> tuple[dict[str, Any], bool]:
     """Look at what lies in the registry, into the file ``content``: the numbers, and whether they tell of other content
     than before. Raises :class:`MigrationError`."""

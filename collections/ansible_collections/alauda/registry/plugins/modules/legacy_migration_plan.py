@@ -87,6 +87,9 @@ options:
   html:
     description: File to write the report for people to.
     type: path
+  findings:
+    description: File to write the findings to, as JSON, with RV(blockers) and the digest of the plan.
+    type: path
   require_ready:
     description: Fail if the plan cannot be executed. Files are written before.
     type: bool
@@ -193,6 +196,7 @@ def main() -> None:
             "journal": {"type": "path"},
             "check_dest": {"type": "path"},
             "html": {"type": "path"},
+            "findings": {"type": "path"},
             "require_ready": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -204,7 +208,12 @@ def main() -> None:
     archived: list[str] = []
     try:
         plan, page, blockers, changes = _migration.planned(module.params, tell)
-        files = {module.params["dest"]: _migration.as_json(plan), module.params["html"]: page}
+        judged = {"plan": plan["digest"], "findings": plan["findings"], "blockers": blockers}
+        files = {
+            module.params["dest"]: _migration.as_json(plan),
+            module.params["html"]: page,
+            module.params["findings"]: _migration.as_json(judged),
+        }
         new = [path for path in files if path and _migration.differs(path, plan["digest"])]
         if module.params["dest"] in new and module.params["journal"]:
             archived = _migration.put_aside(module.params["dest"], module.params["journal"], check=module.check_mode)

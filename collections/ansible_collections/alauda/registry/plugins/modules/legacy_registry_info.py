@@ -16,6 +16,7 @@ description:
     object that
     names or runs an image of theirs. Each fact says where it comes from.
   - What may not be read is part of the result, with the right that is missing; nothing else stops.
+  - It can write what it found, and a report of it for people. Nothing else is written, and nothing in a cluster.
   - What lies in a registry is found by M(alauda.registry.legacy_registry_survey). Values of Secrets are never returned.
 extends_documentation_fragment:
   - alauda.registry._cluster.attributes
@@ -55,9 +56,19 @@ options:
     type: list
     elements: str
     default: []
+  dest:
+    description:
+      - File to write RV(inventory) to, as JSON. Where it has the same one already, taken at another time, both files
+        are left alone.
+    type: path
+  html:
+    description: File to write the report for people to, beside O(dest).
+    type: path
 attributes:
   check_mode:
     support: full
+    details:
+      - Files are not written, and RV(ignore:changed) tells whether they would be.
   diff_mode:
     support: N/A
 requirements:
@@ -105,9 +116,24 @@ lines:
   sample: ["   0 s: looking at workloads"]
 """
 
+import os
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.alauda.registry.plugins.module_utils import _migration
 from ansible_collections.alauda.registry.plugins.module_utils._progress import Progress
+
+
+def _kept(module: AnsibleModule, found: dict[str, Any]) -> bool:
+    """Write the files that were asked for; whether one of them is, or would be, another one."""
+    dest, page = module.params["dest"], module.params["html"]
+    if not dest or (_migration.keeps(dest, found) and (not page or os.path.exists(page))):
+        return False
+    if not module.check_mode:
+        if page:
+            _migration.write(module, page, _migration.inventory_page(found))
+        _migration.write(module, dest, _migration.as_json(found))
+    return True
 
 
 def main() -> None:
@@ -122,7 +148,10 @@ def main() -> None:
             "cluster": {"type": "str", "default": ""},
             "image_fields": {"type": "list", "elements": "str", "default": []},
             "registry_hosts": {"type": "list", "elements": "str", "default": []},
+            "dest": {"type": "path"},
+            "html": {"type": "path"},
         },
+        required_by={"html": "dest"},
         supports_check_mode=True,
     )
     _migration.need_package(module)
@@ -131,8 +160,9 @@ def main() -> None:
         found = _migration.inventory(module.params, tell)
     except _migration.MigrationError as error:
         module.fail_json(msg=str(error))
+    changed = _kept(module, found)
     module.exit_json(
-        changed=False,
+        changed=changed,
         inventory=found,
         found=[entry["name"] for entry in found.get("installations", [])],
         unread=found.get("unread", []),
