@@ -53,6 +53,24 @@ def test_a_takeover_names_the_values_that_would_be_lost(method: str, given: dict
     assert said("__registry_unsaid", registry_found=found, registry_install_method=method, **given) == lost
 
 
+LEAVE = {"operand": {"clusterRoles": {"leave": ["system:image-puller"]}}}
+
+
+def test_an_operator_before_a_migration_makes_no_registry_and_its_needs_are_checked() -> None:
+    given = {"registry_operator_values": LEAVE, "registry_found": {"values": {}, "config": {}}}
+    unmanaged = {"managementState": "Unmanaged"}
+    assert said("__registry_spec", **given, registry_config=unmanaged) == unmanaged
+    rendered = said("__registry_rendered", **given, registry_config=unmanaged)
+    assert rendered["clusterRoles"] == {"leave": ["system:image-puller"]}
+    assert rendered["config"] == {"managementState": "Managed", "storage": {"pvc": None, "emptyDir": {}}}
+    usual = said("__registry_rendered", **given, registry_chart_values={"nodeCA": {"enabled": False}})
+    assert usual == {
+        "clusterRoles": LEAVE["operand"]["clusterRoles"],
+        "nodeCA": {"enabled": False},
+        "config": {"managementState": "Managed", "storage": {"pvc": {}}},
+    }
+
+
 ROUTES = [{"name": "public", "hostname": "registry.example.com"}]
 
 

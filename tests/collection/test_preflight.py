@@ -343,6 +343,25 @@ def test_an_object_of_another_release_is_a_conflict(
     assert "clusterRoles.create to false" in found
 
 
+@pytest.mark.parametrize(
+    "role",
+    [
+        {"rules": [{"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get"]}]},
+        {"metadata": {"annotations": {"meta.helm.sh/release-name": "old", "meta.helm.sh/release-namespace": "cpaas"}}},
+    ],
+    ids=["rules of the registry before", "another release"],
+)
+def test_a_role_that_carries_everybodys_pulls_is_left_and_never_deleted(
+    cluster: FakeCluster, fake_helm: FakeHelm, check: Callable[..., Result], role: dict[str, Any]
+) -> None:
+    fake_helm.does(manifest=CLUSTER_ROLE)
+    cluster.put("/apis/rbac.authorization.k8s.io/v1/clusterroles/system:image-puller", role)
+    found = needs(check())["name-conflict"]
+    assert "clusterRoles: {leave: [system:image-puller]}" in found
+    assert "registry_operator_values: {operand: {clusterRoles: {leave: [system:image-puller]}}}" in found
+    assert not any(word in found for word in ("delete", "uninstall", "leftover"))
+
+
 def test_objects_of_this_release_are_no_conflict(
     cluster: FakeCluster, fake_helm: FakeHelm, check: Callable[..., Result]
 ) -> None:

@@ -237,6 +237,32 @@ def test_the_operator_is_waited_for_until_its_release_has_the_roles() -> None:
     assert "clusterRoles: {leave: []}" in line
 
 
+def test_an_operator_that_waits_for_a_migration_has_no_registry_that_a_rollback_would_keep() -> None:
+    class Release:
+        there: Document | None = None
+
+        def current(self) -> Document | None:
+            return self.there
+
+    class Configured(Roles):
+        def find(self, path: str) -> Document | None:
+            if path == "/apis/imageregistry.operator.alauda.io/v1":
+                kinds = (("configs", "Config"), ("imagepruners", "ImagePruner"))
+                return {"resources": [{"name": name, "kind": kind, "namespaced": False} for name, kind in kinds]}
+            return super().find(path)
+
+    place = "/apis/imageregistry.operator.alauda.io/v1/configs/cluster"
+    found = Configured({place: {"metadata": {"name": "cluster"}, "spec": {"managementState": "Unmanaged"}}})
+    release = Release()
+    settings = ConfigSettings(client=cast("Any", found), namespace="n", owner=cast("Any", release))
+    assert settings.current() is None
+    found.documents[place]["spec"]["imagePullSecret"] = {"managementState": "Removed"}
+    assert settings.current() is not None, "a rollback that was interrupted goes on"
+    del found.documents[place]["spec"]["imagePullSecret"]
+    release.there = {}
+    assert settings.current() is not None, "somebody's registry that nobody looks after is one"
+
+
 def test_a_stop_for_the_operator_is_told_before_the_first_deletion(tmp_path: Path) -> None:
     roles = Step("finalize/roles", Phase.FINALIZE, Action.INSTALL, "Roles", parameters={"legacyRules": False})
     settings = Values({"config": {}, "clusterRoles": {"leave": ["a"]}}, told="tell the operator")

@@ -16,6 +16,7 @@ from image_registry.kube.errors import KubeError
 from image_registry.kube.listing import items
 from image_registry.kube.own_access import Right, allowed
 from image_registry.migration.actions import Context, StepFailed
+from image_registry.migration.binding import claim_in_the_way
 from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.freezing import NOT_COMPARED
 from image_registry.migration.frozen_content import OPTIONS, surveyed
@@ -83,6 +84,7 @@ def hindrances(context: Context, journal: Journal) -> tuple[Hindrance, ...]:
         "survey": lambda: _survey(context),
         "source": lambda: _source(context, left),
         "target": lambda: _target(context, left),
+        "claim": lambda: _claim(context, left),
         "objects": lambda: _objects(context),
         "hosts": lambda: _hosts(context, left),
         "rights": lambda: _rights(context, left),
@@ -149,6 +151,13 @@ def _target(context: Context, left: list[Step]) -> Iterator[Hindrance]:
         why = str(error)
     if why:
         yield Hindrance("target", f"this registry, or the login for it: {why}")
+
+
+def _claim(context: Context, left: list[Step]) -> Iterator[Hindrance]:
+    """A claim that took the name since the plan: of somebody's installation, for example."""
+    for step in left:
+        if step.action is Action.BIND and (why := claim_in_the_way(step, context)):
+            yield Hindrance(f"claim:{step.object}", why)
 
 
 def _objects(context: Context) -> Iterator[Hindrance]:

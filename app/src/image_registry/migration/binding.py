@@ -42,12 +42,8 @@ class Bind:
         return f"makes PersistentVolume {VOLUME} for what {place} is, and {step.object}"
 
     def before(self, step: Step, context: Context) -> Saved:
-        name = object_of(step)
-        current = ClusterObjects(context.client).find(name)
-        if current is not None and current["spec"].get("volumeName") != VOLUME:
-            raise StepFailed(
-                f"{name} is there already, for another volume: remove it, if nothing is in it, or plan a copy"
-            )
+        if why := claim_in_the_way(step, context):
+            raise StepFailed(why)
         return {"made": VOLUME}
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
@@ -126,6 +122,18 @@ class Bind:
             if context.clock() > deadline:
                 raise StepFailed(f"{name} is deleted and still used: look which Pod mounts it, and roll back again")
             context.sleep(1)
+
+
+def claim_in_the_way(step: Step, context: Context) -> str:
+    """Why the claim cannot be made: another one has its name, as when somebody installed this registry since the plan.
+
+    Empty for nothing. Raises KubeError.
+    """
+    name = object_of(step)
+    current = ClusterObjects(context.client).find(name)
+    if current is None or current["spec"].get("volumeName") == VOLUME:
+        return ""
+    return f"{name} is there already, for another volume: remove it, if nothing is in it, or plan a copy"
 
 
 def _see_that_nobody_has_it(step: Step, context: Context) -> None:

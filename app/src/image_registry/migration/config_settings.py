@@ -54,7 +54,7 @@ class ConfigSettings:
     def current(self) -> Mapping[str, Any] | None:
         found = ClusterObjects(self.client)
         config, pruner = found.find(CONFIG), found.find(PRUNER)
-        if config is None or not config.get("spec"):
+        if config is None or not config.get("spec") or self._never_managed(config):
             return None
         values: dict[str, Any] = {"config": config["spec"], "clusterRoles": {"leave": self._left()}}
         return values | ({"imagePruner": pruner.get("spec") or {}} if pruner is not None else {})
@@ -142,6 +142,13 @@ class ConfigSettings:
             if self.clock() > deadline:
                 raise StepFailed(f"the operator did not come to an end within {self.timeout:.0f} s: {said}")
             self.sleep(1)
+
+    def _never_managed(self, config: Document) -> bool:
+        """An operator was installed for a registry that is yet to come: a rollback takes that one away as a whole."""
+        spec = config["spec"]
+        if (spec.get("imagePullSecret") or {}).get("managementState") == "Removed":
+            return False  # `remove` was interrupted, and has still to take this away
+        return spec.get("managementState") == "Unmanaged" and self.owner.current() is None
 
     def _left(self) -> list[str]:
         """What the operator was told that others own, and they still do."""

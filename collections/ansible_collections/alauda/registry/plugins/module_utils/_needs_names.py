@@ -10,6 +10,7 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ansible_collections.alauda.registry.plugins.module_utils import _objects
 from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cluster, ClusterError
@@ -17,6 +18,11 @@ from ansible_collections.alauda.registry.plugins.module_utils._findings import F
 from ansible_collections.alauda.registry.plugins.module_utils._wanted import Wanted
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
+SHARED = ("system:image-puller", "system:image-pusher")
+"""ClusterRoles that the registry before has, too: everybody's right to pull and push hangs on them."""
+
+LEGACY = "registry.alauda.io"
+"""The API group of its rights."""
 
 
 def namespace(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
@@ -64,7 +70,7 @@ def conflicts(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
         owner = _objects.owner(found)
         title = _objects.title(item, wanted.namespace)
         who = f"release {owner[0]} in namespace {owner[1]}" if owner else _manager(found)
-        yield Finding("name-conflict", f"{title} exists and belongs to {who}", _cure(item["kind"], owner))
+        yield Finding("name-conflict", f"{title} exists and belongs to {who}", _cure(found, item, owner))
 
 
 def references(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
@@ -98,6 +104,10 @@ def references(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
             )
 
 
+def _grants_elsewhere(role: dict[str, Any]) -> bool:
+    return any(LEGACY in (rule.get("apiGroups") or ()) for rule in role.get("rules") or ())
+
+
 def _manager(item: dict[str, object]) -> str:
     metadata = item.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
@@ -105,7 +115,14 @@ def _manager(item: dict[str, object]) -> str:
     return f"{manager}, not to a release of this name" if manager else "no Helm release"
 
 
-def _cure(kind: str, owner: tuple[str, str] | None) -> str:
+def _cure(found: dict[str, Any], item: dict[str, Any], owner: tuple[str, str] | None) -> str:
+    kind, name = item["kind"], _objects.name(item)
+    if kind == "ClusterRole" and name in SHARED and (owner or _grants_elsewhere(found)):
+        return (
+            "pulls and pushes of the registry before go by it, so leave it to its owner: clusterRoles: {leave: "
+            f"[{name}]}} in the values of the chart (by the operator, registry_operator_values: {{operand: "
+            f"{{clusterRoles: {{leave: [{name}]}}}}}}); a migration makes it this registry's own at its end"
+        )
     if owner:
         return (
             "there is one registry per cluster: upgrade that one (registry_release_name, "
@@ -113,7 +130,10 @@ def _cure(kind: str, owner: tuple[str, str] | None) -> str:
             "first"
         )
     if kind == "ClusterRole":
-        return "delete it if it is a leftover, or set clusterRoles.create to false if another product owns it"
+        return (
+            "delete it if it is a leftover that nobody is bound to, or set clusterRoles.create to false if another "
+            "product owns it"
+        )
     if kind == "PersistentVolumeClaim":
         return "name it in config.storage.pvc.claim to use it as it is, or delete it"
     return "delete it if it is a leftover, or annotate and label it for this release (meta.helm.sh/release-name)"

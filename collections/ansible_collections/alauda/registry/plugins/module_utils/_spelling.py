@@ -68,8 +68,10 @@ def for_playbooks(what: str, value: str = "") -> str:
     if name == LEAVE_ROLES:
         roles = f"{{operand: {{clusterRoles: {{leave: [{value.replace(',', ', ')}]}}}}}}"
         return (
-            f"registry_operator_values: {roles} in the inventory, and playbooks/install.yml with -e "
-            "registry_accept_migration=<digest of the plan>, which the migration holds back otherwise"
+            f"registry_operator_values: {roles} in the inventory beside what it says of the operator, with "
+            "registry_config: {managementState: Unmanaged} while there is no registry of it yet, and "
+            "playbooks/install.yml with -e registry_accept_migration=<digest of the plan>, which the migration holds "
+            "back otherwise"
         )
     if name in TASKS:
         return TASKS[name]
