@@ -104,6 +104,8 @@ class Nodes(EveryHands):
         running = known.get((item["metadata"].get("namespace", ""), item["metadata"]["name"]))
         if resource == "deployments" and running is not None and status["replicas"] and not running.processes:
             return  # wanted since this look began; the next one starts it
+        if resource == "deployments" and running is self._ours and self._place != self._storages.of_ours():
+            return  # the process still serves from the place before
         super()._status(version, resource, item, status)
 
     def _wanted(self, namespace: str, name: str) -> bool:
