@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from image_registry.kube import release_record
 from image_registry.kube.client import ClusterClient
-from image_registry.operator import drift, release_record
+from image_registry.operator import drift
 from tests.clients.programs import Crane, Refused
 from tests.cluster.kubernetes import NAMESPACE, CommandFailed, Team
 from tests.operator.conftest import OPERATOR
