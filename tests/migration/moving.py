@@ -20,6 +20,7 @@ from tests.migration.front import Front
 from tests.migration.history import History
 from tests.migration.mortal import MortalController
 from tests.migration.pulling import INSECURE, Images, Pulls, flat
+from tests.migration.sentry import Sentry
 from tests.operator.conftest import CHART, program
 from tests.operator.storages import TARGET
 from tests.operator.test_legacy_registry import token_of
@@ -45,6 +46,8 @@ class Moving:
     whole: Whole
     controller: MortalController
     front: Front
+    sentry: Sentry | None = None
+    """Who applies the release again, where the variant has that."""
 
     @property
     def history(self) -> History:
@@ -125,6 +128,7 @@ def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: An
         nodes = whole.nodes
         backends = {NAMESPACE: nodes.legacy_url.removeprefix("http://"), TARGET: nodes.url.removeprefix("http://")}
         front = stack.enter_context(Front(whole.client, folder / "front", HOST, backends))
+        sentry = stack.enter_context(Sentry(whole.client, variant)) if variant.synced else None
         home = folder / "controller"
         home.mkdir()
         known = {
@@ -142,4 +146,4 @@ def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: An
             **({"registry_migrate_global_kubeconfig": str(whole.server.kubeconfig)} if variant.module_info else {}),
             **({"registry_migrate_cluster": "business"} if variant.module_info else {}),
         }
-        yield Moving(whole, MortalController(home, {**known, **variables}, LONGEST), front)
+        yield Moving(whole, MortalController(home, {**known, **variables}, LONGEST), front, sentry)

@@ -13,7 +13,7 @@ from image_registry_lab.legacy.variants import NAMESPACE, VARIANTS
 from tests.migration.moving import KNOWN, MEANWHILE, Moving, moving
 from tests.operator.storages import TARGET
 
-REUSED = ("4.1-pvc", "4.2-pvc", "4.2-local", "4.2-s3", "4.2-gateway", "4.2-http", "4.2-no-module-info")
+REUSED = ("4.1-pvc", "4.2-pvc", "4.2-local", "4.2-s3", "4.2-gateway", "4.2-http", "4.2-no-module-info", "4.2-synced")
 """All that have all their parts: each of these storages can be served where it is."""
 DAILY = "4.2-pvc"
 """What ``make test`` plays; the others are left to ``make test-migration``."""

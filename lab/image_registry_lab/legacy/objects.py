@@ -34,6 +34,19 @@ def objects(variant: Variant) -> list[Document]:
     return found
 
 
+def rendered(variant: Variant) -> list[Document]:
+    """Those of them that the chart of the release makes, and that come back when the platform applies it again."""
+    made = {("Deployment", variant.name), ("Deployment", CONTROLLER), ("Ingress", variant.name)}
+    made |= {("Service", variant.name), ("ConfigMap", f"{variant.name}-config")}
+    marked = _release_marks(variant.name).items()
+
+    def ours(document: Document) -> bool:
+        metadata = document["metadata"]
+        return (document["kind"], metadata["name"]) in made or marked <= (metadata.get("labels") or {}).items()
+
+    return [document for document in objects(variant) if ours(document)]
+
+
 def definitions() -> Iterator[Document]:
     """The platform's kinds, with any content."""
     for group, version, kind, plural, scope in _CRDS:
@@ -96,7 +109,11 @@ def _records(variant: Variant) -> Iterator[Document]:
     yield _object("cluster.alauda.io/v1alpha1", "ClusterPluginInstance", variant.name, spec=spec, labels=labels)
     charts = [{"name": f"acp/{variant.name}", "releaseName": variant.name, "targetRevision": "v4.2.0"}]
     release = {"source": {"charts": charts}}
-    yield _object("operator.alauda.io/v1alpha1", "AppRelease", variant.name, NAMESPACE, spec=release)
+    again = {"interval-sync": "true"} if variant.synced else None
+    yield _object(
+        "operator.alauda.io/v1alpha1", "AppRelease", variant.name, NAMESPACE, spec=release,
+        labels=labels, annotations=again,
+    )  # fmt: skip
     if variant.module_info:
         marks = {
             "cpaas.io/module-name": variant.name,

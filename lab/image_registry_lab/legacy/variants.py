@@ -23,6 +23,8 @@ class Variant:
     module_info: bool = True
     partial: bool = False
     """The Deployment and the install record are gone; Service and storage are left."""
+    synced: bool = False
+    """The platform applies the release again and again, as its annotation asks."""
     endpoint: str = "minio.example.com:9000"
     """Of the bucket."""
     bucket: str = "images"
@@ -52,6 +54,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "4.2-local": Variant(storage="local"),
         "4.2-s3": Variant(storage="s3"),
         "4.2-gateway": Variant(gateway=True),
+        "4.2-synced": Variant(synced=True),
         "4.2-http": Variant(tls=False),
         "4.2-no-module-info": Variant(module_info=False),
         "4.2-partial": Variant(partial=True),

@@ -50,7 +50,20 @@ def read_controller(reader: Reader, namespace: str) -> ControllerFact | None:
     document = reader.get("pull secret controller", name, "deployments")
     if document is None:
         return None
-    return ControllerFact(name, whole(at(document, "spec", "replicas")), whole(at(document, "status", "readyReplicas")))
+    return ControllerFact(
+        name,
+        whole(at(document, "spec", "replicas")),
+        whole(at(document, "status", "readyReplicas")),
+        owner_of(document),
+    )
+
+
+def owner_of(document: Mapping[str, Any]) -> str:
+    """The release that an object belongs to, as ``<namespace>/<name>``; empty for none."""
+    annotations, labels = (words(at(document, "metadata", member)) for member in ("annotations", "labels"))
+    release = annotations.get("meta.helm.sh/release-name") or labels.get("helm.sh/release-name", "")
+    where = annotations.get("meta.helm.sh/release-namespace") or labels.get("helm.sh/release-namespace", "")
+    return f"{where}/{release}" if release else ""
 
 
 def read_pull_secrets(
@@ -131,11 +144,9 @@ def _role(document: Mapping[str, Any], kind: str) -> RoleFact | None:
     ours = kind == "ClusterRole" and name.name in OURS
     if not ours and (not rules or all(rule.wildcard for rule in rules)):
         return None  # a role for everything is one for images of any registry
-    annotations, labels = (words(at(document, "metadata", member)) for member in ("annotations", "labels"))
-    release = annotations.get("meta.helm.sh/release-name") or labels.get("helm.sh/release-name", "")
-    where = annotations.get("meta.helm.sh/release-namespace") or labels.get("helm.sh/release-namespace", "")
+    labels = words(at(document, "metadata", "labels"))
     kept = {key: value for key, value in labels.items() if "managed-by" in key or key.startswith("helm.sh/")}
-    return RoleFact(name, tuple(rules), foreign, f"{where}/{release}" if release else "", kept)
+    return RoleFact(name, tuple(rules), foreign, owner_of(document), kept)
 
 
 def read_bindings(reader: Reader, roles: Iterable[RoleFact]) -> tuple[BindingFact, ...]:

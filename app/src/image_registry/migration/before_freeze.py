@@ -26,6 +26,7 @@ from image_registry.migration.moved_hosts import moved_hosts, moves_away
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, source_of, target_of
+from image_registry.migration.release_holding import applied_again
 from image_registry.migration.spelling import Said
 from image_registry.remote.errors import RemoteError
 
@@ -41,6 +42,7 @@ UNTIL_CUTOVER = (
 VERBS = {
     Action.APPLY: ("get", "create", "patch"),
     Action.PATCH: ("get", "update"),
+    Action.HOLD: ("get", "update"),
     Action.DELETE: ("get", "delete", "create"),  # a rollback makes it again
     Action.SAVE: ("get",),
     Action.COPY_SECRET: ("get", "create", "update"),
@@ -85,6 +87,7 @@ def hindrances(context: Context, journal: Journal) -> tuple[Hindrance, ...]:
         "source": lambda: _source(context, left),
         "target": lambda: _target(context, left),
         "claim": lambda: _claim(context, left),
+        "releases": lambda: _releases(context, left),
         "objects": lambda: _objects(context),
         "hosts": lambda: _hosts(context, left),
         "rights": lambda: _rights(context, left),
@@ -158,6 +161,15 @@ def _claim(context: Context, left: list[Step]) -> Iterator[Hindrance]:
     for step in left:
         if step.action is Action.BIND and (why := claim_in_the_way(step, context)):
             yield Hindrance(f"claim:{step.object}", why)
+
+
+def _releases(context: Context, left: list[Step]) -> Iterator[Hindrance]:
+    """One that is applied again though a step took care of that; before that step it is what the plan knows."""
+    if any(step.action is Action.HOLD for step in left):
+        return
+    for step in left:
+        if step.parameters.get("gate") == "applied":
+            yield from (Hindrance(item.id, item.cause) for item in applied_again(step, context) if item.cause)
 
 
 def _objects(context: Context) -> Iterator[Hindrance]:

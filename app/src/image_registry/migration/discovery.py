@@ -29,6 +29,7 @@ from image_registry.migration.generations import FORBIDDEN, GENERATIONS, NAMESPA
 from image_registry.migration.identity import read_identity
 from image_registry.migration.install_records import read_modules, read_records, settings_of
 from image_registry.migration.reading import Reader, at, objects, text, whole
+from image_registry.migration.release_facts import read_releases
 from image_registry.migration.running_parts import read_driver, read_services, read_workload, workload_fact
 from image_registry.migration.storage_facts import read_storage
 from image_registry.migration.target_facts import read_target
@@ -102,6 +103,8 @@ def discover(
     named = settings.get("registryLimitConfig.configMapName")
     limits = policy_facts.read_limits(reader, question.namespace, named.value if named else "")
     cleanups = policy_facts.read_cleanups(reader)
+    owners = {role.owner for role in roles} | {controller.owner if controller else ""}
+    releases = read_releases(reader, question.namespace, owners)
     progress("target")
     return Inventory(
         VERSION,
@@ -131,6 +134,7 @@ def discover(
         uid,
         global_uid,
         tuple(str(field) for field in question.fields),
+        releases,
     )
 
 

@@ -57,6 +57,38 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncFact:
+    """An annotation by which the platform applies a release again and again."""
+
+    annotation: str
+    value: str
+    written_by: tuple[str, ...] = ()
+    """Who wrote it, as the API server keeps them (field managers)."""
+
+    @property
+    def on(self) -> bool:
+        """Whether it has to be taken for one that works: nobody documents its values, so all that do not say no."""
+        return self.value.strip().lower() not in ("false", "off", "no", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFact:
+    """An AppRelease that renders objects of the registry, of its gateway, or of what belongs to them."""
+
+    object: ObjectName
+    releases: tuple[str, ...] = ()
+    """What its charts are installed as."""
+    syncs: tuple[SyncFact, ...] = ()
+    made_by: str = ""
+    """Who makes the object itself, by its owner or its label; empty if it does not say."""
+
+    @property
+    def applied_again(self) -> bool:
+        """Whether the platform writes its objects again by itself."""
+        return any(sync.on for sync in self.syncs)
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePort:
     port: int
     target: str = ""
@@ -295,6 +327,8 @@ class ControllerFact:
     object: ObjectName
     replicas: int
     ready: int
+    owner: str = ""
+    """The release it belongs to, as ``<namespace>/<name>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +406,8 @@ class Inventory:
     global_uid: str = ""
     fields: tuple[str, ...] = ()
     """Places of images in custom resources that were looked at."""
+    releases: tuple[ReleaseFact, ...] = ()
+    """What the platform applies, with whether it does so by itself."""
 
     def could_not_read(self, what: str) -> Unread | None:
         """Why something is not in here."""

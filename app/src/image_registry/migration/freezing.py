@@ -23,6 +23,7 @@ from image_registry.migration.phases import Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.reading import Reader
 from image_registry.migration.registry_access import source_of
+from image_registry.migration.release_holding import applied_again
 from image_registry.migration.spelling import Said
 from image_registry.remote.errors import RemoteError
 
@@ -41,11 +42,12 @@ def pushing_roles(client: ClusterClient) -> list[RoleFact]:
 
 
 def still_frozen(step: Step, context: Context) -> Iterator[Item]:
-    """Each role that gives the right back, and each tag that means something new in the registry before."""
+    """Each role that gives the right back, each release that would, and each tag that means something new there."""
     for role in pushing_roles(context.client):
         whose = f"; the release {role.owner} writes it: keep that from being applied again" if role.owner else ""
         cause = f"it gives the right to push to the registry before: take that away and run again{whose}"
         yield Item(f"role:{role.object}", str(role.object), cause)
+    yield from applied_again(step, context)
     if not _stopped(step.parameters.get("workload"), context):
         yield from _pushed(step, context)
 

@@ -23,7 +23,9 @@ def gate_facts(case: Case, gate: str) -> dict[str, Any]:
         case "pull-secrets":
             return {"namespaces": _logins(case), "accounts": _accounts(case)}
         case "frozen":
-            return {"workload": _workload(case)}
+            return {"workload": _workload(case), "releases": _releases(case)}
+        case "applied":
+            return {"releases": _releases(case)}
         case "consumers":
             return {
                 "hosts": sorted(set(case.inventory.hosts) - case.moving_hosts - {case.choices.host}),
@@ -52,6 +54,12 @@ def _hosts(case: Case) -> dict[str, Any]:
             else:  # broken today, unless it was pushed since the survey
                 unknown.add((repository, wanted, after.rpartition("://")[2]))
     return {"hosts": sorted(hosts), "images": sorted(images), "unknown": [list(entry) for entry in sorted(unknown)]}
+
+
+def _releases(case: Case) -> list[list[str]]:
+    """What the platform applies."""
+    places = [release.object for release in case.inventory.releases]
+    return [[place.kind, place.name, place.namespace, place.api_version] for place in places]
 
 
 def _workload(case: Case) -> list[str]:

@@ -25,11 +25,12 @@ from image_registry.migration.object_actions import changed_name, changed_since
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, target_of
+from image_registry.migration.release_holding import applied_again
 from image_registry.migration.remaining_uses import remaining_uses
 from image_registry.migration.rewriting import repository_of, wanted_of
 from image_registry.migration.route_gate import routes_let_in
 
-ALWAYS = frozenset({"objects", "routes"})
+ALWAYS = frozenset({"objects", "routes", "applied"})
 """Gates whose answer is the same before the phases that come first."""
 
 PORTION = 2000
@@ -115,12 +116,6 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
     match name:
         case "tags" | "manifests" | "blobs":
             yield from _content(name, context)
-        case "hosts":
-            yield list(_hosts(step, context))
-        case "access":
-            yield list(_access(step, context))
-        case "pull-secrets":
-            yield list(_pull_secrets(step, context))
         case "limits":
             plan = context.plan.limits
             yield list(
@@ -128,12 +123,10 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
             )
         case "frozen":
             yield from _portions(still_frozen(step, context))
-        case "consumers":
-            yield list(remaining_uses(step, context))
         case "objects":
             yield list(changed_objects(context))
-        case "routes":
-            yield list(routes_let_in(step, context))
+        case _ if name in AT_ONCE:
+            yield list(AT_ONCE[name](step, context))
         case _:
             raise StepFailed(f"this version knows no gate {name!r}: make the plan anew")
 
@@ -254,3 +247,14 @@ def _images(context: Context) -> Iterator[str]:
     """What workloads will name, as the gate of the hosts has it."""
     for step in context.plan.steps:
         yield from step.parameters.get("images", ()) if step.parameters.get("gate") == "hosts" else ()
+
+
+AT_ONCE: dict[str, Callable[[Step, Context], Iterator[Item]]] = {
+    "hosts": _hosts,
+    "access": _access,
+    "pull-secrets": _pull_secrets,
+    "applied": applied_again,
+    "consumers": remaining_uses,
+    "routes": routes_let_in,
+}
+"""Gates about so few things that they are looked at together."""

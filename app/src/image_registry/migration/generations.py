@@ -17,6 +17,8 @@ CONTROLLER = "sa-imagepullsecret-controller"
 MANAGED_BY = "alauda.io/managed-by"
 PULLER_BINDING = "default-sa-image-puller-rolebinding"
 GATEWAY_DEPLOYMENT, GATEWAY_SERVICE = "registry-gateway-gateway", "registry-gateway-service"
+GATEWAY_PLUGIN = "registry-gateway"
+"""What names of the gateway's module, release and record begin with; the rest of them is documented nowhere."""
 LIMIT_MAPS = ("image-registry-limit-config", "registry-gateway-config")
 """ConfigMaps with push limits; the second is of the gateway, and its name is still accepted by the first's reader."""
 CLEANUP_LABEL = ("cpaas.io/cleanup", "ac-images-pruner")

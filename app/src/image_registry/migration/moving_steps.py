@@ -14,6 +14,7 @@ from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VEL
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.pruner_conversion import convert_cleanups
+from image_registry.migration.release_steps import not_applied
 from image_registry.migration.restore_mapping import Pair, restore_pair
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.route_steps import hosts_over
@@ -222,6 +223,7 @@ def observe(case: Case) -> Iterator[Step]:
     )
     if case.installation and case.installation.workload:
         workload = case.installation.workload
+        yield from not_applied(case, Phase.OBSERVE)
         yield _consumers(case, "observe/consumers", Phase.OBSERVE)
         yield Step(
             "observe/stop",

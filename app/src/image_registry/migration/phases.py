@@ -34,6 +34,8 @@ class Action(StrEnum):
     """Make ``document``, or let it be so; what was there before is saved."""
     PATCH = "patch"
     """Write ``changes``, if what stands there is what they expect."""
+    HOLD = "hold"
+    """Keep the platform from applying a release again: annotations go, and come back as they were."""
     DELETE = "delete"
     """Remove the object; it is saved before."""
     SAVE = "save"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from image_registry.migration import moving_steps, preparing_steps, route_steps
+from image_registry.migration import moving_steps, preparing_steps, release_steps, route_steps
 from image_registry.migration.assess import assess
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
@@ -36,8 +36,10 @@ def plan(case: Case, *, made: str = "") -> Plan:
     found: list[Step] = []
     if case.installation is not None:
         found += moving_steps.serving(case, Phase.PREPARE)  # the last thing that a rollback looks at
+        found += release_steps.hold(case)  # before anything that such a release renders
         found += preparing_steps.prepare(case, values, pruner, roles, limits)
         found += route_steps.let_in(case, values)
+        found += release_steps.not_applied(case, Phase.FREEZE)
         found += preparing_steps.freeze(case)
         found += preparing_steps.attach(case)
         found += preparing_steps.copy(case)

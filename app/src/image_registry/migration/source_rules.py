@@ -10,6 +10,7 @@ from image_registry.migration.choices import Way
 from image_registry.migration.facts import Installation
 from image_registry.migration.findings import Finding, blocking, note, warning
 from image_registry.migration.moved_hosts import moves_away
+from image_registry.migration.release_rules import release_findings
 from image_registry.migration.spelling import Said
 from image_registry.migration.storage_rules import copying, storage_findings
 from image_registry.migration.volume_sharing import why_not_both
@@ -36,6 +37,7 @@ def source_findings(case: Case) -> Iterator[Finding]:
         return
     yield from _installation(case, chosen)
     yield from _records(chosen)
+    yield from release_findings(case)
     yield from _ways_past_the_freeze(case, chosen)
     yield from _moving_address(case, chosen)
     yield from storage_findings(case, chosen)
@@ -122,13 +124,6 @@ def _records(chosen: Installation) -> Iterator[Finding]:
                     f"people log in with passwords of {setting.value}",
                     "tell them to use `ac registry login` or a token: this registry takes tokens of the cluster alone",
                 )
-        if record.object.kind == "AppRelease":
-            yield note(
-                "reverted-edits",
-                record.object,
-                "the platform writes the registry's objects again from this release",
-                "let nobody change or sync it from the freeze to the end of the cutover",
-            )
 
 
 def _ways_past_the_freeze(case: Case, chosen: Installation) -> Iterator[Finding]:
