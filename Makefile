@@ -187,13 +187,14 @@ bench-pull-secrets: setup ## Measure pull Secrets of 5,000 ServiceAccounts with 
 
 ##@ Housekeeping
 .PHONY: docs
-docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity, ac.
+docs: setup ## Write anew what is generated: values, variables, CRD, options of the role, security cases, parity, ac, reports.
 	@$(BIN)/python charts/document_values.py
 	@$(BIN)/python charts/derive_schemas.py
 	@$(BIN)/python collections/document_roles.py
 	@$(BIN)/python -m tests.security.cases
 	@$(BIN)/python -m tests.docs.parity
 	@$(BIN)/python -m tests.docs.ac_reference
+	@$(BIN)/python -m tests.docs.migration_reports
 
 .PHONY: bundle
 bundle: setup ## Make the operator's OLM bundle anew from its chart. Needs helm: lab/lab build helm.

@@ -220,6 +220,10 @@ def test_the_plan_that_was_read_is_the_one_that_runs_and_an_ended_journal_is_kep
 
     played("--tags", "plan")
     read = digest()
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"inventory.json", "inventory.html", "findings.json", "plan.json", "plan.html"}
+    assert json.loads((folder / "findings.json").read_text())["plan"] == read
+    assert controller.play("playbooks/migrate.yml", options=("--tags", "plan")).changes == []
     changed = {"registry_migrate_host": "registry.example.com"}  # as a cluster does that goes on living
     assert f"Plan {read} runs as it stands" in played(*phases, **changed)
     assert digest() == read

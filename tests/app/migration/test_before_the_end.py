@@ -31,7 +31,8 @@ from image_registry.migration.object_actions import Delete
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.planning import plan
-from image_registry.migration.progress import page, progress
+from image_registry.migration.progress import progress
+from image_registry.migration.progress_page import page
 from image_registry.migration.spelling import OPERATOR
 from image_registry.migration.waiting import Wait
 from image_registry_lab.legacy.variants import VARIANTS

@@ -90,7 +90,7 @@ def test_a_release_that_is_applied_again_is_found_with_who_asks_for_it(key: str)
     assert found.syncs == (SyncFact(key, "10m", ("cluster-transformer",)),)
     assert (found.applied_again, found.made_by) == (True, "cluster-transformer")
     page = report.html(inventory, ())
-    assert f"<code>{key}=10m</code> (written by cluster-transformer)" in page
+    assert f"{key}=10m, written by cluster-transformer" in page
 
 
 def test_a_release_of_somebody_else_is_none_of_ours_and_one_that_owns_a_role_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,12 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from image_registry.cli import ac, migrate
+from image_registry.cli.migrate_reports import inventory_files, plan_files, write
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
 from image_registry.migration.documents import to_document
+from image_registry.migration.facts import Inventory, ObjectName
+from image_registry.migration.journal import Journal, State
+from image_registry.migration.object_tables import Steps, rewrites_one, rewritten
 from image_registry.migration.plan import read_plan
 from image_registry.migration.planning import plan
+from image_registry.migration.progress import progress
+from image_registry.migration.progress_page import page
 from image_registry.migration.report import html
+from image_registry.migration.reports import Reports
 from image_registry_lab.legacy.variants import VARIANTS, Variant
 from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
 from tests.app.migration.test_plans import APP, NESTED, surveyed
@@ -30,12 +38,14 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: set[str] = set()
         self.leads: list[str] = []
+        self.anchors: set[str] = set()
         self.words = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.tags.add(tag)
         self.leads += [value for name, value in attrs if name in ("src", "href", "action")]
+        self.anchors |= {f"#{value}" for name, value in attrs if name == "id"}
         if tag not in ("meta", "br", "link"):
             self.open.append(tag)
 
@@ -50,16 +60,16 @@ class Page(HTMLParser):
 def test_a_page_needs_nothing_else_and_says_everything(variant: Variant, tmp_path: Path) -> None:
     inventory = inventory_of(cluster_of(variant))
     made = plan(make_case(inventory, surveyed(tmp_path, APP, NESTED), Choices()))
-    page = Page(html(inventory, made.findings, made))
-    assert page.open == []
-    assert page.leads == []
-    assert not page.tags & {"script", "link", "img", "iframe", "form"}
+    shown = Page(html(inventory, made.findings, made))
+    assert shown.open == []
+    assert set(shown.leads) <= shown.anchors, "it leads to itself alone"
+    assert not shown.tags & {"script", "link", "img", "iframe", "form"}
     for finding in made.findings:
-        assert finding.id in page.words
+        assert finding.id in shown.words
     for step in made.steps:
-        assert step.id in page.words
-    assert "cannot be executed yet" in page.words
-    assert "700.0 MiB" in page.words
+        assert step.id in shown.words
+    assert "cannot be executed yet" in shown.words
+    assert "700.0 MiB" in shown.words
 
 
 def test_what_people_write_into_a_cluster_is_text_on_the_page(tmp_path: Path) -> None:
@@ -73,11 +83,124 @@ def test_what_people_write_into_a_cluster_is_text_on_the_page(tmp_path: Path) ->
     assert "script" not in Page(html(inventory, made.findings, made)).tags
 
 
+def hanging(inventory: Inventory) -> list[ObjectName]:
+    """Each object that a page has to name, pull Secrets that come and go apart."""
+    found = [secret.object for secret in inventory.pull_secrets if not secret.managed]
+    found += [fact.object for fact in inventory.roles] + [fact.object for fact in inventory.bindings]
+    found += [fact.object for fact in inventory.consumers] + [fact.object for fact in inventory.limits]
+    found += [fact.object for fact in inventory.cleanups]
+    for installation in inventory.installations:
+        found += [fact.object for fact in installation.exposures] + [fact.object for fact in installation.records]
+    found += [inventory.controller.object] if inventory.controller else []
+    found += [inventory.velero.object] if inventory.velero else []
+    found += [release.object for release in inventory.releases]
+    return [*found, *inventory.patches, *([inventory.gateway] if inventory.gateway else [])]
+
+
+def test_every_object_that_hangs_on_the_registry_is_named_with_the_steps_about_it(
+    variant: Variant, tmp_path: Path
+) -> None:
+    inventory = inventory_of(cluster_of(variant))
+    made = plan(make_case(inventory, surveyed(tmp_path, APP), Choices()))
+    found, planned = Page(html(inventory, ())).words, Page(html(inventory, made.findings, made)).words
+    journal = Journal(tmp_path / "journal.jsonl", made)
+    journal.write(made.steps[0], State.DONE)
+    under_way = Page(page(made, progress(made, journal))).words
+    for name in hanging(inventory):
+        shown = f"{name.kind} {name.name}" if name in {each.object for each in inventory.consumers} else str(name)
+        assert shown in found, name
+        assert shown in planned, name
+    for step in made.steps:
+        if step.object is not None:
+            shown = f"{step.object.kind} {step.object.name}" if rewrites_one(step) else str(step.object)
+            assert shown in under_way, step.id
+            assert step.id in under_way
+
+
+def test_an_object_says_how_far_its_steps_are_and_what_has_failed(tmp_path: Path) -> None:
+    made = plan(make_case(inventory_of(cluster_of(VARIANTS["4.2-pvc"])), surveyed(tmp_path, APP), Choices()))
+    journal = Journal(tmp_path / "journal.jsonl", made)
+    web = next(step for step in made.steps if step.id == "cutover/Deployment team-a/web")
+    role = next(step for step in made.steps if step.id == "role/Role team-a/image-cleaner")
+    journal.write(role, State.DONE)
+    journal.write(web, State.FAILED, detail="it was changed since the plan")
+    found = progress(made, journal)
+    steps = Steps(made, found)
+    (team,) = rewritten(made, steps)
+    assert (team.title, team.failed, team.done) == ("team-a", 1, 0)
+    row = next(row for row in team.rows if row.object.name == "web")
+    assert [(mark.state, mark.detail) for mark in row.steps] == [("failed", "it was changed since the plan")]
+    assert row.changes[0].after.endswith(":5000/team-a/app:v1")
+    marks = {mark.id: mark.state for mark in steps.of(role.object or ObjectName("", ""))}
+    assert marks == {"role/Role team-a/image-cleaner": "done", "freeze/Role team-a/image-cleaner": "waiting"}
+    assert "cutover/Deployment team-a/web failed: it was changed since the plan" in " ".join(
+        Page(page(made, found)).words.split()
+    )
+    of_step = {step.id: step.object for phase in found.phases for step in phase.steps}
+    assert to_document(found)["phases"]
+    assert of_step[web.id] == web.object
+
+
+HIDDEN = "hidden-hidden-hidden-"
+CODED = base64.b64encode(HIDDEN.encode()).decode()
+
+
+def hide(data: dict[str, str]) -> None:
+    """Let the values be what is found again, whatever is read of them."""
+    for key, coded in data.items():
+        value = HIDDEN
+        if key == ".dockerconfigjson":
+            logins = json.loads(base64.b64decode(coded))
+            logins["auths"] = {host: {"password": HIDDEN, "auth": CODED} for host in logins["auths"]}
+            value = json.dumps(logins)
+        data[key] = base64.b64encode(value.encode()).decode()
+
+
+def test_no_value_of_a_secret_is_in_a_report(variant: Variant, tmp_path: Path) -> None:
+    cluster = cluster_of(variant)
+    for document in cluster.documents.values():
+        if document["kind"] == "Secret":
+            hide(document["data"])
+    target, content = tmp_path / "reports", surveyed(tmp_path, APP)
+    inventory = inventory_of(cluster)
+    made = plan(make_case(inventory, content, Choices()))
+    write(target, {**inventory_files(inventory), **plan_files(inventory, made)})
+    journal = Journal(tmp_path / "journal.jsonl", made)
+    Reports(made, journal, tmp_path, html=target / "progress.html", document=target / "progress.json").write()
+    for path in target.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert HIDDEN not in text, path.name
+        assert CODED not in text, path.name
+
+
+def test_thousands_of_workloads_stand_once_on_a_page_and_folded_up(tmp_path: Path) -> None:
+    cluster = cluster_of(VARIANTS["4.2-pvc"])
+    for number in range(1500):
+        spec = {"containers": [{"name": "web", "image": f"image-registry.cpaas-system.svc/team-a/app:{number}"}]}
+        place = {"name": f"web-{number}", "namespace": f"many-{number // 10:03}"}
+        kind = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": place}
+        cluster.put({**kind, "spec": {"template": {"spec": spec}}})
+        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "controller": True}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**place, "ownerReferences": [owner]}}
+        cluster.put({**pod, "spec": spec})
+    inventory = inventory_of(cluster)
+    made = plan(make_case(inventory, surveyed(tmp_path, APP), Choices()))
+    assert len(made.rewrites) > 1500
+    text = html(inventory, made.findings, made)
+    assert len(text) < 1_500_000
+    assert text.count("image-registry.cpaas-system.svc/team-a/app:1499<") == 1
+    assert "<details >\n<summary><h3>many-149 (10)</h3></summary>" in text
+    assert "and 10 that one of them has made, and makes anew" in text
+    shown = page(made, progress(made, Journal(tmp_path / "journal.jsonl", made)))
+    assert len(shown) < 1_500_000
+    assert shown.count("image-registry.cpaas-system.svc/team-a/app:1499<") == 1
+
+
 def test_a_page_without_a_plan_has_the_inventory(variant: Variant) -> None:
     inventory = inventory_of(cluster_of(variant))
-    page = Page(html(inventory, ()))
-    assert variant.name in page.words
-    assert page.open == []
+    shown = Page(html(inventory, ()))
+    assert variant.name in shown.words
+    assert shown.open == []
 
 
 @pytest.fixture
@@ -132,6 +255,32 @@ def test_assess_and_plan_end_as_they_found_it(tmp_path: Path) -> None:
     assert read_plan(json.loads(target.read_text())).ready
     document = json.loads(run("plan", *accepted, "-o", "json").stdout)
     assert document["digest"] == read_plan(json.loads(target.read_text())).digest
+
+
+@pytest.mark.usefixtures("cluster")
+def test_reports_are_left_in_a_folder_by_the_names_that_the_role_gives_them(tmp_path: Path) -> None:
+    def left(name: str) -> set[str]:
+        return {path.name for path in (tmp_path / name).iterdir()}
+
+    fields = ("--image-field", "builds.example.com/v1/builds=spec.output.image")
+    content = ("--content", str(surveyed(tmp_path, APP).path), "--accept", "*")
+    assert run("discover", *fields, "--reports", str(tmp_path / "found")).exit_code == 0
+    assert left("found") == {"inventory.json", "inventory.html"}
+    given = ("--inventory", str(tmp_path / "found/inventory.json"), *content)
+    assert run("assess", *given, "--reports", str(tmp_path / "judged")).exit_code == 0
+    assert left("judged") == {"findings.json", "findings.html"}
+    assert run("plan", *content, *fields, "--reports", str(tmp_path / "planned")).exit_code == 0
+    assert left("planned") == {"inventory.json", "inventory.html", "findings.json", "plan.json", "plan.html"}
+    made = json.loads((tmp_path / "planned/plan.json").read_text())
+    assert json.loads((tmp_path / "planned/findings.json").read_text())["plan"] == made["digest"]
+    files = ("--plan", str(tmp_path / "planned/plan.json"), "--journal", str(tmp_path / "journal.jsonl"))
+    Journal(tmp_path / "journal.jsonl", read_plan(made)).write(read_plan(made).steps[0], State.DONE)
+    done = run("status", *files, "--reports", str(tmp_path / "way"))
+    assert done.exit_code == 0, done.output
+    assert left("way") == {"progress.json", "progress.html"}
+    (tmp_path / "file").write_text("")
+    refused = run("discover", "--reports", str(tmp_path / "file/folder"))
+    assert (refused.exit_code, "--reports" in refused.output) == (2, True)
 
 
 def test_an_inventory_from_a_file_needs_no_cluster(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from image_registry.migration.item_results import (
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step, sealed
-from image_registry.migration.progress import page, progress
+from image_registry.migration.progress import progress
+from image_registry.migration.progress_page import page
 from image_registry.migration.step_results import MOST_NAMED, named_in, results_of
 
 COPY = Step("copy/all", Phase.PREPARE, Action.COPY_IMAGES, "Copy all images")

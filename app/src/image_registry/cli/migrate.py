@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import yaml
 
 from image_registry import measures
 from image_registry.cli import output
-from image_registry.cli.connection import Unreachable, cluster_options, connect
+from image_registry.cli.connection import Unreachable, connect
 from image_registry.cli.failures import FAILED, Wrong
+from image_registry.cli.migrate_options import FILE, choice_options, discover_options, form_option
+from image_registry.cli.migrate_reports import (
+    as_json,
+    findings_file,
+    inventory_files,
+    plan_files,
+    reports_option,
+    write,
+)
 from image_registry.cli.migrate_run import rollback, run, status
 from image_registry.cli.migrate_survey import survey, survey_options
 from image_registry.kube.client import ClusterClient
@@ -23,21 +31,16 @@ from image_registry.kube.image_references import CustomField
 from image_registry.kube.quantity import whole as quantity
 from image_registry.migration.assess import assess as judge
 from image_registry.migration.case import Case, make_case
-from image_registry.migration.choices import ACCESS_MODES, Choices, Way
+from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile
 from image_registry.migration.discovery import Question, WrongNamespace
 from image_registry.migration.discovery import discover as look
 from image_registry.migration.documents import InvalidDocument, from_document, to_document
 from image_registry.migration.facts import Inventory
 from image_registry.migration.findings import Finding, open_blockers
-from image_registry.migration.generations import GENERATIONS, NAMESPACE
 from image_registry.migration.plan import write_plan
 from image_registry.migration.planning import plan as make_plan
 from image_registry.migration.report import html
-
-F = TypeVar("F", bound=Callable[..., Any])
-FORMS = ("table", "json", "yaml")
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -53,100 +56,13 @@ migrate.add_command(status)
 migrate.add_command(rollback)
 
 
-def form_option(command: F) -> F:
-    return click.option(
-        "-o",
-        "--output",
-        "form",
-        type=click.Choice(FORMS),
-        default="table",
-        show_default=True,
-        help="Form of the result.",
-    )(command)
-
-
-def discover_options(command: F) -> F:
-    """What is looked at."""
-    for option in reversed(
-        (
-            click.option("--inventory", type=FILE, default=None, help="Read this inventory instead of the cluster."),
-            click.option("-n", "--namespace", default=NAMESPACE, show_default=True, help="Of the legacy registry."),
-            click.option("--target-namespace", default="image-registry-system", show_default=True, help="Of this one."),
-            click.option(
-                "--image-field",
-                "fields",
-                multiple=True,
-                metavar="GROUP/VERSION/RESOURCE=PATH",
-                help="Where objects of a custom resource name an image. Repeatable.",
-            ),
-            click.option("--registry-host", "hosts", multiple=True, metavar="HOST", help="One more name. Repeatable."),
-            click.option(
-                "--global-kubeconfig", type=FILE, default=None, help="Of the global cluster, if it may be asked."
-            ),
-            click.option("--cluster", default="", metavar="NAME", help="Name of this cluster in the global one."),
-        )
-    ):
-        command = option(command)
-    return cluster_options(command)
-
-
-def choice_options(command: F) -> F:
-    """What a person decides."""
-    for option in reversed(
-        (
-            click.option("--content", type=FILE, default=None, help="The survey, as discover --content wrote it."),
-            click.option(
-                "--generation",
-                type=click.Choice([known.name for known in GENERATIONS]),
-                default=None,
-                help="Needed where two legacy registries run.",
-            ),
-            click.option(
-                "--way",
-                type=click.Choice([way.value for way in Way]),
-                default=None,
-                help="Keep the storage, or copy. Else what is possible.",
-            ),
-            click.option(
-                "--host",
-                default="",
-                help="Under which workloads name images then; that of this registry's Service unless given.",
-            ),
-            click.option(
-                "--source-url",
-                default="",
-                metavar="URL",
-                help="Where run will ask the old registry, if it is known: a host that moves is a finding.",
-            ),
-            click.option("--rename", "renames", multiple=True, metavar="OLD=NEW", help="Another name. Repeatable."),
-            click.option(
-                "--accept",
-                "accepted",
-                multiple=True,
-                metavar="ID",
-                help="A finding that is accepted, * for any text. Repeatable.",
-            ),
-            click.option("--claim-size", default="", metavar="QUANTITY", help="Of the claim that a copy goes to."),
-            click.option("--claim-class", default="", metavar="NAME", help="StorageClass of that claim."),
-            click.option(
-                "--claim-access-mode",
-                type=click.Choice(ACCESS_MODES),
-                default=None,
-                help="Of that claim; without ReadWriteMany this registry gets one replica.",
-            ),
-            click.option("--rate", default=60.0, show_default=True, help="MiB that a copy moves in a second."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
 @migrate.command()
 @discover_options
 @survey_options
 @form_option
 @click.option("--html", "page", type=FILE, default=None, help="Write a report for people there.")
-def discover(form: str, page: Path | None, **options: Any) -> None:
+@reports_option
+def discover(form: str, page: Path | None, reports: Path | None, **options: Any) -> None:
     """Find the legacy registries of a cluster, and everything that hangs on them.
 
     With --content what lies in the registry is surveyed too, through its API (--registry-url), in a folder
@@ -156,6 +72,7 @@ def discover(form: str, page: Path | None, **options: Any) -> None:
     What cannot be read is part of the result, with the right that is missing; nothing else stops.
     """
     found, client = inventory(options)
+    write(reports, inventory_files(found))
     if options["content"] is not None:
         survey(found, client, options)
     if page is not None:
@@ -171,8 +88,9 @@ def discover(form: str, page: Path | None, **options: Any) -> None:
 @choice_options
 @form_option
 @click.option("--html", "page", type=FILE, default=None, help="Write a report for people there.")
+@reports_option
 @click.pass_context
-def assess(context: click.Context, /, form: str, page: Path | None, **options: Any) -> None:
+def assess(context: click.Context, /, form: str, page: Path | None, reports: Path | None, **options: Any) -> None:
     """Say what stands in the way of a migration, and what to do about each thing.
 
     \b
@@ -182,8 +100,10 @@ def assess(context: click.Context, /, form: str, page: Path | None, **options: A
     """
     case = _case(options)
     findings = judge(case)
+    shown = html(case.inventory, findings)
+    write(reports, {**_inventory_files(case, options), **findings_file(findings), "findings.html": shown})
     if page is not None:
-        page.write_text(html(case.inventory, findings), encoding="utf-8")
+        page.write_text(shown, encoding="utf-8")
     if form == "table":
         _show(findings)
     else:
@@ -196,9 +116,12 @@ def assess(context: click.Context, /, form: str, page: Path | None, **options: A
 @choice_options
 @form_option
 @click.option("--html", "page", type=FILE, default=None, help="Write a report for people there.")
+@reports_option
 @click.option("--out", type=FILE, default=None, help="Write the plan (JSON) there.")
 @click.pass_context
-def plan(context: click.Context, /, form: str, page: Path | None, out: Path | None, **options: Any) -> None:
+def plan(
+    context: click.Context, /, form: str, page: Path | None, reports: Path | None, out: Path | None, **options: Any
+) -> None:
     """Plan a migration: phases, steps, diffs of workloads, time and bytes. Nothing is changed.
 
     \b
@@ -209,7 +132,8 @@ def plan(context: click.Context, /, form: str, page: Path | None, out: Path | No
     case = _case(options)
     made = make_plan(case, made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     if out is not None:
-        out.write_text(json.dumps(write_plan(made), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        out.write_text(as_json(write_plan(made)), encoding="utf-8")
+    write(reports, {**_inventory_files(case, options), **plan_files(case.inventory, made)})
     if page is not None:
         page.write_text(html(case.inventory, made.findings, made), encoding="utf-8")
     if form != "table":
@@ -289,6 +213,11 @@ def _case(options: Mapping[str, Any]) -> Case:
         return make_case(found, ContentFile(options["content"]) if options["content"] else None, choices)
     except InvalidDocument as error:
         raise Wrong(str(error)) from None
+
+
+def _inventory_files(case: Case, options: Mapping[str, Any]) -> dict[str, str]:
+    """Of what was discovered just now; one that was given is kept where it is."""
+    return inventory_files(case.inventory) if options["inventory"] is None else {}
 
 
 def _table(found: Inventory) -> None:

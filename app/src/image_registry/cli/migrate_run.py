@@ -14,6 +14,7 @@ from image_registry.cli import output
 from image_registry.cli.auth_file import keyring
 from image_registry.cli.connection import Unreachable, cluster_options, connect
 from image_registry.cli.failures import Failed, Wrong
+from image_registry.cli.migrate_reports import FOLDER, write
 from image_registry.cli.other_registries import registry_options
 from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient
@@ -26,6 +27,7 @@ from image_registry.migration.execution import rollback as take_back
 from image_registry.migration.execution import run as execute
 from image_registry.migration.foreseeing import foresee, looked_at
 from image_registry.migration.holding import held_by
+from image_registry.migration.journal import Journal
 from image_registry.migration.opening import (
     EXECUTED,
     METHODS,
@@ -58,6 +60,9 @@ def journal_options(command: F) -> F:
             click.option("--plan", "plan_file", type=FILE, required=True, help="As plan --out wrote it."),
             click.option("--journal", type=FILE, required=True, help="What was done; made by the first run."),
             click.option("--html", "report", type=FILE, default=None, help="Keep a report for people there."),
+            click.option(
+                "--reports", type=FOLDER, default=None, help="Keep progress.html and progress.json there; it is made."
+            ),
             click.option(
                 "-o",
                 "--output",
@@ -168,7 +173,7 @@ def status(*, held: bool, **options: Any) -> None:
     except Refused as error:
         raise Wrong(str(error)) from None
     folder = folder_beside(options["journal"])
-    found = Reports(plan, journal, folder, html=options["report"], tell=output.note).write()
+    found = _kept(plan, journal, folder, options).write()
     if held:
         found = replace(found, held=_holder(plan, options))
     _show(found, options["form"])
@@ -273,7 +278,20 @@ def _foreseen(found: Migration, wanted: Any, *, asks: bool, confirm: bool) -> No
 
 
 def _reports(found: Migration, options: dict[str, Any]) -> Reports:
-    return Reports(found.plan, found.journal, found.context.folder, html=options["report"], tell=output.note)
+    return _kept(found.plan, found.journal, found.context.folder, options)
+
+
+def _kept(plan: Plan, journal: Journal, folder: Path, options: dict[str, Any]) -> Reports:
+    pages, place = [options["report"]] if options["report"] else [], options["reports"]
+    write(place, {})
+    return Reports(
+        plan,
+        journal,
+        folder,
+        html=(*pages, *([place / "progress.html"] if place else [])),
+        document=place / "progress.json" if place else None,
+        tell=output.note,
+    )
 
 
 def _show(found: Progress, form: str) -> None:

@@ -59,6 +59,12 @@ def sorted_findings(found: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(unique.values(), key=lambda finding: (order.index(finding.severity), finding.id)))
 
 
+def by_severity(found: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """What blocks first."""
+    listed = list(found)
+    return {severity.value: [entry for entry in listed if entry.severity is severity] for severity in Severity}
+
+
 def accept(found: Iterable[Finding], patterns: Iterable[str]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """Findings with those accepted that a pattern names (``*`` stands for anything), and patterns that name none.
 

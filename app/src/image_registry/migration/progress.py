@@ -1,11 +1,11 @@
-"""How far a migration is, from its plan and its journal: a document, and one page for people. Pure."""
+"""How far a migration is, from its plan and its journal: a document. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from image_registry.migration import pages
+from image_registry.migration.facts import ObjectName
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import ORDER, READ_ONLY, Action, Phase
 from image_registry.migration.plan import Plan, Step, gives_up
@@ -25,6 +25,8 @@ class StepProgress:
     began: str = ""
     seconds: float = 0.0
     estimate: float = 0.0
+    object: ObjectName | None = None
+    """What it is about; ``None`` for a step about the registry as a whole, or about many objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,6 @@ def _remaining(plan: Plan, journal: Journal) -> tuple[str, ...]:
     return tuple(f"remove {name}" for found in saved for name in found.get("remains", ()))
 
 
-def page(plan: Plan, found: Progress) -> str:
-    """For people."""
-    return pages.render("progress", plan=plan, progress=found)
-
-
 def _state(steps: tuple[StepProgress, ...], over: int) -> str:
     if over == len(steps):
         return "done"
@@ -116,6 +113,7 @@ def _step(journal: Journal, step: Step) -> StepProgress:
         began,
         _between(began, ended),
         step.seconds,
+        step.object,
     )
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from image_registry.migration.documents import to_document
 from image_registry.migration.journal import Journal
 from image_registry.migration.plan import Plan
-from image_registry.migration.progress import Progress, page, progress
+from image_registry.migration.progress import Progress, progress
+from image_registry.migration.progress_page import page
 from image_registry.migration.step_results import results_of
 
 PAUSE = 5.0
@@ -27,7 +28,10 @@ SHARE = 20
 
 
 class Reports:
-    """``page`` is HTML, ``document`` JSON; ``None`` for one that nobody wants. ``folder`` has the results of steps."""
+    """``html`` are pages, ``document`` is JSON; ``None`` for one that nobody wants.
+
+    ``folder`` has the results of steps.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,13 @@ class Reports:
         journal: Journal,
         folder: Path,
         *,
-        html: Path | None = None,
+        html: Path | tuple[Path, ...] | None = None,
         document: Path | None = None,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._plan, self._journal, self._folder = plan, journal, folder
-        self._html, self._document = html, document
+        self._html = (html,) if isinstance(html, Path) else html or ()
+        self._document = document
         self._tell = tell
         self._told: set[Path] = set()
 
@@ -51,8 +56,10 @@ class Reports:
     def write(self) -> Progress:
         """Bring them up to date, each whole or as it was."""
         found = self.now()
-        if self._html is not None:
-            self._put(self._html, page(self._plan, found))
+        if self._html:
+            text = page(self._plan, found)
+            for path in self._html:
+                self._put(path, text)
         if self._document is not None:
             self._put(self._document, json.dumps(to_document(found), indent=1, ensure_ascii=False) + "\n")
         return found
@@ -60,7 +67,7 @@ class Reports:
     @contextmanager
     def kept_up(self) -> Iterator[None]:
         """Bring them up to date again and again, and at the end, however it ends; nothing is read for nobody."""
-        if self._html is None and self._document is None:
+        if not self._html and self._document is None:
             yield
             return
         over = threading.Event()

@@ -13,7 +13,7 @@ from image_registry.kube.pod_templates import WORKLOADS
 from image_registry.migration.facts import ConsumerFact, ObjectName
 from image_registry.oci.reference import is_ours
 
-_KINDS = frozenset(known.kind for known in WORKLOADS)
+KINDS = frozenset(known.kind for known in WORKLOADS)
 
 _FIXED = frozenset({"Job"})
 """Kinds whose template the API server lets nobody change."""
@@ -50,7 +50,7 @@ def rewrites(
 ) -> Iterator[ObjectRewrite]:
     """One for each object that has to change; ``moving`` are hosts that lead to this registry after the cutover."""
     for consumer in consumers:
-        if consumer.controller.partition(" ")[0] in _KINDS:
+        if consumer.controller.partition(" ")[0] in KINDS:
             continue  # its maker is changed, and makes it anew
         if consumer.over:
             continue
