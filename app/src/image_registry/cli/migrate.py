@@ -264,5 +264,6 @@ def _show(findings: tuple[Finding, ...]) -> None:
 def _end(context: click.Context, findings: tuple[Finding, ...]) -> None:
     blockers = list(open_blockers(findings))
     if blockers:
-        output.note(f"{len(blockers)} findings block; remove their causes, or accept them by --accept ID")
+        block = "1 finding blocks" if len(blockers) == 1 else f"{len(blockers)} findings block"
+        output.note(f"{block}; remove the cause, or accept it by --accept ID")
         context.exit(FAILED)

@@ -13,6 +13,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Switch(click.Option):
     """Takes a value behind ``=`` alone: ``--confirm team/app:v1`` is a switch and an argument, as in kubectl."""
 
+    def make_metavar(self, ctx: click.Context) -> str:  # noqa: ARG002 - click asks
+        """Say that the value may be left out."""
+        return "[=true|false]"
+
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Write the value that stands for none, before click looks at the words."""
         super().add_to_parser(parser, ctx)

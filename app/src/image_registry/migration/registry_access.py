@@ -152,7 +152,8 @@ class Registry:
         pause = 0.2
         while not run.get("ended"):
             progress = run.get("progress") or {}
-            context.tell(f"{kind}: {progress.get('stage') or 'waiting for a process'} {progress.get('count') or 0}")
+            begun = f"{progress['stage']} {progress.get('count') or 0}" if progress.get("stage") else ""
+            context.tell(f"{kind}: {begun or 'waiting for a process'}")
             context.sleep(pause)
             pause = min(pause * 1.5, 2.0)
             run = self._ask("GET", f"{UPKEEP}/{run['id']}")
