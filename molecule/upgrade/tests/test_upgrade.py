@@ -1,4 +1,4 @@
-"""The registry runs as the inventory says after the upgrade, as a later revision of the same release."""
+"""The registry runs as the inventory says after the upgrade, as a later version and revision of the same release."""
 
 from __future__ import annotations
 
@@ -26,3 +26,6 @@ def test_it_is_a_later_revision(host: Host, lab: dict[str, str]) -> None:
     history = json.loads(host.check_output(command))
     assert history[-1]["status"] == "deployed"
     assert history[-1]["revision"] > 1
+    assert history[0]["chart"] == "image-registry-1.9.0"
+    assert history[-1]["chart"] != history[0]["chart"]
+    assert history[-1]["app_version"] != "1.9.0"
