@@ -49,7 +49,11 @@ class FileSettings:
         new.write_text(json.dumps(values))
         new.replace(self.path)
 
-    def remove(self, tell: Callable[[str], None]) -> None:
+    def resting(self) -> Mapping[str, Any]:
+        return {}
+
+    def remove(self, tell: Callable[[str], None], resting: Mapping[str, Any]) -> None:
+        del resting
         tell("  removed")
         self.path.unlink(missing_ok=True)
 
@@ -98,10 +102,10 @@ class RoutedSettings(FileSettings):
             self.client.delete(f"{INGRESSES}/{name}")
         super().write(values, tell)
 
-    def remove(self, tell: Callable[[str], None]) -> None:
+    def remove(self, tell: Callable[[str], None], resting: Mapping[str, Any]) -> None:
         for item in self.client.get(INGRESSES)["items"]:
             self.client.delete(f"{INGRESSES}/{item['metadata']['name']}")
-        super().remove(tell)
+        super().remove(tell, resting)
 
 
 class Pretended:

@@ -10,6 +10,7 @@ import pytest
 from image_registry.kube.client import object_path
 from image_registry.kube.release_marks import own, owned_by
 from image_registry.kube.release_record import RELEASE
+from image_registry.operator.left_roles import MISSING
 from tests.operator.conftest import NAMESPACE
 from tests.operator.reconciled import Cluster
 
@@ -51,6 +52,23 @@ def test_while_another_release_has_them_they_are_left(told: Cluster) -> None:
     assert not released(told) & {PULLER, PUSHER}
     assert rules(told) == [OLD]
     assert told.client.find(path(PUSHER)) is None
+
+
+def test_a_role_that_is_left_to_nobody_is_named_with_its_cure(told: Cluster) -> None:
+    assert told.said()[MISSING] == "True LeftToNobody"
+    message = told.message(MISSING)
+    assert message.startswith(f"ClusterRole {PUSHER} does not exist, and is not made, because the operator was told")
+    assert f"--set 'operand.clusterRoles.leave={{{PULLER}}}'" in message
+    assert "LeftToNobody" in told.events()
+    told.client.create(path(PUSHER).rpartition("/")[0], {"metadata": {"name": PUSHER}})
+    told.until(lambda: MISSING not in told.said(), "said no more")
+    told.client.delete(path(PUSHER))
+    told.change(managementState="Unmanaged")
+    told.until(lambda: told.said()["Available"] == "True Unmanaged", "left alone")
+    assert MISSING not in told.said(), "nobody looks after it then"
+    told.change(managementState="Managed")
+    told.until(lambda: MISSING in told.said(), "said again")
+    told.settle()
 
 
 def test_a_role_that_was_made_over_is_made_this_registrys_own_and_nobody_has_to_say_so(told: Cluster) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from image_registry.kube.client import object_path
+from image_registry.migration.cluster_objects import restorable
 from image_registry.migration.config_settings import CONFIG, PRUNER, ConfigSettings
 from image_registry.migration.doing import DOERS
 from image_registry.migration.execution import Refused, Stopped, phases_until, rollback, run
@@ -31,6 +32,13 @@ from tests.operator.test_legacy_registry import collection
 from tests.operator.test_migration_run import TARGET, everything, fill, planned
 
 PATIENCE = 120.0
+CONFIGS = object_path(CONFIG.api_version, "configs")
+RESTING = {
+    "apiVersion": CONFIG.api_version,
+    "kind": CONFIG.kind,
+    "metadata": {"name": CONFIG.name, "labels": {"team": "platform"}, "annotations": {"example.com/why": "later"}},
+    "spec": {"managementState": "Unmanaged", "logLevel": "Debug", "replicas": 1},
+}
 LEFT = "operand.clusterRoles.leave={system:image-puller,system:image-pusher}"
 
 
@@ -87,6 +95,7 @@ def test_values_go_into_config_and_the_operator_is_waited_for(server: ApiServer,
     client = server.client
     operator_chart(server, tmp_path)
     fill(client, VARIANTS["4.2-pvc"])
+    resting = client.create(CONFIGS, RESTING)  # as a person leaves it who puts the operator there first
     planned(server, tmp_path)
     before = everything(client)
     with pytest.raises(Refused, match=f"there is the Deployment {TARGET}/{OPERATOR}"):
@@ -124,6 +133,8 @@ def test_values_go_into_config_and_the_operator_is_waited_for(server: ApiServer,
 
         found = opened(server, tmp_path)
         rollback(found.context, found.journal, DOERS)
-        assert client.find(object_path(CONFIG.api_version, "configs", CONFIG.name)) is None
+        left = client.get(f"{CONFIGS}/{CONFIG.name}")
+        assert restorable(left) == restorable(resting), "somebody's own, as it was before"
+        assert client.find(object_path(PRUNER.api_version, "imagepruners", PRUNER.name)) is None
         assert client.find(object_path("apps/v1", "deployments", "image-registry", namespace=TARGET)) is None
         assert everything(client) == before

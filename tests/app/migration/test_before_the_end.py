@@ -158,7 +158,7 @@ def test_what_the_release_has_is_written_for_the_inventory_and_goes_with_it(tmp_
     settings.write(values, print)
     assert yaml.safe_load(file.read_text()) == {"registry_install_method": "helm", "registry_chart_values": values}
     assert file.stat().st_mode & 0o777 == 0o600
-    settings.remove(print)
+    settings.remove(print, {})
     assert not file.exists(), "a rollback leaves nothing to be included"
 
 

@@ -79,8 +79,14 @@ class Settings(Protocol):
     def write(self, values: Mapping[str, Any], tell: Callable[[str], None]) -> None:
         """Install or change. Raises :class:`StepFailed`."""
 
-    def remove(self, tell: Callable[[str], None]) -> None:
-        """Uninstall; bytes and names of images are kept. Raises :class:`StepFailed`."""
+    def resting(self) -> Mapping[str, Any]:
+        """Objects that speak of an installation where there is none, as they stand, by name."""
+
+    def remove(self, tell: Callable[[str], None], resting: Mapping[str, Any]) -> None:
+        """Uninstall; bytes and names of images are kept. What rested before is left as it was.
+
+        Raises :class:`StepFailed`.
+        """
 
     def unusable(self) -> str:
         """Why nothing can be installed by it; empty if it can. Nothing is written."""

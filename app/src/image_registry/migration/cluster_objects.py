@@ -139,3 +139,14 @@ def restorable(document: Mapping[str, Any]) -> Document:
     metadata.pop("annotations", None)
     found["metadata"] = metadata | ({"annotations": kept} if kept else {})
     return found
+
+
+def as_saved(current: Mapping[str, Any], saved: Mapping[str, Any]) -> Document:
+    """``current`` with everything that :func:`restorable` had saved of it, and nothing else that people write."""
+    metadata, said = current["metadata"], saved.get("metadata") or {}
+    kept = {key: value for key, value in metadata.items() if key in _OF_THE_SERVER}
+    notes = {k: v for k, v in (metadata.get("annotations") or {}).items() if k in _OF_CONTROLLERS}
+    notes |= said.get("annotations") or {}
+    whole = {key: value for key, value in current.items() if key in ("status", "apiVersion", "kind")}
+    body = {key: value for key, value in saved.items() if key != "metadata"}
+    return {**whole, **body, "metadata": {**said, **kept, **({"annotations": notes} if notes else {})}}

@@ -19,7 +19,7 @@ from image_registry.kube.release_marks import owned_by
 from image_registry.kube.release_record import RELEASE
 from image_registry.migration.access_facts import RBAC
 from image_registry.migration.actions import StepFailed
-from image_registry.migration.cluster_objects import ClusterObjects, Document
+from image_registry.migration.cluster_objects import ClusterObjects, Document, as_saved, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.helm_settings import HelmSettings
 from image_registry.migration.spelling import OPERATOR, Said, Spelling, command_line
@@ -70,7 +70,13 @@ class ConfigSettings:
             self._wait_until(tell, lambda config: self._still_left(config, leave))
         self._wait(tell)
 
-    def remove(self, tell: Callable[[str], None]) -> None:
+    def resting(self) -> Mapping[str, Any]:
+        """An operator may be there before its registry, told to wait: that is somebody's wish and no part of ours."""
+        found = ClusterObjects(self.client)
+        objects = ((name, found.find(name)) for name in (PRUNER, CONFIG))
+        return {str(name): restorable(document) for name, document in objects if document is not None}
+
+    def remove(self, tell: Callable[[str], None], resting: Mapping[str, Any]) -> None:
         """Not by ``Removed``, for which the operator deletes a storage that it has made."""
         found = ClusterObjects(self.client)
         config = found.find(CONFIG)
@@ -83,9 +89,12 @@ class ConfigSettings:
             self._wait_until(tell, _secrets_left)
             self._set(CONFIG, {**spec, "imagePullSecret": secrets, "managementState": "Unmanaged"})
         self._wait(tell)
-        self.owner.remove(tell)
-        found.remove(PRUNER)
-        found.remove(CONFIG)
+        self.owner.remove(tell, {})
+        for name in (PRUNER, CONFIG):  # in this order: by Config the next call sees that this one was interrupted
+            if str(name) in resting:
+                self._rest(name, resting[str(name)])
+            else:
+                found.remove(name)
 
     def unusable(self) -> str:
         if not self.serves(self.client):
@@ -127,6 +136,13 @@ class ConfigSettings:
         else:
             found.change(name, lambda current: {**current, "spec": dict(spec)})
 
+    def _rest(self, name: ObjectName, document: Document) -> None:
+        found = ClusterObjects(self.client)
+        if found.find(name) is None:
+            found.create(name, document)
+        else:
+            found.change(name, lambda current: as_saved(current, document))
+
     def _wait(self, tell: Callable[[str], None]) -> None:
         self._wait_until(tell, _unsettled)
 
@@ -166,6 +182,13 @@ class ConfigSettings:
         known = (self.owner.current() or {}).get("clusterRoles") or {}
         more = sorted(set(known.get("leave") or ()) - leave)
         told = self._telling(sorted(leave))
+        found = ClusterObjects(self.client)
+        left = set(self._left()).intersection(more)
+        if lost := [name for name in sorted(left) if found.find(ObjectName("ClusterRole", name, "", RBAC)) is None]:
+            raise StepFailed(
+                f"ClusterRole {' and '.join(lost)} does not exist, so the operator, which was told to leave it to "
+                f"another release, never makes it: {told}, and run again"
+            )
         return f"it has not made {', '.join(more)} its own yet; if it never does: {told}" if more else ""
 
 

@@ -81,7 +81,10 @@ class HelmSettings:
             )  # fmt: skip
             self._note(values)
 
-    def remove(self, tell: Callable[[str], None]) -> None:
+    def resting(self) -> Mapping[str, Any]:
+        return {}
+
+    def remove(self, tell: Callable[[str], None], resting: Mapping[str, Any]) -> None:  # noqa: ARG002
         with self._alone(tell):
             tell(f"  helm uninstall {RELEASE}")
             self._helm("uninstall", RELEASE, "--ignore-not-found", "--wait", f"--timeout={self.timeout}s")

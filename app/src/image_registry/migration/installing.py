@@ -50,7 +50,7 @@ class Install:
         current = context.settings.current()
         kept = {KEEPER: context.settings.keeper}
         if current is None:
-            return {**kept, "absent": True}
+            return {**kept, "absent": True, "resting": dict(context.settings.resting())}
         wanted = wanted_values(step, context, current)
         return {**kept, "values": [[list(path), _or_nothing(_at(current, path))] for path, _ in leaves(wanted)]}
 
@@ -71,7 +71,7 @@ class Install:
         if current is None:
             return Outcome("it is not installed", skipped=True)
         if saved.get("absent"):
-            context.settings.remove(context.tell)
+            context.settings.remove(context.tell, saved.get("resting") or {})
             return Outcome("uninstalled; its storage is kept")
         wanted = copy.deepcopy(dict(current))
         for path, value in saved.get("values", ()):

@@ -10,10 +10,10 @@ from image_registry.kube.client import ClusterClient, object_path
 from image_registry.kube.errors import KubeError
 from image_registry.kube.release_record import RELEASE, Release, read
 from image_registry.operator import config_values
-from image_registry.operator.conditions import SERVERS
+from image_registry.operator.conditions import SERVERS, Condition
 from image_registry.operator.config_status import WORKLOADS, instead
 from image_registry.operator.drift import Comparison
-from image_registry.operator.left_roles import left_roles
+from image_registry.operator.left_roles import left_roles, missing_condition
 from image_registry.operator.release_secrets import AUTHORITY, LEAVES, TOKEN_KEYS
 from image_registry.operator.renewal import Renewal
 from image_registry.operator.surroundings import Lookout
@@ -41,6 +41,8 @@ class Operand:
         self._renewal = Renewal(client, namespace)
         self.lookout = Lookout(client, namespace)
         self._records: dict[tuple[str, str], Release | None] = {}
+        self.missing_roles: Condition | None = None
+        """What :meth:`whose_roles` has found of roles that are left to somebody and that nobody has made."""
 
     def config(self) -> dict[str, Any] | None:
         """``Config/cluster``, read live: a remembered one could be older than what was done."""
@@ -67,12 +69,17 @@ class Operand:
 
     def whose_roles(self, base: Mapping[str, Any], history: Sequence[Release]) -> dict[str, Any]:
         """``clusterRoles`` of the chart's values: of the told names they leave those that another release owns."""
+        self.missing_roles = None
         told = base.get("clusterRoles") or {}
         names = told.get("leave") or ()
         if not names:
             return {}
-        roles = {name: found for name in names if (found := self._role(str(name))) is not None}
-        return {"clusterRoles": {**told, "leave": left_roles(names, roles, history, self.namespace)}}
+        looked_at = {str(name): self._role(str(name)) for name in names}
+        roles = {name: found for name, found in looked_at.items() if found}
+        left = left_roles(names, roles, history, self.namespace)
+        missing = [name for name in left if looked_at[name] is None]
+        self.missing_roles = missing_condition(left, missing)
+        return {"clusterRoles": {**told, "leave": left}}
 
     def drift(self, release: Release) -> tuple[str, ...]:
         """What is missing or was changed of a finished release."""
@@ -129,13 +136,13 @@ class Operand:
         return tuple(found)
 
     def _role(self, name: str) -> dict[str, Any] | None:
-        """One that may not be read is none that the chart makes."""
+        """``None`` if there is none. One that may not be read is none that the chart makes, and empty."""
         try:
             return self._client.find(object_path("rbac.authorization.k8s.io/v1", "clusterroles", name))
         except KubeError as error:
             if not error.forbidden:
                 raise
-            return None
+            return {}
 
     def delete_claim(self, claim: Mapping[str, Any]) -> None:
         """Delete exactly this one; another of the same name that came after it stays."""

@@ -243,13 +243,22 @@ class Reconciler:
             problem=self._failure.problem if self._failure else None,
             moved_from=moved_from,
             pull_secrets=self.pull_secrets(),
-            further=around.conditions,
+            further=(*around.conditions, *self._missing_roles(config, spec)),
             refusing=certificate_facts.refusing(around.certificates),
             goes=tuple(str(claim["metadata"]["name"]) for claim in claims),
             unknown=self._unknown,
             namespace=self.operand.namespace,
         )
         self._write({**config, "spec": shown}, observed, release, workloads, now, around)
+
+    def _missing_roles(self, config: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[Condition, ...]:
+        found = self.operand.missing_roles
+        if found is None or config_values.state_of(spec) == UNMANAGED:
+            return ()
+        told = (config.get("status") or {}).get("conditions") or []
+        if all(item.get("type") != found.type for item in told):
+            self.events.say(config, "Warning", found.reason, found.message)
+        return (found,)
 
     def _under_way(self, plan: Plan) -> str:
         """What is not done yet: also between an upgrade that was ended and the next one nothing is as it should be."""
