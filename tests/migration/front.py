@@ -25,7 +25,7 @@ INGRESSES = object_path("networking.k8s.io/v1", "ingresses")
 
 
 class Front:
-    """While it listens; ``backends`` are addresses by the namespace of an Ingress."""
+    """While it listens; ``backends`` are addresses of Services, as ``<namespace>/<name>``."""
 
     def __init__(self, client: ClusterClient, folder: Path, host: str, backends: Mapping[str, str]) -> None:
         self._client, self._host, self._backends = client, host, backends
@@ -85,12 +85,18 @@ class Front:
             if not tls and connection.recv(1, socket.MSG_PEEK) == HANDSHAKE:
                 return  # somebody tries TLS first
             client = self._tls.wrap_socket(connection, server_side=True) if tls else connection
-            address, _, port = self._backends[leads["metadata"]["namespace"]].partition(":")
+            address, _, port = self._backends[_service(leads, self._host)].partition(":")
             # one question a connection, one direction at a time: a TLS socket is not for two threads at once
             with client, socket.create_connection((address, int(port)), 30) as behind:
                 behind.sendall(_head(client))
                 while data := behind.recv(1 << 16):
                     client.sendall(data)
+
+
+def _service(ingress: Mapping[str, Any], host: str) -> str:
+    """Where the first path of the host leads; all of them lead to the same one here."""
+    paths = next(rule["http"]["paths"] for rule in ingress["spec"]["rules"] if rule.get("host") == host)
+    return f"{ingress['metadata']['namespace']}/{paths[0]['backend']['service']['name']}"
 
 
 def _head(client: socket.socket) -> bytes:

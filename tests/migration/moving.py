@@ -126,7 +126,9 @@ def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: An
             variant = replace(variant, endpoint=stack.enter_context(bucket(folder)))
         whole = stack.enter_context(whole_migration(folder, variant))
         nodes = whole.nodes
-        backends = {NAMESPACE: nodes.legacy_url.removeprefix("http://"), TARGET: nodes.url.removeprefix("http://")}
+        urls = {f"{NAMESPACE}/{variant.name}": nodes.legacy_url, f"{TARGET}/image-registry": nodes.url}
+        urls[f"{NAMESPACE}/registry-gateway-service"] = nodes.gateway_url
+        backends = {service: url.removeprefix("http://") for service, url in urls.items()}
         front = stack.enter_context(Front(whole.client, folder / "front", HOST, backends))
         sentry = stack.enter_context(Sentry(whole.client, variant)) if variant.synced else None
         home = folder / "controller"

@@ -29,6 +29,7 @@ from tests.operator.storages import NAME, TARGET, Place, Storages
 from tests.serve.conftest import free_port, program, wait_for_port
 
 RBAC = "rbac.authorization.k8s.io/v1"
+GATEWAY = "registry-gateway-gateway"
 ROLES_SECONDS = 1.0
 """How long after the workloads of a release its roles go: Helm takes them last."""
 
@@ -63,14 +64,15 @@ class Nodes(EveryHands):
     def __init__(self, server: ApiServer, variant: Variant, folder: Path) -> None:
         super().__init__(server.client, "")
         self._server, self._variant, self._folder = server, variant, folder
-        self._legacy, self._ours = Running(), Running()
-        self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        self._legacy, self._gateway, self._ours = Running(), Running(), Running()
+        self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(4)]
         self._place: Place | None = None
         self._roles_go = 0.0
         self.failure = ""
         self.within: Sequence[str] = ()
         """What starts the process of this registry, if it is to be something else; the folder of its bytes follows."""
         self.legacy_url, self.url = f"http://{self._addresses[1]}", f"http://{self._addresses[2]}"
+        self.gateway_url = f"http://{self._addresses[3]}"
         self._storages = Storages(server.client, variant, folder)
         self.data = self._storages.data
         (folder / "read-only").write_text("false")
@@ -82,14 +84,15 @@ class Nodes(EveryHands):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        self._legacy.stop()
-        self._ours.stop()
+        for running in (self._gateway, self._legacy, self._ours):
+            running.stop()
         assert not self.failure, self.failure
 
     def _look(self) -> None:
         try:
             self._roll_out()
             self._run_legacy()
+            self._run_gateway()
             self._run_ours()
             super()._look()
             self._uninstall_legacy()
@@ -101,6 +104,7 @@ class Nodes(EveryHands):
     def _status(self, version: str, resource: str, item: dict[str, Any], status: dict[str, Any]) -> None:
         """A registry is ready when its process answers, and not when somebody wants it to be."""
         known = {(LEGACY, self._variant.name): self._legacy, (TARGET, NAME): self._ours}
+        known[LEGACY, GATEWAY] = self._gateway
         running = known.get((item["metadata"].get("namespace", ""), item["metadata"]["name"]))
         if resource == "deployments" and running is not None and status["replicas"] and not running.processes:
             return  # wanted since this look began; the next one starts it
@@ -153,7 +157,7 @@ class Nodes(EveryHands):
         if not wanted:
             self._legacy.stop()
         elif not self._legacy.processes:
-            upstream, front, _ = self._addresses
+            upstream, front, *_ = self._addresses
             settings, secrets = self._as_configured(upstream)
             (self._folder / "config.json").write_text(json.dumps(settings))
             account = self._account("registry-proxy", LEGACY)
@@ -169,6 +173,16 @@ class Nodes(EveryHands):
                 KUBERNETES_SERVICE_PORT=port,
                 PROXY_ACCOUNT=str(account),
             )
+
+    def _run_gateway(self) -> None:
+        wanted = self._wanted(LEGACY, GATEWAY)
+        if not wanted:
+            self._gateway.stop()
+        elif not self._gateway.processes:
+            address = self._addresses[3]
+            command = [sys.executable, proxy.__file__, "--forward", f"--upstream={self.legacy_url}"]
+            log = self._folder / "gateway.log"
+            self._gateway.start(log, address, [*command, f"--insecure-listen-address={address}"])
 
     def _as_configured(self, address: str) -> tuple[dict[str, Any], dict[str, str]]:
         """Its ConfigMap and its credentials; here the volume and the port are others."""
@@ -227,6 +241,9 @@ class Nodes(EveryHands):
 
     def _uninstall_legacy(self) -> None:
         """The platform takes a release away when its record goes: workloads first, roles last, as Helm does."""
+        gateway = object_path("apps/v1", "deployments", GATEWAY, namespace=LEGACY)
+        if self._client.find(self._record_of("registry-gateway")) is None and self._client.find(gateway) is not None:
+            self._client.delete(gateway)
         workload = object_path("apps/v1", "deployments", self._variant.name, namespace=LEGACY)
         record = self._client.find(self._record)
         if record is not None and "deletionTimestamp" not in record["metadata"]:
@@ -251,7 +268,11 @@ class Nodes(EveryHands):
 
     @property
     def _record(self) -> str:
-        return object_path("cluster.alauda.io/v1alpha1", "clusterplugininstances", self._variant.name)
+        return self._record_of(self._variant.name)
+
+    @staticmethod
+    def _record_of(name: str) -> str:
+        return object_path("cluster.alauda.io/v1alpha1", "clusterplugininstances", name)
 
 
 def _distribution() -> str:

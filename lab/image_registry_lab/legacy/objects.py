@@ -12,6 +12,7 @@ from image_registry_lab.legacy.variants import HOST, NAMESPACE, TEAMS, Variant
 
 Document = dict[str, Any]
 CONTROLLER = "sa-imagepullsecret-controller"
+GATEWAY = "registry-gateway"
 RBAC = "rbac.authorization.k8s.io"
 _CRDS = (
     ("cluster.alauda.io", "v1alpha1", "ClusterPluginInstance", "clusterplugininstances", "Cluster"),
@@ -104,23 +105,29 @@ def _settings(variant: Variant) -> Document:
 
 
 def _records(variant: Variant) -> Iterator[Document]:
-    spec = {"pluginName": variant.name, "config": _settings(variant), "version": "v4.2.0"}
-    labels = {"create-by": "cluster-transformer", "manage-delete-by": "cluster-transformer"}
-    yield _object("cluster.alauda.io/v1alpha1", "ClusterPluginInstance", variant.name, spec=spec, labels=labels)
-    charts = [{"name": f"acp/{variant.name}", "releaseName": variant.name, "targetRevision": "v4.2.0"}]
-    release = {"source": {"charts": charts}}
     again = {"interval-sync": "true"} if variant.synced else None
+    yield from _plugin(variant, variant.name, "business-5f3a", _settings(variant), again)
+
+
+def _plugin(
+    variant: Variant, name: str, module: str, settings: Document, again: dict[str, str] | None = None
+) -> Iterator[Document]:
+    """What the platform writes of a plugin that was installed."""
+    spec = {"pluginName": name, "config": settings, "version": "v4.2.0"}
+    labels = {"create-by": "cluster-transformer", "manage-delete-by": "cluster-transformer"}
+    yield _object("cluster.alauda.io/v1alpha1", "ClusterPluginInstance", name, spec=spec, labels=labels)
+    charts = [{"name": f"acp/{name}", "releaseName": name, "targetRevision": "v4.2.0"}]
+    release = {"source": {"charts": charts}}
     yield _object(
-        "operator.alauda.io/v1alpha1", "AppRelease", variant.name, NAMESPACE, spec=release,
-        labels=labels, annotations=again,
-    )  # fmt: skip
+        "operator.alauda.io/v1alpha1", "AppRelease", name, NAMESPACE, spec=release, labels=labels, annotations=again
+    )
     if variant.module_info:
         marks = {
-            "cpaas.io/module-name": variant.name,
+            "cpaas.io/module-name": name,
             "cpaas.io/cluster-name": "business",
             "cpaas.io/module-type": "plugin",
         }
-        yield _object("cluster.alauda.io/v1alpha1", "ModuleInfo", "business-5f3a", spec=spec, labels=marks)
+        yield _object("cluster.alauda.io/v1alpha1", "ModuleInfo", module, spec=spec, labels=marks)
 
 
 def _config(variant: Variant) -> Document:
@@ -173,21 +180,27 @@ def _deployment(variant: Variant) -> Document:
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
         "volumeMounts": mounts,
     }
-    proxy = {
-        "name": "proxy",
-        "image": variant.proxy_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "/proxy/proxy.py"],
-        "args": ["--upstream=http://127.0.0.1:5000", "--insecure-listen-address=:8080"],
-        "ports": [{"containerPort": 8080}],
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "proxy", "mountPath": "/proxy"}],
-    }
+    proxy = _proxying(variant, "proxy", "--upstream=http://127.0.0.1:5000", "--insecure-listen-address=:8080")
     volumes.append({"name": "proxy", "configMap": {"name": "registry-proxy-program"}})
     pod: Document = {"serviceAccountName": "registry-proxy", "containers": [registry, proxy], "volumes": volumes}
     if variant.storage == "local":
         pod["nodeSelector"] = {"kubernetes.io/hostname": "n1"}
     return _workload(variant.name, NAMESPACE, pod, {"app": variant.name}, _release_marks(variant.name))
+
+
+def _proxying(variant: Variant, name: str, upstream: str, address: str, *more: str) -> Document:
+    """A container of the program that stands before a registry."""
+    port = int(address.rpartition(":")[2])
+    return {
+        "name": name,
+        "image": variant.proxy_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "/proxy/proxy.py"],
+        "args": [upstream, address, *more],
+        "ports": [{"containerPort": port}],
+        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "proxy", "mountPath": "/proxy"}],
+    }
 
 
 def _proxy() -> Iterator[Document]:
@@ -305,11 +318,15 @@ def _policies(variant: Variant) -> Iterator[Document]:
 
 
 def _gateway(variant: Variant) -> Iterator[Document]:
-    container: Document = {"name": "gateway", "image": variant.idle_image, "imagePullPolicy": "IfNotPresent"}
-    if variant.idle_image.startswith("lab.local/"):
-        container["command"] = ["/bin/busybox", "sleep", "100000"]
-    yield _workload("registry-gateway-gateway", NAMESPACE, {"containers": [container]}, {"app": "registry-gateway"}, {})
-    yield _service_of("registry-gateway-service", "registry-gateway", 5000, 5000)
+    """A plugin of its own that forwards to the registry, which asks for rights."""
+    yield from _plugin(variant, GATEWAY, "business-77c1", {"namespace": NAMESPACE, "registryURL": variant.service_host})
+    container = _proxying(
+        variant, "gateway", f"--upstream=http://{variant.service_host}", "--insecure-listen-address=:5000", "--forward"
+    )
+    volume = {"name": "proxy", "configMap": {"name": "registry-proxy-program"}}
+    pod = {"containers": [container], "volumes": [volume]}
+    yield _workload("registry-gateway-gateway", NAMESPACE, pod, {"app": GATEWAY}, _release_marks(GATEWAY))
+    yield _service_of("registry-gateway-service", GATEWAY, 5000, 5000)
     target = {"apiVersion": "v1", "kind": "ConfigMap", "name": "registry-gateway-config", "namespace": NAMESPACE}
     kept = {"release": variant.name, "target": target, "jsonPatch": {"operations": []}}
     yield _object("operator.alauda.io/v1alpha1", "ResourcePatch", "registry-gateway-limits", spec=kept)

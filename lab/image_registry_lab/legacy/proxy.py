@@ -3,6 +3,8 @@
 It is a program of the standard library alone, because it runs in a Pod from a ConfigMap. It does what is known of the
 platform's own one: a Bearer token, or Basic with the user ``<token>`` and a token as password; the first part of the
 path is the namespace, which must exist; the right is asked for on ``images`` of ``registry.alauda.io``.
+
+With ``--forward`` it is a gateway before such a proxy: it asks nobody, and hands everything on, logins too.
 """
 
 from __future__ import annotations
@@ -82,9 +84,13 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     upstream = "127.0.0.1:5000"
+    gateway = False
 
     def handle_request(self) -> None:
         """Who, what, and then on to the registry."""
+        if self.gateway:
+            self.forward()
+            return
         token = token_in(self.headers.get("Authorization", ""))
         user = who(token) if token else {}
         if not user:
@@ -118,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
         headers["Host"] = self.headers.get("Host", self.upstream)
+        if self.gateway and "Authorization" in self.headers:
+            headers["Authorization"] = self.headers["Authorization"]
         body: Any = None
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             body = self.chunks()
@@ -185,7 +193,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--upstream", default="http://127.0.0.1:5000")
     parser.add_argument("--insecure-listen-address", default=":8080")
+    parser.add_argument("--forward", action="store_true", help="hand everything on, for the next one asks for rights")
     options = parser.parse_args()
+    Handler.gateway = options.forward
     Handler.upstream = urlsplit(options.upstream).netloc
     host, _, port = options.insecure_listen_address.rpartition(":")
     ThreadingHTTPServer((host, int(port)), Handler).serve_forever()

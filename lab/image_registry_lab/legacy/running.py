@@ -89,7 +89,8 @@ class Legacy:
         self._kubectl("wait", "crd", *_definitions(), "--for=condition=established", "--timeout=60s")
         self._apply(_namespaces())
         self._apply(self._documents(variant))
-        for deployment in (variant.name, CONTROLLER):
+        gateway = ("registry-gateway-gateway",) if variant.gateway else ()
+        for deployment in (variant.name, CONTROLLER, *gateway):
             self._kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{deployment}", f"--timeout={READY}")
         self._say(f"{variant.name} runs in {NAMESPACE} ({name})")
         self._let_nodes_find(variant)

@@ -184,7 +184,8 @@ def test_who_still_names_the_registry_before_is_named_before_it_stops(context: C
 
 def test_users_are_asked_for_before_the_stop_and_before_the_end(context: Context) -> None:
     names = [step.id for step in context.plan.steps]
-    assert names.index("observe/consumers") + 1 == names.index("observe/stop")
+    assert names.index("observe/consumers") + 1 == names.index("observe/stop-gateway")
+    assert names.index("observe/stop-gateway") + 1 == names.index("observe/stop")
     assert next(context.plan.phase(Phase.FINALIZE)).id == "finalize/consumers"
     [step] = [step for step in context.plan.steps if step.id == "finalize/consumers"]
     assert step.parameters["fields"] == [str(BUILDS)]

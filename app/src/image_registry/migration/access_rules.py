@@ -8,7 +8,9 @@ from image_registry.migration.access_facts import OURS
 from image_registry.migration.case import Case
 from image_registry.migration.facts import RoleFact
 from image_registry.migration.findings import Finding, blocking, note, warning
+from image_registry.migration.gateway_rules import gateway_findings
 from image_registry.migration.generations import GENERATIONS
+from image_registry.migration.global_records import records_elsewhere
 from image_registry.migration.limit_conversion import convert_limits
 from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.role_conversion import convert_roles
@@ -118,10 +120,7 @@ def _limits(case: Case) -> Iterator[Finding]:
                     f"a repository has {case.most_tags[namespace]} tags and the limit is {most}",
                     "tags that are there stay, new ones are refused: raise the limit, or prune",
                 )
-    if case.inventory.gateway is not None:
-        yield note(
-            "gateway", case.inventory.gateway, "pushes go through the gateway", "nothing: its limits become LimitRanges"
-        )
+    yield from gateway_findings(case)
     for name in case.inventory.patches:
         yield warning(
             "resource-patch",
@@ -217,6 +216,11 @@ def _unread(case: Case) -> Iterator[Finding]:
             action = f"give the right to {entry.right}" if entry.right else "try again"
             yield warning("unread", entry.what, entry.why, action)
     if not case.inventory.global_cluster:
+        beyond = "; ".join(records_elsewhere(case))
         yield note(
-            "global-cluster", "ModuleInfo", "the global cluster was not asked", "nothing: what runs here says the same"
+            "global-cluster",
+            "ModuleInfo",
+            "the global cluster was not asked; what runs here says the same"
+            + (", and by its records there the platform would install again what finalize removes" if beyond else ""),
+            f"name it, or before finalize: {beyond}" if beyond else "nothing",
         )

@@ -25,6 +25,7 @@ from image_registry.migration.facts import (
     Setting,
     StorageFact,
 )
+from image_registry.migration.gateway_facts import read_gateway_parts
 from image_registry.migration.generations import FORBIDDEN, GENERATIONS, NAMESPACE, Generation
 from image_registry.migration.identity import read_identity
 from image_registry.migration.install_records import read_modules, read_records, settings_of
@@ -105,6 +106,9 @@ def discover(
     cleanups = policy_facts.read_cleanups(reader)
     owners = {role.owner for role in roles} | {controller.owner if controller else ""}
     releases = read_releases(reader, question.namespace, owners)
+    patches = policy_facts.read_patches(reader)
+    where = (question.namespace, question.cluster)
+    gateway = read_gateway_parts(reader, beyond, where, installations, patches)
     progress("target")
     return Inventory(
         VERSION,
@@ -119,8 +123,8 @@ def discover(
         tuple(sorted(own)),
         tuple(sorted({host for found in installations for exposed in found.exposures for host in exposed.hosts})),
         limits,
-        policy_facts.read_gateway(reader, question.namespace),
-        policy_facts.read_patches(reader),
+        gateway.workload.object if gateway and gateway.workload else None,
+        patches,
         controller,
         secrets,
         roles,
@@ -135,6 +139,7 @@ def discover(
         global_uid,
         tuple(str(field) for field in question.fields),
         releases,
+        gateway,
     )
 
 

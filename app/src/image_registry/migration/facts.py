@@ -332,6 +332,29 @@ class ControllerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayFact:
+    """The Registry Gateway: a plugin of its own, through which pushes and pulls may go."""
+
+    workload: WorkloadFact | None = None
+    records: tuple[Record, ...] = ()
+    pieces: tuple[ObjectName, ...] = ()
+    """What else belongs to it and is there: its Service, its limits, its login for another registry, its patches."""
+    leads_to: tuple[str, ...] = ()
+    """Hosts of the legacy registry that its settings name."""
+    past_rights: bool = False
+    """One of them leads past the proxy that asks for rights."""
+    elsewhere: bool = False
+    """It has a login for another registry, so it may be that one's."""
+    fronts: bool = False
+    """An Ingress with hosts of the legacy registry leads to it."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether it stands before the legacy registry and before nothing else, as far as that can be seen."""
+        return not self.elsewhere and (self.fronts or bool(self.leads_to))
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """One generation, with the pieces that there are."""
 
@@ -408,6 +431,13 @@ class Inventory:
     """Places of images in custom resources that were looked at."""
     releases: tuple[ReleaseFact, ...] = ()
     """What the platform applies, with whether it does so by itself."""
+    gateway_parts: GatewayFact | None = None
+    """All that belongs to the gateway; its Deployment alone is ``gateway``."""
+
+    @property
+    def retired_gateway(self) -> GatewayFact | None:
+        """The gateway, if it goes with the legacy registry."""
+        return self.gateway_parts if self.gateway_parts is not None and self.gateway_parts.ours else None
 
     def could_not_read(self, what: str) -> Unread | None:
         """Why something is not in here."""

@@ -17,6 +17,8 @@ CONTROLLER = "sa-imagepullsecret-controller"
 MANAGED_BY = "alauda.io/managed-by"
 PULLER_BINDING = "default-sa-image-puller-rolebinding"
 GATEWAY_DEPLOYMENT, GATEWAY_SERVICE = "registry-gateway-gateway", "registry-gateway-service"
+GATEWAY_LIMITS, GATEWAY_LOGIN = "registry-gateway-config", "registry-gateway-external-registry-secret"
+"""A ConfigMap; and a Secret, which one has that stands before another registry. (Facts, section 6)"""
 GATEWAY_PLUGIN = "registry-gateway"
 """What names of the gateway's module, release and record begin with; the rest of them is documented nowhere."""
 LIMIT_MAPS = ("image-registry-limit-config", "registry-gateway-config")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from image_registry.migration.facts import ObjectName, Record, Setting
-from image_registry.migration.generations import GENERATIONS
+from image_registry.migration.generations import GATEWAY_PLUGIN, GENERATIONS
 from image_registry.migration.reading import Reader, at, name_of, objects, text
 
 CLUSTER_API = "cluster.alauda.io/v1alpha1"
@@ -59,6 +59,26 @@ def read_modules(reader: Reader, cluster: str) -> dict[str, list[Record]]:
             name = name_of(document, "ModuleInfo", CLUSTER_API)
             found[generation].append(_record(document, name, "global", at(document, "spec", "config")))
     return found
+
+
+def read_gateway_records(reader: Reader, beyond: Reader | None, namespace: str, cluster: str) -> Iterator[Record]:
+    """Those of the gateway's plugin, in both clusters, by what its names begin with."""
+    for document in reader.list("install records of the gateway", CLUSTER_API, "clusterplugininstances"):
+        name = name_of(document, "ClusterPluginInstance", CLUSTER_API)
+        if text(at(document, "spec", "pluginName") or name.name).startswith(GATEWAY_PLUGIN):
+            yield _record(document, name, "workload", at(document, "spec", "config"))
+    for document in reader.list("app releases", RELEASE_API, "appreleases", namespace):
+        charts = objects(at(document, "spec", "source", "charts"))
+        if any(text(chart.get("releaseName")).startswith(GATEWAY_PLUGIN) for chart in charts):
+            yield _record(
+                document, name_of(document, "AppRelease", RELEASE_API), "workload", at(document, "spec", "values")
+            )
+    for document in beyond.list("module infos", CLUSTER_API, "moduleinfoes") if beyond else ():
+        labels = at(document, "metadata", "labels") or {}
+        if text(labels.get(MODULE_NAME)).startswith(GATEWAY_PLUGIN) and text(labels.get(CLUSTER_NAME)) == cluster:
+            yield _record(
+                document, name_of(document, "ModuleInfo", CLUSTER_API), "global", at(document, "spec", "config")
+            )
 
 
 def settings_of(records: list[Record]) -> dict[str, Setting]:

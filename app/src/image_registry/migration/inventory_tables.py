@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from image_registry import measures
 from image_registry.migration.facts import ExposureFact, Inventory, LimitFact, ObjectName, ReleaseFact, RoleFact
+from image_registry.migration.gateway_table import gateway_rows
 from image_registry.migration.object_tables import Row, Steps, Table, shown
 from image_registry.migration.plan import Plan
 from image_registry.migration.role_conversion import RoleConversion
@@ -184,9 +185,7 @@ def _platform(inventory: Inventory, plan: Plan | None, steps: Steps) -> Iterator
         running = f"makes pull Secrets; {fact.ready} of {fact.replicas} ready"
         owned = (f"of the release {fact.owner}",) if fact.owner else ()
         yield Row(fact.object, (running, *owned), steps=steps.of(fact.object))
-    if inventory.gateway is not None:
-        said = "nothing of it is changed; its limits become LimitRanges" if plan else ""
-        yield Row(inventory.gateway, ("pushes go through it",), said=said, steps=steps.of(inventory.gateway))
+    yield from gateway_rows(inventory, plan, steps)
     for name in inventory.patches:
         said = "a person removes it before the cutover" if plan else ""
         yield Row(name, ("the platform applies this change again after every other",), said=said, steps=steps.of(name))

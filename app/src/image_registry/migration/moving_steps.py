@@ -8,9 +8,10 @@ from typing import Any
 
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
-from image_registry.migration.facts import ObjectName
+from image_registry.migration.facts import ObjectName, WorkloadFact
 from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VELERO_MAP
+from image_registry.migration.global_records import records_elsewhere
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.pruner_conversion import convert_cleanups
@@ -177,11 +178,18 @@ def _batch(namespace: str, found: Iterable[ObjectRewrite], seconds: int, *, back
 
 def serving(case: Case, phase: Phase) -> Iterator[Step]:
     """Nothing on the way there; on the way back the registry before has to serve, if it did when it was found."""
-    workload = case.installation.workload if case.installation else None
-    if workload is not None and workload.ready and workload.replicas:
+    gateway = case.inventory.retired_gateway
+    if gateway is not None and gateway.workload is not None:
+        yield from _serving(f"{phase}/serving-gateway", phase, gateway.workload)
+    if case.installation and case.installation.workload:  # comes back first: the gateway asks it
+        yield from _serving(f"{phase}/serving", phase, case.installation.workload)
+
+
+def _serving(name_of_step: str, phase: Phase, workload: WorkloadFact) -> Iterator[Step]:
+    if workload.ready and workload.replicas:
         name = workload.object
         yield Step(
-            f"{phase}/serving",
+            name_of_step,
             phase,
             Action.WAIT,
             f"Keep in mind that {name} serves",
@@ -221,20 +229,27 @@ def observe(case: Case) -> Iterator[Step]:
         parameters={"seconds": 86400, "restartable": True},
         seconds=86400,
     )
+    gateway = case.inventory.retired_gateway
     if case.installation and case.installation.workload:
         workload = case.installation.workload
         yield from not_applied(case, Phase.OBSERVE)
         yield _consumers(case, "observe/consumers", Phase.OBSERVE)
-        yield Step(
-            "observe/stop",
-            Phase.OBSERVE,
-            Action.PATCH,
-            f"Stop {workload.object}, and keep it",
-            workload.object,
-            (Change("/spec/replicas", str(workload.replicas), "0"),),
-            undo=RESTORE,
-            seconds=30,
-        )
+        if gateway is not None and gateway.workload is not None:
+            yield _stopped("observe/stop-gateway", gateway.workload)
+        yield _stopped("observe/stop", workload)
+
+
+def _stopped(name: str, workload: WorkloadFact) -> Step:
+    return Step(
+        name,
+        Phase.OBSERVE,
+        Action.PATCH,
+        f"Stop {workload.object}, and keep it",
+        workload.object,
+        (Change("/spec/replicas", str(workload.replicas), "0"),),
+        undo=RESTORE,
+        seconds=30,
+    )
 
 
 def _consumers(case: Case, name: str, phase: Phase) -> Step:
@@ -256,6 +271,9 @@ def finalize(case: Case) -> Iterator[Step]:
     if workload is not None and case.installation and case.installation.records:
         release = f"{case.inventory.namespace}/{case.installation.name}"
         places = [workload.object, *(role.object for role in case.inventory.roles if role.owner == release)]
+    gateway = case.inventory.retired_gateway
+    if places and gateway is not None and gateway.workload is not None and gateway.records:
+        places.append(gateway.workload.object)
     going = [[place.kind, place.name, place.namespace, place.api_version] for place in places]
     if places:
         yield Step(
@@ -267,7 +285,8 @@ def finalize(case: Case) -> Iterator[Step]:
             undo="both are let go",  # nothing is lost by holding them
             seconds=1,
         )
-    for record in case.installation.records if case.installation else ():
+    records = [*(gateway.records if gateway else ()), *(case.installation.records if case.installation else ())]
+    for record in records:  # the gateway goes first: it stands before the registry
         yield Step(
             f"finalize/{record.cluster}/{record.object}",
             Phase.FINALIZE,
@@ -329,7 +348,10 @@ def finalize(case: Case) -> Iterator[Step]:
         Phase.FINALIZE,
         Action.WAIT,
         "See what of the old registry remains, for a person to remove",
-        parameters={"remains": [[o.kind, o.name, o.namespace, o.api_version] for o in _pieces(case)]},
+        parameters={
+            "remains": [[o.kind, o.name, o.namespace, o.api_version] for o in _pieces(case)],
+            "elsewhere": list(records_elsewhere(case)),
+        },
         seconds=2,
     )
 
@@ -343,5 +365,9 @@ def _pieces(case: Case) -> Iterator[ObjectName]:
         yield from (service.object for service in installation.services)
         claim = installation.storage.claim if installation.storage else None
         yield from [claim] if claim is not None else []
+    if (gateway := case.inventory.retired_gateway) is not None:
+        yield from (record.object for record in gateway.records if record.cluster != "global")
+        yield from [gateway.workload.object] if gateway.workload else []
+        yield from (piece for piece in gateway.pieces if piece.kind != "Service")  # which is with the others
     yield from [case.inventory.controller.object] if case.inventory.controller else []
     yield from (cleanup.object for cleanup in case.inventory.cleanups)

@@ -1,4 +1,4 @@
-"""What a legacy registry enforces and cleans up: push limits, the gateway, jobs that delete, how restores map."""
+"""What a legacy registry enforces and cleans up: push limits, patches, jobs that delete, how restores map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from image_registry.migration.facts import CleanupFact, LimitFact, LimitRule, Ob
 from image_registry.migration.generations import (
     CLEANUP_IMAGE,
     CLEANUP_LABEL,
-    GATEWAY_DEPLOYMENT,
     LIMIT_MAPS,
     VELERO_MAP,
 )
@@ -57,12 +56,6 @@ def limit_in(data: Mapping[str, str], place: ObjectName) -> LimitFact:
         for rule in objects(rules)
     )
     return LimitFact(place, size, count, read)
-
-
-def read_gateway(reader: Reader, namespace: str) -> ObjectName | None:
-    """The Deployment of the Registry Gateway plugin."""
-    name = ObjectName("Deployment", GATEWAY_DEPLOYMENT, namespace, "apps/v1")
-    return name if reader.get("gateway", name, "deployments") is not None else None
 
 
 def read_patches(reader: Reader) -> tuple[ObjectName, ...]:

@@ -84,7 +84,9 @@ class Wait:
         if "remains" in parameters:
             remains = [str(place) for place in _standing(context, parameters["remains"])]
             said = f"not removed, and nobody else will: {', '.join(remains)}" if remains else "nothing is left"
-            return Outcome(said, saved={"remains": remains})
+            beyond = "; ".join(parameters.get("elsewhere") or ())
+            also = f"; on the global cluster, which was not asked, or the platform installs it again: {beyond}"
+            return Outcome(said + (also if beyond else ""), saved={"remains": remains})
         return self._refused(step, context)
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
