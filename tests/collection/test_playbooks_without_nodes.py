@@ -123,21 +123,34 @@ def site(
         yield Site(server, Controller(folders[3], variables), office, registry)
 
 
-def test_an_installation_by_helm_is_predicted_and_verified(site: Site) -> None:
+def test_an_installation_by_helm_is_predicted_and_verified(site: Site, tmp_path: Path) -> None:
     wishes = {"registry_config": {"logLevel": "Normal"}, "registry_chart_values": OF_THE_RELEASE}
-    done = site.thrice(INSTALL, registry_install_method="helm", **wishes)
+    done = site.thrice(INSTALL, registry_install_method="helm", registry_report_folder=str(tmp_path), **wishes)
     assert site.revision() == 1
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".json"} == {
+        "one-install.json",
+        "one-verify.json",
+    }
+    report = json.loads((tmp_path / "one-install.json").read_text(encoding="utf-8"))
+    assert (report["ok"], report["result"], report["revision"]) == (True, "ok", {"before": 1, "after": 1})
+    assert report["version"]["after"]
     assert "Ask the registry, the Image API and the nodes" in done.said
 
 
-def test_an_upgrade_is_predicted_and_keeps_the_method(site: Site) -> None:
+def test_an_upgrade_is_predicted_and_keeps_the_method(site: Site, tmp_path: Path) -> None:
     wishes = {"registry_config": {"logLevel": "Debug"}, "registry_chart_values": OF_THE_RELEASE}
     done = site.thrice(UPGRADE, **wishes)
     assert "Looked after by: helm" in done.said
     assert "Revision: 1 -> 2" in done.said
     assert "Debug" in site.values()
-    said = site.controller.refused(UPGRADE, registry_config={"logLevel": "Debug"})
+    wishes = {"registry_config": {"logLevel": "Debug"}, "registry_report_folder": str(tmp_path)}
+    said = site.controller.refused(UPGRADE, **wishes)
     assert "values that nobody says now, so they would go: apiServer" in said
+    (written,) = tmp_path.glob("one-*.json")
+    report = json.loads(written.read_text(encoding="utf-8"))
+    assert (written.name, report["result"], report["revision"]["after"]) == ("one-upgrade.json", "failed", 2)
+    assert report["failed_task"] == "Install or upgrade the release and wait until it is ready"
+    assert "apiServer" in report["msg"]
     assert site.revision() == 2
 
 

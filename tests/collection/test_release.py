@@ -169,7 +169,7 @@ def test_no_role_but_upgrade_takes_a_release_to_another_chart() -> None:
     for path in roles.glob("*/tasks/*.yml"):
         for match in INCLUDES.finditer(path.read_text(encoding="utf-8")):
             found[path.relative_to(roles).as_posix()] = "__registry_same_chart: true" in match["rest"]
-    assert found.pop("upgrade/tasks/main.yml") is False
+    assert found.pop("upgrade/tasks/upgrade.yml") is False
     assert set(found) == {
         "nodes/tasks/main.yml",
         "prune/tasks/schedule.yml",
