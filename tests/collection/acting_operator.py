@@ -1,4 +1,7 @@
-"""What the operator would say of its objects, where there is none: a named fake that answers each change at once."""
+"""What the operator would say of its objects, where there is none: a named fake that answers each change at once.
+
+Of what it would do it does one thing: the Deployment, where there is one, mounts the claim that the Config names.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any, Self
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeError
 
+DEPLOYMENT = "/apis/apps/v1/namespaces/image-registry-system/deployments/image-registry"
 ROOT = "/apis/imageregistry.operator.alauda.io/v1"
 WELL = {"Available": ("True", "Ready"), "Progressing": ("False", "Ready"), "Degraded": ("False", "AsExpected")}
 SCHEDULED = {"Available": ("True", "AsExpected"), "Scheduled": ("True", "Scheduled")}
@@ -67,9 +71,20 @@ class ActingOperator:
         }
         spec = item["spec"]
         if path.endswith("configs/cluster"):
+            self._mount((spec.get("storage") or {}).get("pvc"))
             told["storage"] = spec.get("storage")
             told["routes"] = [
                 {"name": one["name"], "hostname": one["hostname"], "kind": "Ingress", "admitted": True}
                 for one in spec.get("routes") or []
             ]
         self._client.merge(f"{path}/status", {"status": told})
+
+    def _mount(self, settings: dict[str, Any] | None) -> None:
+        found = self._client.find(DEPLOYMENT)
+        if found is None or settings is None:
+            return
+        name = settings.get("claim") or "image-registry-storage"
+        for volume in found["spec"]["template"]["spec"].get("volumes") or []:
+            if volume.get("persistentVolumeClaim", {"claimName": name})["claimName"] != name:
+                volume["persistentVolumeClaim"]["claimName"] = name
+                self._client.replace(DEPLOYMENT, found)

@@ -345,12 +345,18 @@ def test_after_the_cure_the_next_run_completes(fake_helm: FakeHelm, install: Cal
     assert not install()["changed"]
 
 
-def test_a_release_that_somebody_works_on_is_left_alone(fake_helm: FakeHelm, install: Callable[..., Result]) -> None:
+def test_a_release_that_somebody_works_on_is_left_alone(
+    fake_helm: FakeHelm, install: Callable[..., Result], run: Run
+) -> None:
     install()
     fake_helm.has("pending-upgrade", last_deployed=datetime.now(UTC).isoformat())
     result = install(values={"b": 1})
     assert result.failed
     assert "another helm or playbook works on it" in result.message
+    release = run(registry_info, helm_binary=fake_helm.binary)["release"]
+    assert f"kubectl -n {NAMESPACE} delete secret {release['record']}" in result.message
+    assert release["record"].startswith("sh.helm.release.v1.image-registry.v")
+    assert 800 < release["in_use_for"] <= 900
     assert fake_helm.writes == ["upgrade"]
 
 

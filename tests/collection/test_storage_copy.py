@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -417,3 +418,36 @@ def test_a_copy_is_given_up_and_what_the_role_does_not_copy_is_refused_before_an
     unsaid = controller.refused("playbooks/storage.yml", registry_storage=bucket)
     assert "registry_storage_copied=true if they are there" in unsaid
     assert client.get(f"{CONFIGS}/cluster")["metadata"]["generation"] == given_up["metadata"]["generation"]
+
+
+def test_a_pod_that_does_not_end_is_named_with_its_node_and_with_what_ends_it(
+    client: ClusterClient, apiserver: ApiServer, tmp_path: Path
+) -> None:
+    client.create(CONFIGS, config(readOnly=True, storage=NEW))
+    template = deployment("image-registry-storage")["spec"]["template"]
+    body = {**template, "metadata": {**template["metadata"], "name": "late"}}
+    client.create(f"{CORE}/pods", {**body, "spec": {**body["spec"], "nodeName": "n9"}})
+    item = client.get(f"{APPS}/deployments/image-registry")
+    item["spec"]["template"]["spec"]["volumes"] = deployment("new")["spec"]["template"]["spec"]["volumes"]
+    client.replace(f"{APPS}/deployments/image-registry", item)
+    client.create(f"{CORE}/configmaps", {"metadata": {"name": NAME}, "data": {"readOnly": "false"}})
+    variables = {
+        "registry_kubeconfig": str(apiserver.kubeconfig),
+        "registry_helm_binary": program("helm"),
+        "registry_wait_timeout": 5,
+        "registry_verify": False,
+    }
+    controller = Controller(tmp_path, variables)
+    with ActingOperator(client):
+        given_up = controller.refused("playbooks/storage.yml")
+        told = re.search(r"kubectl (-n \S+ delete pod late --grace-period=0 --force) \.", given_up)
+        assert told, given_up
+        assert "every push is refused" in given_up
+        assert "Pods use another one still: late on node n9 (which is gone)" in given_up
+        assert "Never while the node may still run the Pod" in given_up
+        assert client.get(f"{CONFIGS}/cluster")["spec"]["readOnly"] is True
+        command = [program("kubectl"), f"--kubeconfig={apiserver.kubeconfig}", *told[1].split()]
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+        controller.play("playbooks/storage.yml")
+    assert client.get(f"{CONFIGS}/cluster")["spec"]["readOnly"] is False
+    assert client.find(NOTE) is None

@@ -10,6 +10,7 @@ Private to this collection.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from ansible_collections.alauda.registry.plugins.module_utils._cluster import Cl
 from ansible_collections.alauda.registry.plugins.module_utils._findings import errors
 from ansible_collections.alauda.registry.plugins.module_utils._helm import Helm
 from ansible_collections.alauda.registry.plugins.module_utils._operator_objects import CONFIG
-from ansible_collections.alauda.registry.plugins.module_utils._release import last_working
+from ansible_collections.alauda.registry.plugins.module_utils._release import in_use_for, last_working, record
 
 CLAIMS = "persistentvolumeclaims"
 
@@ -104,6 +105,8 @@ def _release(current: dict[str, Any] | None) -> dict[str, Any]:
         "revision": int(current["version"]),
         "status": current["info"]["status"],
         "updated": current["info"].get("last_deployed", ""),
+        "record": record(current["name"], current),
+        "in_use_for": math.ceil(in_use_for(current)),
     }
 
 

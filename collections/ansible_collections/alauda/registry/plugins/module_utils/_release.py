@@ -234,17 +234,31 @@ def _go_back(helm: Helm, order: Order, revision: int, progress: Callable[[str], 
             helm.upgrade(order.chart, order.chart_version, file.name, order.timeout)
 
 
-def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None:
+def in_use_for(current: dict[str, Any] | None) -> float:
+    """Seconds until a release that is 'pending' counts as left by a run that died; 0 for one that nobody works on.
+
+    ``current`` is what helm tells of its newest revision.
+    """
     if current is None or not str(current["info"]["status"]).startswith("pending-"):
-        return
+        return 0.0
     age = _age(str(current["info"].get("last_deployed") or ""))
-    if age is not None and age < STALE:
+    return 0.0 if age is None else max(STALE - age, 0.0)
+
+
+def record(release: str, current: dict[str, Any]) -> str:
+    """The Secret in which helm keeps the newest revision."""
+    return f"sh.helm.release.v1.{release}.v{current['version']}"
+
+
+def _refuse_a_release_in_use(helm: Helm, current: dict[str, Any] | None) -> None:
+    left = in_use_for(current)
+    if current is not None and left:
         raise ReleaseFailed(
             f"release {helm.release} in namespace {helm.namespace} is {current['info']['status']} "
-            f"since {age:.0f} s: another "
+            f"since {STALE - left:.0f} s: another "
             f"helm or playbook works on it. Wait for its end and run again; if there is none, run again in "
-            f"{(STALE - age) / 60:.0f} minutes, or remove the newest Secret "
-            f"sh.helm.release.v1.{helm.release}.v* at once"
+            f"{left / 60:.0f} minutes, or remove its record at once: kubectl -n {helm.namespace} delete secret "
+            f"{record(helm.release, current)}"
         )
 
 

@@ -44,9 +44,11 @@ def facts(cluster: Cluster, namespace: str, release: str) -> Document:
     found = _of_deployment(deployment) if deployment else _left(cluster, namespace)
     claim = _claim(cluster, namespace, found["name"]) if found["kind"] == "claim" else {}
     used, unread = _used(cluster, namespace, found["name"]) if claim else ({}, "")
+    late = _pods_elsewhere(cluster, namespace, deployment) if deployment else []
     return {
         **found,
-        "pods_elsewhere": _pods_elsewhere(cluster, namespace, deployment) if deployment else [],
+        "pods_elsewhere": [pod["name"] for pod in late],
+        "late_pods": late,
         "claim": claim,
         "capacity_bytes": used.get("capacityBytes"),
         "used_bytes": used.get("usedBytes"),
@@ -126,7 +128,7 @@ def _of_deployment(deployment: Document) -> Document:
     return {"kind": "emptyDir", "name": "", "settings": {}}
 
 
-def _pods_elsewhere(cluster: Cluster, namespace: str, deployment: Document) -> list[str]:
+def _pods_elsewhere(cluster: Cluster, namespace: str, deployment: Document) -> list[Document]:
     """Of a rollout that is not over yet; a Pod that ends may still take what it was begun to be sent."""
     labels = deployment["spec"]["selector"]["matchLabels"]
     pods = cluster.items(
@@ -134,12 +136,35 @@ def _pods_elsewhere(cluster: Cluster, namespace: str, deployment: Document) -> l
         labelSelector=",".join(f"{key}={value}" for key, value in labels.items()),
     )
     now = _of_deployment(deployment)
-    return sorted(
-        pod["metadata"]["name"]
+    late = [
+        pod
         for pod in pods
         if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
         and _of_deployment({"spec": {"template": pod}}) != now
-    )
+    ]
+    found = [_late(cluster, pod) for pod in late]
+    return sorted(found, key=lambda pod: str(pod["name"]))
+
+
+def _late(cluster: Cluster, pod: Document) -> Document:
+    """Where the Pod is, as who wants to know why it does not end has to ask there."""
+    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    ends = bool(pod["metadata"].get("deletionTimestamp"))
+    return {"name": pod["metadata"]["name"], "node": node, "node_state": _node_state(cluster, node), "ends": ends}
+
+
+def _node_state(cluster: Cluster, name: str) -> str:
+    if not name:
+        return ""
+    try:
+        node = cluster.find(f"/api/v1/nodes/{name}")
+    except ClusterError:
+        return ""  # who may not read nodes is told of the Pod all the same
+    if node is None:
+        return "gone"
+    told = (node.get("status") or {}).get("conditions") or []
+    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in told)
+    return "ready" if ready else "not ready"
 
 
 def _left(cluster: Cluster, namespace: str) -> Document:

@@ -69,7 +69,11 @@ ready:
   returned: always
   type: bool
 release:
-  description: Name, namespace, revision, status and time of the release, empty if there is none.
+  description:
+    - Name, namespace, revision, status and time of the release, with the Secret that Helm keeps this revision in. Empty
+      if there is none.
+    - C(in_use_for) is 0 unless a change is under way. Else it is the number of seconds after which that change counts
+      as left behind by a run that died, and may be taken back.
   returned: always
   type: dict
   sample:
@@ -78,6 +82,8 @@ release:
     revision: 2
     status: deployed
     updated: "2026-11-21T08:00:00Z"
+    record: sh.helm.release.v1.image-registry.v2
+    in_use_for: 0
 versions:
   description: Versions of the chart, the application and Kubernetes.
   returned: always

@@ -81,6 +81,14 @@ pods_elsewhere:
   type: list
   elements: str
   sample: []
+late_pods:
+  description:
+    - The same Pods with the node of each, and whether the Pod ends already. The state of the node is V(ready),
+      V(not ready), V(gone) if there is no such node any more, or empty if there is none or it may not be read.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{name: image-registry-7d9c, node: worker-2, node_state: not ready, ends: true}]
 claim:
   description: The claim with phase, class, sizes, access modes, volume, reclaim policy and whether it can grow.
   returned: always
