@@ -126,6 +126,8 @@ def moving(folder: Path, variant: Variant = VARIANTS["4.2-pvc"], **variables: An
             variant = replace(variant, endpoint=stack.enter_context(bucket(folder)))
         whole = stack.enter_context(whole_migration(folder, variant))
         nodes = whole.nodes
+        if variant.gateway:
+            nodes.gateway_serves()
         urls = {f"{NAMESPACE}/{variant.name}": nodes.legacy_url, f"{TARGET}/image-registry": nodes.url}
         urls[f"{NAMESPACE}/registry-gateway-service"] = nodes.gateway_url
         backends = {service: url.removeprefix("http://") for service, url in urls.items()}

@@ -15,7 +15,8 @@ from image_registry_lab.legacy.objects import rendered
 from image_registry_lab.legacy.variants import NAMESPACE, Variant
 from tests.operator.test_legacy_registry import collection
 
-PAUSE = 1.5
+PAUSE, LONGEST = 1.5, 60.0
+"""Seconds between two times, and for which one is waited for."""
 ANNOTATION = "interval-sync"
 
 
@@ -44,11 +45,18 @@ class Sentry:
         found = self._client.find(self.path) or {}
         return ((found.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION)
 
-    def applies(self, seconds: float) -> bool:
-        """Whether it does, looked at for so long."""
-        before = self.applied
-        time.sleep(seconds)
+    def applies(self) -> bool:
+        """Whether it does so again, however long that takes where others need the processor."""
+        before, deadline = self.applied, time.monotonic() + LONGEST
+        while self.applied == before and time.monotonic() < deadline:
+            time.sleep(0.1)
         return self.applied > before
+
+    def rests(self) -> bool:
+        """Whether it does nothing for three times as long as it usually waits."""
+        before = self.applied
+        time.sleep(3 * PAUSE)
+        return self.applied == before
 
     def _run(self) -> None:
         while not self._over.wait(PAUSE):

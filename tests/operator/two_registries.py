@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from image_registry.kube.errors import ClusterUnreachable, KubeError
 from image_registry_lab.legacy import proxy
 from image_registry_lab.legacy.variants import NAMESPACE as LEGACY
 from image_registry_lab.legacy.variants import Variant
-from tests.operator.control_plane import ApiServer
+from tests.operator.control_plane import READY_SECONDS, ApiServer
 from tests.operator.every_hand import EveryHands
 from tests.operator.storages import NAME, TARGET, Place, Storages
 from tests.serve.conftest import free_port, program, wait_for_port
@@ -174,9 +175,22 @@ class Nodes(EveryHands):
                 PROXY_ACCOUNT=str(account),
             )
 
+    def gateway_serves(self) -> None:
+        """Wait until it does: it starts after the registry that is filled meanwhile."""
+        host, _, port = self._addresses[3].partition(":")
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            assert not self.failure, self.failure
+            try:
+                return socket.create_connection((host, int(port)), 5).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "no gateway listens"
+                time.sleep(0.1)
+
     def _run_gateway(self) -> None:
-        wanted = self._wanted(LEGACY, GATEWAY)
-        if not wanted:
+        if not self._variant.gateway:
+            return
+        if not self._wanted(LEGACY, GATEWAY):
             self._gateway.stop()
         elif not self._gateway.processes:
             address = self._addresses[3]
@@ -241,9 +255,8 @@ class Nodes(EveryHands):
 
     def _uninstall_legacy(self) -> None:
         """The platform takes a release away when its record goes: workloads first, roles last, as Helm does."""
-        gateway = object_path("apps/v1", "deployments", GATEWAY, namespace=LEGACY)
-        if self._client.find(self._record_of("registry-gateway")) is None and self._client.find(gateway) is not None:
-            self._client.delete(gateway)
+        if self._variant.gateway:
+            self._uninstall_gateway()
         workload = object_path("apps/v1", "deployments", self._variant.name, namespace=LEGACY)
         record = self._client.find(self._record)
         if record is not None and "deletionTimestamp" not in record["metadata"]:
@@ -261,6 +274,11 @@ class Nodes(EveryHands):
                 self._client.delete(object_path(RBAC, "clusterroles", item["metadata"]["name"]))
         elif record is not None and not roles:
             self._client.merge(self._record, {"metadata": {"finalizers": None}})
+
+    def _uninstall_gateway(self) -> None:
+        path = object_path("apps/v1", "deployments", GATEWAY, namespace=LEGACY)
+        if self._client.find(self._record_of("registry-gateway")) is None and self._client.find(path) is not None:
+            self._client.delete(path)
 
     def keep_record(self) -> None:
         """Until all that the release has made is gone, as a platform does by a finalizer."""
