@@ -14,6 +14,7 @@ from ansible_collections.alauda.registry.plugins.modules import (
     image_mirror,
     legacy_migration,
     legacy_migration_plan,
+    legacy_registry_info,
     legacy_registry_survey,
     registry_gc,
     registry_storage_copy,
@@ -34,7 +35,7 @@ SOURCES = ROOT / "app/src/image_registry"
 def options() -> set[str]:
     """Of the modules that are doors to the engine."""
     found: set[str] = set()
-    for module in (legacy_migration, legacy_migration_plan, legacy_registry_survey):
+    for module in (legacy_migration, legacy_migration_plan, legacy_registry_info, legacy_registry_survey):
         found |= set(yaml.safe_load(module.DOCUMENTATION)["options"])
     return found | set(yaml.safe_load(ModuleDocFragment.HELM)["options"])
 

@@ -13,6 +13,7 @@ from image_registry.migration.generations import GENERATIONS
 from image_registry.migration.global_records import records_elsewhere
 from image_registry.migration.limit_conversion import convert_limits
 from image_registry.migration.pruner_conversion import convert_cleanups
+from image_registry.migration.reading import PAGE
 from image_registry.migration.role_conversion import convert_roles
 from image_registry.migration.spelling import Said
 from image_registry.migration.target_values import unfit_hosts
@@ -28,6 +29,7 @@ def access_findings(case: Case) -> Iterator[Finding]:
     yield from _limits(case)
     yield from _exposure(case)
     yield from _jobs(case)
+    yield from _custom(case)
     yield from _unread(case)
 
 
@@ -207,6 +209,33 @@ def _jobs(case: Case) -> Iterator[Finding]:
             f"restores of backups take {known.new} where they say {known.old}, and there can be one such pair: images "
             "that a backup names by the old registry are not mapped",
             "before such a backup is restored, write the old registry's host and the new one into it",
+        )
+
+
+def _custom(case: Case) -> Iterator[Finding]:
+    """Objects that go on naming the registry before, because nobody said that they do."""
+    silent, say = list[str](), case.choices.spelling
+    for kind in case.inventory.further_kinds:
+        if not kind.naming:
+            silent.append(kind.name)
+            continue
+        looked_at = f"the first {kind.objects} objects" if kind.objects >= PAGE else f"{kind.objects} objects"
+        fields = " ".join(say(Said.IMAGE_FIELD, f"'{kind.name}={path}'") for path in kind.fields)
+        yield warning(
+            "custom-resource",
+            kind.name,
+            f"{kind.naming} of {looked_at} name the registry before, and nobody looks at them, so they would go on",
+            f"discover again with {fields}, and they are rewritten with the workloads"
+            if fields
+            else "change them by hand: they name it within longer texts, which nobody rewrites",
+        )
+    if silent:
+        yield note(
+            "custom-resources",
+            "not looked at",
+            f"these kinds could name images, and none of their first {PAGE} objects names the registry before: "
+            f"{', '.join(silent)}",
+            f"if another does: {say(Said.IMAGE_FIELD, 'GROUP/VERSION/RESOURCE=PATH')}",
         )
 
 

@@ -14,6 +14,7 @@ from image_registry.kube.client import ClusterClient
 from image_registry.kube.image_references import CustomField
 from image_registry.migration import access_facts, policy_facts
 from image_registry.migration.consumers import Consumers
+from image_registry.migration.custom_kinds import read_custom_kinds
 from image_registry.migration.exposure_facts import read_exposures
 from image_registry.migration.facts import (
     VERSION,
@@ -94,6 +95,7 @@ def discover(
     progress("workloads")
     consumers = Consumers(hosts)
     consumers.read(reader, question.fields)
+    further = read_custom_kinds(reader, question.fields, hosts)
     progress("access")
     roles = access_facts.read_roles(reader)
     bindings = access_facts.read_bindings(reader, roles)
@@ -140,6 +142,7 @@ def discover(
         tuple(str(field) for field in question.fields),
         releases,
         gateway,
+        further,
     )
 
 

@@ -321,6 +321,19 @@ class ConsumerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class KindFact:
+    """A kind of custom resources that could name images and was not looked at: ``<group>/<version>/<resource>``."""
+
+    name: str
+    objects: int
+    """That were read: the first page."""
+    naming: int = 0
+    """How many of them name the legacy registry."""
+    fields: tuple[str, ...] = ()
+    """Paths at which they do."""
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerFact:
     """The Deployment that makes pull Secrets."""
 
@@ -433,6 +446,8 @@ class Inventory:
     """What the platform applies, with whether it does so by itself."""
     gateway_parts: GatewayFact | None = None
     """All that belongs to the gateway; its Deployment alone is ``gateway``."""
+    further_kinds: tuple[KindFact, ...] = ()
+    """Kinds of custom resources that nobody asked to look at, and that could name images."""
 
     @property
     def retired_gateway(self) -> GatewayFact | None:

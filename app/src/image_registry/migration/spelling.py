@@ -25,6 +25,8 @@ class Said(StrEnum):
     GENERATION = "generation"
     GLOBAL_KUBECONFIG = "global-kubeconfig"
     HELM = "helm"
+    IMAGE_FIELD = "image-field"
+    """With ``GROUP/VERSION/RESOURCE=PATH``."""
     MAX_PER_REGISTRY = "max-per-registry"
     METHOD = "method"
     RENAME = "rename"

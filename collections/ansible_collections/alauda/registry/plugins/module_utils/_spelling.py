@@ -26,6 +26,7 @@ OPTIONS = {
     "generation": "generation",
     "global-kubeconfig": "global_kubeconfig",
     "helm": "helm_binary",
+    "image-field": "image_fields",
     "max-per-registry": "max_per_registry",
     "method": "method",
     "rename": "renames",
@@ -59,7 +60,7 @@ TASKS = {
 LEAVE_ROLES = "leave-roles"
 """The operator is told by the role that installs it, with what else the inventory says of it."""
 
-LISTS, PAIRS, FLAGS = ("accept",), ("rename",), ("survey-bucket",)
+LISTS, PAIRS, FLAGS = ("accept", "image-field"), ("rename",), ("survey-bucket",)
 
 
 def for_playbooks(what: str, value: str = "") -> str:
