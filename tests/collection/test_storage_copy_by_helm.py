@@ -69,7 +69,7 @@ def test_the_images_of_a_registry_by_helm_move_to_a_bucket_and_back(
         with pod_of(client, "late"):
             said = site.controller.refused(DOORS[0], **wishes, registry_wait_timeout=40)
         assert "the registry is still read-only, so every push is refused" in said
-        assert "It uses s3 images, the new place, and Pods use another one still: late. Either cure" in said
+        assert "It uses s3 images, the new place, and Pods use another one still: late on no node. These Pods" in said
         switched = [of(site, revision) for revision in range(before + 1, site.revision() + 1)]
         assert switched == [("pvc", True), ("s3", True)], "nobody pushes while Pods of both run"
         done = site.controller.play(DOORS[0], **wishes)
