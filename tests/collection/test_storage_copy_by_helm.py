@@ -5,6 +5,7 @@ The Job's command is really run, on folders; that Pods run is said by a named fa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ def test_the_images_of_a_registry_by_helm_move_to_a_bucket_and_back(
         "registry_storage_copy": True,
         "registry_storage_settle": 0,
         "registry_verify": False,  # no Pod serves
+        "registry_report_folder": str(tmp_path / "reports"),
         # of other roles
         "registry_config": {"logLevel": "TraceAll", "storage": {"pvc": {"size": "200Gi"}}},
         "registry_nodes": {"enabled": False},
@@ -70,16 +72,24 @@ def test_the_images_of_a_registry_by_helm_move_to_a_bucket_and_back(
             said = site.controller.refused(DOORS[0], **wishes, registry_wait_timeout=40)
         assert "the registry is still read-only, so every push is refused" in said
         assert "It uses s3 images, the new place, and Pods use another one still: late on no node. These Pods" in said
+        report = tmp_path / "reports/one-storage.json"
+        failed = json.loads(report.read_text(encoding="utf-8"))
+        assert (failed["result"], failed["next"].partition(" ")[0]) == ("failed", "storage.yml")
+        assert "every push is refused" in failed["msg"]
         switched = [of(site, revision) for revision in range(before + 1, site.revision() + 1)]
         assert switched == [("pvc", True), ("s3", True)], "nobody pushes while Pods of both run"
         done = site.controller.play(DOORS[0], **wishes)
         assert of(site, site.revision()) == ("s3", False)
         assert site.revision() == before + 3
+        told = json.loads(report.read_text(encoding="utf-8"))
+        assert (told["result"], told["revision"]) == ("changed", {"before": before + 2, "after": before + 3})
+        assert "Clear up after the copy" in told["changed"]
         assert not [text for text in (checked.said, said, done.said) if "confidential-key" in text]
         assert open_store(Filesystem(rootdirectory=tmp_path / "bucket")).tags(APP) == ["v1", "v2"]
         assert client.find(object_path("v1", "persistentvolumeclaims", "image-registry-storage", namespace=NAMESPACE))
         again = site.controller.play(DOORS[0], **wishes)
         assert again.changes == []
+        assert json.loads(report.read_text(encoding="utf-8"))["changed"] == []
         back = {"registry_storage": {"pvc": {"size": "200Gi"}}, "registry_storage_copy_replace": True}
         site.controller.play(DOORS[0], **{**wishes, **back, "registry_storage_credentials": {}})
     assert ["--complete" in command for command in copier.commands] == [False, True, False, True]
