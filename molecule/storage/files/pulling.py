@@ -15,6 +15,8 @@ SYSTEM = "image-registry-system"
 SERVICE = f"image-registry.{SYSTEM}.svc"
 LONGEST = 1800
 """Seconds after which it ends by itself."""
+LAST = 60
+"""Seconds in which the last pull has to come; one that met the end of a Pod waits for nothing for half a minute."""
 
 
 def output(*command: str) -> str:
@@ -35,7 +37,7 @@ def asked(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
 
 
 def main(lab: str, crane: str, folder: str, image: str) -> None:
-    """Pull until told to stop."""
+    """Pull until told to stop, and then until one pull that began afterwards has come, or none does."""
     place, end = Path(folder), time.monotonic() + LONGEST
     in_system = (lab, "kubectl", "-n", SYSTEM, "get")
     address = output(*in_system, "service", "image-registry", "-o", "jsonpath={.spec.clusterIP}")
@@ -52,7 +54,10 @@ def main(lab: str, crane: str, folder: str, image: str) -> None:
     name = f"{SERVICE}:5000/{image}"
     pulls, failed, digests, outage = 0, [], set(), 0.0
     pulled = time.monotonic()
-    while not (place / "stop").exists() and time.monotonic() < end:
+    stopping = False
+    while time.monotonic() < end:
+        if not stopping and (place / "stop").exists():
+            stopping, end = True, time.monotonic() + LAST
         status, said = asked([*alone, crane, "pull", name, str(place / "pulled.tar")], known)
         if not status:
             status, said = asked([*alone, crane, "digest", name], known)
@@ -73,6 +78,8 @@ def main(lab: str, crane: str, folder: str, image: str) -> None:
         }
         (place / "pulled.new").write_text(json.dumps(seen), encoding="utf-8")
         (place / "pulled.new").replace(place / "pulled.json")
+        if stopping and not status:
+            break
 
 
 if __name__ == "__main__":
