@@ -6,11 +6,11 @@ the console calls them, not by their keys. So where it leads is known by the hos
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from image_registry.kube.image_references import texts_in
 from image_registry.migration.facts import GatewayFact, Installation, ObjectName
 from image_registry.migration.generations import (
     GATEWAY_DEPLOYMENT,
@@ -22,6 +22,8 @@ from image_registry.migration.install_records import read_gateway_records
 from image_registry.migration.reading import Reader, at
 from image_registry.migration.running_parts import workload_fact
 
+_WORD = re.compile(r"[\w.-]+")
+"""What a host is written with, so that one is no part of another."""
 _PIECES = (
     (ObjectName("Service", GATEWAY_SERVICE), "services"),
     (ObjectName("ConfigMap", GATEWAY_LIMITS), "configmaps"),
@@ -78,4 +80,5 @@ def _hosts(installations: Iterable[Installation], namespace: str) -> Iterator[tu
 
 def _names(spec: Mapping[str, Any] | None, host: str) -> bool:
     """Whether the settings of a Pod name a host; what else they say stays where it is."""
-    return bool(spec) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", json.dumps(spec)) is not None
+    words = (word for text in texts_in(spec) for word in _WORD.findall(text))
+    return any(word == host or word.startswith(f"{host}.") for word in words)
