@@ -31,6 +31,10 @@ volume, three repositories of two teams, its storage kept; taken back behind the
 `tests/migration/test_transcripts.py` types it and compares it with this page (`make test-migration`). Times, digests
 and addresses are general ones: what a migration takes is in
 [the guide](../how-to/migrate.md#how-long-each-phase-takes). Behind `#` stands the exit code if it is not 0.
+Three dots are findings and steps that stand on this page already. Progress and waiting are left out.
+
+**What is accepted here is of this test alone**: no name server leads to its host, and nobody makes pull Secrets. Accept
+what is true of your cluster; `host:*` or `pull-secret:*` accepted unread are Pods that cannot pull.
 """
 DOORS = "--content content.jsonl --source-url http://10.4.0.16 --source-token-file token --target-token-file token"
 FILES = "--plan plan.json --journal journal.jsonl --chart charts/image-registry"

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from image_registry.migration.command_words import shown_words
 from image_registry.migration.facts import CleanupFact, LimitFact, LimitRule, ObjectName, RestoreMap
 from image_registry.migration.generations import (
     CLEANUP_IMAGE,
@@ -24,7 +25,6 @@ _OTHER = re.compile(
 )
 """Commands of that program that delete no image, where no shell runs them."""
 _PROGRAM = re.compile(rf"(?:^|/){re.escape(CLEANUP_IMAGE)}(?:[:@]|$)")
-_SECRET_FLAG = re.compile(r"^(--?(?:token|password|bearer)[\w-]*)(=.*)?$")
 
 
 def read_limits(reader: Reader, namespace: str, named: str) -> tuple[LimitFact, ...]:
@@ -117,17 +117,6 @@ def _containers(spec: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _arguments(spec: Any) -> Iterator[str]:
-    """Words of the commands, those of a shell's script apart; the values of credentials are left out."""
-    hide = False
+    """Words of the commands, those of a shell's script apart; what a credential could be is left out."""
     for container in _containers(spec):
-        for argument in (*texts(container.get("command")), *texts(container.get("args"))):
-            for word in argument.split():
-                flag = _SECRET_FLAG.match(word)
-                if hide:
-                    hide = False
-                    yield "***"
-                elif flag:
-                    hide = flag[2] is None
-                    yield f"{flag[1]}=***" if flag[2] else word
-                else:
-                    yield word.strip("\"'")
+        yield from shown_words((*texts(container.get("command")), *texts(container.get("args"))))

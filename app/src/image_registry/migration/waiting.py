@@ -123,11 +123,16 @@ class Wait:
 
     def _refused(self, step: Step, context: Context) -> Outcome:
         """The legacy registry asks for rights anew at every request, so an upload ends where its right does."""
-        writing = [str(role.object) for role in pushing_roles(context.client)]
+        writing = [
+            f"{role.object} (written by the release {role.owner})" if role.owner else str(role.object)
+            for role in pushing_roles(context.client)
+        ]
         if writing:
             raise StepFailed(
-                f"{', '.join(writing[:5])} still give the right to push to the old registry: they were made since the "
-                "plan, so plan anew, or take that right away"
+                f"{', '.join(writing[:5])} still give the right to push to the old registry: made since the plan, or "
+                "given back since this freeze began, as by a release that was applied again. Take away all verbs but "
+                "get of images.registry.alauda.io there (kubectl edit), keep that release from being applied, and run "
+                "again; or roll back and plan anew"
             )
         context.sleep(float(step.parameters.get("seconds", 60)))
         note_freeze(context)
