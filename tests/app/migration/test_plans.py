@@ -16,7 +16,7 @@ from image_registry.migration.case import Case, make_case
 from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile, ContentWriter, Problem, RepositoryContent
 from image_registry.migration.documents import InvalidDocument
-from image_registry.migration.facts import Inventory, LimitFact, LimitRule, ObjectName, RoleFact, RuleFact
+from image_registry.migration.facts import VERSION, Inventory, LimitFact, LimitRule, ObjectName, RoleFact, RuleFact
 from image_registry.migration.findings import Severity
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.limit_conversion import convert_limits
@@ -501,7 +501,7 @@ def test_an_address_that_leads_here_after_the_cutover_is_refused_with_the_plan(
 
 
 def test_an_empty_cluster_is_no_reason_to_fail() -> None:
-    case = make_case(Inventory(1, "", "", "", "cpaas-system", cluster_target()), None, Choices())
+    case = make_case(Inventory(VERSION, "", "", "", "cpaas-system", cluster_target()), None, Choices())
     assert "no-registry" in rules(case)
     assert plan(case).steps == ()
 
@@ -510,3 +510,10 @@ def cluster_target() -> Any:
     from image_registry.migration.facts import TargetFact
 
     return TargetFact("image-registry-system")
+
+
+def test_an_inventory_of_another_version_is_discovered_anew() -> None:
+    """What was not looked at then would be planned as if it were not there."""
+    old = Inventory(VERSION - 1, "", "", "", "cpaas-system", cluster_target())
+    with pytest.raises(InvalidDocument, match=r"of version 2, .* Discover anew"):
+        make_case(old, None, Choices())

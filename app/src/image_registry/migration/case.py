@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile, ContentSummary, Problem
-from image_registry.migration.facts import Installation, Inventory, StorageFact
+from image_registry.migration.documents import InvalidDocument
+from image_registry.migration.facts import VERSION, Installation, Inventory, StorageFact
 from image_registry.migration.names import Rename, rename_plan
 from image_registry.migration.own_service import PORT, SERVICE
 from image_registry.migration.rewriting import repository_of
@@ -90,7 +91,12 @@ class Case:
 
 
 def make_case(inventory: Inventory, content: ContentFile | None, choices: Choices) -> Case:
-    """Reads the content once. Raises :class:`InvalidDocument`."""
+    """Reads the content once. Raises :class:`InvalidDocument`, for an inventory of another version, too."""
+    if inventory.version != VERSION:
+        raise InvalidDocument(
+            f"the inventory is of version {inventory.version}, and this program makes and judges those of version "
+            f"{VERSION}: what the other one did not look at would be planned as not there. Discover anew"
+        )
     running = [found for found in inventory.installations if found.runs] or list(inventory.installations)
     named = [found for found in inventory.installations if found.name == choices.generation]
     chosen = named[0] if named else running[0] if running and not choices.generation else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-VERSION = 2
-"""Of the form of the document."""
+VERSION = 3
+"""Of the form of the document. One of another version lacks what was not looked at then: releases that the platform
+applies again, the gateway."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -145,7 +145,14 @@ def _records_left(context: Context) -> Iterator[str]:
         if metadata.get("deletionTimestamp"):
             yield f"{step.object} waits for {', '.join(metadata.get('finalizers') or ()) or 'what belongs to it'}"
         else:
-            yield f"{step.object} was made again: find out by whom, and delete it"
+            elsewhere = "; ".join(_elsewhere(context.plan))
+            by = f"where a record in the global cluster stands, by that: {elsewhere}. Else " if elsewhere else ""
+            yield f"{step.object} was made again: {by}find out by whom, and delete it"
+
+
+def _elsewhere(plan: Plan) -> tuple[str, ...]:
+    """Commands for the global cluster, where discovery did not ask it."""
+    return tuple(str(line) for step in plan.phase(Phase.FINALIZE) for line in step.parameters.get("elsewhere") or ())
 
 
 def _places(step: Step) -> list[ObjectName]:
