@@ -92,7 +92,7 @@ def end(site: Moving, images: dict[str, str]) -> float:
     assert site.front.leads_to == TARGET, "the host has moved"
     assert site.whole.here() == images
     site.comes_whole()
-    assert site.whole.push("team-a/app:new", site.whole.nodes.url).returncode == 0
+    site.whole.push_here("team-a/app:new")
     site.move("observe", "finalize", **site.last())
     assert legacy_is_off(site)
     again = site.move("all", "observe", "finalize", **site.last())

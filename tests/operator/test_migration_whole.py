@@ -37,7 +37,7 @@ def test_the_storage_is_kept_and_everything_comes_and_goes_back(whole: Whole) ->
         assert "may not create images in team-a" in whole.push("team-a/app:late").stderr
         whole.run(Phase.CUTOVER)
         assert whole.here() == before
-        assert whole.push("team-a/app:new", whole.nodes.url).returncode == 0
+        whole.push_here("team-a/app:new")
         whole.back()
     assert failed == []
     assert everything(whole.client) == objects

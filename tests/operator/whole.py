@@ -53,6 +53,9 @@ ACCEPTED = (
     "limits:*",
 )
 
+HEARD_SECONDS = 10
+"""What stands in for kubelet looks every 0.8 s, and the registry at its file every second."""
+
 
 @dataclass
 class Whole:
@@ -75,6 +78,14 @@ class Whole:
             while (done := self.push(name, url)).returncode:
                 assert time.monotonic() < deadline, done.stderr
                 time.sleep(0.3)  # processes start, and the API server takes a moment to know of new rights
+
+    def push_here(self, name: str) -> None:
+        """Once this registry has heard that it may take pushes: within two seconds of the ConfigMap that says so."""
+        deadline = time.monotonic() + HEARD_SECONDS
+        while (done := self.push(name, self.nodes.url)).returncode:
+            assert "is read-only for the moment" in done.stderr, done.stderr
+            assert time.monotonic() < deadline, done.stderr
+            time.sleep(0.3)
 
     def push(self, name: str, url: str = "", *, size: int = 0) -> subprocess.CompletedProcess[str]:
         """By skopeo, as the team's builder; an index, so that its images are pulled by digest alone.
