@@ -20,7 +20,7 @@ import urllib3
 
 from image_registry.kube.client import ClusterClient, object_path
 from image_registry.migration.actions import RegistryDoor
-from image_registry.migration.before_freeze import hindrances
+from image_registry.migration.before_freeze import hindrances, nothing_in_the_way
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices, Way
 from image_registry.migration.content import ContentFile, ContentWriter
@@ -143,7 +143,13 @@ class Whole:
 
     def run(self, until: Phase, *accepted: str) -> None:
         found = self.open(*accepted)
-        run(found.context, found.journal, DOERS, phases_until(until))
+        run(
+            found.context,
+            found.journal,
+            DOERS,
+            phases_until(until),
+            lambda: nothing_in_the_way(found.context, found.journal),
+        )
 
     def back(self) -> int:
         found = self.open()

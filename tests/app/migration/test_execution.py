@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ from image_registry.migration.holding import lease_path
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.object_actions import rules_before
 from image_registry.migration.phases import Action, Phase
-from image_registry.migration.plan import Plan, Step, sealed
+from image_registry.migration.plan import OLD, VERSION, Plan, Step, sealed
 from image_registry.migration.progress import progress
 
 PREPARE, CUTOVER = phases_until(Phase.PREPARE), phases_until(Phase.CUTOVER)
@@ -131,7 +132,7 @@ STEPS = (
 
 
 def plan_of(steps: Iterable[Step] = STEPS, **more: Any) -> Plan:
-    made = Plan(1, "", "s", "cpaas-system", "t", "https://here", "reuse", "", "h", "sha256:0", steps=tuple(steps))
+    made = Plan(VERSION, "", "s", "cpaas-system", "t", "https://here", "reuse", "", "h", "sha256:0", steps=tuple(steps))
     return sealed(replace(made, **more))
 
 
@@ -193,6 +194,38 @@ def test_a_plan_that_something_blocks_is_refused(tmp_path: Path) -> None:
     plan = plan_of(findings=(blocking("space", "claim", "too small", "make room"),))
     with pytest.raises(Refused, match="space:claim"):
         run(context_of(plan, tmp_path), Journal(tmp_path / "j", plan), doers(Recorder()), PREPARE)
+
+
+def test_what_stands_in_the_way_is_asked_once_between_what_nobody_notices_and_the_freeze(tmp_path: Path) -> None:
+    steps = (*STEPS[:2], step("f", Phase.FREEZE), *STEPS[2:])
+    plan, recorder, asked = plan_of(steps), Recorder(), list[list[str]]()
+    path = tmp_path / "j"
+
+    def look() -> None:
+        asked.append(list(recorder.done))
+        if len(asked) == 1:
+            raise Stopped("somebody has the host, too")
+
+    run(context_of(plan, tmp_path), Journal(path, plan), doers(recorder), PREPARE, look)
+    assert asked == [], "who prepares has not asked for the freeze yet"
+    with pytest.raises(Stopped, match="somebody has the host"):
+        run(context_of(plan, tmp_path), Journal(path, plan), doers(recorder), CUTOVER, look)
+    assert recorder.done == ["a", "b"]
+    run(context_of(plan, tmp_path), Journal(path, plan), doers(recorder), CUTOVER, look)
+    assert asked == [["a", "b"], ["a", "b"]]
+    assert recorder.done[-1] == "c"
+
+
+def test_a_plan_of_an_earlier_version_goes_on_only_by_name_and_is_taken_back_without(tmp_path: Path) -> None:
+    plan, recorder, path = plan_of(version=VERSION - 1), Recorder(), tmp_path / "j"
+    said = rf"of version {VERSION - 1}.*Roll back.*plan anew; or .*--accept {OLD}"
+    with pytest.raises(Refused, match=said):
+        run(context_of(plan, tmp_path), Journal(path, plan), doers(recorder), PREPARE)
+    seen = foresee(context_of(plan, tmp_path), Journal(path, plan), doers(recorder), PREPARE).end
+    assert re.search(said, str(seen))
+    run(context_of(plan, tmp_path, OLD), Journal(path, plan), doers(recorder), PREPARE)
+    assert recorder.done == ["a", "b"]
+    assert rollback(context_of(plan, tmp_path), Journal(path, plan), doers(recorder)) == 2
 
 
 def test_a_plan_of_another_cluster_is_refused(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_a_plan_that_was_changed_is_refused(tmp_path: Path) -> None:
     document = write_plan(plan(case_of(VARIANTS["4.2-pvc"], tmp_path)))
     with pytest.raises(InvalidDocument, match="changed after it was made"):
         read_plan({**document, "host": "elsewhere:5000"})
-    with pytest.raises(InvalidDocument, match="version 2"):
-        read_plan({**document, "version": 3})
+    with pytest.raises(InvalidDocument, match="version 3"):
+        read_plan({**document, "version": 4})
 
 
 def test_no_secret_is_in_a_plan(variant: Variant, tmp_path: Path) -> None:

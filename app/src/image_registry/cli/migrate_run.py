@@ -20,6 +20,7 @@ from image_registry.cli.switches import switch
 from image_registry.kube.client import ClusterClient
 from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
 from image_registry.migration.actions import MOST_PER_REGISTRY, PER_REGISTRY, RegistryDoor
+from image_registry.migration.before_freeze import hindrances, listed, nothing_in_the_way
 from image_registry.migration.documents import to_document
 from image_registry.migration.doing import DOERS
 from image_registry.migration.execution import Refused, Stopped, held, to_undo
@@ -40,6 +41,7 @@ from image_registry.migration.opening import (
     open_migration,
     takes_away,
 )
+from image_registry.migration.phases import Phase
 from image_registry.migration.plan import Plan
 from image_registry.migration.progress import Progress
 from image_registry.migration.reports import Reports
@@ -133,6 +135,8 @@ def door_options(command: F) -> F:
 def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: bool, **options: Any) -> None:
     """Do what is left of a plan, up to the cutover unless you say otherwise.
 
+    Before the freeze it looks at all that later phases need, and stops with the list of what is missing.
+
     Whatever interrupts it, the same command goes on. Each step is in the journal before it is done. With finalize among
     the phases it is only shown what would be done, until --confirm.
 
@@ -152,7 +156,13 @@ def run(phases: tuple[str, ...], until: str | None, *, dry_run: bool, confirm: b
             found = _opened(options)
             try:
                 with _reports(found, options).kept_up():
-                    execute(found.context, found.journal, DOERS, wanted)
+                    execute(
+                        found.context,
+                        found.journal,
+                        DOERS,
+                        wanted,
+                        before_freeze=lambda: nothing_in_the_way(found.context, found.journal),
+                    )
             finally:
                 _show(_reports(found, options).now(), options["form"])
     except Refused as error:
@@ -275,6 +285,8 @@ def _foreseen(found: Migration, wanted: Any, *, asks: bool, confirm: bool) -> No
         output.note(f"a run would end by this: {seen.end}")
     elif seen.end is not None:
         raise seen.end
+    if Phase.FREEZE in wanted and (hindered := hindrances(found.context, found.journal)):
+        output.note(listed(hindered, found.context.spelling))
 
 
 def _reports(found: Migration, options: dict[str, Any]) -> Reports:

@@ -8,7 +8,7 @@ its name is passed over; what can only be known later is left to the phase.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from image_registry.kube.client import object_path
@@ -18,6 +18,7 @@ from image_registry.kube.own_access import Right, allowed
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.binding import claim_in_the_way
 from image_registry.migration.cluster_objects import ClusterObjects
+from image_registry.migration.execution import Stopped
 from image_registry.migration.freezing import NOT_COMPARED
 from image_registry.migration.frozen_content import OPTIONS, surveyed
 from image_registry.migration.gating import changed_objects
@@ -27,7 +28,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, source_of, target_of
 from image_registry.migration.release_holding import applied_again
-from image_registry.migration.spelling import Said
+from image_registry.migration.spelling import Said, Spelling
 from image_registry.remote.errors import RemoteError
 
 UNTIL_CUTOVER = (
@@ -99,6 +100,21 @@ def hindrances(context: Context, journal: Journal) -> tuple[Hindrance, ...]:
         except KubeError as error:
             found[f"unread:{name}"] = Hindrance(f"unread:{name}", f"it could not be looked at: {error}")
     return tuple(entry for entry in found.values() if not context.accepts(entry.id))
+
+
+def nothing_in_the_way(context: Context, journal: Journal) -> None:
+    """Raises :class:`Stopped` with the whole list, and ``ClusterUnreachable``."""
+    if found := hindrances(context, journal):
+        raise Stopped(listed(found, context.spelling))
+
+
+def listed(found: Sequence[Hindrance], spelling: Spelling) -> str:
+    """What people are told who would go on, with a line for each."""
+    things = "1 thing stands" if len(found) == 1 else f"{len(found)} things stand"
+    return (
+        f"{things} in the way of later phases, and nobody has noticed anything yet. Remove the causes, or accept by "
+        f"name ({spelling(Said.ACCEPT)}):" + "".join(f"\n- {entry}" for entry in found)
+    )
 
 
 def _by_hand(left: list[Step]) -> Iterator[Hindrance]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from image_registry.migration.holding import Held, Hold, holding
 from image_registry.migration.identity import AnotherCluster, same_cluster, same_global
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.phases import ORDER, READ_ONLY, Action, Phase
-from image_registry.migration.plan import Plan, Step, gives_up
+from image_registry.migration.plan import OLD, Plan, Step, gives_up
 from image_registry.migration.spelling import Said, Spelling, command_line
 from image_registry.remote.errors import RemoteError
 
@@ -86,6 +86,13 @@ def check(context: Context, steps: Iterable[Step]) -> None:
             "or accept them by name, and plan anew"
         )
     steps = list(steps)
+    if steps and context.plan.old and not context.accepts(OLD):
+        raise Refused(
+            f"this plan is of version {context.plan.version}, made by an earlier one of this program: it lacks steps "
+            "that one made now has, as those for a release that the platform applies again by itself. Roll back what "
+            f"was done of it, discover and plan anew; or go on as it stands, by its name "
+            f"({context.spelling(Said.ACCEPT, OLD)})"
+        )
     same_clusters(context, steps)
     beyond = [step.id for step in steps if _beyond(step)] if context.global_client is None else []
     if unreachable := context.not_accepted(beyond):
@@ -102,10 +109,17 @@ def check(context: Context, steps: Iterable[Step]) -> None:
         )
 
 
-def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase]) -> int:
+def run(
+    context: Context,
+    journal: Journal,
+    doers: Doers,
+    phases: Iterable[Phase],
+    before_freeze: Callable[[], None] = lambda: None,
+) -> int:
     """Do what is left of these phases; how many steps that were.
 
-    Raises :class:`Refused` and :class:`Stopped`. A gate that is open does not keep the other gates from being asked.
+    ``before_freeze`` is called once, before the first step that people notice. Raises :class:`Refused` and
+    :class:`Stopped`, and what that raises. A gate that is open does not keep the other gates from being asked.
     """
     steps = steps_of(journal, without_holes(context.plan, phases, context.spelling))
     check(context, steps)
@@ -113,7 +127,12 @@ def run(context: Context, journal: Journal, doers: Doers, phases: Iterable[Phase
     for step in steps:
         doer_of(doers, step)
     with _holding(context, journal) as hold:
-        return _run(context, journal, doers, steps, hold)
+        unnoticed = [step for step in steps if ORDER.index(step.phase) < ORDER.index(Phase.FREEZE)]
+        done = _run(context, journal, doers, unnoticed, hold)
+        if noticed := steps[len(unnoticed) :]:
+            before_freeze()
+            done += _run(context, journal, doers, noticed, hold)
+        return done
 
 
 def _run(context: Context, journal: Journal, doers: Doers, steps: list[Step], hold: Hold) -> int:

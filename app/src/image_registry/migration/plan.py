@@ -22,12 +22,16 @@ from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.role_conversion import RoleConversion
 from image_registry.migration.spelling import Said, Spelling, command_line
 
-VERSION = 2
+VERSION = 3
 _HOLDING = frozenset({"hold", "gone"})
 """Parameters of waits that put a finalizer on roles, and make them again."""
 
-READ = (1, VERSION)
-"""The first knew no identities of clusters; what has begun with it can be ended."""
+READ = (1, 2, VERSION)
+"""The first knew no identities of clusters, the second neither releases that are applied again nor a gateway that goes:
+what has begun with one of them can be taken back, and be ended by who accepts :data:`OLD`."""
+
+OLD = "plan-version"
+"""The name by which a plan of an earlier version is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,11 @@ class Plan:
     def blockers(self) -> tuple[Finding, ...]:
         """What stands in the way and was not accepted."""
         return tuple(open_blockers(self.findings))
+
+    @property
+    def old(self) -> bool:
+        """Whether it was made by an earlier version, and so lacks steps that one made now would have."""
+        return self.version < VERSION
 
     @property
     def ready(self) -> bool:

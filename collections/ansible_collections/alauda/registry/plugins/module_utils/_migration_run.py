@@ -21,7 +21,7 @@ try:
     from image_registry.kube.client import ClusterClient
     from image_registry.kube.errors import ClusterUnreachable, KubeconfigError, KubeError
     from image_registry.migration.actions import RegistryDoor
-    from image_registry.migration.before_freeze import hindrances
+    from image_registry.migration.before_freeze import hindrances, listed
     from image_registry.migration.documents import to_document
     from image_registry.migration.doing import DOERS
     from image_registry.migration.execution import (
@@ -144,11 +144,7 @@ def look_ahead(asked: dict[str, Any], tell: Tell, *, only_show: bool) -> Result:
     except (Refused, KubeError, ClusterUnreachable, KubeconfigError) as error:
         raise MigrationError(_explained(error, found, asked)) from None
     if hindered:
-        listed = "".join(f"\n- {entry}" for entry in hindered)
-        raise MigrationError(
-            f"{len(hindered)} things stand in the way of later phases, and nobody has noticed anything yet. Remove "
-            f"their causes, or accept them by name ({for_playbooks('accept')}):{listed}"
-        )
+        raise MigrationError(listed(hindered, for_playbooks))
     return Result(changed=False, steps=[], progress=to_document(state))
 
 
