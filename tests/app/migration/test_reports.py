@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,17 @@ def test_a_link_stays_a_link(made: tuple[Plan, Journal], tmp_path: Path) -> None
     Reports(*made, tmp_path, document=link).write()
     assert link.is_symlink()
     assert (tmp_path / "shown/progress.json").exists()
+
+
+def test_a_report_is_its_owners_alone_until_somebody_lets_others_read_it(
+    made: tuple[Plan, Journal], tmp_path: Path
+) -> None:
+    page = tmp_path / "progress.html"
+    Reports(*made, tmp_path, html=page).write()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    page.chmod(0o644)
+    Reports(*made, tmp_path, html=page).write()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o644
 
 
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(

@@ -22,6 +22,7 @@ from image_registry.cli.migrate_reports import (
     plan_files,
     reports_option,
     write,
+    write_one,
 )
 from image_registry.cli.migrate_run import rollback, run, status
 from image_registry.cli.migrate_survey import survey, survey_options
@@ -76,7 +77,7 @@ def discover(form: str, page: Path | None, reports: Path | None, **options: Any)
     if options["content"] is not None:
         survey(found, client, options)
     if page is not None:
-        page.write_text(html(found, ()), encoding="utf-8")
+        write_one("--html", page, html(found, ()))
     if form != "table":
         output.document(form, to_document(found))
         return
@@ -103,7 +104,7 @@ def assess(context: click.Context, /, form: str, page: Path | None, reports: Pat
     shown = html(case.inventory, findings)
     write(reports, {**_inventory_files(case, options), **findings_file(findings), "findings.html": shown})
     if page is not None:
-        page.write_text(shown, encoding="utf-8")
+        write_one("--html", page, shown)
     if form == "table":
         _show(findings)
     else:
@@ -132,10 +133,10 @@ def plan(
     case = _case(options)
     made = make_plan(case, made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     if out is not None:
-        out.write_text(as_json(write_plan(made)), encoding="utf-8")
+        write_one("--out", out, as_json(write_plan(made)))
     write(reports, {**_inventory_files(case, options), **plan_files(case.inventory, made)})
     if page is not None:
-        page.write_text(html(case.inventory, made.findings, made), encoding="utf-8")
+        write_one("--html", page, html(case.inventory, made.findings, made))
     if form != "table":
         output.document(form, write_plan(made))
     else:

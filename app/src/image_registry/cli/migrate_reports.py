@@ -15,6 +15,7 @@ from image_registry.migration.facts import Inventory
 from image_registry.migration.findings import Finding, open_blockers
 from image_registry.migration.plan import Plan, write_plan
 from image_registry.migration.report import html
+from image_registry.migration.reports import put
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -53,10 +54,18 @@ def write(folder: Path | None, files: dict[str, str]) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            put(folder / name, text)
     except OSError as error:
         raise Wrong(f"--reports {folder}: {error.strerror}") from None
 
 
 def as_json(document: Any) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_one(option: str, path: Path, text: str) -> None:
+    """Raises :class:`Wrong` where it cannot be written to."""
+    try:
+        put(path, text)
+    except OSError as error:
+        raise Wrong(f"{option} {path}: {error.strerror}") from None

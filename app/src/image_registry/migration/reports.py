@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -95,13 +96,7 @@ class Reports:
 
     def _put(self, path: Path, text: str) -> None:
         try:
-            place = path.resolve()  # a link stays one
-            if place.exists() and not place.is_file():
-                place.write_text(text, encoding="utf-8")  # as /dev/stdout
-                return
-            new = place.with_name(f".{place.name}.new")
-            new.write_text(text, encoding="utf-8")
-            os.replace(new, place)
+            put(path, text)
         except OSError as error:
             self._late(path, error)
 
@@ -109,3 +104,21 @@ class Reports:
         if about not in self._told:
             self._told.add(about)
             self._tell(f"the report {about} is not up to date: {error.strerror}")
+
+
+def put(path: Path, text: str) -> None:
+    """Whole or not at all. A new file is the caller's alone, as it names what runs in a cluster.
+
+    One that is there keeps its rights, so that somebody may let others read it. Raises ``OSError``.
+    """
+    place = path.resolve()  # a link stays one
+    if place.exists() and not place.is_file():
+        place.write_text(text, encoding="utf-8")  # as /dev/stdout
+        return
+    rights = stat.S_IMODE(place.stat().st_mode) if place.exists() else 0o600
+    new = place.with_name(f".{place.name}.new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), rights)
+    os.replace(new, place)
