@@ -196,6 +196,13 @@ def test_a_record_that_stays_is_named_with_what_holds_it_or_that_it_came_again(t
         Wait().do(GONE, {}, found)
 
 
+def test_what_nobody_takes_back_is_not_kept_in_the_journal(tmp_path: Path) -> None:
+    roles = Roles("record")
+    found = context(roles, tmp_path, Owners(), {})
+    assert Delete().before(RECORD, found) == {}
+    assert Delete().before(replace(RECORD, undo="it is made again"), found)["object"]["metadata"]["name"] == "record"
+
+
 def test_a_record_for_which_nobody_waits_later_is_waited_for_at_once(tmp_path: Path) -> None:
     roles = Roles("record")
     roles.documents[of("record")]["metadata"]["finalizers"] = ["platform/release"]

@@ -17,8 +17,17 @@ from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
 from image_registry.migration.documents import to_document
 from image_registry.migration.facts import Inventory, ObjectName
+from image_registry.migration.inventory_tables import surroundings
 from image_registry.migration.journal import Journal, State
-from image_registry.migration.object_tables import Steps, rewrites_one, rewritten
+from image_registry.migration.object_tables import (
+    MOST_WORKLOADS,
+    Row,
+    StepMark,
+    Steps,
+    by_namespace,
+    rewrites_one,
+    rewritten,
+)
 from image_registry.migration.plan import read_plan
 from image_registry.migration.planning import plan
 from image_registry.migration.progress import progress
@@ -194,6 +203,33 @@ def test_thousands_of_workloads_stand_once_on_a_page_and_folded_up(tmp_path: Pat
     shown = page(made, progress(made, Journal(tmp_path / "journal.jsonl", made)))
     assert len(shown) < 1_500_000
     assert shown.count("image-registry.cpaas-system.svc/team-a/app:1499<") == 1
+
+
+def test_what_is_not_shown_is_counted_and_what_has_failed_is_shown() -> None:
+    def row(number: int, state: State) -> Row:
+        name = ObjectName("Deployment", f"web-{number}", f"many-{number // 2000}")
+        return Row(name, steps=(StepMark(f"cutover/{name}", "", state),))
+
+    failed = row(2 * 2000 + 1999, State.FAILED)
+    tables = by_namespace([*(row(number, State.DONE) for number in range(MOST_WORKLOADS + 999)), failed])
+    assert [(table.count, table.done, table.failed) for table in tables] == [
+        (2000, 2000, 0),
+        (2000, 2000, 0),
+        (2000, 1999, 1),
+    ]
+    assert tables[-1].rows[0] == failed
+    assert sum(len(table.rows) for table in tables) == MOST_WORKLOADS
+    full = by_namespace([*(row(number, State.DONE) for number in range(3 * 2000)), row(6000, State.FAILED)])
+    assert [(len(table.rows), table.failed) for table in full[-2:]] == [(1000, 0), (1, 1)]
+
+
+def test_a_release_is_one_object_of_the_platform(variant: Variant, tmp_path: Path) -> None:
+    inventory = inventory_of(cluster_of(variant))
+    made = plan(make_case(inventory, surveyed(tmp_path, APP), Choices()))
+    (platform,) = (table for table in surroundings(inventory, made, Steps(made)) if "platform" in table.title)
+    names = [row.object for row in platform.rows]
+    assert len(names) == len(set(names))
+    assert {release.object for release in inventory.releases} <= set(names)
 
 
 def test_a_page_without_a_plan_has_the_inventory(variant: Variant) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from image_registry import measures
 from image_registry.migration.facts import ExposureFact, Inventory, LimitFact, ObjectName, ReleaseFact, RoleFact
@@ -65,7 +66,7 @@ def _pull_secrets(inventory: Inventory, plan: Plan | None, steps: Steps) -> Tabl
             f"of the registry before makes anew every hour{f': removed by {ends}' if ends else ''}"
         )
     table = shown("Pull Secrets", rows, remark=remark)
-    return Table(table.title, len(inventory.pull_secrets), table.rows, table.remark)
+    return replace(table, count=len(inventory.pull_secrets))
 
 
 def _roles(inventory: Inventory, plan: Plan | None, steps: Steps) -> Iterator[Row]:
@@ -170,16 +171,18 @@ def _exposure(exposed: ExposureFact) -> Iterator[str]:
 
 
 def _platform(inventory: Inventory, plan: Plan | None, steps: Steps) -> Iterator[Row]:
+    applied = {release.object: tuple(_applied(release)) for release in inventory.releases}
     for installation in inventory.installations:
         for record in installation.records:
             facts = (
                 f"says that {installation.name} {record.version}".rstrip()
                 + f" is installed, in the {record.cluster} cluster",
                 *([f"undocumented settings, left alone: {_some(record.undocumented)}"] if record.undocumented else []),
+                *applied.pop(record.object, ()),
             )
             yield Row(record.object, facts, steps=steps.of(record.object))
-    for release in inventory.releases:
-        yield Row(release.object, tuple(_applied(release)), steps=steps.of(release.object))
+    for name, facts in applied.items():
+        yield Row(name, facts, steps=steps.of(name))
     if inventory.controller is not None:
         fact = inventory.controller
         running = f"makes pull Secrets; {fact.ready} of {fact.replicas} ready"

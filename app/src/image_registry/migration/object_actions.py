@@ -151,7 +151,7 @@ class Save:
 
 
 class Delete:
-    """One object, which is saved; or with a ``selector`` many that nobody needs back."""
+    """One object, which is saved if a rollback makes it again; or with a ``selector`` many that nobody needs back."""
 
     def foresee(self, step: Step, context: Context) -> str:
         if "selector" in step.parameters:
@@ -166,8 +166,8 @@ class Delete:
         return f"removes {name}"
 
     def before(self, step: Step, context: Context) -> Saved:
-        if "selector" in step.parameters or _by_hand(step, context):
-            return {}
+        if not step.undo or "selector" in step.parameters or _by_hand(step, context):
+            return {}  # nobody takes it back, and what a record of the platform says may be a secret
         return saved_object(objects_of(step, context), object_of(step))
 
     def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002

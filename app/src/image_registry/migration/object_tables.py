@@ -62,20 +62,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``rows`` are those that are shown, ``count`` is of all; ``remark`` is about those that are not."""
+    """``rows`` are those that are shown, every number is of all; ``remark`` is about those that are not in it."""
 
     title: str
     count: int
     rows: tuple[Row, ...] = ()
     remark: str = ""
-
-    @property
-    def done(self) -> int:
-        return sum(row.done for row in self.rows)
-
-    @property
-    def failed(self) -> int:
-        return sum(row.failed for row in self.rows)
+    done: int = 0
+    failed: int = 0
 
 
 class Steps:
@@ -123,20 +117,23 @@ def shown(title: str, rows: Iterable[Row], *, most: int = MOST_ROWS, remark: str
     found = list(rows)
     if len(found) > most:
         found.sort(key=lambda row: not row.failed)
-    return Table(title, len(found), tuple(found[:most]), remark)
+    done, failed = sum(row.done for row in found), sum(row.failed for row in found)
+    return Table(title, len(found), tuple(found[:most]), remark, done, failed)
 
 
 def by_namespace(rows: Iterable[Row], remarks: Mapping[str, str] | None = None) -> tuple[Table, ...]:
-    """A table for each namespace, of which the last ones may have only a number."""
+    """A table for each namespace, of which the last ones may have only numbers, and what has failed."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.object.namespace].append(row)
     for namespace in remarks or ():
         groups.setdefault(namespace, [])
-    found, room = [], MOST_WORKLOADS
+    found, room, of_failed = [], MOST_WORKLOADS, MOST_ROWS
     for namespace, group in sorted(groups.items()):
-        table = shown(namespace or "of the whole cluster", group, most=room, remark=(remarks or {}).get(namespace, ""))
-        room -= len(table.rows)
+        failed = min(sum(row.failed for row in group), of_failed)
+        title, remark = namespace or "of the whole cluster", (remarks or {}).get(namespace, "")
+        table = shown(title, group, most=max(room, failed), remark=remark)
+        room, of_failed = max(0, room - len(table.rows)), of_failed - failed
         found.append(table)
     return tuple(found)
 
