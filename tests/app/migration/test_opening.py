@@ -69,6 +69,15 @@ def test_who_may_not_read_whether_an_operator_is_there_looks_and_installs_nothin
     assert open_migration(replace(asked, client=seen)).context.undecided == "", "Helm has begun it"
 
 
+def test_a_step_finds_what_an_earlier_one_has_saved(asked: Asked) -> None:
+    first, second = (Step(name, Phase.PREPARE, Action.HOLD, name, undo="back") for name in ("first", "second"))
+    plan = plan_of((first, second), server="https://here")
+    asked.plan.write_text(json.dumps(write_plan(plan)), encoding="utf-8")
+    Journal(asked.journal, plan).write(first, State.BEGUN, saved={"annotations": {"a": "1"}})
+    found = open_migration(asked).context
+    assert (found.saved(first), found.saved(second)) == ({"annotations": {"a": "1"}}, {})
+
+
 def test_what_undoes_an_installation_is_refused_for_who_may_not_read_by_whom_it_is(tmp_path: Path) -> None:
     install = Step("install", Phase.PREPARE, Action.INSTALL, "Install", undo="removed")
     plan, hands = plan_of((install,)), Recorder()

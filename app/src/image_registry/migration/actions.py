@@ -129,6 +129,8 @@ class Context:
     """How messages say what can be said."""
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    saved: Callable[[Step], Saved] = lambda _step: {}
+    """What the journal has of a step for the way back; nothing for one that was not begun."""
     ahead: Ahead = field(default_factory=Ahead)
     """What earlier steps would have left, where one only looks; empty in a run."""
 

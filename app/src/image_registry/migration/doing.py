@@ -10,6 +10,7 @@ from image_registry.migration.gating import Gate
 from image_registry.migration.installing import Install
 from image_registry.migration.object_actions import Apply, Delete, Patch, Save
 from image_registry.migration.phases import Action
+from image_registry.migration.release_giving import GiveBack
 from image_registry.migration.release_holding import HoldRelease
 from image_registry.migration.secret_actions import CopySecret
 from image_registry.migration.tags_since import CompareTags
@@ -19,6 +20,7 @@ DOERS: dict[Action, Doer] = {
     Action.APPLY: Apply(),
     Action.PATCH: Patch(),
     Action.HOLD: HoldRelease(),
+    Action.GIVE_BACK: GiveBack(),
     Action.DELETE: Delete(),
     Action.SAVE: Save(),
     Action.COPY_SECRET: CopySecret(),

@@ -9,6 +9,7 @@ from typing import Any
 from image_registry.migration.case import Case
 from image_registry.migration.choices import Way
 from image_registry.migration.facts import ObjectName, WorkloadFact
+from image_registry.migration.foreign_releases import give_back, told
 from image_registry.migration.gate_facts import gate_facts
 from image_registry.migration.generations import MANAGED_BY, PULLER_BINDING, VELERO_MAP
 from image_registry.migration.global_records import records_elsewhere
@@ -343,6 +344,7 @@ def finalize(case: Case) -> Iterator[Step]:
             parameters={"pruner": {"suspend": False}},
             seconds=10,
         )
+    yield from give_back(case)
     yield Step(
         "finalize/remains",
         Phase.FINALIZE,
@@ -351,6 +353,7 @@ def finalize(case: Case) -> Iterator[Step]:
         parameters={
             "remains": [[o.kind, o.name, o.namespace, o.api_version] for o in _pieces(case)],
             "elsewhere": list(records_elsewhere(case)),
+            "rendered": list(told(case)),
         },
         seconds=2,
     )

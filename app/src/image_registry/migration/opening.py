@@ -121,6 +121,7 @@ def open_migration(asked: Asked) -> Migration:
         global_client=asked.global_client,
         tell=asked.tell,
         spelling=asked.spelling,
+        saved=lambda step: journal.saved(step) or {},
     )
     return Migration(plan, journal, context)
 

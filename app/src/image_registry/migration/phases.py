@@ -36,6 +36,8 @@ class Action(StrEnum):
     """Write ``changes``, if what stands there is what they expect."""
     HOLD = "hold"
     """Keep the platform from applying a release again: annotations go, and come back as they were."""
+    GIVE_BACK = "give-back"
+    """The end of ``hold`` for a release that stays: what that step has saved stands there again."""
     DELETE = "delete"
     """Remove the object; it is saved before."""
     SAVE = "save"

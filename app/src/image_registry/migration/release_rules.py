@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from image_registry.migration.case import Case
 from image_registry.migration.facts import ReleaseFact
-from image_registry.migration.findings import Finding, note, warning
+from image_registry.migration.findings import Finding, blocking, note, warning
+from image_registry.migration.foreign_releases import rendered, starts_controller, stays
 
 
 def release_findings(case: Case) -> Iterator[Finding]:
     """What the platform writes again, from what, and what comes of that."""
     for release in case.inventory.releases:
-        yield _applied_again(release) if release.applied_again else _reverted_edits(release)
+        yield _applied_again(case, release) if release.applied_again else _reverted_edits(release)
+        if release.applied_again and stays(case, release) and starts_controller(case, release):
+            yield _controller_again(release)
     for record in case.installation.records if case.installation else ():
         if record.object.kind != "AppRelease":
             yield note(
@@ -36,16 +39,35 @@ def _reverted_edits(release: ReleaseFact) -> Finding:
     )
 
 
-def _applied_again(release: ReleaseFact) -> Finding:
+def _applied_again(case: Case, release: ReleaseFact) -> Finding:
     syncs = [sync for sync in release.syncs if sync.on]
     writers = ", ".join(dict.fromkeys(who for sync in syncs for who in sync.written_by))
     said = ", ".join(f"{sync.annotation}={sync.value}" for sync in syncs)
+    foreign = ""
+    if stays(case, release):
+        found = ", ".join(map(str, rendered(case, release)))
+        foreign = (
+            "; it is not the registry's own, so finalize gives it the annotation again as it was"
+            + (f", and {found} will be as its chart has it, about a registry that is off then" if found else "")
+        )  # fmt: skip
     return warning(
         "applied-again",
         release.object,
         f"the platform applies this release again by itself ({said}{f', written by {writers}' if writers else ''}"
         f"{f'; made by {release.made_by}' if release.made_by else ''}): the right to push that the freeze takes, the "
-        "Ingress that the cutover removes and what is stopped would come back",
+        f"Ingress that the cutover removes and what is stopped would come back{foreign}",
         "nothing: the first step of prepare takes the annotation away, a rollback brings it back as it was, and "
         "gates look whether somebody else does; have whoever looks after the platform know of it",
+    )
+
+
+def _controller_again(release: ReleaseFact) -> Finding:
+    return blocking(
+        "controller-again",
+        release.object,
+        "it is not the registry's own, it renders the controller of pull Secrets, and the platform applies it again by "
+        "itself: as soon as finalize lets it, the controller runs again and gives ServiceAccounts logins for a "
+        "registry that is off",
+        "let its chart render the controller no more, and discover again; or accept it, and remove the controller "
+        "from it before finalize",
     )

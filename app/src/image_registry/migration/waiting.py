@@ -86,7 +86,9 @@ class Wait:
             said = f"not removed, and nobody else will: {', '.join(remains)}" if remains else "nothing is left"
             beyond = "; ".join(parameters.get("elsewhere") or ())
             also = f"; on the global cluster, which was not asked, or the platform installs it again: {beyond}"
-            return Outcome(said + (also if beyond else ""), saved={"remains": remains})
+            again = "; ".join(parameters.get("rendered") or ())
+            whose = f"; applied again by the platform, take what is about the registry before out of it: {again}"
+            return Outcome(said + (also if beyond else "") + (whose if again else ""), saved={"remains": remains})
         return self._refused(step, context)
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
