@@ -21,6 +21,7 @@ from image_registry.migration.plan import Plan, Step
 from image_registry.migration.planning import plan
 from image_registry.migration.release_giving import GiveBack
 from image_registry.migration.release_holding import HoldRelease
+from image_registry.migration.waiting import Wait
 from image_registry_lab.legacy.variants import NAMESPACE, VARIANTS
 from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
 from tests.app.migration.test_plans import APP, EVERYTHING, surveyed
@@ -99,6 +100,12 @@ def test_only_a_release_that_stays_is_given_its_annotation_back_when_nothing_els
     assert [step.id for step in made.steps if step.action is Action.GIVE_BACK] == [GIVEN]
     assert ids[-2:] == [GIVEN, "finalize/remains"]
     assert step_of(made, "finalize/remains").parameters["rendered"] == [f"{BASE} renders Role team-a/image-cleaner"]
+
+
+def test_the_end_names_what_such_a_release_renders_of_the_registry_before(made: Plan, held: Context) -> None:
+    step = step_of(made, "finalize/remains")
+    said = Wait().do(replace(step, parameters={**step.parameters, "remains": []}), {}, held).detail
+    assert f"take what is about the registry before out of it: {BASE} renders Role team-a/image-cleaner" in said
 
 
 def test_it_is_applied_again_as_before_and_a_second_time_changes_nothing(
