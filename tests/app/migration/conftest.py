@@ -37,6 +37,8 @@ class LegacyCluster(ClusterClient):
         self.broken: set[str] = set()
         """Resources that are answered with 500."""
         self.written: list[str] = []
+        self.kinds: dict[str, set[str]] = {}
+        """Of each ``/apis/<group>/<version>``, as the API server tells them."""
         for document in documents:
             self.put(document)
 
@@ -47,6 +49,8 @@ class LegacyCluster(ClusterClient):
             namespace=metadata.get("namespace", ""),
         )  # fmt: skip
         self.documents[path] = copy.deepcopy(document)
+        version = document["apiVersion"]
+        self.kinds.setdefault(f"/apis/{version}" if "/" in version else f"/api/{version}", set()).add(document["kind"])
 
     def drop(self, kind: str, name: str) -> None:
         kept = self.documents.items()
@@ -57,6 +61,10 @@ class LegacyCluster(ClusterClient):
             self.written.append(f"{method} {path}")
         if path == "/version":
             return {"gitVersion": "v1.37.0"}
+        if path in self.kinds:
+            known = [{"name": resource_of(kind), "kind": kind} for kind in sorted(self.kinds[path])]
+            wide = ("PersistentVolume", "Namespace", "Node", "StorageClass", "ClusterRole", "ClusterRoleBinding")
+            return {"resources": [{**each, "namespaced": each["kind"] not in wide} for each in known]}
         parts = path.strip("/").split("/")
         rest = parts[2 if parts[0] == "api" else 3 :]
         namespace = rest[1] if rest[:1] == ["namespaces"] and len(rest) > 2 else ""

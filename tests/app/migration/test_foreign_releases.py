@@ -86,7 +86,9 @@ def step_of(made: Plan, name: str) -> Step:
 @pytest.fixture
 def held(cluster: Platform, made: Plan, tmp_path: Path) -> Context:
     """Behind the hold, with what the journal would have of it."""
-    context = Context(plan=made, client=cluster, folder=tmp_path, settings=cast("Any", None))
+    context = Context(
+        plan=made, client=cluster, folder=tmp_path, settings=cast("Any", None), sleep=lambda _seconds: None
+    )
     step = step_of(made, HELD)
     saved = HoldRelease().before(step, context)
     HoldRelease().do(step, saved, context)
@@ -122,7 +124,7 @@ def test_it_is_applied_again_as_before_and_a_second_time_changes_nothing(
 
 
 def test_from_nothing_a_look_knows_what_the_end_gives_back(cluster: Platform, made: Plan, tmp_path: Path) -> None:
-    context = Context(plan=made, client=cluster, folder=tmp_path, settings=cast("Any", None))
+    context = Context(plan=made, client=cluster, folder=tmp_path, settings=cast("Any", None), sleep=lambda _: None)
     assert "takes away" in HoldRelease().foresee(step_of(made, HELD), context)
     assert "gives back cpaas.io/interval-sync=10m" in GiveBack().foresee(step_of(made, GIVEN), context)
     assert cluster.annotations == ASKED

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +13,23 @@ from typing import Any, cast
 import pytest
 
 from image_registry.kube.client import object_path
-from image_registry.migration.actions import Context, RegistryDoor
+from image_registry.migration import gate_reading
+from image_registry.migration.actions import Context, RegistryDoor, StepFailed
+from image_registry.migration.ahead import Ahead, Unforeseen
 from image_registry.migration.assess import assess
 from image_registry.migration.case import make_case
 from image_registry.migration.choices import Choices
 from image_registry.migration.content import RepositoryContent
-from image_registry.migration.freezing import NOT_COMPARED, still_frozen
+from image_registry.migration.freezing import NOT_COMPARED, still_closed, still_frozen
 from image_registry.migration.gate_facts import gate_facts
+from image_registry.migration.gates import Seen
 from image_registry.migration.gating import Gate, _pushed_since
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.planning import plan
 from image_registry.migration.remaining_uses import remaining_uses
 from image_registry.migration.survey_registry import LegacyRegistry
+from image_registry.migration.waiting import Wait
 from image_registry.remote.asking import Access
 from image_registry.remote.errors import Unreachable
 from image_registry_lab.legacy.variants import HOST, VARIANTS
@@ -53,9 +60,13 @@ def has(monkeypatch: pytest.MonkeyPatch) -> dict[str, RepositoryContent]:
 
 @pytest.fixture
 def cluster() -> LegacyCluster:
-    """Frozen: no role gives a right to push."""
+    """Frozen: no role gives a right to push, and no job prunes."""
     found = cluster_of(VARIANTS["4.2-gateway"])
     for document in found.documents.values():
+        if document["kind"] == "CronJob":
+            document["spec"]["suspend"] = True
+        if document["kind"] == "PersistentVolume":
+            document["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
         for rule in document.get("rules") or () if document["kind"] in ("Role", "ClusterRole") else ():
             if "registry.alauda.io" in rule.get("apiGroups", ()):
                 rule["verbs"] = ["get"]
@@ -63,11 +74,7 @@ def cluster() -> LegacyCluster:
 
 
 @pytest.fixture
-def context(cluster: LegacyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
-    kinds = {"Deployment": "deployments"}
-    found = cluster.find
-    listed = {"resources": [{"name": name, "kind": kind, "namespaced": True} for kind, name in kinds.items()]}
-    monkeypatch.setattr(cluster, "find", lambda path: listed if path == "/apis/apps/v1" else found(path))
+def context(cluster: LegacyCluster, tmp_path: Path) -> Context:
     made = plan(case_of(VARIANTS["4.2-gateway"], tmp_path, accepted=("nested-path:*",)))
     return Context(
         plan=made,
@@ -76,27 +83,174 @@ def context(cluster: LegacyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         settings=cast("Any", None),
         content=surveyed(tmp_path, APP, NESTED),
         source=RegistryDoor("http://127.0.0.1:1", Access(insecure=True)),
+        target=RegistryDoor("http://127.0.0.1:1", Access(insecure=True)),
     )
 
 
 def open_of(context: Context, step: Step = GATE) -> dict[str, str]:
-    return {item.id: item.cause for item in still_frozen(step, context) if item.cause}
+    look = still_frozen if step.parameters["gate"] == "frozen" else still_closed
+    return {item.id: item.cause for item in look(step, context) if item.cause}
+
+
+def of_plan(context: Context, name: str) -> Step:
+    [found] = [step for step in context.plan.steps if step.id == name]
+    return found
+
+
+def given_back(cluster: LegacyCluster) -> dict[str, Any]:
+    """The platform's role for pushes as its chart has it."""
+    role = cluster.documents[object_path(RBAC, "clusterroles", "system:image-pusher")]
+    role["rules"] = [
+        {"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get", "update"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+    ]
+    return role
+
+
+def commanded(cause: str) -> tuple[list[str], list[dict[str, Any]]]:
+    """The words of the command in a sentence, and the rules that it leaves."""
+    words = shlex.split(cause[cause.index("kubectl ") :].partition("]'")[0] + "]'")
+    [patch] = json.loads(words[-1])
+    assert (patch["op"], patch["path"]) == ("replace", "/rules")
+    return words[:-1], patch["value"]
 
 
 @pytest.mark.usefixtures("has")
 def test_a_freeze_that_holds_is_green_and_every_tag_was_looked_at(context: Context) -> None:
-    assert [item.cause for item in still_frozen(GATE, context)] == [""] * (len(APP.tags) + len(NESTED.tags))
+    found = [item for item in still_frozen(GATE, context) if item.id.startswith("pushed:")]
+    assert [item.cause for item in found] == [""] * (len(APP.tags) + len(NESTED.tags))
     assert Gate().do(GATE, {}, context).open == ()
     assert not list(context.folder.glob("now.*"))
 
 
 @pytest.mark.usefixtures("has")
-def test_a_role_that_came_back_is_named(context: Context, cluster: LegacyCluster) -> None:
-    role = cluster.documents[object_path(RBAC, "clusterroles", "system:image-pusher")]
-    role["rules"] = [{"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get", "update"]}]
-    [(name, cause)] = open_of(context).items()
-    assert name == "role:ClusterRole system:image-pusher"
-    assert "take that away and run again; the release cpaas-system/image-registry writes it" in cause
+@pytest.mark.parametrize("name", ["gate/frozen", "observe/closed", "observe/applied", "finalize/applied"])
+def test_a_role_that_came_back_is_named_with_the_command_that_closes_it(
+    name: str, context: Context, cluster: LegacyCluster
+) -> None:
+    given_back(cluster)
+    cause = open_of(context, of_plan(context, name))["role:ClusterRole system:image-pusher"]
+    assert "take that away and run again (kubectl patch clusterrole system:image-pusher" in cause
+    assert "the release cpaas-system/image-registry writes it" in cause
+    _, rules = commanded(cause)
+    assert {"apiGroups": ["registry.alauda.io"], "resources": ["images"], "verbs": ["get"]} in rules
+    assert {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]} in rules
+    assert any(rule["apiGroups"] == ["image.alauda.io"] for rule in rules), "rights here do not go with it"
+    cluster.documents[object_path(RBAC, "clusterroles", "system:image-pusher")]["rules"] = rules
+    assert open_of(context, GATE) == {}
+
+
+@pytest.mark.usefixtures("has")
+def test_a_role_that_an_earlier_step_would_narrow_stands_in_nobodys_way_where_one_only_looks(
+    context: Context, cluster: LegacyCluster
+) -> None:
+    role, ahead = given_back(cluster), Ahead()
+    name = next(step.object for step in context.plan.phase(Phase.FREEZE) if "image-pusher" in step.id)
+    assert name is not None
+    assert open_of(context)
+    ahead.objects[name] = {**role, "rules": []}
+    assert open_of(replace(context, ahead=ahead)) == {}
+    closed = of_plan(context, "observe/closed")
+    ahead.writes.append(closed)
+    with pytest.raises(Unforeseen):  # which tags are there nobody knows by then
+        Gate().foresee(closed, replace(context, ahead=ahead))
+
+
+@pytest.mark.usefixtures("has")
+def test_a_job_that_prunes_again_is_named(context: Context, cluster: LegacyCluster) -> None:
+    [path] = [path for path, each in cluster.documents.items() if each["kind"] == "CronJob" and "prune" in path]
+    cluster.documents[path]["spec"]["suspend"] = False
+    [(name, cause)] = open_of(context, of_plan(context, "gate/frozen")).items()
+    assert name.startswith("undone:CronJob ")
+    assert "stands 'false' again: write true there" in cause
+    assert name in open_of(context, of_plan(context, "observe/closed"))
+    assert name in open_of(context, of_plan(context, "finalize/applied"))
+
+
+@pytest.mark.usefixtures("has")
+def test_what_comes_back_while_the_cutover_lasts_is_named_at_its_end(context: Context) -> None:
+    assert "undone:Ingress cpaas-system/image-registry" in open_of(context, of_plan(context, "cutover/frozen"))
+
+
+@pytest.mark.usefixtures("has")
+def test_what_somebody_kept_as_it_was_is_not_taken_for_undone(context: Context, cluster: LegacyCluster) -> None:
+    step = of_plan(context, "cutover/controller")
+    assert step.object is not None
+    [path] = [path for path in cluster.documents if path.endswith(f"/deployments/{step.object.name}")]
+    cluster.documents[path]["spec"]["replicas"] = 7
+    name, closed = f"undone:{step.object}", of_plan(context, "observe/closed")
+    assert name in open_of(context, closed)
+    accepted = replace(context, accepted=(f"changed:{step.object}",))
+    assert name not in open_of(accepted, closed)
+    cluster.documents[path]["spec"]["replicas"] = int(step.changes[0].before)
+    assert name in open_of(accepted, closed), "by that name only what was changed since the plan is left alone"
+
+
+def tag_of_here(digests: dict[str, str]) -> Callable[..., Seen]:
+    return lambda _registry, repository, name: Seen(digests.get(f"{repository}:{name}", ""))
+
+
+@pytest.mark.parametrize("name", ["observe/closed", "observe/applied", "finalize/applied"])
+def test_behind_the_cutover_a_tag_is_named_that_the_registry_before_has_alone(
+    name: str, context: Context, has: dict[str, RepositoryContent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = of_plan(context, name)
+    open_of(context)  # the list of the freeze
+    has["team-a/app"] = replace(APP, tags={**APP.tags, "v1": NEW, "here": NEW, "late": NEW})
+    has["team-a/tools/report"] = replace(NESTED, tags={"1": NEW})
+    here = {"team-a/app:here": NEW, "team-a/app:v1": APP.tags["v1"], "team-a/tools-report:1": NEW}
+    monkeypatch.setattr(gate_reading, "tag", tag_of_here(here))
+    found = {key: cause for key, cause in open_of(context, step).items() if key.startswith("pushed:")}
+    assert set(found) == {"pushed:team-a/app:v1", "pushed:team-a/app:late"}, "what is here as well is lost by nobody"
+    assert "it is not here: push it to this registry" in found["pushed:team-a/app:late"]
+    assert f"it means {APP.tags['v1']} here" in found["pushed:team-a/app:v1"]
+    assert NOT_COMPARED in open_of(replace(context, source=None), step)
+
+
+@pytest.mark.usefixtures("has")
+def test_behind_the_stop_a_registry_that_runs_again_is_named_and_asked(
+    context: Context, cluster: LegacyCluster
+) -> None:
+    step, alone = of_plan(context, "finalize/applied"), replace(context, source=None)
+    [path] = [path for path in cluster.documents if path.endswith("/cpaas-system/deployments/image-registry")]
+    cluster.documents[path]["spec"]["replicas"] = 0
+    assert cluster.documents[path]["status"]["replicas"], "its last process is on its way out"
+    found = open_of(alone, step)
+    assert NOT_COMPARED not in found
+    assert "undone:Deployment cpaas-system/image-registry" not in found
+    assert NOT_COMPARED in open_of(alone, of_plan(context, "observe/applied"))
+    cluster.documents[path]["spec"]["replicas"] = 2
+    assert {NOT_COMPARED, "undone:Deployment cpaas-system/image-registry"} <= set(open_of(alone, step))
+
+
+@pytest.mark.usefixtures("has")
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_role_that_came_back_before_uploads_end_is_narrowed_again_if_it_is_what_was_found(
+    planned: bool, context: Context, cluster: LegacyCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = given_back(cluster)
+    path = object_path(RBAC, "clusterroles", "system:image-pusher")
+
+    def write(where: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        cluster.documents[where] = body
+        return body
+
+    monkeypatch.setattr(cluster, "replace", write)
+    saved = {"rules": copy.deepcopy(role["rules"]) if planned else []}
+    waited = list[float]()
+    asked = replace(context, saved=lambda _step: saved, sleep=waited.append)
+    step = of_plan(context, "freeze/uploads")
+    if not planned:
+        with pytest.raises(StepFailed, match="kubectl patch clusterrole system:image-pusher") as failed:
+            Wait().do(step, {}, asked)
+        assert commanded(str(failed.value))[1]
+        assert cluster.documents[path] == role, "rules that nobody has planned with are left to a person"
+        return
+    assert "taken away once more" in Wait().do(step, {}, asked).detail
+    assert waited == [60]
+    assert open_of(context) == {}
+    added = [rule for rule in cluster.documents[path]["rules"] if rule["apiGroups"] == ["image.alauda.io"]]
+    assert added, "and has its rights here"
 
 
 def test_what_was_pushed_since_is_named_with_a_cure_and_what_was_deleted_is_not(
@@ -184,9 +338,11 @@ def test_who_still_names_the_registry_before_is_named_before_it_stops(context: C
 
 def test_users_are_asked_for_before_the_stop_and_before_the_end(context: Context) -> None:
     names = [step.id for step in context.plan.steps]
-    assert names.index("observe/consumers") + 1 == names.index("observe/stop-gateway")
+    assert names.index("observe/closed") + 1 == names.index("observe/pulls"), "not after a day only"
+    assert names.index("observe/consumers") + 1 == names.index("observe/applied")
+    assert names.index("observe/applied") + 1 == names.index("observe/stop-gateway")
     assert names.index("observe/stop-gateway") + 1 == names.index("observe/stop")
-    assert next(context.plan.phase(Phase.FINALIZE)).id == "finalize/consumers"
+    assert [step.id for step in context.plan.phase(Phase.FINALIZE)][:2] == ["finalize/applied", "finalize/consumers"]
     [step] = [step for step in context.plan.steps if step.id == "finalize/consumers"]
     assert step.parameters["fields"] == [str(BUILDS)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +14,13 @@ from image_registry.migration import report
 from image_registry.migration.actions import Context, StepFailed
 from image_registry.migration.assess import assess
 from image_registry.migration.before_freeze import UNTIL_CUTOVER, _releases
+from image_registry.migration.brought_back import brought_back
 from image_registry.migration.facts import ReleaseFact, SyncFact
 from image_registry.migration.freezing import still_frozen
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step
 from image_registry.migration.planning import plan
-from image_registry.migration.release_holding import HoldRelease, applied_again
+from image_registry.migration.release_holding import LOOK_AGAIN, HoldRelease, applied_again
 from image_registry_lab.legacy.variants import NAMESPACE, VARIANTS
 from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
 from tests.app.migration.test_plans import EVERYTHING, case_of
@@ -27,24 +29,12 @@ SYNCED = VARIANTS["4.2-synced"]
 API = "operator.alauda.io/v1alpha1"
 PATH = object_path(API, "appreleases", "image-registry", namespace=NAMESPACE)
 APPLIED = f"applied:AppRelease {NAMESPACE}/image-registry"
-KINDS = {
-    "/api/v1": ("configmaps", "ConfigMap"),
-    f"/apis/{API}": ("appreleases", "AppRelease"),
-    "/apis/apps/v1": ("deployments", "Deployment"),
-    "/apis/networking.k8s.io/v1": ("ingresses", "Ingress"),
-}
 
 
 class Written(LegacyCluster):
-    """The fake of the cluster, with kinds to be asked for, where objects are written; ``again`` comes back at once."""
+    """The fake of the cluster, where objects are written; ``again`` comes back at once."""
 
     again: dict[str, Any] | None = None
-
-    def find(self, path: str, **options: Any) -> dict[str, Any] | None:
-        if path in KINDS:
-            name, kind = KINDS[path]
-            return {"resources": [{"name": name, "kind": kind, "namespaced": True}]}
-        return super().find(path, **options)
 
     def replace(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
         self.documents[path] = copy.deepcopy({**body, **(self.again or {})})
@@ -66,7 +56,7 @@ def made(tmp_path: Path) -> Plan:
 
 @pytest.fixture
 def context(cluster: Written, made: Plan, tmp_path: Path) -> Context:
-    return Context(plan=made, client=cluster, folder=tmp_path, settings=cast("Any", None))
+    return Context(plan=made, client=cluster, folder=tmp_path, settings=cast("Any", None), sleep=lambda _seconds: None)
 
 
 def step_of(made: Plan, name: str) -> Step:
@@ -165,6 +155,28 @@ def test_what_is_written_again_at_once_ends_the_step(cluster: Written, made: Pla
         HoldRelease().do(step, {}, context)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_written_again_some_seconds_later_ends_the_step_where_nothing_is_frozen(
+    killed: bool, cluster: Written, made: Plan, context: Context
+) -> None:
+    step = step_of(made, f"prepare/hold/AppRelease {NAMESPACE}/image-registry")
+    before = copy.deepcopy(cluster.documents[PATH])
+    saved = HoldRelease().before(step, context)
+    waited = list[float]()
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        assert "interval-sync" not in cluster.documents[PATH]["metadata"].get("annotations", {})
+        cluster.documents[PATH] = copy.deepcopy(before)
+
+    if killed:  # between the write and the second look
+        cluster.annotated()
+    with pytest.raises(StepFailed, match=r"cannot be held from this cluster; nothing is frozen yet"):
+        HoldRelease().do(step, saved, replace(context, sleep=sleep))
+    assert waited == [LOOK_AGAIN]
+    assert 10 <= LOOK_AGAIN <= 15
+
+
 def open_of(found: Any) -> dict[str, str]:
     return {item.id: item.cause for item in found if item.cause}
 
@@ -188,7 +200,9 @@ def test_what_the_cutover_took_and_somebody_brought_back_is_named_before_the_reg
 ) -> None:
     cluster.annotated()
     step = step_of(made, "observe/applied")
-    assert set(open_of(applied_again(step, context))) == {
+    frozen = {each.object for each in made.phase(Phase.FREEZE)} | {each.object for each in made.phase(Phase.ATTACH)}
+    here = {f"undone:{name}" for name in frozen}
+    assert set(open_of(brought_back(step, context))) - here == {
         f"undone:Ingress {NAMESPACE}/image-registry",
         f"undone:Deployment {NAMESPACE}/sa-imagepullsecret-controller",
     }
@@ -196,4 +210,4 @@ def test_what_the_cutover_took_and_somebody_brought_back_is_named_before_the_reg
     cluster.documents[object_path("apps/v1", "deployments", "sa-imagepullsecret-controller", namespace=NAMESPACE)][
         "spec"
     ]["replicas"] = 0
-    assert open_of(applied_again(step, context)) == {}
+    assert set(open_of(brought_back(step, context))) <= here

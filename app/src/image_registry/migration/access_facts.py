@@ -119,7 +119,7 @@ def read_roles(reader: Reader) -> tuple[RoleFact, ...]:
         fact
         for kind, resource in (("ClusterRole", "clusterroles"), ("Role", "roles"))
         for document in reader.list("roles", RBAC, resource)
-        if (fact := _role(document, kind)) is not None
+        if (fact := role_fact(document, kind)) is not None
     ]
     return tuple(sorted(found, key=lambda fact: fact.object))
 
@@ -129,7 +129,8 @@ def may_write(role: RoleFact) -> bool:
     return any(writes(rule.verbs) and not rule.wildcard for rule in role.rules)
 
 
-def _role(document: Mapping[str, Any], kind: str) -> RoleFact | None:
+def role_fact(document: Mapping[str, Any], kind: str) -> RoleFact | None:
+    """What a role says of images; ``None`` for one that is about none of the legacy registry and not ours."""
     name = name_of(document, kind, RBAC)
     rules, foreign = [], 0
     for rule in objects(document.get("rules")):

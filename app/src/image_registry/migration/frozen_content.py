@@ -66,6 +66,12 @@ def frozen(context: Context) -> ContentFile:
     return made
 
 
+def at_freeze(context: Context) -> ContentFile:
+    """The same behind the cutover, where it is too late to make one: else the survey. Raises :class:`StepFailed`."""
+    found = ContentFile(context.folder / NAME)
+    return found if found.path.exists() and found.summary() is not None else surveyed(context)
+
+
 def older_than_freeze(context: Context) -> str:
     """Why the list may lack what was pushed before the freeze; empty for one that was made after it."""
     if context.source is not None or (context.folder / NAME).exists():

@@ -22,10 +22,8 @@ def gate_facts(case: Case, gate: str) -> dict[str, Any]:
             return {"bindings": list(_bindings(case))}
         case "pull-secrets":
             return {"namespaces": _logins(case), "accounts": _accounts(case)}
-        case "frozen":
+        case "frozen" | "applied":
             return {"workload": _workload(case), "releases": _releases(case)}
-        case "applied":
-            return {"releases": _releases(case)}
         case "consumers":
             return {
                 "hosts": sorted(set(case.inventory.hosts) - case.moving_hosts - {case.choices.host}),

@@ -17,7 +17,7 @@ from image_registry.migration.ahead import NotGreen
 from image_registry.migration.cluster_objects import ClusterObjects
 from image_registry.migration.content import RepositoryContent
 from image_registry.migration.exceptions import Exceptions
-from image_registry.migration.freezing import still_frozen
+from image_registry.migration.freezing import still_closed, still_frozen
 from image_registry.migration.frozen_content import OLDER, frozen, older_than_freeze, renames
 from image_registry.migration.gates import Item, Seen, Tally
 from image_registry.migration.item_results import ACCEPTED, GOOD, OPEN, ItemResult, ResultFile, results_path
@@ -25,12 +25,11 @@ from image_registry.migration.object_actions import changed_name, changed_since
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.registry_access import Registry, each_second, target_of
-from image_registry.migration.release_holding import applied_again
 from image_registry.migration.remaining_uses import remaining_uses
 from image_registry.migration.rewriting import repository_of, wanted_of
 from image_registry.migration.route_gate import routes_let_in
 
-ALWAYS = frozenset({"objects", "routes", "applied"})
+ALWAYS = frozenset({"objects", "routes"})
 """Gates whose answer is the same before the phases that come first."""
 
 PORTION = 2000
@@ -50,7 +49,9 @@ class Gate:
 
     def foresee(self, step: Step, context: Context) -> str:
         """It is asked now where no step before it can change the answer."""
-        if step.parameters.get("gate") not in ALWAYS or not _there(step, context):
+        gate = step.parameters.get("gate")
+        always = gate in ALWAYS or (gate == "applied" and step.phase is Phase.FREEZE)  # later ones ask for tags, too
+        if not always or not _there(step, context):
             context.ahead.first()
         tally, said, _ = _asked(step, context)
         open_ = tuple(dict.fromkeys(tally.open))
@@ -123,6 +124,8 @@ def _items(step: Step, context: Context) -> Iterator[list[Item]]:
             )
         case "frozen":
             yield from _portions(still_frozen(step, context))
+        case "applied":
+            yield from _portions(still_closed(step, context))
         case "objects":
             yield list(changed_objects(context))
         case _ if name in AT_ONCE:
@@ -253,7 +256,6 @@ AT_ONCE: dict[str, Callable[[Step, Context], Iterator[Item]]] = {
     "hosts": _hosts,
     "access": _access,
     "pull-secrets": _pull_secrets,
-    "applied": applied_again,
     "consumers": remaining_uses,
     "routes": routes_let_in,
 }

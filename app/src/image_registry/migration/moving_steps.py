@@ -16,7 +16,7 @@ from image_registry.migration.global_records import records_elsewhere
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 from image_registry.migration.pruner_conversion import convert_cleanups
-from image_registry.migration.release_steps import not_applied
+from image_registry.migration.release_steps import still_closed
 from image_registry.migration.restore_mapping import Pair, restore_pair
 from image_registry.migration.rewriting import Change, ObjectRewrite
 from image_registry.migration.route_steps import hosts_over
@@ -222,6 +222,7 @@ def _velero(case: Case, pair: Pair) -> dict[str, Any]:
 
 def observe(case: Case) -> Iterator[Step]:
     """Nothing is taken away yet."""
+    yield still_closed(case, "observe/closed", Phase.OBSERVE)  # what came back is not found after a day only
     yield Step(
         "observe/pulls",
         Phase.OBSERVE,
@@ -233,8 +234,8 @@ def observe(case: Case) -> Iterator[Step]:
     gateway = case.inventory.retired_gateway
     if case.installation and case.installation.workload:
         workload = case.installation.workload
-        yield from not_applied(case, Phase.OBSERVE)
         yield _consumers(case, "observe/consumers", Phase.OBSERVE)
+        yield still_closed(case, "observe/applied", Phase.OBSERVE)
         if gateway is not None and gateway.workload is not None:
             yield _stopped("observe/stop-gateway", gateway.workload)
         yield _stopped("observe/stop", workload)
@@ -266,6 +267,7 @@ def _consumers(case: Case, name: str, phase: Phase) -> Step:
 
 def finalize(case: Case) -> Iterator[Step]:
     """From here on there is no way back by itself."""
+    yield still_closed(case, "finalize/applied", Phase.FINALIZE)
     yield _consumers(case, "finalize/consumers", Phase.FINALIZE)
     workload = case.installation.workload if case.installation else None
     places: list[ObjectName] = []

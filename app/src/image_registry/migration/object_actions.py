@@ -224,7 +224,7 @@ class Patch:
             for change in step.changes
             if said(current, change.pointer) != change.after
         ]
-        rules = _rules_after(current, step.parameters)
+        rules = rules_after(current, step.parameters)
         if rules is not None and rules != (current.get("rules") or []):
             lines.append("rules: " + json.dumps(rules, separators=(",", ":")))
         _remember(step, context, patched(copy.deepcopy(current), step, context))
@@ -312,7 +312,7 @@ def patched(current: Document, step: Step, context: Context) -> Document:
                 f"({accepting(context, changed_name(step))}); or discover and plan anew"
             )
         put(current, change.pointer, _typed(at(current, change.pointer), change))
-    rules = _rules_after(current, step.parameters)
+    rules = rules_after(current, step.parameters)
     if rules is not None:
         current["rules"] = rules
     return current
@@ -332,8 +332,10 @@ def changed_since(document: Document, changes: Iterable[Change]) -> list[str]:
     ]
 
 
-def _rules_after(current: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Any] | None:
-    """``addRules`` are added unless they are there; with ``withoutWriting`` nobody writes in the legacy registry by it.
+def rules_after(current: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Any] | None:
+    """Rules of a role as a step leaves them; ``None`` for a step that is not about rules.
+
+    ``addRules`` are added unless they are there; with ``withoutWriting`` nobody writes in the legacy registry by it.
 
     ``legacyRules`` take the place of all about legacy images: so had it plans of earlier versions.
     """
@@ -352,7 +354,7 @@ def _rules_after(current: Mapping[str, Any], parameters: Mapping[str, Any]) -> l
 
 def rules_before(stand: list[Any], before: list[Any], parameters: Mapping[str, Any]) -> list[Any]:
     """What the step took away comes back, what it added goes; a rule of anybody else is left."""
-    made = _rules_after({"rules": before}, parameters) or []
+    made = rules_after({"rules": before}, parameters) or []
     if stand == made:
         return before
     kept = [rule for rule in stand if rule in before or rule not in made]

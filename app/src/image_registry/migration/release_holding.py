@@ -15,10 +15,12 @@ from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.gates import Item
-from image_registry.migration.object_actions import object_of, said
-from image_registry.migration.phases import ORDER, Action, Phase
+from image_registry.migration.object_actions import object_of
 from image_registry.migration.plan import Step
 from image_registry.migration.release_facts import syncs_of
+
+LOOK_AGAIN = 12.0
+"""Seconds after which it is looked at again: whoever reconciles an object answers a change of it within a few."""
 
 
 class HoldRelease:
@@ -37,15 +39,24 @@ class HoldRelease:
         current = ClusterObjects(context.client).find(object_of(step))
         return {"annotations": _standing(step, current or {})}
 
-    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:  # noqa: ARG002
+    def do(self, step: Step, saved: Saved, context: Context) -> Outcome:
         name, found = object_of(step), ClusterObjects(context.client)
         current = found.find(name)
         there = _standing(step, current or {})
+        left = _standing(step, found.change(name, lambda document: _without(document, step))) if there else {}
+        if not left and (there or (current and saved.get("annotations"))):  # also if an earlier try has taken it away
+            context.sleep(LOOK_AGAIN)
+            left = _standing(step, found.find(name) or {})
+        if left:
+            raise StepFailed(
+                f"{name}: {_spelled(left)} was written again within {LOOK_AGAIN:.0f} s, so this platform cannot be "
+                "held from this cluster; nothing is frozen yet. Let whoever runs the platform keep it from applying "
+                "this release until the migration is over (on the global cluster, where it is made), or roll back; "
+                f"{_cure(name, left)}"
+            )
         if not there:
             return Outcome(f"{name} is {'not there' if current is None else 'not applied again'}", skipped=True)
-        if left := _standing(step, found.change(name, lambda document: _without(document, step))):
-            raise StepFailed(f"{name}: {_spelled(left)} was written again at once; {_cure(name, left)}")
-        return Outcome(f"{name} has no {_spelled(there)} any more")
+        return Outcome(f"{name} has no {_spelled(there)} any more, and had none after {LOOK_AGAIN:.0f} s")
 
     def undo(self, step: Step, saved: Saved, context: Context) -> Outcome:
         name, found = object_of(step), ClusterObjects(context.client)
@@ -68,7 +79,7 @@ class HoldRelease:
 
 
 def applied_again(step: Step, context: Context) -> Iterator[Item]:
-    """Each release of the plan that the platform applies again by itself; behind the cutover what it brought back."""
+    """Each release of the plan that the platform applies again by itself."""
     found = ClusterObjects(context.client)
     for place in step.parameters.get("releases") or ():
         name = ObjectName(*map(str, place))
@@ -83,24 +94,6 @@ def applied_again(step: Step, context: Context) -> Iterator[Item]:
                 f"{_spelled(there)}, written by {written}; {_cure(name, there)}"
             )
         yield Item(f"applied:{name}", str(name), cause)
-    if ORDER.index(step.phase) > ORDER.index(Phase.CUTOVER):
-        yield from _back_again(context, found)
-
-
-def _back_again(context: Context, found: ClusterObjects) -> Iterator[Item]:
-    for step in context.plan.phase(Phase.CUTOVER):
-        if step.object is None or "batch" in step.parameters:
-            continue  # workloads are looked at by what they name
-        current, cause = context.ahead.find(step.object, found.find), ""
-        if step.action is Action.DELETE and current is not None:
-            cause = "the cutover has removed it, and it is there again: remove it"
-        elif step.action is Action.PATCH and current is not None and "narrowed" not in step.parameters:
-            changed = [change for change in step.changes if said(current, change.pointer) != change.after]
-            cause = "; ".join(f"at {each.pointer} stands {said(current, each.pointer)!r} again" for each in changed)
-            cause = f"{cause}: write {', '.join(each.after for each in changed)} there" if changed else ""
-        elif step.action is not Action.DELETE:
-            continue
-        yield Item(f"undone:{step.object}", str(step.object), cause)
 
 
 def _standing(step: Step, document: Document) -> dict[str, str]:

@@ -10,6 +10,7 @@ from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Step
 
 NOT_APPLIED = "Gate: the platform does not apply the release before again"
+STILL_CLOSED = "Gate: the registry before is still closed, and nothing of it came back"
 
 
 def hold(case: Case) -> Iterator[Step]:
@@ -29,14 +30,23 @@ def hold(case: Case) -> Iterator[Step]:
             )
 
 
-def not_applied(case: Case, phase: Phase) -> Iterator[Step]:
-    """Right before something that a release which is applied again would take back."""
+def not_applied(case: Case) -> Iterator[Step]:
+    """Right before the freeze, which a release that is applied again would take back."""
     if case.inventory.releases:
-        yield Step(
-            f"{phase}/applied",
-            phase,
-            Action.GATE,
-            NOT_APPLIED,
-            parameters={"gate": "applied", **gate_facts(case, "applied")},
-            seconds=1,
-        )
+        yield _applied(case, "freeze/applied", Phase.FREEZE, NOT_APPLIED)
+
+
+def still_closed(case: Case, name: str, phase: Phase) -> Step:
+    """Behind the cutover, whoever may have made the release: somebody else can give rights back, too."""
+    return _applied(case, name, phase, STILL_CLOSED)
+
+
+def _applied(case: Case, name: str, phase: Phase, title: str) -> Step:
+    return Step(
+        name,
+        phase,
+        Action.GATE,
+        title,
+        parameters={"gate": "applied", **gate_facts(case, "applied")},
+        seconds=5,
+    )

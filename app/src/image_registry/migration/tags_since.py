@@ -12,8 +12,7 @@ from functools import partial
 
 from image_registry.migration import gate_reading
 from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
-from image_registry.migration.content import ContentFile
-from image_registry.migration.frozen_content import NAME, renames, surveyed
+from image_registry.migration.frozen_content import at_freeze, renames
 from image_registry.migration.gates import Seen
 from image_registry.migration.item_results import ACCEPTED, OPEN, ItemResult, ResultFile, read_results, results_path
 from image_registry.migration.plan import Step
@@ -79,7 +78,7 @@ def _since(context: Context) -> Iterator[ItemResult]:
     registry, names = target_of(context), renames(context)
     otherwise = read_results(results_path(context.folder, "gate/tags"))
     new = {after for before, after in names.items() if after and after != before}
-    for repository in _list(context).repositories():
+    for repository in at_freeze(context).repositories():
         if names.get(repository.name, repository.name) != repository.name or repository.name in new:
             continue  # what was pushed to its new name is in no link of the old one, which alone stays
         tags = registry.tags(repository.name) or []
@@ -106,9 +105,3 @@ def _told(context: Context, kind: str, image: str, cause: str) -> ItemResult:
     name = f"{kind}:{image}"
     accepted = name if context.accepts(name) else ""
     return ItemResult(image=image, outcome=ACCEPTED if accepted else OPEN, cause=cause, id=name, accepted=accepted)
-
-
-def _list(context: Context) -> ContentFile:
-    """As it was after the freeze; nobody asks the registry before for it, which holds the same by now."""
-    found = ContentFile(context.folder / NAME)
-    return found if found.path.exists() and found.summary() is not None else surveyed(context)

@@ -23,7 +23,6 @@ from image_registry.migration.coming_back import (
     start_again,
 )
 from image_registry.migration.facts import ObjectName
-from image_registry.migration.freezing import pushing_roles
 from image_registry.migration.frozen_content import note_freeze
 from image_registry.migration.leaving_release import (
     OFTEN,
@@ -35,6 +34,7 @@ from image_registry.migration.leaving_release import (
 )
 from image_registry.migration.moved_hosts import all_hosts, moved_hosts
 from image_registry.migration.plan import Step
+from image_registry.migration.push_rights import narrow_again, pushing_roles, told
 from image_registry.migration.reading import at
 from image_registry.migration.spelling import Said
 
@@ -125,20 +125,13 @@ class Wait:
 
     def _refused(self, step: Step, context: Context) -> Outcome:
         """The legacy registry asks for rights anew at every request, so an upload ends where its right does."""
-        writing = [
-            f"{role.object} (written by the release {role.owner})" if role.owner else str(role.object)
-            for role in pushing_roles(context.client)
-        ]
-        if writing:
-            raise StepFailed(
-                f"{', '.join(writing[:5])} still give the right to push to the old registry: made since the plan, or "
-                "given back since this freeze began, as by a release that was applied again. Take away all verbs but "
-                "get of images.registry.alauda.io there (kubectl edit), keep that release from being applied, and run "
-                "again; or roll back and plan anew"
-            )
+        again = list(map(str, narrow_again(context)))
+        _nobody_pushes(context)
         context.sleep(float(step.parameters.get("seconds", 60)))
+        _nobody_pushes(context)
         note_freeze(context)
-        return Outcome("nobody but administrators may push to the old registry")
+        closed = f"; taken away once more, because it had come back, from {', '.join(again)}" if again else ""
+        return Outcome(f"nobody but administrators may push to the old registry{closed}")
 
     def _observe(self, step: Step, saved: Saved, context: Context) -> Outcome:
         missing = list(_failing(context))
@@ -188,6 +181,15 @@ def _nothing_hinders(context: Context) -> None:
         raise StepFailed(
             f"what comes next could not be done, and nothing of it is: {'; '.join(hindered)} (or accept one by its "
             f"name: {context.spelling(Said.ACCEPT)})"
+        )
+
+
+def _nobody_pushes(context: Context) -> None:
+    if writing := pushing_roles(context.client):
+        raise StepFailed(
+            "roles still give the right to push to the old registry, made since the plan or given back since this "
+            f"freeze began, as by a release that was applied again: {told(writing, context)}. Keep whoever writes them "
+            "from doing so, take the right away by the command, and run again; or roll back and plan anew"
         )
 
 
