@@ -90,8 +90,8 @@ def test_from_nothing_a_check_makes_the_plan_in_mind_and_tells_every_step_of_the
 ) -> None:
     assert not site.history.folder.exists()
     checked, done = checked_first(site, scratch, MIGRATE)
-    assert done.changes[:3] == [f"alauda.registry.migrate : {name}" for name in (
-        "Make the folder of plan, journal and reports", "Survey what lies in it", "Assess and plan",
+    assert done.changes[:4] == [f"alauda.registry.migrate : {name}" for name in (
+        "Make the folder of plan, journal and reports", "Discover", "Survey what lies in it", "Assess and plan",
     )]  # fmt: skip
     phases = {name.partition(" ")[0] for name in looked_at(checked)}
     assert phases == set(PHASES)

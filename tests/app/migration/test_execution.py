@@ -340,16 +340,15 @@ def test_a_gate_before_the_end_changes_nothing_so_there_is_a_way_back(tmp_path: 
     assert rollback(context_of(plan, tmp_path), journal, doers(recorder)) == 3
 
 
-def test_a_step_in_the_global_cluster_is_refused_before_anything_is_done(tmp_path: Path) -> None:
-    record = replace(step("record", Phase.FINALIZE, Action.DELETE, ""), parameters={"cluster": "global"})
-    plan, recorder = plan_of((*STEPS[:-1], STEPS[-1], record), global_uid="g"), Recorder()
+def test_what_a_person_has_to_do_first_at_the_end_has_given_nothing_up(tmp_path: Path) -> None:
+    plan, recorder = plan_of(), Recorder(unseen={"last": NotYet("remove it there")})
     journal = Journal(tmp_path / "j", plan)
-    with pytest.raises(Refused, match=r"write to the global cluster: name it .*confirm each .*: record$"):
+    with pytest.raises(TooEarly, match="remove it there"):
         run(context_of(plan, tmp_path), journal, doers(recorder), EVERYTHING)
-    assert recorder.done == []
-    assert not (tmp_path / "j").exists()
-    run(context_of(plan, tmp_path, "record"), journal, doers(recorder), EVERYTHING)
-    assert recorder.done[-1] == "record"
+    assert progress(plan, journal).can_roll_back
+    recorder.unseen.clear()
+    run(context_of(plan, tmp_path), journal, doers(recorder), EVERYTHING)
+    assert not progress(plan, journal).can_roll_back
 
 
 def test_a_journal_is_for_one_process_at_a_time(tmp_path: Path) -> None:

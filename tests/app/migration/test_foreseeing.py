@@ -79,10 +79,8 @@ def test_what_would_be_done_is_shown_without_a_line_in_the_journal(tmp_path: Pat
 
 
 BY_HAND = step("by/hand", Phase.CUTOVER, Action.BY_HAND, "")
-BEYOND = replace(step("record", Phase.FINALIZE, Action.DELETE, ""), parameters={"cluster": "global"})
 ENDS: dict[str, tuple[Plan, Seer, int]] = {
     "by hand": (plan_of((*STEPS[:4], BY_HAND, *STEPS[4:])), Seer(), 0),
-    "beyond": (plan_of((*STEPS, BEYOND), global_uid="g"), Seer(), 0),
     "red": (plan_of(), Seer(open={"gate/x": ("tag:a:1", "tag:b:1"), "gate/y": ("host:h",)}), 4),
     "failed": (plan_of(), Seer(fails={"b": StepFailed("the disk is full")}), 2),
     "failed at the end": (plan_of(), Seer(fails={"last": StepFailed("the disk is full")}), 6),

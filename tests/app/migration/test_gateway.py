@@ -109,6 +109,9 @@ def test_without_the_global_cluster_the_commands_for_its_records_are_told(
     case = case_of(cluster, tmp_path, beyond=False)
     [remains] = [step for step in plan(case).phase(Phase.FINALIZE) if step.id == "finalize/remains"]
     registry, gateway = remains.parameters["elsewhere"]
+    ended = steps(case, Phase.FINALIZE)
+    assert ended.index("finalize/hold") + 1 == ended.index("finalize/global"), "nobody is to do it before"
+    assert "finalize/global" not in steps(case_of(cluster, tmp_path), Phase.FINALIZE)
     assert "delete moduleinfoes.cluster.alauda.io -l cpaas.io/cluster-name=business" in registry
     assert "cpaas.io/module-name=image-registry" in registry
     assert "begins with registry-gateway" in gateway

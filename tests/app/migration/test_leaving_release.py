@@ -12,7 +12,7 @@ import pytest
 
 from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
-from image_registry.migration.actions import Context, StepFailed, Untouched
+from image_registry.migration.actions import Context, NotYet, StepFailed, Untouched
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.journal import Journal, State
 from image_registry.migration.object_actions import Delete
@@ -194,6 +194,26 @@ def test_a_record_that_stays_is_named_with_what_holds_it_or_that_it_came_again(t
     roles.documents[of("record")]["metadata"] |= {"finalizers": ["platform/release"], "deletionTimestamp": "t"}
     with pytest.raises(StepFailed, match="ClusterRole record waits for platform/release"):
         Wait().do(GONE, {}, found)
+
+
+def test_what_the_global_cluster_has_is_removed_by_a_person_only_when_the_roles_are_held(tmp_path: Path) -> None:
+    module = ObjectName("ModuleInfo", "business-7", "", "cluster.alauda.io/v1alpha1")
+    known = replace(RECORD, id="finalize/global/ModuleInfo business-7", object=module, parameters={"cluster": "global"})
+    unknown = Step("finalize/global", Phase.FINALIZE, Action.WAIT, "w", parameters={"beyond": ["kubectl delete it"]})
+    found = replace(context(Roles("record"), tmp_path, Owners(), {}), global_client=None)
+    asked: tuple[tuple[Wait | Delete, Step, str], ...] = (
+        (Delete(), known, "delete moduleinfo.cluster.alauda.io business-7"),
+        (Wait(), unknown, "kubectl delete it"),
+    )
+    for doer, step, typed in asked:
+        for look in (doer.before, doer.foresee):
+            with pytest.raises(
+                NotYet, match=rf"Both roles are held now:.*remove it there \(.*{typed}\).*--accept '{step.id}'"
+            ):
+                look(step, found)
+        confirmed = replace(found, accepted=(step.id,))
+        assert "confirmed" in doer.do(step, doer.before(step, confirmed), confirmed).detail
+        assert doer.foresee(step, confirmed) == ""
 
 
 def test_what_nobody_takes_back_is_not_kept_in_the_journal(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from image_registry.migration.planning import plan
 from image_registry.migration.release_holding import LOOK_AGAIN, HoldRelease, applied_again
 from image_registry_lab.legacy.variants import NAMESPACE, VARIANTS
 from tests.app.migration.conftest import LegacyCluster, cluster_of, inventory_of
-from tests.app.migration.test_plans import EVERYTHING, case_of
+from tests.app.migration.test_plans import EVERYTHING, case_of, changed
 
 SYNCED = VARIANTS["4.2-synced"]
 API = "operator.alauda.io/v1alpha1"
@@ -42,6 +42,17 @@ class Written(LegacyCluster):
 
     def annotated(self, path: str = PATH, **annotations: str) -> None:
         self.documents[path]["metadata"]["annotations"] = annotations
+
+
+def test_who_may_not_see_releases_plans_nothing_until_somebody_accepts_that_none_is_held(tmp_path: Path) -> None:
+    def deny(cluster: LegacyCluster) -> None:
+        cluster.denied.add("list appreleases")
+
+    [found] = [each for each in plan(changed("4.2-synced", deny, tmp_path)).blockers if each.rule == "releases-unread"]
+    assert "neither known nor held" in found.cause
+    assert "give the right to list appreleases" in found.action
+    accepted = plan(changed("4.2-synced", deny, tmp_path, accepted=(*EVERYTHING, found.id)))
+    assert accepted.ready, [each.id for each in accepted.blockers]
 
 
 @pytest.fixture

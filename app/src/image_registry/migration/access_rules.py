@@ -11,9 +11,11 @@ from image_registry.migration.findings import Finding, blocking, note, warning
 from image_registry.migration.gateway_rules import gateway_findings
 from image_registry.migration.generations import GENERATIONS
 from image_registry.migration.global_records import records_elsewhere
+from image_registry.migration.install_records import RELEASES
 from image_registry.migration.limit_conversion import convert_limits
 from image_registry.migration.pruner_conversion import convert_cleanups
 from image_registry.migration.reading import PAGE
+from image_registry.migration.release_facts import AGAIN
 from image_registry.migration.role_conversion import convert_roles
 from image_registry.migration.spelling import Said
 from image_registry.migration.target_values import unfit_hosts
@@ -241,8 +243,16 @@ def _custom(case: Case) -> Iterator[Finding]:
 
 def _unread(case: Case) -> Iterator[Finding]:
     for entry in case.inventory.unread:
-        if not entry.what.startswith(_TOLD_ELSEWHERE):
-            action = f"give the right to {entry.right}" if entry.right else "try again"
+        action = f"give the right to {entry.right}" if entry.right else "try again"
+        if entry.what == RELEASES:
+            yield blocking(
+                "releases-unread",
+                case.inventory.namespace,
+                f"{entry.why}: a release that the platform applies again by itself is neither known nor held, and "
+                "would bring back the right to push behind the freeze, the Ingress, and what was stopped",
+                f"{action}, and discover anew; accept it where you know that no AppRelease there has {AGAIN}",
+            )
+        elif not entry.what.startswith(_TOLD_ELSEWHERE):
             yield warning("unread", entry.what, entry.why, action)
     if not case.inventory.global_cluster:
         beyond = "; ".join(records_elsewhere(case))
@@ -251,5 +261,7 @@ def _unread(case: Case) -> Iterator[Finding]:
             "ModuleInfo",
             "the global cluster was not asked; what runs here says the same"
             + (", and by its records there the platform would install again what finalize removes" if beyond else ""),
-            f"name it, or before finalize: {beyond}" if beyond else "nothing",
+            f"name it; else finalize stops when it holds the roles, and a person does this then, not before: {beyond}"
+            if beyond
+            else "nothing",
         )

@@ -94,13 +94,6 @@ def check(context: Context, steps: Iterable[Step]) -> None:
             f"({context.spelling(Said.ACCEPT, OLD)})"
         )
     same_clusters(context, steps)
-    beyond = [step.id for step in steps if _beyond(step)] if context.global_client is None else []
-    if unreachable := context.not_accepted(beyond):
-        raise Refused(
-            f"{len(unreachable)} of these steps write to the global cluster: name it "
-            f"({context.spelling(Said.GLOBAL_KUBECONFIG)}), or remove their objects by hand and confirm each by its "
-            f"name ({context.spelling(Said.ACCEPT)}): {_some(unreachable)}"
-        )
     by_hand = context.not_accepted(step.id for step in steps if step.action is Action.BY_HAND)
     if by_hand:
         raise Refused(

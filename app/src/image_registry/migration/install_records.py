@@ -16,6 +16,8 @@ from image_registry.migration.reading import Reader, at, name_of, objects, text
 
 CLUSTER_API = "cluster.alauda.io/v1alpha1"
 RELEASE_API = "operator.alauda.io/v1alpha1"
+RELEASES = "app releases"
+"""What is not read, where they may not be listed."""
 MODULE_NAME, CLUSTER_NAME = "cpaas.io/module-name", "cpaas.io/cluster-name"
 
 DOCUMENTED = re.compile(
@@ -38,7 +40,7 @@ def read_records(reader: Reader, namespace: str) -> dict[str, list[Record]]:
         document = reader.get(what, name, "clusterplugininstances")
         if document is not None:
             found[known.name].append(_record(document, name, "workload", at(document, "spec", "config")))
-    for document in reader.list("app releases", RELEASE_API, "appreleases", namespace):
+    for document in reader.list(RELEASES, RELEASE_API, "appreleases", namespace):
         for chart in objects(at(document, "spec", "source", "charts")):
             named = {text(chart.get("name")).rpartition("/")[2], text(chart.get("releaseName"))}
             for generation in named & set(found):
@@ -67,7 +69,7 @@ def read_gateway_records(reader: Reader, beyond: Reader | None, namespace: str, 
         name = name_of(document, "ClusterPluginInstance", CLUSTER_API)
         if text(at(document, "spec", "pluginName") or name.name).startswith(GATEWAY_PLUGIN):
             yield _record(document, name, "workload", at(document, "spec", "config"))
-    for document in reader.list("app releases", RELEASE_API, "appreleases", namespace):
+    for document in reader.list(RELEASES, RELEASE_API, "appreleases", namespace):
         charts = objects(at(document, "spec", "source", "charts"))
         if any(text(chart.get("releaseName")).startswith(GATEWAY_PLUGIN) for chart in charts):
             yield _record(

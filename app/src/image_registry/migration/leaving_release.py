@@ -14,11 +14,12 @@ from typing import Any
 from image_registry.kube.errors import KubeError
 from image_registry.kube.own_access import Right, allowed
 from image_registry.migration.access_facts import OURS
-from image_registry.migration.actions import Context
+from image_registry.migration.actions import Context, NotYet
 from image_registry.migration.cluster_objects import ClusterObjects, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.phases import Action, Phase
 from image_registry.migration.plan import Plan, Step
+from image_registry.migration.spelling import Said
 
 OFTEN = 0.25
 """Seconds between two looks: as long does a role miss that somebody deleted before it was held."""
@@ -132,6 +133,28 @@ def records_of(plan: Plan) -> tuple[Step, ...]:
     return tuple(
         step for step in plan.phase(Phase.FINALIZE) if step.action is Action.DELETE and "cluster" in step.parameters
     )
+
+
+def gone_by_hand(context: Context, name: str, *commands: str, instead: str = "") -> None:
+    """What the global cluster has is removed by a person when both roles are held, and confirmed by ``name``.
+
+    Not before: with that record the platform takes the release, and both roles with it. Raises :class:`NotYet`.
+    """
+    if not context.accepts(name):
+        raise NotYet(
+            "nobody leads to the global cluster, which has what makes the release again. Both roles are held now: "
+            f"{instead}remove it there ({'; '.join(commands)}), and run again, confirming by this name that nothing of "
+            f"the kind is left ({context.spelling(Said.ACCEPT, repr(name))})"
+        )
+
+
+def reachable(step: Step, context: Context) -> None:
+    """Raises :class:`NotYet` for what a person has to remove first, as nobody leads us there."""
+    if step.parameters.get("cluster") == "global" and context.global_client is None and step.object is not None:
+        resource = f"{step.object.kind.lower()}.{step.object.api_version.rpartition('/')[0]}"
+        command = f"kubectl --kubeconfig <global> delete {resource} {step.object.name}"
+        naming = f"name it ({context.spelling(Said.GLOBAL_KUBECONFIG)}) and run again, or "
+        gone_by_hand(context, step.id, command, instead=naming)
 
 
 def _records_left(context: Context) -> Iterator[str]:

@@ -288,8 +288,17 @@ def finalize(case: Case) -> Iterator[Step]:
             undo="both are let go",  # nothing is lost by holding them
             seconds=1,
         )
+        if elsewhere := list(records_elsewhere(case)):  # not before: the platform would take the roles with the release
+            yield Step(
+                "finalize/global",
+                Phase.FINALIZE,
+                Action.WAIT,
+                "Let a person remove what makes the release again from the global cluster",
+                parameters={"beyond": elsewhere},
+            )
     records = [*(gateway.records if gateway else ()), *(case.installation.records if case.installation else ())]
-    for record in records:  # the gateway goes first: it stands before the registry
+    # the gateway goes first: it stands before the registry; and from those of the global cluster the others are made
+    for record in sorted(records, key=lambda record: record.cluster != "global"):
         yield Step(
             f"finalize/{record.cluster}/{record.object}",
             Phase.FINALIZE,

@@ -18,7 +18,7 @@ from image_registry.migration.actions import Context, Outcome, Saved, StepFailed
 from image_registry.migration.cluster_objects import ClusterObjects, Document, restorable
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.generations import RIGHTS_GROUP, RIGHTS_RESOURCE
-from image_registry.migration.leaving_release import records_of
+from image_registry.migration.leaving_release import reachable, records_of
 from image_registry.migration.legacy_rights import without_writing
 from image_registry.migration.plan import Step
 from image_registry.migration.rewriting import Change
@@ -157,6 +157,7 @@ class Delete:
         if "selector" in step.parameters:
             number = len(self._selected(step, context))
             return f"removes {number} objects" if number else ""
+        reachable(step, context)
         if _by_hand(step, context):
             return ""  # a person has removed it, as somebody confirmed
         name = object_of(step)
@@ -166,6 +167,7 @@ class Delete:
         return f"removes {name}"
 
     def before(self, step: Step, context: Context) -> Saved:
+        reachable(step, context)
         if not step.undo or "selector" in step.parameters or _by_hand(step, context):
             return {}  # nobody takes it back, and what a record of the platform says may be a secret
         return saved_object(objects_of(step, context), object_of(step))
@@ -174,7 +176,7 @@ class Delete:
         if "selector" in step.parameters:
             return self._many(step, context)
         if _by_hand(step, context):
-            return Outcome("a person has removed it", skipped=True)
+            return Outcome("confirmed by name: a person has removed it", skipped=True)
         found, name = objects_of(step, context), object_of(step)
         try:
             removed = found.remove(name)

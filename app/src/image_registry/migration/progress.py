@@ -71,7 +71,9 @@ def progress(plan: Plan, journal: Journal, results: tuple[StepResults, ...] = ()
             )
     final = any(journal.begun(step) for step in plan.steps if gives_up(step))
     open_ = tuple(
-        step.id for step in plan.steps if step.action is Action.BY_HAND and journal.state(step) is not State.DONE
+        step.id
+        for step in plan.steps
+        if (step.action is Action.BY_HAND or "beyond" in step.parameters) and journal.state(step) is not State.DONE
     )
     return Progress(
         plan.digest,

@@ -12,7 +12,7 @@ from typing import Any
 
 from image_registry.migration.facts import ReleaseFact, SyncFact
 from image_registry.migration.generations import GATEWAY_PLUGIN, GENERATIONS
-from image_registry.migration.install_records import RELEASE_API
+from image_registry.migration.install_records import RELEASE_API, RELEASES
 from image_registry.migration.reading import Reader, at, name_of, objects, text, words
 
 AGAIN = "interval-sync"
@@ -24,7 +24,7 @@ def read_releases(reader: Reader, namespace: str, owners: Collection[str]) -> tu
     """Those of the registry and its gateway, and those that are one of the ``owners`` (``<namespace>/<name>``)."""
     known = {known.name for known in GENERATIONS}
     found = []
-    for document in reader.list("app releases", RELEASE_API, "appreleases", namespace):
+    for document in reader.list(RELEASES, RELEASE_API, "appreleases", namespace):
         names = set(releases_in(document))
         ours = {name for name in names if name in known or name.startswith(GATEWAY_PLUGIN)}
         if ours or {f"{namespace}/{name}" for name in names} & set(owners):

@@ -1,7 +1,7 @@
 """Waiting for something that can be looked at, and steps that a person does.
 
 What takes minutes is waited for; what takes a day is looked at each time somebody runs the plan, and goes on from when
-it began.
+it began. What a person may do only between two steps ends a run there, and the next one goes on by its name.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from image_registry.migration.facts import ObjectName
 from image_registry.migration.frozen_content import note_freeze
 from image_registry.migration.leaving_release import (
     OFTEN,
+    gone_by_hand,
     hindered_end,
     hold_roles,
     let_roles_go,
@@ -53,11 +54,16 @@ class Wait:
             return self._watched(step, context)
         if "hold" in step.parameters and not context.ahead.writes:
             _nothing_hinders(context)
+        if "beyond" in step.parameters:
+            gone_by_hand(context, step.id, *step.parameters["beyond"])
+            return ""
         return f"waits: {step.title}"
 
     def before(self, step: Step, context: Context) -> Saved:
         if "readiness" in step.parameters:  # the step begins anew: what an earlier migration saw is long over
             forget_readiness(context, str(step.parameters["readiness"]))
+        if "beyond" in step.parameters:
+            gone_by_hand(context, step.id, *step.parameters["beyond"])
         noted = note_what_leaves(step, context) if {"hold", "gone"} & set(step.parameters) else {}
         return {"began": _now(), **noted}
 
@@ -78,6 +84,8 @@ class Wait:
         if "hold" in parameters:
             _nothing_hinders(context)
             return Outcome(hold_roles(step, saved, context))
+        if "beyond" in parameters:
+            return Outcome("confirmed by name")
         if "gone" in parameters:
             hold_roles(step, saved, context)  # a plan of an earlier version has no step for it
             return self._until(context, step, lambda: not_gone(step, saved, context), pause=OFTEN)
