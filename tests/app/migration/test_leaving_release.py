@@ -12,6 +12,7 @@ import pytest
 
 from image_registry.kube.client import object_path
 from image_registry.kube.errors import KubeError
+from image_registry.migration import leaving_release
 from image_registry.migration.actions import Context, NotYet, StepFailed, Untouched
 from image_registry.migration.facts import ObjectName
 from image_registry.migration.journal import Journal, State
@@ -280,6 +281,15 @@ def test_a_role_that_somebody_deleted_while_it_was_held_is_there_when_it_is_let_
     assert roles.documents[PULLER]["rules"] == RULES
     assert roles.documents[PULLER]["metadata"]["labels"] == labels, "it is the release's again"
     assert "deletionTimestamp" not in roles.documents[PULLER]["metadata"]
+
+
+def test_the_right_to_give_a_release_back_is_asked_for_before_a_role_is_held(tmp_path: Path) -> None:
+    kept = ObjectName("ClusterRole", "kept", "elsewhere", API)
+    step = Step("finalize/release/kept", Phase.FINALIZE, Action.GIVE_BACK, "g", kept)
+    found = replace(context(Roles("kept"), tmp_path, Owners(), {}), plan=plan_of([HOLD, step]))
+    asked = {str(right) for _, right in leaving_release._rights(found)}
+    group = "clusterroles.rbac.authorization.k8s.io in namespace elsewhere"
+    assert {f"get {group}", f"update {group}"} <= asked
 
 
 @pytest.mark.parametrize("why", ["right:delete clusterroles.rbac.authorization.k8s.io", "delete:ClusterRole record"])

@@ -26,6 +26,7 @@ OFTEN = 0.25
 
 FINALIZER = "image.alauda.io/migration"
 
+_VERBS = {Action.DELETE: "delete", Action.GIVE_BACK: "update"}
 _OF_A_RELEASE = ("helm.sh/", "meta.helm.sh/")
 
 
@@ -114,17 +115,17 @@ def hindered_end(context: Context) -> Iterator[str]:
 
 
 def _rights(context: Context) -> Iterator[tuple[bool, Right]]:
-    """What the end deletes, and the roles that it makes again; of the global cluster where the first is true."""
+    """For what the end deletes, gives back and makes again; of the global cluster where the first is true."""
     for verb in ("get", "update", "create"):
         yield False, Right(verb, "rbac.authorization.k8s.io", "clusterroles")
     for step in context.plan.phase(Phase.FINALIZE):
         beyond = step.parameters.get("cluster") == "global"
         client = context.global_client if beyond else context.client
-        if step.action is not Action.DELETE or client is None:
+        if step.action not in _VERBS or client is None:
             continue
         name = step.object or ObjectName(str(step.parameters["kind"]), "")
         resource = ClusterObjects(client).resource(name)
-        for verb in ("list" if step.object is None else "get", "delete") if resource else ():
+        for verb in ("list" if step.object is None else "get", _VERBS[step.action]) if resource else ():
             yield beyond, Right(verb, name.api_version.rpartition("/")[0], resource, namespace=name.namespace)
 
 
