@@ -56,11 +56,20 @@ def processor_seconds(root: int) -> float:
 
 def memory(root: int) -> int:
     """Bytes of the family now."""
+    return _share(root, "Pss:")
+
+
+def own_memory(root: int) -> int:
+    """The same without pages of files: what a family has of those grows when another process ends that had them too."""
+    return _share(root, "Pss_Anon:")
+
+
+def _share(root: int, field: str) -> int:
     total = 0
     for pid in family(root):
         with suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(field):
                     total += int(line.split()[1]) << 10
     return total
 

@@ -66,14 +66,14 @@ def answered(connection: socket.socket) -> bool:
 
 def test_a_thousand_idle_connections_cost_little_and_stay_open(served: Served) -> None:
     quick(served)
-    before = usage.memory(served.pid)
+    before = usage.own_memory(served.pid)
     with ExitStack() as stack:
         connections = [stack.enter_context(connect(served)) for _ in range(IDLE)]
         for connection in connections[::2]:
             connection.sendall(GET)
         for connection in connections[::2]:
             assert answered(connection)
-        grown = usage.memory(served.pid) - before
+        grown = usage.own_memory(served.pid) - before
         assert grown < 40 * MIB, f"{IDLE} connections took {grown >> 20} MiB"
         spent = [silence(served)]
         while spent[-1] >= 0.3 and len(spent) < 5:  # what the answers left to do may go on for a moment
@@ -149,7 +149,7 @@ def test_slow_readers_of_large_blobs_are_in_nobodys_way_and_memory_stays(served:
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (201, b"")
     connection.close()
-    before = usage.memory(served.pid)
+    before = usage.own_memory(served.pid)
     with ExitStack() as stack:
         readers = [stack.enter_context(connect(served)) for _ in range(128)]
         for reader in readers:
@@ -158,5 +158,5 @@ def test_slow_readers_of_large_blobs_are_in_nobodys_way_and_memory_stays(served:
             for reader in readers:
                 assert reader.recv(65536)
             assert quick(served) < SOON
-        grown = usage.memory(served.pid) - before
+        grown = usage.own_memory(served.pid) - before
         assert grown < 64 * MIB, f"128 readers took {grown >> 20} MiB"
