@@ -39,7 +39,8 @@ def left(served: Served) -> int:
 
 
 def blobs(served: Served) -> list[Path]:
-    return list((served.root / "docker/registry/v2/blobs").rglob("data"))
+    walked = os.walk(served.root / "docker/registry/v2/blobs")  # which passes over a folder that goes meanwhile
+    return [Path(folder) / name for folder, _, names in walked for name in names if name == "data"]
 
 
 def ac(served: Served, *arguments: str, token: Path) -> subprocess.CompletedProcess[str]:
